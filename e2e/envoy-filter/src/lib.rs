@@ -1,0 +1,1 @@
+//! Reads EnvoyFilter resources strictly and applies them as Istio does.

@@ -1,0 +1,1 @@
+//! The only adapter from the host traits to the proxy-wasm ABI.

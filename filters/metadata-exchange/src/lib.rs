@@ -1,0 +1,1 @@
+//! Tells each proxy which workload is on the other side of a request.

@@ -1,0 +1,1 @@
+//! Post-link step of the modules.
