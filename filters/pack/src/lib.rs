@@ -1,1 +1,22 @@
 //! Post-link step of the modules.
+//!
+//! The proxy-wasm SDK exports every callback of the ABI, and Envoy calls whatever is exported: each call enters the
+//! sandbox, for nothing when the filter does not use it. So a filter names the callbacks it implements in its manifest,
+//!
+//! ```toml
+//! [package.metadata.module]
+//! callbacks = ["proxy_on_log"]
+//! ```
+//!
+//! and this step removes all other exports, then every function, global and import that only they reached. It adds
+//! nothing to a module and changes no code in it.
+
+mod abi;
+mod manifest;
+mod module;
+mod report;
+
+pub use abi::{ALWAYS, CALLBACKS};
+pub use manifest::{filters_in, ModuleCrate};
+pub use module::{pack, Names};
+pub use report::{Packed, Report, SIZE_LIMIT};

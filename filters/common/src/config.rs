@@ -1,0 +1,359 @@
+//! Plugin configuration: JSON, read strictly, with every mistake named at once.
+//!
+//! A filter reads its configuration through a [`Section`], field by field. What it does not read is an unknown field.
+//! Field names are Istio's, in snake_case; camelCase is accepted too, as protobuf JSON does. Trailing commas are
+//! forgiven, because the configuration that came with Istio 1.5 has them.
+
+use core::fmt;
+use core::ops::RangeInclusive;
+use core::time::Duration;
+
+use serde_json::{Map, Value};
+
+/// A longer value is cut when it is quoted.
+const MAX_QUOTED: usize = 80;
+
+/// Why a configuration is refused: all that is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    problems: Vec<Problem>,
+}
+
+/// One wrong field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where, as in `metrics[0].name`; empty for the whole document.
+    pub path: String,
+    /// What is wrong, with the value.
+    pub message: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.problems.len();
+        write!(f, "configuration refused, {count} {}: ", if count == 1 { "problem" } else { "problems" })?;
+        for (index, Problem { path, message }) in self.problems.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            match path.as_str() {
+                "" => write!(f, "{separator}{message}")?,
+                path => write!(f, "{separator}{path}: {message}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads a configuration. No bytes, or only blanks, are an empty object.
+pub fn parse<T>(bytes: &[u8], read: impl FnOnce(&mut Section) -> T) -> Result<T, ConfigError> {
+    let document = match document(bytes) {
+        Ok(object) => object,
+        Err(message) => return Err(ConfigError { problems: vec![Problem { path: String::new(), message }] }),
+    };
+    let mut problems = Vec::new();
+    let mut section = Section { object: &document, path: String::new(), known: Vec::new(), problems: &mut problems };
+    let value = read(&mut section);
+    section.finish();
+    if problems.is_empty() {
+        Ok(value)
+    } else {
+        Err(ConfigError { problems })
+    }
+}
+
+/// A JSON object of the configuration, whose fields are read one by one.
+pub struct Section<'a> {
+    object: &'a Map<String, Value>,
+    path: String,
+    known: Vec<&'static str>,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl<'a> Section<'a> {
+    /// `true` or `false`; Istio's own configurations write them as text, too.
+    pub fn boolean(&mut self, name: &'static str, default: bool) -> bool {
+        self.read(name, "true or false", |value| match value {
+            Value::Bool(boolean) => Some(*boolean),
+            Value::String(text) => text.parse().ok(),
+            _ => None,
+        })
+        .unwrap_or(default)
+    }
+
+    /// A whole number within `range`; protobuf JSON writes large ones as text.
+    pub fn integer(&mut self, name: &'static str, range: RangeInclusive<u64>, default: u64) -> u64 {
+        let allowed = format!("a whole number from {} to {}", range.start(), range.end());
+        self.read(name, &allowed, |value| {
+            let number = match value {
+                Value::String(text) => text.parse().ok()?,
+                _ => value.as_u64()?,
+            };
+            range.contains(&number).then_some(number)
+        })
+        .unwrap_or(default)
+    }
+
+    /// A duration within `range`, such as `15s`, `0.5s`, `500ms` or `1m30s`.
+    pub fn duration(&mut self, name: &'static str, range: RangeInclusive<Duration>, default: Duration) -> Duration {
+        let allowed =
+            format!("a duration such as \"15s\" or \"500ms\", from {:?} to {:?}", range.start(), range.end());
+        self.read(name, &allowed, |value| duration(value.as_str()?).filter(|duration| range.contains(duration)))
+            .unwrap_or(default)
+    }
+
+    /// A list of texts, none of them empty, at most `max` of them.
+    pub fn texts(&mut self, name: &'static str, max: usize) -> Vec<String> {
+        let allowed = format!("a list of at most {max} texts, none empty");
+        self.read(name, &allowed, |value| {
+            let list = value.as_array().filter(|list| list.len() <= max)?;
+            list.iter().map(|item| item.as_str().filter(|text| !text.is_empty()).map(String::from)).collect()
+        })
+        .unwrap_or_default()
+    }
+
+    /// Fields that Istio knows but that have no effect here.
+    pub fn ignore(&mut self, names: &[&'static str]) {
+        self.known.extend_from_slice(names);
+    }
+
+    /// Reports a mistake that only the filter can see.
+    pub fn refuse(&mut self, name: &str, message: String) {
+        let path = self.path_of(name);
+        self.problems.push(Problem { path, message });
+    }
+
+    fn read<T>(&mut self, name: &'static str, allowed: &str, convert: impl FnOnce(&Value) -> Option<T>) -> Option<T> {
+        self.known.push(name);
+        let object = self.object;
+        let value = match (object.get(name), object.get(&camel_case(name)).filter(|_| name.contains('_'))) {
+            (Some(_), Some(_)) => {
+                self.refuse(name, format!("given twice, also as {}", camel_case(name)));
+                return None;
+            }
+            (value, None) | (None, value) => value?,
+        };
+        let converted = convert(value);
+        if converted.is_none() {
+            self.refuse(name, format!("{} is not allowed, must be {allowed}", quote(value)));
+        }
+        converted
+    }
+
+    fn path_of(&self, name: &str) -> String {
+        match self.path.as_str() {
+            "" => name.into(),
+            path => format!("{path}.{name}"),
+        }
+    }
+
+    fn finish(mut self) {
+        let known = core::mem::take(&mut self.known);
+        let object = self.object;
+        for (name, value) in object {
+            if !known.iter().any(|known| known == name || &camel_case(known) == name) {
+                let mut allowed = known.clone();
+                allowed.sort_unstable();
+                self.refuse(name, format!("unknown field (value {}), known are {}", quote(value), allowed.join(", ")));
+            }
+        }
+    }
+}
+
+/// The JSON object in `bytes`.
+fn document(bytes: &[u8]) -> Result<Map<String, Value>, String> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Map::new());
+    }
+    let parsed = serde_json::from_slice(bytes)
+        .or_else(|error| serde_json::from_slice(&without_trailing_commas(bytes)).map_err(|_| error));
+    match parsed {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(other) => Err(format!("{} is not allowed, must be a JSON object", quote(&other))),
+        Err(error) => Err(format!("not valid JSON: {error}")),
+    }
+}
+
+/// `json` with the commas blanked out that stand, but for white space, before a closing bracket.
+fn without_trailing_commas(json: &[u8]) -> Vec<u8> {
+    let mut output: Vec<u8> = Vec::with_capacity(json.len());
+    let mut in_text = false;
+    let mut escaped = false;
+    let mut comma = None;
+    let mut before = b'[';
+    for &byte in json {
+        if in_text {
+            in_text = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+        } else {
+            match byte {
+                b',' if !matches!(before, b'{' | b'[' | b',') => comma = Some(output.len()),
+                b'}' | b']' => {
+                    if let Some(blank) = comma.take().and_then(|position| output.get_mut(position)) {
+                        *blank = b' ';
+                    }
+                }
+                _ if byte.is_ascii_whitespace() => {}
+                _ => {
+                    comma = None;
+                    in_text = byte == b'"';
+                }
+            }
+        }
+        if !byte.is_ascii_whitespace() {
+            before = byte;
+        }
+        output.push(byte);
+    }
+    output
+}
+
+/// `text` as a sum of numbers with units, as Go and protobuf write durations.
+fn duration(mut text: &str) -> Option<Duration> {
+    if text.is_empty() {
+        return None;
+    }
+    let mut total = Duration::ZERO;
+    while !text.is_empty() {
+        let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, rest) = text.split_at_checked(unit_at)?;
+        let end = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
+        let (unit, rest) = rest.split_at_checked(end)?;
+        let seconds = match unit {
+            "ns" => 1e-9,
+            "us" | "µs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        } * number.parse::<f64>().ok()?;
+        total = total.checked_add(Duration::try_from_secs_f64(seconds).ok()?)?;
+        text = rest;
+    }
+    Some(total)
+}
+
+/// `value` as JSON on one line, cut if it is long.
+fn quote(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(MAX_QUOTED) {
+        Some((end, _)) => [text.get(..end).unwrap_or_default(), "…"].concat(),
+        None => text,
+    }
+}
+
+/// `snake_case` as `camelCase`.
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let mut camel: String = words.next().unwrap_or_default().into();
+    for word in words {
+        let mut letters = word.chars();
+        camel.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        camel.push_str(letters.as_str());
+    }
+    camel
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn read(json: &str) -> Result<(bool, u64, Duration, Vec<String>), String> {
+        parse(json.as_bytes(), |section| {
+            section.ignore(&["debug"]);
+            (
+                section.boolean("disable_host_header_fallback", false),
+                section.integer("max_series", 1..=100, 50),
+                section.duration("period", Duration::from_millis(100)..=Duration::from_secs(3600), Duration::from_secs(15)),
+                section.texts("names", 2),
+            )
+        })
+        .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn nothing_is_the_defaults() {
+        for json in ["", "  \n", "{}"] {
+            assert_eq!(read(json), Ok((false, 50, Duration::from_secs(15), vec![])));
+        }
+    }
+
+    #[test]
+    fn both_spellings_and_quoted_scalars_are_read() {
+        let expected = Ok((true, 7, Duration::from_millis(90_500), vec!["a".to_string()]));
+        for json in [
+            r#"{"disable_host_header_fallback": true, "max_series": 7, "period": "1m30.5s", "names": ["a"]}"#,
+            r#"{"disableHostHeaderFallback": "true", "maxSeries": "7", "period": "90500ms", "names": ["a"]}"#,
+        ] {
+            assert_eq!(read(json), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn the_trailing_commas_of_istio_1_5_are_forgiven() {
+        assert_eq!(read("{\"debug\": \"false\",\n}"), read("{}"));
+        assert_eq!(read(r#"{"names": ["a,]", "\",}" , ] , }"#).map(|read| read.3), Ok(vec!["a,]".into(), "\",}".into()]));
+        assert!(read("{,}").is_err());
+    }
+
+    #[test]
+    fn every_wrong_field_is_named_with_value_and_what_is_allowed() {
+        let json = r#"{"disable_host_header_fallback": "maybe", "max_series": 0, "period": "soon", "names": [1], "max_serie": 3}"#;
+        assert_eq!(
+            read(json),
+            Err("configuration refused, 5 problems: \
+                 disable_host_header_fallback: \"maybe\" is not allowed, must be true or false; \
+                 max_series: 0 is not allowed, must be a whole number from 1 to 100; \
+                 period: \"soon\" is not allowed, must be a duration such as \"15s\" or \"500ms\", from 100ms to 3600s; \
+                 names: [1] is not allowed, must be a list of at most 2 texts, none empty; \
+                 max_serie: unknown field (value 3), known are debug, disable_host_header_fallback, max_series, names, period"
+                .into())
+        );
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for (json, message) in [
+            ("{\"a\": ", "not valid JSON: EOF while parsing a value at line 1 column 6"),
+            ("[]", "[] is not allowed, must be a JSON object"),
+            ("\"{}\"", "\"{}\" is not allowed, must be a JSON object"),
+            ("\u{fffd}", "not valid JSON: expected value at line 1 column 1"),
+        ] {
+            assert_eq!(read(json), Err(format!("configuration refused, 1 problem: {message}")), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_field_in_both_spellings_is_refused() {
+        assert_eq!(
+            read(r#"{"max_series": 1, "maxSeries": 2}"#),
+            Err("configuration refused, 1 problem: max_series: given twice, also as maxSeries".into())
+        );
+    }
+
+    #[test]
+    fn durations_are_read_as_go_and_protobuf_write_them() {
+        for (text, expected) in [
+            ("1s", Some(1_000)),
+            ("0.5s", Some(500)),
+            ("1m30s", Some(90_000)),
+            ("2h", Some(7_200_000)),
+            ("", None),
+            ("15", None),
+            ("-1s", None),
+            ("1x", None),
+            ("s", None),
+            ("1.2.3s", None),
+            ("99999999999999999999999s", None),
+        ] {
+            assert_eq!(duration(text), expected.map(Duration::from_millis), "{text}");
+        }
+    }
+
+    #[test]
+    fn long_values_are_cut_when_quoted() {
+        let json = format!(r#"{{"max_series": "{}"}}"#, "ü".repeat(500));
+        assert!(read(&json).expect_err("refused").len() < 300);
+    }
+}

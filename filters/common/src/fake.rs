@@ -1,0 +1,178 @@
+//! Envoy in memory, for tests: set what it knows, run the filter, read what it was told.
+
+use core::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use crate::host::{HeaderMap, Host, HostError, MetricId, MetricKind};
+use crate::property::Property;
+
+/// A host whose state is plain maps. It counts the calls that are made to it.
+#[derive(Default)]
+pub struct FakeHost {
+    properties: BTreeMap<String, Vec<u8>>,
+    headers: RefCell<BTreeMap<(bool, String), String>>,
+    filter_state: RefCell<BTreeMap<String, Vec<u8>>>,
+    metrics: RefCell<Vec<Metric>>,
+    calls: Cell<usize>,
+}
+
+#[derive(Clone)]
+struct Metric {
+    name: String,
+    kind: MetricKind,
+    value: u64,
+    samples: u64,
+}
+
+impl FakeHost {
+    /// A host that knows nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Lets an attribute be `text`.
+    pub fn with_text(&mut self, path: Property, text: &str) -> &mut Self {
+        self.properties.insert(path.0.into(), text.into());
+        self
+    }
+
+    /// Lets an attribute be `number`.
+    pub fn with_int(&mut self, path: Property, number: i64) -> &mut Self {
+        self.properties.insert(path.0.into(), number.to_le_bytes().into());
+        self
+    }
+
+    /// Lets an attribute be `boolean`.
+    pub fn with_boolean(&mut self, path: Property, boolean: bool) -> &mut Self {
+        self.properties.insert(path.0.into(), vec![boolean.into()]);
+        self
+    }
+
+    /// Lets the filter state `key` be `bytes`.
+    pub fn with_state(&mut self, key: &str, bytes: &[u8]) -> &mut Self {
+        self.filter_state.borrow_mut().insert(key.into(), bytes.into());
+        self
+    }
+
+    /// Lets the stream have a header.
+    pub fn with_header(&mut self, map: HeaderMap, name: &str, value: &str) -> &mut Self {
+        self.headers.borrow_mut().insert((map == HeaderMap::Response, name.into()), value.into());
+        self
+    }
+
+    /// Forgets an attribute.
+    pub fn without(&mut self, path: Property) -> &mut Self {
+        self.properties.remove(path.0);
+        self
+    }
+
+    /// The headers of the stream now.
+    pub fn headers(&self, map: HeaderMap) -> BTreeMap<String, String> {
+        let headers = self.headers.borrow();
+        let of_map = headers.iter().filter(|((response, _), _)| *response == (map == HeaderMap::Response));
+        of_map.map(|((_, name), value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// What the filter state `key` holds.
+    pub fn state_of(&self, key: &str) -> Option<Vec<u8>> {
+        self.filter_state.borrow().get(key).cloned()
+    }
+
+    /// Counters and gauges by name, with their value.
+    pub fn values(&self) -> BTreeMap<String, u64> {
+        let metrics = self.metrics.borrow();
+        let mut values = BTreeMap::new();
+        for metric in metrics.iter().filter(|metric| metric.kind != MetricKind::Histogram) {
+            let value: &mut u64 = values.entry(metric.name.clone()).or_default();
+            *value = value.saturating_add(metric.value);
+        }
+        values
+    }
+
+    /// Histograms by name, with the number and the sum of their samples.
+    pub fn histograms(&self) -> BTreeMap<String, (u64, u64)> {
+        let metrics = self.metrics.borrow();
+        let histograms = metrics.iter().filter(|metric| metric.kind == MetricKind::Histogram);
+        histograms.map(|metric| (metric.name.clone(), (metric.samples, metric.value))).collect()
+    }
+
+    /// How many metrics were defined, counting a name as often as it was defined.
+    pub fn defined(&self) -> usize {
+        self.metrics.borrow().len()
+    }
+
+    /// The calls since the last time that this was asked.
+    pub fn take_calls(&self) -> usize {
+        self.calls.take()
+    }
+
+    fn called(&self) {
+        self.calls.set(self.calls.get().saturating_add(1));
+    }
+
+    fn update(&self, call: &'static str, id: MetricId, update: impl FnOnce(&mut Metric)) -> Result<(), HostError> {
+        self.called();
+        let mut metrics = self.metrics.borrow_mut();
+        let metric = metrics.get_mut(id.0 as usize).ok_or(HostError { call, status: 2 })?;
+        update(metric);
+        Ok(())
+    }
+}
+
+impl Host for FakeHost {
+    fn property(&self, path: Property) -> Option<Vec<u8>> {
+        self.called();
+        self.properties.get(path.0).cloned().or_else(|| self.state_of(path.0)).filter(|value| !value.is_empty())
+    }
+
+    fn set_filter_state(&self, key: &str, value: &[u8]) -> Result<(), HostError> {
+        self.called();
+        self.filter_state.borrow_mut().insert(key.into(), value.into());
+        Ok(())
+    }
+
+    fn declare_struct_state(&self, _key: &str) -> Result<(), HostError> {
+        self.called();
+        Ok(())
+    }
+
+    fn header(&self, map: HeaderMap, name: &str) -> Option<Vec<u8>> {
+        self.called();
+        let key = (map == HeaderMap::Response, name.to_string());
+        self.headers.borrow().get(&key).map(|value| value.clone().into_bytes())
+    }
+
+    fn replace_header(&self, map: HeaderMap, name: &str, value: &str) -> Result<(), HostError> {
+        self.called();
+        self.headers.borrow_mut().insert((map == HeaderMap::Response, name.into()), value.into());
+        Ok(())
+    }
+
+    fn remove_header(&self, map: HeaderMap, name: &str) -> Result<(), HostError> {
+        self.called();
+        self.headers.borrow_mut().remove(&(map == HeaderMap::Response, name.to_string()));
+        Ok(())
+    }
+
+    fn define_metric(&self, kind: MetricKind, name: &str) -> Result<MetricId, HostError> {
+        self.called();
+        let mut metrics = self.metrics.borrow_mut();
+        let id = u32::try_from(metrics.len()).map_err(|_| HostError { call: "proxy_define_metric", status: 10 })?;
+        metrics.push(Metric { name: name.into(), kind, value: 0, samples: 0 });
+        Ok(MetricId(id))
+    }
+
+    fn increment_metric(&self, id: MetricId, by: i64) -> Result<(), HostError> {
+        self.update("proxy_increment_metric", id, |metric| metric.value = metric.value.saturating_add_signed(by))
+    }
+
+    fn record_metric(&self, id: MetricId, value: u64) -> Result<(), HostError> {
+        self.update("proxy_record_metric", id, |metric| {
+            metric.samples = metric.samples.saturating_add(1);
+            metric.value = match metric.kind {
+                MetricKind::Gauge => value,
+                MetricKind::Counter | MetricKind::Histogram => metric.value.saturating_add(value),
+            };
+        })
+    }
+}

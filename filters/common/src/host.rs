@@ -1,0 +1,98 @@
+//! What a filter may ask of Envoy.
+//!
+//! The filters are generic over [`Host`]; `mesh-host` implements it with proxy-wasm calls, [`crate::fake`] in memory.
+//! No method panics or blocks. A read that Envoy refuses is the same as a value that is not there: telemetry has no
+//! better answer to either than `unknown`.
+
+use crate::property::Property;
+
+/// A header map of the current HTTP stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HeaderMap {
+    /// Request headers.
+    Request,
+    /// Response headers.
+    Response,
+}
+
+/// How Envoy aggregates a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MetricKind {
+    /// A sum that only rises.
+    Counter,
+    /// A value that is set.
+    Gauge,
+    /// A distribution of samples.
+    Histogram,
+}
+
+/// Envoy's handle of a defined metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MetricId(pub u32);
+
+/// Why Envoy refused a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostError {
+    /// The call, by its ABI name.
+    pub call: &'static str,
+    /// The status of the proxy-wasm ABI.
+    pub status: u32,
+}
+
+impl core::fmt::Display for HostError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{} answered status {}", self.call, self.status)
+    }
+}
+
+/// Envoy, as the current callback sees it.
+pub trait Host {
+    /// The raw value of an attribute. An empty string is absent: Envoy does not tell them apart.
+    fn property(&self, path: Property) -> Option<Vec<u8>>;
+
+    /// Puts `value` into the filter state of the stream, where other filters and access loggers read it as `wasm.<key>`.
+    fn set_filter_state(&self, key: &str, value: &[u8]) -> Result<(), HostError>;
+
+    /// Tells Envoy that the filter state `key` will hold a `google.protobuf.Struct`, so that expressions and access
+    /// logs can look inside. Works only while the plugin is configured.
+    fn declare_struct_state(&self, key: &str) -> Result<(), HostError>;
+
+    /// A header's value; several lines of one name come joined by commas. `Some` of nothing for an empty header.
+    fn header(&self, map: HeaderMap, name: &str) -> Option<Vec<u8>>;
+
+    /// Sets a header, in place of all lines of that name.
+    fn replace_header(&self, map: HeaderMap, name: &str, value: &str) -> Result<(), HostError>;
+
+    /// Removes all lines of a header.
+    fn remove_header(&self, map: HeaderMap, name: &str) -> Result<(), HostError>;
+
+    /// Creates a metric, or finds the one of that name. Each call costs Envoy a new handle: keep the id.
+    fn define_metric(&self, kind: MetricKind, name: &str) -> Result<MetricId, HostError>;
+
+    /// Adds to a counter or gauge.
+    fn increment_metric(&self, id: MetricId, by: i64) -> Result<(), HostError>;
+
+    /// Sets a gauge or adds a sample to a histogram.
+    fn record_metric(&self, id: MetricId, value: u64) -> Result<(), HostError>;
+
+    /// An attribute as text; bytes that are not UTF-8 are replaced.
+    fn text(&self, path: Property) -> Option<String> {
+        self.property(path).map(text_of)
+    }
+
+    /// An integer, timestamp or duration attribute (nanoseconds).
+    fn int(&self, path: Property) -> Option<i64> {
+        let bytes: [u8; 8] = self.property(path)?.try_into().ok()?;
+        Some(i64::from_le_bytes(bytes))
+    }
+
+    /// A boolean attribute.
+    fn boolean(&self, path: Property) -> Option<bool> {
+        self.property(path)?.first().map(|byte| *byte != 0)
+    }
+}
+
+/// The bytes as text, without copying when they are UTF-8 as they nearly always are.
+pub fn text_of(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}

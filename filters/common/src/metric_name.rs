@@ -1,0 +1,108 @@
+//! How a metric and its labels become the name of an Envoy stat, and back.
+//!
+//! Envoy has no labels: Istio writes `label=.=value;.;` pairs before the metric's name, and regular expressions in the
+//! bootstrap (`stats_tags`) take them out again for Prometheus.
+
+/// Between a label's name and its value.
+const VALUE_SEPARATOR: &str = "=.=";
+/// After a label's value.
+const FIELD_SEPARATOR: &str = ";.;";
+/// What Envoy puts before the names that a wasm module defines.
+const ENVOY_PREFIX: &str = "wasmcustom\\.";
+
+/// A longer label value is cut here: names of hosts and workloads are at most 253 bytes.
+pub const MAX_VALUE_BYTES: usize = 256;
+
+/// The stat name of `metric` with `labels`, whose values have passed [`label_value`].
+pub fn encode<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>, metric: &str) -> String {
+    let mut name = String::with_capacity(1024);
+    for (label, value) in labels {
+        name.push_str(label);
+        name.push_str(VALUE_SEPARATOR);
+        name.push_str(value);
+        name.push_str(FIELD_SEPARATOR);
+    }
+    name.push_str(metric);
+    name
+}
+
+/// The stat name of `istio_build`, which Istio encodes in a way of its own.
+pub fn build(version: &str) -> String {
+    format!("component.proxy.tag.{};.istio_build", label_value(version))
+}
+
+/// The regular expression that takes `label` out of a stat name.
+///
+/// Its first group is what is removed from the name, its second one the value. The anchor before the first group keeps
+/// the expression from matching inside another label's name, or inside a value.
+pub fn tag_regex(label: &str) -> String {
+    format!("(?:^{ENVOY_PREFIX}|;\\.;)({label}=\\.=(.*?);\\.;)")
+}
+
+/// The labels of [`build`] with the regular expressions that take them out.
+pub fn build_tag_regexes() -> [(&'static str, String); 2] {
+    [
+        ("component", format!("^{ENVOY_PREFIX}(component\\.(.*?)\\.)")),
+        ("tag", format!("^{ENVOY_PREFIX}component\\.[^.]+\\.(tag\\.(.*?);\\.)")),
+    ]
+}
+
+/// `value` as it can stand in a stat name.
+///
+/// Values come from peers and clients, so one must not be able to end early and forge the labels after it, nor hold a
+/// newline, at which the expressions stop. Both are replaced by `_`; what is too long is cut.
+pub fn label_value(value: &str) -> String {
+    let mut clean = String::with_capacity(value.len().min(MAX_VALUE_BYTES));
+    for character in value.chars() {
+        if clean.len().saturating_add(character.len_utf8()) > MAX_VALUE_BYTES {
+            break;
+        }
+        let forges = match character {
+            '.' => clean.ends_with(';') || clean.ends_with('='),
+            _ => character.is_control(),
+        };
+        clean.push(if forges { '_' } else { character });
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn names_are_encoded_as_istio_does() {
+        let labels = [("reporter", "source"), ("source_workload", "productpage-v1"), ("grpc_response_status", "")];
+        assert_eq!(
+            encode(labels, "istio_requests_total"),
+            "reporter=.=source;.;source_workload=.=productpage-v1;.;grpc_response_status=.=;.;istio_requests_total"
+        );
+        assert_eq!(build("1.5.0"), "component.proxy.tag.1.5.0;.istio_build");
+    }
+
+    #[test]
+    fn values_cannot_forge_labels() {
+        for (value, expected) in [
+            ("reviews.default.svc.cluster.local:9080", "reviews.default.svc.cluster.local:9080"),
+            ("x;.;reporter=.=source", "x;_;reporter=_=source"),
+            ("ends;.", "ends;_"),
+            ("two\nlines\u{7f}", "two_lines_"),
+            ("{}$%\"\\/ü", "{}$%\"\\/ü"),
+        ] {
+            assert_eq!(label_value(value), expected);
+        }
+    }
+
+    #[test]
+    fn long_values_are_cut_between_characters() {
+        assert_eq!(label_value(&"x".repeat(1000)).len(), MAX_VALUE_BYTES);
+        assert_eq!(label_value(&"€".repeat(1000)).len(), MAX_VALUE_BYTES - 1);
+    }
+
+    #[test]
+    fn regexes_are_anchored_outside_the_removed_part() {
+        assert_eq!(tag_regex("source_app"), r"(?:^wasmcustom\.|;\.;)(source_app=\.=(.*?);\.;)");
+    }
+}

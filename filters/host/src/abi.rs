@@ -1,0 +1,141 @@
+//! The host functions of proxy-wasm 0.2.1 that the filters use.
+//!
+//! Bytes come back in memory that Envoy allocates by calling the module's `malloc`, which is the SDK's and hands out
+//! what `Vec` allocates. An empty value comes back as a null pointer.
+#![allow(unsafe_code)] // the ABI is raw pointers; each of them ends in this file
+
+use core::ptr::null_mut;
+
+use mesh_common::host::HostError;
+
+const OK: u32 = 0;
+const NOT_FOUND: u32 = 1;
+const PLUGIN_CONFIGURATION: u32 = 7;
+
+#[link(wasm_import_module = "env")]
+extern "C" {
+    fn proxy_log(level: u32, message: *const u8, size: usize) -> u32;
+    fn proxy_get_log_level(level: *mut u32) -> u32;
+    fn proxy_get_property(path: *const u8, path_size: usize, value: *mut *mut u8, value_size: *mut usize) -> u32;
+    fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) -> u32;
+    fn proxy_get_header_map_value(
+        map: u32,
+        key: *const u8,
+        key_size: usize,
+        value: *mut *mut u8,
+        value_size: *mut usize,
+    ) -> u32;
+    fn proxy_replace_header_map_value(
+        map: u32,
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> u32;
+    fn proxy_remove_header_map_value(map: u32, key: *const u8, key_size: usize) -> u32;
+    fn proxy_get_buffer_bytes(
+        buffer: u32,
+        start: usize,
+        max_size: usize,
+        data: *mut *mut u8,
+        data_size: *mut usize,
+    ) -> u32;
+    fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
+    fn proxy_increment_metric(id: u32, by: i64) -> u32;
+    fn proxy_record_metric(id: u32, value: u64) -> u32;
+    fn proxy_call_foreign_function(
+        name: *const u8,
+        name_size: usize,
+        argument: *const u8,
+        argument_size: usize,
+        result: *mut *mut u8,
+        result_size: *mut usize,
+    ) -> u32;
+}
+
+pub fn log(level: u32, message: &str) {
+    // A line that cannot be logged is lost; there is nobody to tell.
+    let _ = unsafe { proxy_log(level, message.as_ptr(), message.len()) };
+}
+
+pub fn log_level() -> Option<u32> {
+    let mut level = 0;
+    let status = unsafe { proxy_get_log_level(&mut level) };
+    (status == OK).then_some(level)
+}
+
+pub fn get_property(path: &str) -> Result<Option<Vec<u8>>, HostError> {
+    bytes("proxy_get_property", |data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
+}
+
+pub fn set_property(path: &str, value: &[u8]) -> Result<(), HostError> {
+    let status = unsafe { proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) };
+    done("proxy_set_property", status)
+}
+
+pub fn get_header(map: u32, name: &str) -> Result<Option<Vec<u8>>, HostError> {
+    bytes("proxy_get_header_map_value", |data, size| unsafe {
+        proxy_get_header_map_value(map, name.as_ptr(), name.len(), data, size)
+    })
+}
+
+pub fn replace_header(map: u32, name: &str, value: &str) -> Result<(), HostError> {
+    let status =
+        unsafe { proxy_replace_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
+    done("proxy_replace_header_map_value", status)
+}
+
+pub fn remove_header(map: u32, name: &str) -> Result<(), HostError> {
+    let status = unsafe { proxy_remove_header_map_value(map, name.as_ptr(), name.len()) };
+    done("proxy_remove_header_map_value", status)
+}
+
+pub fn plugin_configuration() -> Result<Option<Vec<u8>>, HostError> {
+    bytes("proxy_get_buffer_bytes", |data, size| unsafe {
+        proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, usize::MAX, data, size)
+    })
+}
+
+pub fn define_metric(kind: u32, name: &str) -> Result<u32, HostError> {
+    let mut id = 0;
+    let status = unsafe { proxy_define_metric(kind, name.as_ptr(), name.len(), &mut id) };
+    done("proxy_define_metric", status).map(|()| id)
+}
+
+pub fn increment_metric(id: u32, by: i64) -> Result<(), HostError> {
+    done("proxy_increment_metric", unsafe { proxy_increment_metric(id, by) })
+}
+
+pub fn record_metric(id: u32, value: u64) -> Result<(), HostError> {
+    done("proxy_record_metric", unsafe { proxy_record_metric(id, value) })
+}
+
+pub fn call_foreign_function(name: &str, argument: &[u8]) -> Result<(), HostError> {
+    bytes("proxy_call_foreign_function", |data, size| unsafe {
+        proxy_call_foreign_function(name.as_ptr(), name.len(), argument.as_ptr(), argument.len(), data, size)
+    })
+    .map(|_| ())
+}
+
+fn done(call: &'static str, status: u32) -> Result<(), HostError> {
+    match status {
+        OK => Ok(()),
+        status => Err(HostError { call, status }),
+    }
+}
+
+/// What a call answers that returns bytes. `None` where there are none, `Some` of nothing where they are empty.
+fn bytes(
+    call: &'static str,
+    ask: impl FnOnce(*mut *mut u8, *mut usize) -> u32,
+) -> Result<Option<Vec<u8>>, HostError> {
+    let mut data: *mut u8 = null_mut();
+    let mut size: usize = 0;
+    match ask(&mut data, &mut size) {
+        OK if data.is_null() => Ok(Some(Vec::new())),
+        // SAFETY: Envoy got `data` from the module's own `malloc`, with exactly `size` bytes, and gives it away.
+        OK => Ok(Some(unsafe { Vec::from_raw_parts(data, size, size) })),
+        NOT_FOUND => Ok(None),
+        status => Err(HostError { call, status }),
+    }
+}

@@ -1,0 +1,65 @@
+//! The plugin configuration.
+
+use mesh_common::config::{self, ConfigError};
+
+/// Peers remembered per worker unless configured otherwise.
+const DEFAULT_PEERS: u64 = 500;
+/// More would let strangers hold megabytes per worker.
+const MAX_PEERS: u64 = 10_000;
+/// More additional labels would not leave room in the header.
+const MAX_ADDITIONAL_LABELS: usize = 32;
+
+/// What an operator can set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `max_peer_cache_size`: peers remembered, so that their headers are decoded once. 0 remembers none.
+    pub max_peer_cache_size: usize,
+    /// `additional_labels`: labels of this workload to send, beyond those that metrics are made of.
+    pub additional_labels: Vec<String>,
+}
+
+impl Config {
+    /// Reads the plugin configuration.
+    pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
+        config::parse(json, |section| Self {
+            max_peer_cache_size: usize::try_from(section.integer("max_peer_cache_size", 0..=MAX_PEERS, DEFAULT_PEERS))
+                .unwrap_or(usize::MAX),
+            additional_labels: section.texts("additional_labels", MAX_ADDITIONAL_LABELS),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn istio_s_configuration_is_the_defaults() {
+        let expected = Ok(Config { max_peer_cache_size: 500, additional_labels: vec![] });
+        assert_eq!(Config::parse(b""), expected);
+        assert_eq!(Config::parse(b"{}\n"), expected);
+    }
+
+    #[test]
+    fn every_field_is_read() {
+        assert_eq!(
+            Config::parse(br#"{"max_peer_cache_size": 7, "additional_labels": ["role"]}"#),
+            Ok(Config { max_peer_cache_size: 7, additional_labels: vec!["role".into()] })
+        );
+    }
+
+    #[test]
+    fn every_wrong_field_is_named() {
+        let json = br#"{"max_peer_cache_size": -1, "additional_labels": "role", "max_peers": 1}"#;
+        assert_eq!(
+            Config::parse(json).map_err(|error| error.to_string()),
+            Err("configuration refused, 3 problems: \
+                 max_peer_cache_size: -1 is not allowed, must be a whole number from 0 to 10000; \
+                 additional_labels: \"role\" is not allowed, must be a list of at most 32 texts, none empty; \
+                 max_peers: unknown field (value 1), known are additional_labels, max_peer_cache_size"
+                .into())
+        );
+    }
+}

@@ -1,0 +1,251 @@
+//! The exchange itself: what to take from the headers, what to put into them, what to believe.
+//!
+//! Who says what, by Istio's contract:
+//!
+//! | headers | inbound listener | outbound listener, gateway |
+//! |---|---|---|
+//! | request | take the caller's off and store them | replace whatever the application sent by our own |
+//! | response | answer with our own, if the caller sent any | take the callee's off and store them |
+//!
+//! A request that leaves the mesh carries no metadata.
+
+use std::rc::Rc;
+
+use mesh_common::bounded::BoundedCache;
+use mesh_common::direction::Direction;
+use mesh_common::host::{HeaderMap, Host};
+use mesh_common::peer::{self, Peer};
+use mesh_common::property::{self, Property};
+
+use crate::config::Config;
+use crate::rejection::{Rejection, RejectionCounters};
+use crate::wire::{self, ID_HEADER, MAX_ID_BYTES, METADATA_HEADER};
+
+/// Clusters whose place, inside or outside the mesh, is remembered.
+const MAX_CLUSTERS: usize = 1000;
+/// Clusters that lead out of the mesh by Istio's naming.
+const OUTSIDE_CLUSTERS: [&str; 2] = ["PassthroughCluster", "BlackHoleCluster"];
+
+/// Metadata exchange on one worker.
+pub struct Exchange {
+    /// Our own headers; nothing where the node does not say.
+    own_id: Option<String>,
+    own_metadata: Option<String>,
+    /// What metadata headers say, by the header itself: a peer cannot speak for another by sending its id.
+    peers: BoundedCache<Vec<u8>, Result<Rc<KnownPeer>, Rejection>>,
+    /// Whether a cluster is inside the mesh.
+    clusters: BoundedCache<Vec<u8>, bool>,
+    rejections: RejectionCounters,
+}
+
+/// What is remembered of one HTTP stream.
+#[derive(Debug)]
+pub struct Stream {
+    direction: Direction,
+    caller_sent_id: bool,
+    caller_sent_metadata: bool,
+}
+
+/// A peer that was understood.
+struct KnownPeer {
+    namespace: String,
+    /// As it is put into filter state.
+    state: Vec<u8>,
+}
+
+/// The side from which a peer's headers come.
+struct Side {
+    headers: HeaderMap,
+    certificate: Property<'static>,
+    peer_key: &'static str,
+    id_key: &'static str,
+}
+
+const CALLER: Side = Side {
+    headers: HeaderMap::Request,
+    certificate: property::CONNECTION_PEER_SAN,
+    peer_key: peer::DOWNSTREAM_PEER,
+    id_key: peer::DOWNSTREAM_PEER_ID,
+};
+
+const CALLEE: Side = Side {
+    headers: HeaderMap::Response,
+    certificate: property::UPSTREAM_PEER_SAN,
+    peer_key: peer::UPSTREAM_PEER,
+    id_key: peer::UPSTREAM_PEER_ID,
+};
+
+/// What a peer's headers held.
+struct Taken {
+    id: bool,
+    metadata: bool,
+}
+
+impl Exchange {
+    /// Reads who this proxy is, and tells Envoy what the filter state will hold. Call it while the plugin is configured.
+    pub fn new(config: &Config, host: &impl Host) -> Self {
+        for key in [peer::DOWNSTREAM_PEER, peer::UPSTREAM_PEER] {
+            if let Err(error) = host.declare_struct_state(key) {
+                log::warn!("filter state wasm.{key} is not typed, expressions cannot look into it: {error}");
+            }
+        }
+        let local = Peer::local(host, &config.additional_labels);
+        let own_metadata = match wire::encode(&local) {
+            Ok(header) => Some(header).filter(|_| local != Peer::default()),
+            Err(_) => {
+                log::warn!("this node's metadata exceeds {} bytes and is not sent", wire::MAX_METADATA_BYTES);
+                None
+            }
+        };
+        Self {
+            own_id: host.text(property::NODE_ID),
+            own_metadata,
+            peers: BoundedCache::new(config.max_peer_cache_size),
+            clusters: BoundedCache::new(MAX_CLUSTERS),
+            rejections: RejectionCounters::default(),
+        }
+    }
+
+    /// The request passes on its way to the application or upstream.
+    pub fn on_request_headers(&mut self, host: &impl Host) -> Stream {
+        let mut stream = Stream {
+            direction: Direction::of_listener(host),
+            caller_sent_id: false,
+            caller_sent_metadata: false,
+        };
+        match stream.direction {
+            Direction::Inbound => {
+                let taken = self.take(host, &CALLER);
+                stream.caller_sent_id = taken.id;
+                stream.caller_sent_metadata = taken.metadata;
+            }
+            Direction::Outbound => {
+                let inside = self.stays_inside_mesh(host);
+                put(host, HeaderMap::Request, METADATA_HEADER, self.own_metadata.as_deref().filter(|_| inside));
+                put(host, HeaderMap::Request, ID_HEADER, self.own_id.as_deref().filter(|_| inside));
+            }
+        }
+        stream
+    }
+
+    /// The response passes on its way back; for a local reply, this may be all that passes.
+    pub fn on_response_headers(&mut self, host: &impl Host, stream: &Stream) {
+        match stream.direction {
+            Direction::Inbound => {
+                let metadata = self.own_metadata.as_deref().filter(|_| stream.caller_sent_metadata);
+                let id = self.own_id.as_deref().filter(|_| stream.caller_sent_id);
+                put(host, HeaderMap::Response, METADATA_HEADER, metadata);
+                put(host, HeaderMap::Response, ID_HEADER, id);
+            }
+            Direction::Outbound => {
+                self.take(host, &CALLEE);
+            }
+        }
+    }
+
+    /// Takes the peer's headers off and stores what they say, if it can be believed.
+    fn take(&mut self, host: &impl Host, side: &Side) -> Taken {
+        let id = take_header(host, side.headers, ID_HEADER);
+        let metadata = take_header(host, side.headers, METADATA_HEADER);
+        let taken = Taken { id: !id.is_empty(), metadata: !metadata.is_empty() };
+        if taken.metadata {
+            match self.believe(host, side, metadata) {
+                Ok(peer) => store(host, side.peer_key, &peer.state),
+                Err(rejection) => {
+                    self.rejections.count(host, rejection);
+                    return taken;
+                }
+            }
+        }
+        if id.len() > MAX_ID_BYTES {
+            self.rejections.count(host, Rejection::TooLarge);
+        } else if taken.id {
+            store(host, side.id_key, &id);
+        }
+        taken
+    }
+
+    /// The peer that `header` names, unless its certificate is of another namespace. Without mutual TLS there is
+    /// nothing to compare with, and the header is believed, as in Istio.
+    fn believe(&mut self, host: &impl Host, side: &Side, header: Vec<u8>) -> Result<Rc<KnownPeer>, Rejection> {
+        let peer = self.understand(header)?;
+        let certificate = host.property(side.certificate).unwrap_or_default();
+        match spiffe_namespace(&certificate) {
+            Some(namespace) if namespace != peer.namespace.as_bytes() && !peer.namespace.is_empty() => {
+                Err(Rejection::Forged)
+            }
+            _ => Ok(peer),
+        }
+    }
+
+    fn understand(&mut self, header: Vec<u8>) -> Result<Rc<KnownPeer>, Rejection> {
+        if header.len() > wire::MAX_METADATA_BYTES {
+            return Err(Rejection::TooLarge);
+        }
+        if let Some(known) = self.peers.get(header.as_slice()) {
+            return known;
+        }
+        let known = wire::decode(&header)
+            .map(|peer| Rc::new(KnownPeer { state: peer.to_state(), namespace: peer.namespace }));
+        self.peers.insert(header, known.clone());
+        known
+    }
+
+    /// Whether the request goes to a peer that may know who we are.
+    fn stays_inside_mesh(&mut self, host: &impl Host) -> bool {
+        let Some(cluster) = host.property(property::CLUSTER_NAME) else {
+            // No cluster: Envoy answers itself, and nobody reads the headers.
+            return false;
+        };
+        if let Some(inside) = self.clusters.get(cluster.as_slice()) {
+            return inside;
+        }
+        let inside = !OUTSIDE_CLUSTERS.iter().any(|name| name.as_bytes() == cluster)
+            && !is_set(host, property::CLUSTER_EXTERNAL)
+            && !is_set(host, property::CLUSTER_DISABLE_MX);
+        self.clusters.insert(cluster, inside);
+        inside
+    }
+}
+
+/// Istio writes the marks of a cluster as booleans or as text.
+fn is_set(host: &impl Host, mark: Property) -> bool {
+    matches!(host.property(mark).as_deref(), Some([1] | b"true"))
+}
+
+/// Takes a header off; empty if it was not there.
+fn take_header(host: &impl Host, map: HeaderMap, name: &str) -> Vec<u8> {
+    let Some(value) = host.header(map, name) else {
+        return Vec::new();
+    };
+    put(host, map, name, None);
+    value
+}
+
+/// Sets a header, or makes sure that it is not there.
+fn put(host: &impl Host, map: HeaderMap, name: &str, value: Option<&str>) {
+    let result = match value {
+        Some(value) => host.replace_header(map, name, value),
+        None => host.remove_header(map, name),
+    };
+    if let Err(error) = result {
+        log::debug!("header {name} not changed: {error}");
+    }
+}
+
+fn store(host: &impl Host, key: &str, value: &[u8]) {
+    if let Err(error) = host.set_filter_state(key, value) {
+        log::debug!("filter state wasm.{key} not set: {error}");
+    }
+}
+
+/// The namespace in `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`.
+fn spiffe_namespace(san: &[u8]) -> Option<&[u8]> {
+    let mut parts = san.strip_prefix(b"spiffe://")?.split(|byte| *byte == b'/');
+    let _trust_domain = parts.next()?;
+    parts.next().filter(|part| *part == b"ns")?;
+    parts.next()
+}
+
+#[cfg(test)]
+mod tests;
