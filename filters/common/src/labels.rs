@@ -65,6 +65,21 @@ pub struct Labels<T> {
 pub const COUNT: usize = 25;
 
 impl<T: Copy> Labels<T> {
+    /// All labels with the same value.
+    pub fn all(value: T) -> Self {
+        Self {
+            reporter: value,
+            source: Workload::all(value),
+            destination: Workload::all(value),
+            service: Service { host: value, name: value, namespace: value },
+            request_protocol: value,
+            response_flags: value,
+            connection_security_policy: value,
+            response_code: value,
+            grpc_response_status: value,
+        }
+    }
+
     /// The labels with their names, in the order of Istio's stat names.
     pub fn pairs(&self) -> [(&'static str, T); COUNT] {
         let Labels {
@@ -105,6 +120,22 @@ impl<T: Copy> Labels<T> {
             ("response_code", response_code),
             ("grpc_response_status", grpc_response_status),
         ]
+    }
+}
+
+impl<T: Copy> Workload<T> {
+    /// All labels of a workload with the same value.
+    pub fn all(value: T) -> Self {
+        Self {
+            workload: value,
+            namespace: value,
+            principal: value,
+            app: value,
+            version: value,
+            canonical_service: value,
+            canonical_revision: value,
+            cluster: value,
+        }
     }
 }
 

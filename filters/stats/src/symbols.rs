@@ -1,0 +1,120 @@
+//! Label values as numbers: a label set is compared by 25 numbers instead of 25 texts.
+
+use std::rc::Rc;
+
+use hashbrown::HashMap;
+use mesh_common::labels::UNKNOWN;
+use mesh_common::metric_name::label_value;
+
+/// More values than this are not told apart: they come from peers and clients.
+const MAX_SYMBOLS: usize = 16_384;
+
+/// A label value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Symbol(u32);
+
+impl Symbol {
+    /// `unknown`, what a label is when nothing better is known.
+    pub const UNKNOWN: Self = Self(0);
+    /// A label that does not apply.
+    pub const EMPTY: Self = Self(1);
+    /// Stands for all values beyond what is kept.
+    pub const OVERFLOW: Self = Self(2);
+}
+
+/// The values by their symbols.
+pub struct Symbols {
+    by_text: HashMap<Rc<str>, Symbol>,
+    texts: Vec<Rc<str>>,
+}
+
+impl Default for Symbols {
+    fn default() -> Self {
+        let mut symbols = Self { by_text: HashMap::new(), texts: Vec::new() };
+        for text in [UNKNOWN, "", "overflow"] {
+            symbols.add(text);
+        }
+        symbols
+    }
+}
+
+impl Symbols {
+    /// The symbol of a value, fit for a stat name; an empty one is unknown.
+    pub fn of(&mut self, text: &str) -> Symbol {
+        if text.is_empty() {
+            return Symbol::UNKNOWN;
+        }
+        if let Some(symbol) = self.by_text.get(text) {
+            return *symbol;
+        }
+        let value = label_value(text);
+        match self.by_text.get(value.as_str()) {
+            Some(symbol) => *symbol,
+            None => self.add(&value),
+        }
+    }
+
+    /// The symbol of a value that Envoy gave as bytes.
+    pub fn of_bytes(&mut self, bytes: Option<Vec<u8>>) -> Symbol {
+        match bytes {
+            Some(bytes) => match core::str::from_utf8(&bytes) {
+                Ok(text) => self.of(text),
+                Err(_) => self.of(&String::from_utf8_lossy(&bytes)),
+            },
+            None => Symbol::UNKNOWN,
+        }
+    }
+
+    /// The value that a symbol stands for.
+    pub fn text(&self, symbol: Symbol) -> &str {
+        self.texts.get(symbol.0 as usize).map_or(UNKNOWN, AsRef::as_ref)
+    }
+
+    fn add(&mut self, text: &str) -> Symbol {
+        let Some(symbol) = u32::try_from(self.texts.len()).ok().filter(|_| self.texts.len() < MAX_SYMBOLS) else {
+            return Symbol::OVERFLOW;
+        };
+        let text: Rc<str> = text.into();
+        self.texts.push(Rc::clone(&text));
+        self.by_text.insert(text, Symbol(symbol));
+        Symbol(symbol)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn equal_values_have_equal_symbols() {
+        let mut symbols = Symbols::default();
+        let reviews = symbols.of("reviews");
+        assert_eq!(symbols.of("reviews"), reviews);
+        assert_eq!(symbols.text(reviews), "reviews");
+        assert_ne!(symbols.of("ratings"), reviews);
+        assert_eq!(symbols.of("two\nlines"), symbols.of("two_lines"));
+    }
+
+    #[test]
+    fn what_is_not_there_is_unknown() {
+        let mut symbols = Symbols::default();
+        assert_eq!(symbols.of(""), Symbol::UNKNOWN);
+        assert_eq!(symbols.of_bytes(None), Symbol::UNKNOWN);
+        assert_eq!(symbols.text(Symbol::UNKNOWN), "unknown");
+        assert_eq!(symbols.of("unknown"), Symbol::UNKNOWN);
+        assert_eq!(symbols.text(Symbol::EMPTY), "");
+    }
+
+    #[test]
+    fn values_beyond_what_is_kept_overflow() {
+        let mut symbols = Symbols::default();
+        for index in 0..MAX_SYMBOLS * 2 {
+            symbols.of(&index.to_string());
+        }
+        assert_eq!(symbols.of("one more"), Symbol::OVERFLOW);
+        assert_eq!(symbols.text(Symbol::OVERFLOW), "overflow");
+        assert_eq!(symbols.texts.len(), MAX_SYMBOLS);
+    }
+}
