@@ -3,7 +3,7 @@
 use core::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use crate::host::{HeaderMap, Host, HostError, MetricId, MetricKind};
+use crate::host::{Buffer, HeaderMap, Host, HostError, MetricId, MetricKind};
 use crate::property::Property;
 
 /// A host whose state is plain maps. It counts the calls that are made to it.
@@ -12,6 +12,7 @@ pub struct FakeHost {
     properties: BTreeMap<String, Vec<u8>>,
     headers: RefCell<BTreeMap<(bool, String), String>>,
     filter_state: RefCell<BTreeMap<String, Vec<u8>>>,
+    buffers: RefCell<[Vec<u8>; 2]>,
     metrics: RefCell<Vec<Metric>>,
     calls: Cell<usize>,
 }
@@ -60,9 +61,21 @@ impl FakeHost {
         self
     }
 
+    /// Lets `bytes` be on their way.
+    pub fn with_buffer(&mut self, buffer: Buffer, bytes: &[u8]) -> &mut Self {
+        self.buffer_of(buffer, |content| *content = bytes.into());
+        self
+    }
+
     /// Forgets an attribute.
     pub fn without(&mut self, path: Property) -> &mut Self {
         self.properties.remove(path.0);
+        self
+    }
+
+    /// Forgets what the filter state `key` holds.
+    pub fn without_state(&mut self, key: &str) -> &mut Self {
+        self.filter_state.borrow_mut().remove(key);
         self
     }
 
@@ -71,6 +84,11 @@ impl FakeHost {
         let headers = self.headers.borrow();
         let of_map = headers.iter().filter(|((response, _), _)| *response == (map == HeaderMap::Response));
         of_map.map(|((_, name), value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// The bytes that are on their way now; they are gone then.
+    pub fn take_buffer(&self, buffer: Buffer) -> Vec<u8> {
+        self.buffer_of(buffer, core::mem::take)
     }
 
     /// What the filter state `key` holds.
@@ -104,6 +122,14 @@ impl FakeHost {
     /// The calls since the last time that this was asked.
     pub fn take_calls(&self) -> usize {
         self.calls.take()
+    }
+
+    fn buffer_of<T>(&self, buffer: Buffer, access: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        let [downstream, upstream] = &mut *self.buffers.borrow_mut();
+        access(match buffer {
+            Buffer::Downstream => downstream,
+            Buffer::Upstream => upstream,
+        })
     }
 
     fn called(&self) {
@@ -151,6 +177,25 @@ impl Host for FakeHost {
     fn remove_header(&self, map: HeaderMap, name: &str) -> Result<(), HostError> {
         self.called();
         self.headers.borrow_mut().remove(&(map == HeaderMap::Response, name.to_string()));
+        Ok(())
+    }
+
+    fn buffer(&self, buffer: Buffer, size: usize) -> Option<Vec<u8>> {
+        self.called();
+        self.buffer_of(buffer, |bytes| Some(bytes.iter().copied().take(size).collect()))
+    }
+
+    fn replace_front(&self, buffer: Buffer, size: usize, bytes: &[u8]) -> Result<(), HostError> {
+        self.called();
+        self.buffer_of(buffer, |content| {
+            let size = size.min(content.len());
+            content.splice(..size, bytes.iter().copied());
+        });
+        Ok(())
+    }
+
+    fn set_context(&self, _context_id: u32) -> Result<(), HostError> {
+        self.called();
         Ok(())
     }
 

@@ -15,6 +15,15 @@ pub enum HeaderMap {
     Response,
 }
 
+/// Bytes of the current TCP connection that are on their way through the filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Buffer {
+    /// From the downstream; exists while downstream data is handled.
+    Downstream,
+    /// From the upstream; exists while upstream data is handled.
+    Upstream,
+}
+
 /// How Envoy aggregates a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MetricKind {
@@ -65,6 +74,15 @@ pub trait Host {
 
     /// Removes all lines of a header.
     fn remove_header(&self, map: HeaderMap, name: &str) -> Result<(), HostError>;
+
+    /// The first `size` bytes of a buffer, or as many as there are.
+    fn buffer(&self, buffer: Buffer, size: usize) -> Option<Vec<u8>>;
+
+    /// Puts `bytes` in place of the first `size` bytes of a buffer.
+    fn replace_front(&self, buffer: Buffer, size: usize, bytes: &[u8]) -> Result<(), HostError>;
+
+    /// Lets the following calls be about another stream, by its context id. For a tick, which is about none.
+    fn set_context(&self, context_id: u32) -> Result<(), HostError>;
 
     /// Creates a metric, or finds the one of that name. Each call costs Envoy a new handle: keep the id.
     fn define_metric(&self, kind: MetricKind, name: &str) -> Result<MetricId, HostError>;

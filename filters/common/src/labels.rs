@@ -61,8 +61,10 @@ pub struct Labels<T> {
     pub grpc_response_status: T,
 }
 
-/// How many labels there are.
+/// How many labels there are: as many as a request has.
 pub const COUNT: usize = 25;
+/// The first this many are those of a TCP connection.
+pub const TCP_COUNT: usize = 23;
 
 impl<T: Copy> Labels<T> {
     /// All labels with the same value.

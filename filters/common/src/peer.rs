@@ -21,6 +21,9 @@ pub const DOWNSTREAM_PEER_ID: &str = "downstream_peer_id";
 /// Filter state key of the called proxy's node id.
 pub const UPSTREAM_PEER_ID: &str = "upstream_peer_id";
 
+/// The node id that stands for a peer that does not take part in metadata exchange.
+pub const PEER_NOT_FOUND_ID: &str = "envoy.wasm.metadata_exchange.peer_unknown";
+
 /// Label that names the workload's application.
 pub const APP: &str = "app";
 /// Label that names the workload's version.

@@ -20,6 +20,8 @@ const NODE_METADATA: &str = "xds\0node\0metadata\0";
 pub const NODE_ID: Property = path!("xds", "node", "id");
 /// The plugin's root id.
 pub const PLUGIN_ROOT_ID: Property = path!("plugin_root_id");
+/// The id of the VM that the plugin runs in.
+pub const PLUGIN_VM_ID: Property = path!("plugin_vm_id");
 /// 1 inbound, 2 outbound, 0 unspecified.
 pub const LISTENER_DIRECTION: Property = path!("xds", "listener_direction");
 
@@ -70,6 +72,10 @@ pub const CLUSTER_SERVICE_NAMESPACE: Property =
 pub const ENDPOINT_WORKLOAD: Property =
     path!("xds", "upstream_host_metadata", "filter_metadata", "istio", "workload");
 
+/// Filter state `wasm.downstream_peer_id`.
+pub const DOWNSTREAM_PEER_ID: Property = path!("downstream_peer_id");
+/// Filter state `wasm.upstream_peer_id`.
+pub const UPSTREAM_PEER_ID: Property = path!("upstream_peer_id");
 /// Filter state `wasm.downstream_peer`.
 pub const DOWNSTREAM_PEER: Property = path!("downstream_peer");
 /// Filter state `wasm.upstream_peer`.

@@ -10,7 +10,8 @@ use mesh_common::host::HostError;
 
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
-const PLUGIN_CONFIGURATION: u32 = 7;
+/// The buffer that holds the plugin's configuration.
+pub const PLUGIN_CONFIGURATION: u32 = 7;
 
 #[link(wasm_import_module = "env")]
 extern "C" {
@@ -40,6 +41,9 @@ extern "C" {
         data: *mut *mut u8,
         data_size: *mut usize,
     ) -> u32;
+    fn proxy_set_buffer_bytes(buffer: u32, start: usize, size: usize, data: *const u8, data_size: usize) -> u32;
+    fn proxy_set_effective_context(context_id: u32) -> u32;
+    fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, by: i64) -> u32;
     fn proxy_record_metric(id: u32, value: u64) -> u32;
@@ -90,10 +94,21 @@ pub fn remove_header(map: u32, name: &str) -> Result<(), HostError> {
     done("proxy_remove_header_map_value", status)
 }
 
-pub fn plugin_configuration() -> Result<Option<Vec<u8>>, HostError> {
-    bytes("proxy_get_buffer_bytes", |data, size| unsafe {
-        proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, usize::MAX, data, size)
-    })
+pub fn get_buffer(buffer: u32, size: usize) -> Result<Option<Vec<u8>>, HostError> {
+    bytes("proxy_get_buffer_bytes", |data, data_size| unsafe { proxy_get_buffer_bytes(buffer, 0, size, data, data_size) })
+}
+
+pub fn set_buffer(buffer: u32, size: usize, data: &[u8]) -> Result<(), HostError> {
+    let status = unsafe { proxy_set_buffer_bytes(buffer, 0, size, data.as_ptr(), data.len()) };
+    done("proxy_set_buffer_bytes", status)
+}
+
+pub fn set_effective_context(context_id: u32) -> Result<(), HostError> {
+    done("proxy_set_effective_context", unsafe { proxy_set_effective_context(context_id) })
+}
+
+pub fn set_tick_period(milliseconds: u32) -> Result<(), HostError> {
+    done("proxy_set_tick_period_milliseconds", unsafe { proxy_set_tick_period_milliseconds(milliseconds) })
 }
 
 pub fn define_metric(kind: u32, name: &str) -> Result<u32, HostError> {

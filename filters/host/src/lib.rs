@@ -6,8 +6,10 @@
 mod abi;
 mod logging;
 
-use mesh_common::host::{HeaderMap, Host, HostError, MetricId, MetricKind};
-use mesh_common::property::Property;
+use core::time::Duration;
+
+use mesh_common::host::{Buffer, HeaderMap, Host, HostError, MetricId, MetricKind};
+use mesh_common::property::{self, Property};
 
 pub use logging::start;
 
@@ -40,6 +42,18 @@ impl Host for Envoy {
         abi::remove_header(map_type(map), name)
     }
 
+    fn buffer(&self, buffer: Buffer, size: usize) -> Option<Vec<u8>> {
+        abi::get_buffer(buffer_type(buffer), size).ok().flatten()
+    }
+
+    fn replace_front(&self, buffer: Buffer, size: usize, bytes: &[u8]) -> Result<(), HostError> {
+        abi::set_buffer(buffer_type(buffer), size, bytes)
+    }
+
+    fn set_context(&self, context_id: u32) -> Result<(), HostError> {
+        abi::set_effective_context(context_id)
+    }
+
     fn define_metric(&self, kind: MetricKind, name: &str) -> Result<MetricId, HostError> {
         let kind = match kind {
             MetricKind::Counter => 0,
@@ -60,7 +74,26 @@ impl Host for Envoy {
 
 /// The bytes of the plugin's configuration.
 pub fn plugin_configuration() -> Vec<u8> {
-    abi::plugin_configuration().ok().flatten().unwrap_or_default()
+    abi::get_buffer(abi::PLUGIN_CONFIGURATION, usize::MAX).ok().flatten().unwrap_or_default()
+}
+
+/// Has Envoy call the root context back every `period`, on each worker and on the main thread.
+pub fn set_tick_period(period: Duration) -> Result<(), HostError> {
+    abi::set_tick_period(u32::try_from(period.as_millis()).unwrap_or(u32::MAX))
+}
+
+/// Whether the plugin is a network filter. Envoy does not tell; by Istio's convention a name that begins with `tcp_` does.
+pub fn is_network_filter() -> bool {
+    [property::PLUGIN_VM_ID, property::PLUGIN_ROOT_ID]
+        .into_iter()
+        .any(|path| Envoy.property(path).is_some_and(|id| id.starts_with(b"tcp_")))
+}
+
+fn buffer_type(buffer: Buffer) -> u32 {
+    match buffer {
+        Buffer::Downstream => 2,
+        Buffer::Upstream => 3,
+    }
 }
 
 fn map_type(map: HeaderMap) -> u32 {

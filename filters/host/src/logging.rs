@@ -23,6 +23,8 @@ impl Log for EnvoyLog {
 }
 
 /// Connects the log macros with Envoy's log, at Envoy's level, and has a panic say where it came from.
+///
+/// Call it when a root context is created: while a module is initialized, Envoy answers no calls.
 pub fn start() {
     // The second root of one VM finds the logger set.
     let _ = log::set_logger(&EnvoyLog);

@@ -11,8 +11,10 @@ use crate::config::Config;
 use crate::exchange::{Exchange, Stream};
 
 proxy_wasm::main! {{
-    mesh_host::start();
-    proxy_wasm::set_root_context(|_| Box::new(ExchangeRoot::default()));
+    proxy_wasm::set_root_context(|_| {
+        mesh_host::start();
+        Box::new(ExchangeRoot::default())
+    });
 }}
 
 #[derive(Default)]

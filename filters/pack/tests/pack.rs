@@ -1,4 +1,5 @@
 //! Small modules, before and after.
+#![allow(clippy::expect_used)] // clippy.toml allows it in tests, but not in what they share
 
 use pack::{pack, ModuleCrate, Names, Packed, Report, ALWAYS, CALLBACKS, SIZE_LIMIT};
 use walrus::Module;
@@ -195,8 +196,7 @@ fn report_shows_size_and_digest() {
     let text = report.to_string();
     let row = text.lines().last().expect("a row");
     assert_eq!(
-        row,
-        "stats.wasm         4         3  ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        row, "stats.wasm         4         3  ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
         "the digest is FIPS 180-2's example"
     );
 }

@@ -64,6 +64,7 @@ struct Words {
     destination: Symbol,
     http: Symbol,
     grpc: Symbol,
+    tcp: Symbol,
     mutual_tls: Symbol,
     none: Symbol,
     black_hole: Symbol,
@@ -86,6 +87,7 @@ impl Labeler {
             destination: symbols.of("destination"),
             http: symbols.of("http"),
             grpc: symbols.of("grpc"),
+            tcp: symbols.of("tcp"),
             mutual_tls: symbols.of("mutual_tls"),
             none: symbols.of("none"),
             black_hole: symbols.of(BLACK_HOLE),
@@ -104,13 +106,9 @@ impl Labeler {
         }
     }
 
-    /// The labels of the stream that just ended.
-    pub fn labels(&mut self, host: &impl Host, symbols: &mut Symbols, direction: Direction) -> Labels<Symbol> {
+    /// The labels of the request that just ended.
+    pub fn request(&mut self, host: &impl Host, symbols: &mut Symbols, direction: Direction) -> Labels<Symbol> {
         let grpc = is_grpc(host);
-        let sides = match direction {
-            Direction::Inbound => self.inbound(host, symbols),
-            Direction::Outbound => self.outbound(host, symbols),
-        };
         Labels {
             request_protocol: if grpc { self.words.grpc } else { self.words.http },
             response_flags: self.response_flags(host, symbols),
@@ -120,12 +118,40 @@ impl Labeler {
             } else {
                 Symbol::EMPTY
             },
-            ..sides
+            ..self.sides(host, symbols, direction, self.host_header_fallback)
         }
     }
 
-    /// Who called us, and what for.
-    fn inbound(&mut self, host: &impl Host, symbols: &mut Symbols) -> Labels<Symbol> {
+    /// The labels of the current TCP connection. All but the flags stay as they are once the peer is known.
+    pub fn connection(&mut self, host: &impl Host, symbols: &mut Symbols, direction: Direction) -> Labels<Symbol> {
+        Labels {
+            request_protocol: self.words.tcp,
+            response_flags: self.response_flags(host, symbols),
+            ..self.sides(host, symbols, direction, false)
+        }
+    }
+
+    /// The response flags of the stream by now.
+    pub fn response_flags(&mut self, host: &impl Host, symbols: &mut Symbols) -> Symbol {
+        let flags = host.int(property::RESPONSE_FLAGS).unwrap_or(0);
+        remember(&mut self.flags, flags, |flags| symbols.of(&response_flags::text(flags.cast_unsigned())))
+    }
+
+    /// Who called whom, and what for.
+    fn sides(
+        &mut self,
+        host: &impl Host,
+        symbols: &mut Symbols,
+        direction: Direction,
+        host_header_fallback: bool,
+    ) -> Labels<Symbol> {
+        match direction {
+            Direction::Inbound => self.inbound(host, symbols, host_header_fallback),
+            Direction::Outbound => self.outbound(host, symbols, host_header_fallback),
+        }
+    }
+
+    fn inbound(&mut self, host: &impl Host, symbols: &mut Symbols, host_header_fallback: bool) -> Labels<Symbol> {
         let mutual_tls = host.boolean(property::CONNECTION_MTLS) == Some(true);
         let mut source = self.peer(host, symbols, property::DOWNSTREAM_PEER).unwrap_or(self.stranger);
         let mut destination = self.local;
@@ -133,7 +159,7 @@ impl Labeler {
             source.principal = symbols.of_bytes(host.property(property::CONNECTION_PEER_SAN));
             destination.principal = symbols.of_bytes(host.property(property::CONNECTION_LOCAL_SAN));
         }
-        let service = self.service(host, symbols, self.local.canonical_service);
+        let service = self.service(host, symbols, host_header_fallback, self.local.canonical_service);
         Labels {
             reporter: self.words.destination,
             source,
@@ -144,8 +170,8 @@ impl Labeler {
         }
     }
 
-    /// Whom we called. The security policy stays unknown: only the server knows what it demanded of us.
-    fn outbound(&mut self, host: &impl Host, symbols: &mut Symbols) -> Labels<Symbol> {
+    /// The security policy stays unknown: only the server knows what it demanded of us.
+    fn outbound(&mut self, host: &impl Host, symbols: &mut Symbols, host_header_fallback: bool) -> Labels<Symbol> {
         let mut source = self.local;
         let mut destination = self
             .peer(host, symbols, property::UPSTREAM_PEER)
@@ -153,7 +179,7 @@ impl Labeler {
             .unwrap_or(self.stranger);
         source.principal = symbols.of_bytes(host.property(property::UPSTREAM_LOCAL_SAN));
         destination.principal = symbols.of_bytes(host.property(property::UPSTREAM_PEER_SAN));
-        let mut service = self.service(host, symbols, Symbol::UNKNOWN);
+        let mut service = self.service(host, symbols, host_header_fallback, Symbol::UNKNOWN);
         if destination.namespace != Symbol::UNKNOWN {
             service.namespace = destination.namespace;
         }
@@ -182,13 +208,19 @@ impl Labeler {
     }
 
     /// The service that was called; its namespace is the one that the cluster names.
-    fn service(&mut self, host: &impl Host, symbols: &mut Symbols, fallback: Symbol) -> Service<Symbol> {
+    fn service(
+        &mut self,
+        host: &impl Host,
+        symbols: &mut Symbols,
+        host_header_fallback: bool,
+        fallback: Symbol,
+    ) -> Service<Symbol> {
         let cluster = match host.property(property::CLUSTER_NAME) {
             Some(name) => remember(&mut self.clusters, name, |name| cluster_service(host, symbols, name)),
             None => self.service_of_route(host),
         };
         let service_host = cluster.host.unwrap_or_else(|| {
-            if self.host_header_fallback {
+            if host_header_fallback {
                 symbols.of_bytes(host.property(property::REQUEST_HOST))
             } else {
                 fallback
@@ -209,11 +241,6 @@ impl Labeler {
             _ => None,
         };
         ClusterService { name, ..ClusterService::default() }
-    }
-
-    fn response_flags(&mut self, host: &impl Host, symbols: &mut Symbols) -> Symbol {
-        let flags = host.int(property::RESPONSE_FLAGS).unwrap_or(0);
-        remember(&mut self.flags, flags, |flags| symbols.of(&response_flags::text(flags.cast_unsigned())))
     }
 
     fn code(&mut self, symbols: &mut Symbols, code: i64) -> Symbol {

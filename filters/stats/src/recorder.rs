@@ -6,49 +6,63 @@
 
 use hashbrown::HashMap;
 use mesh_common::host::{Host, HostError, MetricId, MetricKind};
-use mesh_common::labels::Labels;
+use mesh_common::labels::{self, Labels};
 use mesh_common::metric_name;
 
 use crate::symbols::{Symbol, Symbols};
 
-/// The standard metrics of HTTP and gRPC requests, with what each records.
-const METRICS: [Metric; 4] = [
-    Metric { name: "istio_requests_total", kind: MetricKind::Counter, value: |_| Some(1) },
-    Metric {
-        name: "istio_request_duration_milliseconds",
-        kind: MetricKind::Histogram,
-        value: |request| request.duration_milliseconds,
-    },
-    Metric { name: "istio_request_bytes", kind: MetricKind::Histogram, value: |request| request.request_bytes },
-    Metric { name: "istio_response_bytes", kind: MetricKind::Histogram, value: |request| request.response_bytes },
-];
+/// Metrics that are recorded together, with the same labels.
+#[derive(Debug)]
+pub struct Family {
+    metrics: [(&'static str, MetricKind); METRICS],
+    /// The metrics have the first this many labels.
+    labels: usize,
+}
 
-/// Counts the requests whose label sets were too many to tell apart.
+/// How many metrics a family has.
+pub const METRICS: usize = 4;
+
+/// What to record for each metric of a family; nothing is not recorded, and a metric without records not defined.
+pub type Values = [Option<u64>; METRICS];
+
+/// The metrics of HTTP and gRPC requests.
+pub const REQUEST: Family = Family {
+    metrics: [
+        ("istio_requests_total", MetricKind::Counter),
+        ("istio_request_duration_milliseconds", MetricKind::Histogram),
+        ("istio_request_bytes", MetricKind::Histogram),
+        ("istio_response_bytes", MetricKind::Histogram),
+    ],
+    labels: labels::COUNT,
+};
+
+/// The metrics of TCP connections.
+pub const CONNECTION: Family = Family {
+    metrics: [
+        ("istio_tcp_connections_opened_total", MetricKind::Counter),
+        ("istio_tcp_received_bytes_total", MetricKind::Counter),
+        ("istio_tcp_sent_bytes_total", MetricKind::Counter),
+        ("istio_tcp_connections_closed_total", MetricKind::Counter),
+    ],
+    labels: labels::TCP_COUNT,
+};
+
+/// Counts the records whose label sets were too many to tell apart.
 const OVERFLOW_METRIC: &str = "stats_overflow_total";
 
-struct Metric {
-    name: &'static str,
-    kind: MetricKind,
-    value: fn(&Measured) -> Option<u64>,
+/// A metric of one label set.
+#[derive(Clone, Copy, Debug)]
+enum Slot {
+    Undefined,
+    Defined(MetricId),
+    /// Envoy did not define it; it is not asked again.
+    Refused,
 }
-
-/// What was measured of a request; `None` is not recorded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Measured {
-    /// From the first byte received to the last byte sent.
-    pub duration_milliseconds: Option<u64>,
-    /// Headers, body and trailers received.
-    pub request_bytes: Option<u64>,
-    /// Headers, body and trailers sent.
-    pub response_bytes: Option<u64>,
-}
-
-/// The metrics of one label set; `None` is one that Envoy did not define.
-type Series = [Option<MetricId>; METRICS.len()];
 
 /// The metrics that this worker has defined.
 pub struct Recorder {
-    series: HashMap<Labels<Symbol>, Series>,
+    /// By label set; those of one family never equal those of another, for the protocol is among them.
+    series: HashMap<Labels<Symbol>, [Slot; METRICS]>,
     max_label_sets: usize,
     overflow: Option<MetricId>,
 }
@@ -56,42 +70,49 @@ pub struct Recorder {
 impl Recorder {
     /// A recorder that defines about `max_series` metrics at most.
     pub fn new(max_series: usize) -> Self {
-        Self { series: HashMap::new(), max_label_sets: max_series.div_ceil(METRICS.len()), overflow: None }
+        Self { series: HashMap::new(), max_label_sets: max_series.div_ceil(METRICS), overflow: None }
     }
 
-    /// Records a request.
-    pub fn record(&mut self, host: &impl Host, symbols: &Symbols, labels: &Labels<Symbol>, measured: &Measured) {
-        let series = match self.series.get(labels) {
-            Some(series) => *series,
-            None => self.define(host, symbols, labels),
-        };
-        for (metric, id) in METRICS.iter().zip(series) {
-            if let (Some(id), Some(value)) = (id, (metric.value)(measured)) {
+    /// Records values of one label set.
+    pub fn record(
+        &mut self,
+        host: &impl Host,
+        symbols: &Symbols,
+        family: &Family,
+        labels: &Labels<Symbol>,
+        values: Values,
+    ) {
+        if self.series.len() >= self.max_label_sets && !self.series.contains_key(labels) {
+            self.count_overflow(host);
+            self.record_series(host, symbols, family, &fold(labels), values);
+        } else {
+            self.record_series(host, symbols, family, labels, values);
+        }
+    }
+
+    fn record_series(
+        &mut self,
+        host: &impl Host,
+        symbols: &Symbols,
+        family: &Family,
+        labels: &Labels<Symbol>,
+        values: Values,
+    ) {
+        let series = self.series.entry(*labels).or_insert([Slot::Undefined; METRICS]);
+        for ((slot, value), (metric, kind)) in series.iter_mut().zip(values).zip(family.metrics) {
+            let Some(value) = value else {
+                continue;
+            };
+            if let Slot::Undefined = slot {
+                let pairs = labels.pairs().into_iter().take(family.labels);
+                let name = metric_name::encode(pairs.map(|(label, symbol)| (label, symbols.text(symbol))), metric);
+                *slot = define(host, kind, &name).map_or(Slot::Refused, Slot::Defined);
+            }
+            if let Slot::Defined(id) = *slot {
                 // With an id that Envoy gave, this cannot fail.
                 let _ = host.record_metric(id, value);
             }
         }
-    }
-
-    fn define(&mut self, host: &impl Host, symbols: &Symbols, labels: &Labels<Symbol>) -> Series {
-        if self.series.len() < self.max_label_sets {
-            return self.define_series(host, symbols, labels);
-        }
-        self.count_overflow(host);
-        let folded = fold(labels);
-        match self.series.get(&folded) {
-            Some(series) => *series,
-            None => self.define_series(host, symbols, &folded),
-        }
-    }
-
-    fn define_series(&mut self, host: &impl Host, symbols: &Symbols, labels: &Labels<Symbol>) -> Series {
-        let pairs = labels.pairs().map(|(label, symbol)| (label, symbols.text(symbol)));
-        let series = METRICS
-            .each_ref()
-            .map(|metric| define(host, metric.kind, &metric_name::encode(pairs.iter().copied(), metric.name)));
-        self.series.insert(*labels, series);
-        series
     }
 
     fn count_overflow(&mut self, host: &impl Host) {
@@ -131,25 +152,24 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    fn labels(symbols: &mut Symbols, source_app: &str) -> Labels<Symbol> {
+    fn labels_of(symbols: &mut Symbols, source_app: &str) -> Labels<Symbol> {
         let mut labels = Labels { reporter: symbols.of("source"), ..Labels::default() };
         labels.source.app = symbols.of(source_app);
         labels
     }
 
-    const MEASURED: Measured =
-        Measured { duration_milliseconds: Some(7), request_bytes: Some(100), response_bytes: Some(1000) };
+    const VALUES: Values = [Some(1), Some(7), Some(100), Some(1000)];
 
     #[test]
     fn a_label_set_is_defined_once_and_recorded_each_time() {
         let (host, mut symbols, mut recorder) = (FakeHost::new(), Symbols::default(), Recorder::new(100));
         for _ in 0..3 {
             for app in ["a", "b"] {
-                let labels = labels(&mut symbols, app);
-                recorder.record(&host, &symbols, &labels, &MEASURED);
+                let labels = labels_of(&mut symbols, app);
+                recorder.record(&host, &symbols, &REQUEST, &labels, VALUES);
             }
         }
-        assert_eq!(host.defined(), 2 * METRICS.len());
+        assert_eq!(host.defined(), 2 * METRICS);
         let values: Vec<u64> = host.values().into_values().collect();
         assert_eq!(values, [3, 3]);
         for (metric, expected) in
@@ -162,20 +182,21 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_is_not_recorded() {
+    fn what_was_not_measured_is_neither_recorded_nor_defined() {
         let (host, mut symbols, mut recorder) = (FakeHost::new(), Symbols::default(), Recorder::new(100));
-        let labels = labels(&mut symbols, "a");
-        recorder.record(&host, &symbols, &labels, &Measured::default());
+        let labels = labels_of(&mut symbols, "a");
+        recorder.record(&host, &symbols, &REQUEST, &labels, [Some(1), None, None, None]);
         assert_eq!(host.values().into_values().collect::<Vec<_>>(), [1]);
-        assert!(host.histograms().into_values().all(|samples| samples == (0, 0)));
+        assert_eq!(host.histograms().len(), 0);
+        assert_eq!(host.defined(), 1);
     }
 
     #[test]
     fn label_sets_beyond_the_cap_are_counted_together_and_none_is_lost() {
         let (host, mut symbols, mut recorder) = (FakeHost::new(), Symbols::default(), Recorder::new(40));
         for index in 0..1000 {
-            let labels = labels(&mut symbols, &format!("app-{index}"));
-            recorder.record(&host, &symbols, &labels, &MEASURED);
+            let labels = labels_of(&mut symbols, &format!("app-{index}"));
+            recorder.record(&host, &symbols, &REQUEST, &labels, VALUES);
         }
         let values = host.values();
         let requests = |part: &str| -> u64 {
@@ -186,18 +207,27 @@ mod tests {
         assert_eq!(requests("source_app=.=overflow;"), 990);
         assert_eq!(requests("reporter=.=source;"), 1000);
         assert_eq!(values.get(OVERFLOW_METRIC), Some(&990));
-        assert_eq!(host.defined(), 40 + METRICS.len() + 1);
+        assert_eq!(host.defined(), 40 + METRICS + 1);
     }
 
     #[test]
     fn names_hold_every_label_in_order() {
         let (host, mut symbols, mut recorder) = (FakeHost::new(), Symbols::default(), Recorder::new(100));
-        let labels = labels(&mut symbols, "a");
-        recorder.record(&host, &symbols, &labels, &MEASURED);
+        let labels = labels_of(&mut symbols, "a");
+        recorder.record(&host, &symbols, &REQUEST, &labels, VALUES);
         let name = host.values().into_keys().next().expect("defined");
         let fields: Vec<&str> = name.split(";.;").collect();
         let names: Vec<&str> = fields.iter().map(|field| field.split("=.=").next().unwrap_or_default()).collect();
         assert_eq!(names[..names.len() - 1], mesh_common::labels::names());
         assert_eq!(names.last(), Some(&"istio_requests_total"));
+    }
+
+    #[test]
+    fn connections_have_no_code_and_no_grpc_status() {
+        let (host, mut symbols, mut recorder) = (FakeHost::new(), Symbols::default(), Recorder::new(100));
+        let labels = labels_of(&mut symbols, "a");
+        recorder.record(&host, &symbols, &CONNECTION, &labels, [Some(1), None, None, None]);
+        let name = host.values().into_keys().next().expect("defined");
+        assert!(name.ends_with(";.;connection_security_policy=.=unknown;.;istio_tcp_connections_opened_total"), "{name}");
     }
 }

@@ -44,7 +44,7 @@ fn with_service(host: &mut FakeHost, cluster: &str, service: &str) {
 fn labels_of(host: &FakeHost, direction: Direction, host_header_fallback: bool) -> Vec<(&'static str, String)> {
     let mut symbols = Symbols::default();
     let mut labeler = Labeler::new(host, &mut symbols, host_header_fallback);
-    let labels = labeler.labels(host, &mut symbols, direction);
+    let labels = labeler.request(host, &mut symbols, direction);
     labels.pairs().map(|(name, symbol)| (name, symbols.text(symbol).to_string())).into()
 }
 
