@@ -94,8 +94,7 @@ impl<'a> Section<'a> {
 
     /// A duration within `range`, such as `15s`, `0.5s`, `500ms` or `1m30s`.
     pub fn duration(&mut self, name: &'static str, range: RangeInclusive<Duration>, default: Duration) -> Duration {
-        let allowed =
-            format!("a duration such as \"15s\" or \"500ms\", from {:?} to {:?}", range.start(), range.end());
+        let allowed = format!("a duration such as \"15s\" or \"500ms\", from {:?} to {:?}", range.start(), range.end());
         self.read(name, &allowed, |value| duration(value.as_str()?).filter(|duration| range.contains(duration)))
             .unwrap_or(default)
     }
@@ -108,6 +107,12 @@ impl<'a> Section<'a> {
             list.iter().map(|item| item.as_str().filter(|text| !text.is_empty()).map(String::from)).collect()
         })
         .unwrap_or_default()
+    }
+
+    /// One of the texts `allowed`.
+    pub fn choice(&mut self, name: &'static str, allowed: &[&'static str]) -> Option<&'static str> {
+        let quoted: Vec<String> = allowed.iter().map(|text| format!("{text:?}")).collect();
+        self.read(name, &quoted.join(" or "), |value| allowed.iter().find(|text| value == *text).copied())
     }
 
     /// Fields that Istio knows but that have no effect here.
@@ -265,7 +270,11 @@ mod tests {
             (
                 section.boolean("disable_host_header_fallback", false),
                 section.integer("max_series", 1..=100, 50),
-                section.duration("period", Duration::from_millis(100)..=Duration::from_secs(3600), Duration::from_secs(15)),
+                section.duration(
+                    "period",
+                    Duration::from_millis(100)..=Duration::from_secs(3600),
+                    Duration::from_secs(15),
+                ),
                 section.texts("names", 2),
             )
         })
@@ -293,7 +302,10 @@ mod tests {
     #[test]
     fn the_trailing_commas_of_istio_1_5_are_forgiven() {
         assert_eq!(read("{\"debug\": \"false\",\n}"), read("{}"));
-        assert_eq!(read(r#"{"names": ["a,]", "\",}" , ] , }"#).map(|read| read.3), Ok(vec!["a,]".into(), "\",}".into()]));
+        assert_eq!(
+            read(r#"{"names": ["a,]", "\",}" , ] , }"#).map(|read| read.3),
+            Ok(vec!["a,]".into(), "\",}".into()])
+        );
         assert!(read("{,}").is_err());
     }
 

@@ -137,11 +137,7 @@ impl Peer {
     /// `workload;namespace;canonical-service;revision;cluster`, the last one optional.
     pub fn from_endpoint(text: &str) -> Option<Self> {
         let mut parts = text.split(';');
-        let mut peer = Self {
-            workload_name: parts.next()?.into(),
-            namespace: parts.next()?.into(),
-            ..Self::default()
-        };
+        let mut peer = Self { workload_name: parts.next()?.into(), namespace: parts.next()?.into(), ..Self::default() };
         for label in [CANONICAL_NAME, CANONICAL_REVISION] {
             let value = parts.next()?;
             if !value.is_empty() {

@@ -69,8 +69,7 @@ pub const CLUSTER_SERVICE_HOST: Property =
 pub const CLUSTER_SERVICE_NAMESPACE: Property =
     path!("xds", "cluster_metadata", "filter_metadata", "istio", "services", "0", "namespace");
 /// `workload;namespace;canonical-service;revision;cluster` of the chosen endpoint.
-pub const ENDPOINT_WORKLOAD: Property =
-    path!("xds", "upstream_host_metadata", "filter_metadata", "istio", "workload");
+pub const ENDPOINT_WORKLOAD: Property = path!("xds", "upstream_host_metadata", "filter_metadata", "istio", "workload");
 
 /// Filter state `wasm.downstream_peer_id`.
 pub const DOWNSTREAM_PEER_ID: Property = path!("downstream_peer_id");

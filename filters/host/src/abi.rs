@@ -84,8 +84,7 @@ pub fn get_header(map: u32, name: &str) -> Result<Option<Vec<u8>>, HostError> {
 }
 
 pub fn replace_header(map: u32, name: &str, value: &str) -> Result<(), HostError> {
-    let status =
-        unsafe { proxy_replace_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
+    let status = unsafe { proxy_replace_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
     done("proxy_replace_header_map_value", status)
 }
 
@@ -95,7 +94,9 @@ pub fn remove_header(map: u32, name: &str) -> Result<(), HostError> {
 }
 
 pub fn get_buffer(buffer: u32, size: usize) -> Result<Option<Vec<u8>>, HostError> {
-    bytes("proxy_get_buffer_bytes", |data, data_size| unsafe { proxy_get_buffer_bytes(buffer, 0, size, data, data_size) })
+    bytes("proxy_get_buffer_bytes", |data, data_size| unsafe {
+        proxy_get_buffer_bytes(buffer, 0, size, data, data_size)
+    })
 }
 
 pub fn set_buffer(buffer: u32, size: usize, data: &[u8]) -> Result<(), HostError> {
@@ -140,10 +141,7 @@ fn done(call: &'static str, status: u32) -> Result<(), HostError> {
 }
 
 /// What a call answers that returns bytes. `None` where there are none, `Some` of nothing where they are empty.
-fn bytes(
-    call: &'static str,
-    ask: impl FnOnce(*mut *mut u8, *mut usize) -> u32,
-) -> Result<Option<Vec<u8>>, HostError> {
+fn bytes(call: &'static str, ask: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Option<Vec<u8>>, HostError> {
     let mut data: *mut u8 = null_mut();
     let mut size: usize = 0;
     match ask(&mut data, &mut size) {

@@ -9,11 +9,17 @@ const MAX_PEERS: u64 = 10_000;
 /// More additional labels would not leave room in the header.
 const MAX_ADDITIONAL_LABELS: usize = 32;
 
+/// The only protocol of metadata exchange over TCP, by its ALPN name.
+const PROTOCOL: &str = "istio-peer-exchange";
+
 /// What an operator can set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// `max_peer_cache_size`: peers remembered, so that their headers are decoded once. 0 remembers none.
     pub max_peer_cache_size: usize,
+    /// `protocol`: named, a TCP connection that this proxy opens begins with its metadata. Name it only where every
+    /// workload that is called takes part, for the bytes of one that does not would be spoilt.
+    pub introduce: bool,
     /// `additional_labels`: labels of this workload to send, beyond those that metrics are made of.
     pub additional_labels: Vec<String>,
 }
@@ -24,6 +30,7 @@ impl Config {
         config::parse(json, |section| Self {
             max_peer_cache_size: usize::try_from(section.integer("max_peer_cache_size", 0..=MAX_PEERS, DEFAULT_PEERS))
                 .unwrap_or(usize::MAX),
+            introduce: section.choice("protocol", &[PROTOCOL]).is_some(),
             additional_labels: section.texts("additional_labels", MAX_ADDITIONAL_LABELS),
         })
     }
@@ -37,7 +44,7 @@ mod tests {
 
     #[test]
     fn istio_s_configuration_is_the_defaults() {
-        let expected = Ok(Config { max_peer_cache_size: 500, additional_labels: vec![] });
+        let expected = Ok(Config { max_peer_cache_size: 500, introduce: false, additional_labels: vec![] });
         assert_eq!(Config::parse(b""), expected);
         assert_eq!(Config::parse(b"{}\n"), expected);
     }
@@ -45,20 +52,23 @@ mod tests {
     #[test]
     fn every_field_is_read() {
         assert_eq!(
-            Config::parse(br#"{"max_peer_cache_size": 7, "additional_labels": ["role"]}"#),
-            Ok(Config { max_peer_cache_size: 7, additional_labels: vec!["role".into()] })
+            Config::parse(
+                br#"{"max_peer_cache_size": 7, "protocol": "istio-peer-exchange", "additional_labels": ["role"]}"#
+            ),
+            Ok(Config { max_peer_cache_size: 7, introduce: true, additional_labels: vec!["role".into()] })
         );
     }
 
     #[test]
     fn every_wrong_field_is_named() {
-        let json = br#"{"max_peer_cache_size": -1, "additional_labels": "role", "max_peers": 1}"#;
+        let json = br#"{"max_peer_cache_size": -1, "additional_labels": "role", "max_peers": 1, "protocol": "h2"}"#;
         assert_eq!(
             Config::parse(json).map_err(|error| error.to_string()),
-            Err("configuration refused, 3 problems: \
+            Err("configuration refused, 4 problems: \
                  max_peer_cache_size: -1 is not allowed, must be a whole number from 0 to 10000; \
+                 protocol: \"h2\" is not allowed, must be \"istio-peer-exchange\"; \
                  additional_labels: \"role\" is not allowed, must be a list of at most 32 texts, none empty; \
-                 max_peers: unknown field (value 1), known are additional_labels, max_peer_cache_size"
+                 max_peers: unknown field (value 1), known are additional_labels, max_peer_cache_size, protocol"
                 .into())
         );
     }

@@ -17,8 +17,7 @@ use mesh_common::host::{HeaderMap, Host};
 use mesh_common::peer::{self, Peer};
 use mesh_common::property::{self, Property};
 
-use crate::config::Config;
-use crate::rejection::{Rejection, RejectionCounters};
+use crate::counters::{Counters, Event, Rejection};
 use crate::wire::{self, ID_HEADER, MAX_ID_BYTES, METADATA_HEADER};
 
 /// Clusters whose place, inside or outside the mesh, is remembered.
@@ -35,7 +34,7 @@ pub struct Exchange {
     peers: BoundedCache<Vec<u8>, Result<Rc<KnownPeer>, Rejection>>,
     /// Whether a cluster is inside the mesh.
     clusters: BoundedCache<Vec<u8>, bool>,
-    rejections: RejectionCounters,
+    counters: Counters,
 }
 
 /// What is remembered of one HTTP stream.
@@ -53,27 +52,36 @@ struct KnownPeer {
     state: Vec<u8>,
 }
 
-/// The side from which a peer's headers come.
-struct Side {
+/// The side that a peer is on, and where to find and to put what it says.
+pub(crate) struct Side {
     headers: HeaderMap,
-    certificate: Property<'static>,
-    peer_key: &'static str,
-    id_key: &'static str,
+    pub(crate) certificate: Property<'static>,
+    pub(crate) peer_key: &'static str,
+    pub(crate) id_key: &'static str,
 }
 
-const CALLER: Side = Side {
+pub(crate) const CALLER: Side = Side {
     headers: HeaderMap::Request,
     certificate: property::CONNECTION_PEER_SAN,
     peer_key: peer::DOWNSTREAM_PEER,
     id_key: peer::DOWNSTREAM_PEER_ID,
 };
 
-const CALLEE: Side = Side {
+pub(crate) const CALLEE: Side = Side {
     headers: HeaderMap::Response,
     certificate: property::UPSTREAM_PEER_SAN,
     peer_key: peer::UPSTREAM_PEER,
     id_key: peer::UPSTREAM_PEER_ID,
 };
+
+impl Side {
+    /// Whether the peer's certificate is of another namespace. Without mutual TLS there is nothing to compare with, and
+    /// a peer is believed, as in Istio.
+    pub(crate) fn contradicts(&self, host: &impl Host, namespace: &str) -> bool {
+        let certificate = host.property(self.certificate).unwrap_or_default();
+        !namespace.is_empty() && spiffe_namespace(&certificate).is_some_and(|proved| proved != namespace.as_bytes())
+    }
+}
 
 /// What a peer's headers held.
 struct Taken {
@@ -82,37 +90,31 @@ struct Taken {
 }
 
 impl Exchange {
-    /// Reads who this proxy is, and tells Envoy what the filter state will hold. Call it while the plugin is configured.
-    pub fn new(config: &Config, host: &impl Host) -> Self {
-        for key in [peer::DOWNSTREAM_PEER, peer::UPSTREAM_PEER] {
-            if let Err(error) = host.declare_struct_state(key) {
-                log::warn!("filter state wasm.{key} is not typed, expressions cannot look into it: {error}");
-            }
-        }
-        let local = Peer::local(host, &config.additional_labels);
-        let own_metadata = match wire::encode(&local) {
-            Ok(header) => Some(header).filter(|_| local != Peer::default()),
+    /// `local` is who this proxy is.
+    pub fn new(local: &Peer, max_peer_cache_size: usize, host: &impl Host) -> Self {
+        let own_metadata = match wire::encode(local) {
+            Ok(header) => Some(header).filter(|_| *local != Peer::default()),
             Err(_) => {
-                log::warn!("this node's metadata exceeds {} bytes and is not sent", wire::MAX_METADATA_BYTES);
+                log::warn!(
+                    "metadata_exchange: this node's metadata exceeds {} bytes and is not sent",
+                    wire::MAX_METADATA_BYTES
+                );
                 None
             }
         };
         Self {
             own_id: host.text(property::NODE_ID),
             own_metadata,
-            peers: BoundedCache::new(config.max_peer_cache_size),
+            peers: BoundedCache::new(max_peer_cache_size),
             clusters: BoundedCache::new(MAX_CLUSTERS),
-            rejections: RejectionCounters::default(),
+            counters: Counters::default(),
         }
     }
 
     /// The request passes on its way to the application or upstream.
     pub fn on_request_headers(&mut self, host: &impl Host) -> Stream {
-        let mut stream = Stream {
-            direction: Direction::of_listener(host),
-            caller_sent_id: false,
-            caller_sent_metadata: false,
-        };
+        let mut stream =
+            Stream { direction: Direction::of_listener(host), caller_sent_id: false, caller_sent_metadata: false };
         match stream.direction {
             Direction::Inbound => {
                 let taken = self.take(host, &CALLER);
@@ -152,30 +154,26 @@ impl Exchange {
             match self.believe(host, side, metadata) {
                 Ok(peer) => store(host, side.peer_key, &peer.state),
                 Err(rejection) => {
-                    self.rejections.count(host, rejection);
+                    self.counters.count(host, Event::Rejected(rejection));
                     return taken;
                 }
             }
         }
         if id.len() > MAX_ID_BYTES {
-            self.rejections.count(host, Rejection::TooLarge);
+            self.counters.count(host, Event::Rejected(Rejection::TooLarge));
         } else if taken.id {
             store(host, side.id_key, &id);
         }
         taken
     }
 
-    /// The peer that `header` names, unless its certificate is of another namespace. Without mutual TLS there is
-    /// nothing to compare with, and the header is believed, as in Istio.
+    /// The peer that `header` names, if it can be.
     fn believe(&mut self, host: &impl Host, side: &Side, header: Vec<u8>) -> Result<Rc<KnownPeer>, Rejection> {
         let peer = self.understand(header)?;
-        let certificate = host.property(side.certificate).unwrap_or_default();
-        match spiffe_namespace(&certificate) {
-            Some(namespace) if namespace != peer.namespace.as_bytes() && !peer.namespace.is_empty() => {
-                Err(Rejection::Forged)
-            }
-            _ => Ok(peer),
+        if side.contradicts(host, &peer.namespace) {
+            return Err(Rejection::Forged);
         }
+        Ok(peer)
     }
 
     fn understand(&mut self, header: Vec<u8>) -> Result<Rc<KnownPeer>, Rejection> {
@@ -185,8 +183,8 @@ impl Exchange {
         if let Some(known) = self.peers.get(header.as_slice()) {
             return known;
         }
-        let known = wire::decode(&header)
-            .map(|peer| Rc::new(KnownPeer { state: peer.to_state(), namespace: peer.namespace }));
+        let known =
+            wire::decode(&header).map(|peer| Rc::new(KnownPeer { state: peer.to_state(), namespace: peer.namespace }));
         self.peers.insert(header, known.clone());
         known
     }
@@ -233,7 +231,16 @@ fn put(host: &impl Host, map: HeaderMap, name: &str, value: Option<&str>) {
     }
 }
 
-fn store(host: &impl Host, key: &str, value: &[u8]) {
+/// Tells Envoy what the filter state will hold. Works only while the plugin is configured.
+pub fn declare_peers(host: &impl Host) {
+    for key in [peer::DOWNSTREAM_PEER, peer::UPSTREAM_PEER] {
+        if let Err(error) = host.declare_struct_state(key) {
+            log::warn!("metadata_exchange: expressions cannot look into wasm.{key}: {error}");
+        }
+    }
+}
+
+pub(crate) fn store(host: &impl Host, key: &str, value: &[u8]) {
     if let Err(error) = host.set_filter_state(key, value) {
         log::debug!("filter state wasm.{key} not set: {error}");
     }

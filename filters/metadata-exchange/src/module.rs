@@ -1,61 +1,78 @@
-//! The proxy-wasm module: callbacks that hand over to [`Exchange`].
+//! The proxy-wasm module: callbacks that hand over to [`Exchange`] and [`TcpExchange`].
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use mesh_common::peer::Peer;
 use mesh_host::Envoy;
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 
 use crate::config::Config;
-use crate::exchange::{Exchange, Stream};
+use crate::connection::{Connection, Flow, TcpExchange};
+use crate::exchange::{self, Exchange, Stream};
 
 proxy_wasm::main! {{
     proxy_wasm::set_root_context(|_| {
         mesh_host::start();
-        Box::new(ExchangeRoot::default())
+        Box::new(ExchangeRoot { network_filter: mesh_host::is_network_filter(), ..ExchangeRoot::default() })
     });
 }}
 
 #[derive(Default)]
 struct ExchangeRoot {
-    exchange: Option<Rc<RefCell<Exchange>>>,
+    http: Option<Rc<RefCell<Exchange>>>,
+    tcp: Option<Rc<RefCell<TcpExchange>>>,
+    network_filter: bool,
 }
 
-struct ExchangeStream {
+struct HttpStream {
     exchange: Rc<RefCell<Exchange>>,
     stream: Option<Stream>,
+}
+
+struct TcpStream {
+    exchange: Rc<RefCell<TcpExchange>>,
+    connection: Connection,
 }
 
 impl Context for ExchangeRoot {}
 
 impl RootContext for ExchangeRoot {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        match Config::parse(&mesh_host::plugin_configuration()) {
-            Ok(config) => {
-                self.exchange = Some(Rc::new(RefCell::new(Exchange::new(&config, &Envoy))));
-                true
-            }
+        let config = match Config::parse(&mesh_host::plugin_configuration()) {
+            Ok(config) => config,
             Err(error) => {
                 log::error!("metadata_exchange: {error}");
-                false
+                return false;
             }
+        };
+        exchange::declare_peers(&Envoy);
+        let local = Peer::local(&Envoy, &config.additional_labels);
+        if self.network_filter {
+            self.tcp = Some(Rc::new(RefCell::new(TcpExchange::new(&local, config.introduce, &Envoy))));
+        } else {
+            self.http = Some(Rc::new(RefCell::new(Exchange::new(&local, config.max_peer_cache_size, &Envoy))));
         }
+        true
     }
 
     fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
-        let exchange = Rc::clone(self.exchange.as_ref()?);
-        Some(Box::new(ExchangeStream { exchange, stream: None }))
+        Some(Box::new(HttpStream { exchange: Rc::clone(self.http.as_ref()?), stream: None }))
+    }
+
+    fn create_stream_context(&self, _context_id: u32) -> Option<Box<dyn StreamContext>> {
+        Some(Box::new(TcpStream { exchange: Rc::clone(self.tcp.as_ref()?), connection: Connection::default() }))
     }
 
     fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
+        Some(if self.network_filter { ContextType::StreamContext } else { ContextType::HttpContext })
     }
 }
 
-impl Context for ExchangeStream {}
+impl Context for HttpStream {}
 
-impl HttpContext for ExchangeStream {
+impl HttpContext for HttpStream {
     fn on_http_request_headers(&mut self, _header_count: usize, _end_of_stream: bool) -> Action {
         if let Ok(mut exchange) = self.exchange.try_borrow_mut() {
             self.stream = Some(exchange.on_request_headers(&Envoy));
@@ -68,5 +85,30 @@ impl HttpContext for ExchangeStream {
             exchange.on_response_headers(&Envoy, stream);
         }
         Action::Continue
+    }
+}
+
+impl Context for TcpStream {}
+
+impl StreamContext for TcpStream {
+    fn on_downstream_data(&mut self, size: usize, end_of_stream: bool) -> Action {
+        match self.exchange.try_borrow_mut() {
+            Ok(mut exchange) => action(exchange.on_downstream_data(&Envoy, &mut self.connection, size, end_of_stream)),
+            Err(_) => Action::Continue,
+        }
+    }
+
+    fn on_upstream_data(&mut self, size: usize, end_of_stream: bool) -> Action {
+        match self.exchange.try_borrow_mut() {
+            Ok(mut exchange) => action(exchange.on_upstream_data(&Envoy, &mut self.connection, size, end_of_stream)),
+            Err(_) => Action::Continue,
+        }
+    }
+}
+
+fn action(flow: Flow) -> Action {
+    match flow {
+        Flow::Pass => Action::Continue,
+        Flow::Wait => Action::Pause,
     }
 }

@@ -9,7 +9,7 @@ use mesh_common::peer::Peer;
 use mesh_common::protobuf::Struct;
 use prost::Message;
 
-use crate::rejection::Rejection;
+use crate::counters::Rejection;
 
 /// The header with the metadata of the proxy that sends it.
 pub const METADATA_HEADER: &str = "x-envoy-peer-metadata";

@@ -17,7 +17,7 @@ pub const ALWAYS: [&str; 7] = [
 pub const ALLOCATORS: [&str; 2] = ["malloc", "proxy_on_memory_allocate"];
 
 /// What a filter may name in its manifest.
-pub const CALLBACKS: [&str; 20] = [
+pub const CALLBACKS: [&str; 21] = [
     "proxy_on_done",
     "proxy_on_log",
     "proxy_on_tick",
@@ -38,4 +38,5 @@ pub const CALLBACKS: [&str; 20] = [
     "proxy_on_grpc_receive",
     "proxy_on_grpc_receive_trailing_metadata",
     "proxy_on_grpc_close",
+    "proxy_on_foreign_function",
 ];

@@ -67,7 +67,10 @@ mod tests {
                 r#"{"debug": "false", "stat_prefix": "istio", "disable_host_header_fallback": true}"#,
                 Config { disable_host_header_fallback: true, ..defaults.clone() },
             ),
-            (r#"{"tcp_reporting_duration": "500ms"}"#, Config { tcp_reporting_duration: Duration::from_millis(500), ..defaults }),
+            (
+                r#"{"tcp_reporting_duration": "500ms"}"#,
+                Config { tcp_reporting_duration: Duration::from_millis(500), ..defaults },
+            ),
         ] {
             assert_eq!(Config::parse(json.as_bytes()), Ok(expected), "{json}");
         }

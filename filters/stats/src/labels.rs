@@ -183,13 +183,7 @@ impl Labeler {
         if destination.namespace != Symbol::UNKNOWN {
             service.namespace = destination.namespace;
         }
-        Labels {
-            reporter: self.words.source,
-            source,
-            destination,
-            service,
-            ..Labels::all(Symbol::UNKNOWN)
-        }
+        Labels { reporter: self.words.source, source, destination, service, ..Labels::all(Symbol::UNKNOWN) }
     }
 
     /// The peer that metadata exchange found.
@@ -249,11 +243,7 @@ impl Labeler {
 }
 
 /// What `cache` holds for `key`, found out now if it holds nothing.
-fn remember<K: Eq + Hash, V: Copy>(
-    cache: &mut BoundedCache<K, V>,
-    key: K,
-    find_out: impl FnOnce(&K) -> V,
-) -> V {
+fn remember<K: Eq + Hash, V: Copy>(cache: &mut BoundedCache<K, V>, key: K, find_out: impl FnOnce(&K) -> V) -> V {
     if let Some(value) = cache.get(&key) {
         return value;
     }

@@ -132,11 +132,7 @@ impl Recorder {
 
 /// The label set under which all those are counted that are too many: what remains cannot be many.
 fn fold(labels: &Labels<Symbol>) -> Labels<Symbol> {
-    Labels {
-        reporter: labels.reporter,
-        request_protocol: labels.request_protocol,
-        ..Labels::all(Symbol::OVERFLOW)
-    }
+    Labels { reporter: labels.reporter, request_protocol: labels.request_protocol, ..Labels::all(Symbol::OVERFLOW) }
 }
 
 fn define(host: &impl Host, kind: MetricKind, name: &str) -> Option<MetricId> {
@@ -175,8 +171,12 @@ mod tests {
         for (metric, expected) in
             [("istio_request_duration_milliseconds", 21), ("istio_request_bytes", 300), ("istio_response_bytes", 3000)]
         {
-            let samples: Vec<(u64, u64)> =
-                host.histograms().into_iter().filter(|(name, _)| name.ends_with(metric)).map(|(_, value)| value).collect();
+            let samples: Vec<(u64, u64)> = host
+                .histograms()
+                .into_iter()
+                .filter(|(name, _)| name.ends_with(metric))
+                .map(|(_, value)| value)
+                .collect();
             assert_eq!(samples, [(3, expected), (3, expected)], "{metric}");
         }
     }
@@ -228,6 +228,9 @@ mod tests {
         let labels = labels_of(&mut symbols, "a");
         recorder.record(&host, &symbols, &CONNECTION, &labels, [Some(1), None, None, None]);
         let name = host.values().into_keys().next().expect("defined");
-        assert!(name.ends_with(";.;connection_security_policy=.=unknown;.;istio_tcp_connections_opened_total"), "{name}");
+        assert!(
+            name.ends_with(";.;connection_security_policy=.=unknown;.;istio_tcp_connections_opened_total"),
+            "{name}"
+        );
     }
 }

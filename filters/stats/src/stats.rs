@@ -221,7 +221,10 @@ mod tests {
     fn the_build_is_reported_with_the_version_of_the_proxy() {
         let host = mesh("stats_inbound");
         stats(&host);
-        assert_eq!(host.values().into_iter().collect::<Vec<_>>(), [("component.proxy.tag.1.5.0;.istio_build".into(), 1)]);
+        assert_eq!(
+            host.values().into_iter().collect::<Vec<_>>(),
+            [("component.proxy.tag.1.5.0;.istio_build".into(), 1)]
+        );
         let host = FakeHost::new();
         stats(&host);
         assert_eq!(host.values().into_keys().collect::<Vec<_>>(), ["component.proxy.tag.unknown;.istio_build"]);

@@ -22,7 +22,7 @@ fn productpage(direction: i64) -> FakeHost {
 }
 
 fn exchange(host: &FakeHost) -> Exchange {
-    Exchange::new(&Config { max_peer_cache_size: 500, additional_labels: vec![] }, host)
+    Exchange::new(&Peer::local(host, &[]), 500, host)
 }
 
 fn reviews() -> Peer {

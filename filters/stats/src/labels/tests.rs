@@ -15,7 +15,8 @@ fn reviews() -> FakeHost {
     for (key, value) in [("WORKLOAD_NAME", "reviews-v1"), ("NAMESPACE", "default"), ("CLUSTER_ID", "Kubernetes")] {
         host.with_text(Property(&node_metadata(key)), value);
     }
-    for (label, value) in [("app", "reviews"), ("version", "v1"), (CANONICAL_NAME, "reviews"), (CANONICAL_REVISION, "v1")]
+    for (label, value) in
+        [("app", "reviews"), ("version", "v1"), (CANONICAL_NAME, "reviews"), (CANONICAL_REVISION, "v1")]
     {
         host.with_text(Property(&node_label(label)), value);
     }
@@ -331,7 +332,8 @@ fn grpc_is_known_by_the_content_type() {
 
 #[test]
 fn codes_and_flags_are_written_as_envoy_s_access_log_does() {
-    for (code, flags, expected) in [(Some(503), 0x2, ("503", "UH")), (Some(504), 0x604, ("504", "UT,DI,FI")), (None, 0x4000, ("0", "DC"))]
+    for (code, flags, expected) in
+        [(Some(503), 0x2, ("503", "UH")), (Some(504), 0x604, ("504", "UT,DI,FI")), (None, 0x4000, ("0", "DC"))]
     {
         let mut host = reviews();
         host.without(property::RESPONSE_CODE).with_int(property::RESPONSE_FLAGS, flags);

@@ -1,0 +1,28 @@
+# Everything is done by scripts/*.sh; this file only names it.
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.PHONY: help setup build test lint fmt mesh clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## get what building and testing needs (RETRY=1: also try again what could not be had)
+	@scripts/setup.sh all
+
+build: ## build the modules into dist/ (KEEP_NAMES=1: with function names; WASM_TOOLCHAIN=rustup|debian)
+	@scripts/build.sh
+
+test: ## all that CI runs: lint, unit tests, the same under Node, build, end-to-end tests, a short mesh
+	@scripts/check.sh test
+
+lint: ## formatting, clippy, licences and sources of dependencies
+	@scripts/check.sh lint
+
+fmt: ## format the code
+	@cargo fmt --all
+
+mesh: ## run Bookinfo with real Envoys on loopback (FOR=20s: end by itself)
+	@scripts/mesh.sh $(if $(FOR),--for $(FOR))
+
+clean: ## remove what was built (.tools/, what was fetched, stays)
+	@rm -rf dist target

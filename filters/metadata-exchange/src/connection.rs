@@ -1,0 +1,235 @@
+//! Metadata exchange over TCP: a frame before the first byte in each direction.
+//!
+//! Istio's own filter lets TLS negotiate it (ALPN `istio-peer-exchange`). A wasm filter cannot see what was negotiated,
+//! so it takes care instead:
+//!
+//! * **Inbound** it reads: a frame is recognised by its first bytes and only looked for under mutual TLS. It answers only
+//!   who has sent a frame, and only while nothing else has been sent. A client that does not take part sees nothing.
+//! * **Outbound** it must write first, so it does that only if its configuration names the protocol, and only to a peer
+//!   that has proved a SPIFFE identity.
+//!
+//! Bytes that are no frame pass untouched and at once; a frame that cannot be read is taken off and costs only the label.
+
+use mesh_common::direction::Direction;
+use mesh_common::host::{Buffer, Host};
+use mesh_common::peer::{self, Peer};
+use mesh_common::property;
+
+use crate::counters::{Counters, Event, Rejection};
+use crate::exchange::{store, Side, CALLEE, CALLER};
+use crate::frame::{self, Beginning, PREFIX_BYTES};
+use crate::wire::MAX_METADATA_BYTES;
+
+/// Bytes that may be held back while a frame is not complete.
+const MAX_FRAME_BYTES: usize = MAX_METADATA_BYTES + PREFIX_BYTES;
+
+/// Metadata exchange over TCP on one worker.
+pub struct TcpExchange {
+    /// Our frame; nothing where the node does not say who we are.
+    own_frame: Option<Vec<u8>>,
+    /// Whether to begin the exchange with those we call.
+    introduce: bool,
+    counters: Counters,
+}
+
+/// What is remembered of one connection.
+#[derive(Debug)]
+pub struct Connection {
+    direction: Option<Direction>,
+    peer: PeerFrame,
+    own: OwnFrame,
+}
+
+/// The peer's frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PeerFrame {
+    Awaited,
+    /// This many bytes of it are still to be dropped.
+    Dropping(usize),
+    Settled,
+}
+
+/// Our frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OwnFrame {
+    /// It is not sent, unless the peer sends its own.
+    Withheld,
+    /// It goes before the next byte.
+    Due,
+    /// It was sent, or can be no more.
+    Settled,
+}
+
+/// Whether the bytes at hand pass on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Flow {
+    /// They pass.
+    Pass,
+    /// They wait for more.
+    Wait,
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Self { direction: None, peer: PeerFrame::Awaited, own: OwnFrame::Withheld }
+    }
+}
+
+impl TcpExchange {
+    /// `local` is who this proxy is.
+    pub fn new(local: &Peer, introduce: bool, host: &impl Host) -> Self {
+        let id = host.text(property::NODE_ID);
+        let own_frame = frame::encode(id.as_deref(), local);
+        if own_frame.is_err() {
+            log::warn!("metadata_exchange: this node's metadata is too large for TCP and is not sent");
+        }
+        Self {
+            own_frame: own_frame.ok().filter(|_| *local != Peer::default()),
+            introduce,
+            counters: Counters::default(),
+        }
+    }
+
+    /// `size` bytes came from the downstream, the last ones if `end`.
+    pub fn on_downstream_data(
+        &mut self,
+        host: &impl Host,
+        connection: &mut Connection,
+        size: usize,
+        end: bool,
+    ) -> Flow {
+        match self.direction(host, connection) {
+            Direction::Inbound => self.receive(host, connection, &CALLER, Buffer::Downstream, size, end),
+            Direction::Outbound => self.send(host, connection, Buffer::Downstream),
+        }
+    }
+
+    /// `size` bytes came from the upstream, the last ones if `end`.
+    pub fn on_upstream_data(&mut self, host: &impl Host, connection: &mut Connection, size: usize, end: bool) -> Flow {
+        match self.direction(host, connection) {
+            Direction::Inbound => self.send(host, connection, Buffer::Upstream),
+            Direction::Outbound => self.receive(host, connection, &CALLEE, Buffer::Upstream, size, end),
+        }
+    }
+
+    /// The direction; when it is first asked for, also whether there is any exchange.
+    fn direction(&mut self, host: &impl Host, connection: &mut Connection) -> Direction {
+        if let Some(direction) = connection.direction {
+            return direction;
+        }
+        let direction = Direction::of_listener(host);
+        connection.direction = Some(direction);
+        let (side, takes_part) = match direction {
+            Direction::Inbound => (&CALLER, host.boolean(property::CONNECTION_MTLS) == Some(true)),
+            Direction::Outbound => (&CALLEE, self.introduce && has_spiffe_identity(host, &CALLEE)),
+        };
+        if !takes_part {
+            connection.peer = PeerFrame::Settled;
+            connection.own = OwnFrame::Settled;
+            store_unknown(host, side);
+        } else if direction == Direction::Outbound {
+            connection.own = OwnFrame::Due;
+        }
+        direction
+    }
+
+    /// Bytes pass towards the peer.
+    fn send(&mut self, host: &impl Host, connection: &mut Connection, buffer: Buffer) -> Flow {
+        if connection.own == OwnFrame::Due {
+            if let Some(frame) = &self.own_frame {
+                match host.replace_front(buffer, 0, frame) {
+                    Ok(()) => self.counters.count(host, Event::MetadataAdded),
+                    Err(error) => log::debug!("metadata_exchange: metadata not added: {error}"),
+                }
+            }
+        }
+        // Whatever goes out now: a frame later would be in the middle of the application's bytes.
+        connection.own = OwnFrame::Settled;
+        Flow::Pass
+    }
+
+    /// Bytes come from the peer.
+    fn receive(
+        &mut self,
+        host: &impl Host,
+        connection: &mut Connection,
+        side: &Side,
+        buffer: Buffer,
+        size: usize,
+        end: bool,
+    ) -> Flow {
+        match connection.peer {
+            PeerFrame::Settled => return Flow::Pass,
+            PeerFrame::Dropping(left) => {
+                connection.peer = drop_front(host, buffer, size, left);
+                return Flow::Pass;
+            }
+            PeerFrame::Awaited => {}
+        }
+        let bytes = host.buffer(buffer, size.min(MAX_FRAME_BYTES)).unwrap_or_default();
+        match frame::decode(&bytes) {
+            Beginning::Incomplete if !end => {
+                // Nothing may wait that is empty: it would not come again.
+                return if bytes.is_empty() { Flow::Pass } else { Flow::Wait };
+            }
+            Beginning::Incomplete | Beginning::Application => {
+                self.counters.count(host, Event::InitialHeaderNotFound);
+                store_unknown(host, side);
+                connection.peer = PeerFrame::Settled;
+                // Who does not introduce himself would not understand our frame.
+                connection.own = OwnFrame::Settled;
+                return Flow::Pass;
+            }
+            Beginning::Unreadable(length, rejection) => {
+                self.counters.count(host, Event::HeaderNotFound);
+                self.reject(host, side, rejection);
+                connection.peer = drop_front(host, buffer, size, length);
+            }
+            Beginning::Frame(length, introduction) => {
+                connection.peer = drop_front(host, buffer, size, length);
+                if side.contradicts(host, &introduction.peer.namespace) {
+                    self.reject(host, side, Rejection::Forged);
+                } else {
+                    store(host, side.peer_key, &introduction.peer.to_state());
+                    store(host, side.id_key, introduction.id.as_bytes());
+                }
+            }
+        }
+        // It speaks the protocol, so it awaits our frame.
+        if connection.own == OwnFrame::Withheld {
+            connection.own = OwnFrame::Due;
+        }
+        Flow::Pass
+    }
+
+    fn reject(&mut self, host: &impl Host, side: &Side, rejection: Rejection) {
+        self.counters.count(host, Event::Rejected(rejection));
+        store_unknown(host, side);
+    }
+}
+
+/// Tells the filters behind not to wait: there is no peer to be known on this connection.
+fn store_unknown(host: &impl Host, side: &Side) {
+    store(host, side.id_key, peer::PEER_NOT_FOUND_ID.as_bytes());
+}
+
+fn has_spiffe_identity(host: &impl Host, side: &Side) -> bool {
+    host.property(side.certificate).is_some_and(|san| san.starts_with(b"spiffe://"))
+}
+
+/// Drops what is there of `left` bytes.
+fn drop_front(host: &impl Host, buffer: Buffer, size: usize, left: usize) -> PeerFrame {
+    let here = left.min(size);
+    if let Err(error) = host.replace_front(buffer, here, b"") {
+        log::debug!("metadata_exchange: a peer's metadata is not taken off: {error}");
+        return PeerFrame::Settled;
+    }
+    match left.saturating_sub(here) {
+        0 => PeerFrame::Settled,
+        left => PeerFrame::Dropping(left),
+    }
+}
+
+#[cfg(test)]
+mod tests;

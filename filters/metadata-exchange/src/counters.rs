@@ -1,0 +1,98 @@
+//! What metadata exchange counts: peers that are not believed, by reason, and what Istio's TCP filter counts.
+
+use mesh_common::host::{Host, MetricId, MetricKind};
+
+/// Why a peer's metadata is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// It is longer than is allowed.
+    TooLarge,
+    /// It is not of the form that was agreed.
+    Malformed,
+    /// Its namespace is not that of the peer's certificate.
+    Forged,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A peer that is not believed, over HTTP or TCP.
+    Rejected(Rejection),
+    /// A TCP connection to which we added our metadata.
+    MetadataAdded,
+    /// A TCP connection whose first bytes are no metadata.
+    InitialHeaderNotFound,
+    /// A TCP connection that begins as with metadata, but has none that can be read.
+    HeaderNotFound,
+}
+
+/// The counters by [`Event`]; the last three are named by Istio.
+const NAMES: [&str; 6] = [
+    "metadata_exchange_peer_too_large_total",
+    "metadata_exchange_peer_malformed_total",
+    "metadata_exchange_peer_forged_total",
+    "metadata_exchange.metadata_added",
+    "metadata_exchange.initial_header_not_found",
+    "metadata_exchange.header_not_found",
+];
+
+impl Event {
+    fn index(self) -> usize {
+        match self {
+            Self::Rejected(Rejection::TooLarge) => 0,
+            Self::Rejected(Rejection::Malformed) => 1,
+            Self::Rejected(Rejection::Forged) => 2,
+            Self::MetadataAdded => 3,
+            Self::InitialHeaderNotFound => 4,
+            Self::HeaderNotFound => 5,
+        }
+    }
+}
+
+/// The counters, defined when they are first needed.
+#[derive(Debug, Default)]
+pub struct Counters {
+    ids: [Option<MetricId>; NAMES.len()],
+}
+
+impl Counters {
+    /// Counts one.
+    pub fn count(&mut self, host: &impl Host, event: Event) {
+        let (Some(id), Some(name)) = (self.ids.get_mut(event.index()), NAMES.get(event.index())) else {
+            return;
+        };
+        if id.is_none() {
+            *id = host.define_metric(MetricKind::Counter, name).ok();
+        }
+        if let Some(Err(error)) = id.map(|id| host.increment_metric(id, 1)) {
+            log::debug!("{name} not counted: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mesh_common::fake::FakeHost;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn each_event_has_a_counter_of_its_own() {
+        let (host, mut counters) = (FakeHost::new(), Counters::default());
+        for event in [
+            Event::Rejected(Rejection::TooLarge),
+            Event::Rejected(Rejection::Malformed),
+            Event::Rejected(Rejection::Forged),
+            Event::MetadataAdded,
+            Event::InitialHeaderNotFound,
+            Event::HeaderNotFound,
+        ] {
+            counters.count(&host, event);
+            counters.count(&host, event);
+        }
+        assert_eq!(host.defined(), NAMES.len());
+        assert!(host.values().into_values().all(|value| value == 2));
+    }
+}

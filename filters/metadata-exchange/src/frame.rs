@@ -1,0 +1,151 @@
+//! The bytes with which a TCP connection begins, where both sides take part in metadata exchange.
+//!
+//! `3D 23 04 67`, the length of what follows (both big endian), then a `google.protobuf.Any` of a
+//! `google.protobuf.Struct` that holds what the two HTTP headers do. Each side sends it once, before its first byte.
+
+use mesh_common::peer::Peer;
+use mesh_common::protobuf::{Kind, Struct};
+use prost::Message;
+
+use crate::counters::Rejection;
+use crate::wire::{ID_HEADER, MAX_METADATA_BYTES, METADATA_HEADER};
+
+const MAGIC: [u8; 4] = [0x3d, 0x23, 0x04, 0x67];
+const STRUCT_TYPE_URL: &str = "type.googleapis.com/google.protobuf.Struct";
+
+/// Magic and length.
+pub const PREFIX_BYTES: usize = 8;
+
+/// `google.protobuf.Any`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Any {
+    #[prost(string, tag = "1")]
+    type_url: String,
+    #[prost(bytes = "vec", tag = "2")]
+    value: Vec<u8>,
+}
+
+/// What a frame says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Introduction {
+    /// The peer's node id; empty if it has none.
+    pub id: String,
+    /// The peer.
+    pub peer: Peer,
+}
+
+/// What the first bytes of a connection are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// Nothing of ours: the application's own bytes.
+    Application,
+    /// Too few to tell, but as a frame begins.
+    Incomplete,
+    /// A frame that cannot be read; this many bytes of it are still to be taken off.
+    Unreadable(usize, Rejection),
+    /// A frame, and how long it is.
+    Frame(usize, Box<Introduction>),
+}
+
+/// The frame of this proxy.
+pub fn encode(id: Option<&str>, peer: &Peer) -> Result<Vec<u8>, Rejection> {
+    let mut fields = Struct::default();
+    fields.set(METADATA_HEADER, Kind::Struct(peer.to_metadata()));
+    fields.set_text(ID_HEADER, id.unwrap_or_default());
+    let body = Any { type_url: STRUCT_TYPE_URL.into(), value: fields.encode_to_vec() }.encode_to_vec();
+    let length = u32::try_from(body.len()).map_err(|_| Rejection::TooLarge)?;
+    if body.len() > MAX_METADATA_BYTES {
+        return Err(Rejection::TooLarge);
+    }
+    Ok([MAGIC.as_slice(), &length.to_be_bytes(), &body].concat())
+}
+
+/// What a connection begins with.
+pub fn decode(bytes: &[u8]) -> Beginning {
+    let Some((prefix, rest)) = bytes.split_first_chunk::<PREFIX_BYTES>() else {
+        return match bytes.iter().zip(MAGIC).all(|(byte, magic)| *byte == magic) {
+            true => Beginning::Incomplete,
+            false => Beginning::Application,
+        };
+    };
+    let [m0, m1, m2, m3, length @ ..] = *prefix;
+    if [m0, m1, m2, m3] != MAGIC {
+        return Beginning::Application;
+    }
+    let length = u32::from_be_bytes(length) as usize;
+    let whole = PREFIX_BYTES.saturating_add(length);
+    if length > MAX_METADATA_BYTES {
+        return Beginning::Unreadable(whole, Rejection::TooLarge);
+    }
+    match rest.get(..length).map(introduction) {
+        Some(Some(introduction)) => Beginning::Frame(whole, Box::new(introduction)),
+        Some(None) => Beginning::Unreadable(whole, Rejection::Malformed),
+        None => Beginning::Incomplete,
+    }
+}
+
+fn introduction(body: &[u8]) -> Option<Introduction> {
+    let any = Any::decode(body).ok().filter(|any| any.type_url == STRUCT_TYPE_URL)?;
+    let fields = Struct::decode(any.value.as_slice()).ok()?;
+    Some(Introduction {
+        id: fields.text(ID_HEADER).into(),
+        peer: Peer::from_metadata(fields.structure(METADATA_HEADER)?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    fn ratings() -> Peer {
+        Peer { workload_name: "ratings-v1".into(), namespace: "default".into(), ..Peer::default() }
+    }
+
+    fn frame() -> Vec<u8> {
+        encode(Some("sidecar~ratings"), &ratings()).expect("fits")
+    }
+
+    #[test]
+    fn a_frame_has_istio_s_bytes() {
+        let frame = frame();
+        assert_eq!(frame[..4], [0x3d, 0x23, 0x04, 0x67]);
+        assert_eq!(frame[4..8], u32::try_from(frame.len() - 8).expect("short").to_be_bytes());
+        assert_eq!(frame[8..10], [0x0a, 42], "the type URL comes first");
+        assert_eq!(frame[10..52], *STRUCT_TYPE_URL.as_bytes());
+        let introduction = Introduction { id: "sidecar~ratings".into(), peer: ratings() };
+        assert_eq!(decode(&frame), Beginning::Frame(frame.len(), Box::new(introduction)));
+    }
+
+    #[test]
+    fn a_frame_may_come_in_any_pieces_and_with_the_application_behind() {
+        let frame = frame();
+        for end in 0..frame.len() {
+            assert_eq!(decode(&frame[..end]), Beginning::Incomplete, "{end}");
+        }
+        let with_more = [frame.as_slice(), b"GET rating"].concat();
+        assert!(matches!(decode(&with_more), Beginning::Frame(length, _) if length == frame.len()));
+    }
+
+    #[test]
+    fn what_is_no_frame_is_the_application_s_from_the_first_byte_on() {
+        for bytes in [b"G".as_slice(), b"=#", b"=", b"\x3d\x23\x04\x68", b"GET / HTTP/1.1\r\n"] {
+            let expected = if MAGIC.starts_with(bytes) { Beginning::Incomplete } else { Beginning::Application };
+            assert_eq!(decode(bytes), expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_frame_that_cannot_be_read_is_still_taken_off_whole() {
+        let mut broken = frame();
+        broken[8..].fill(0xff);
+        assert_eq!(decode(&broken), Beginning::Unreadable(broken.len(), Rejection::Malformed));
+        let other_type = Any { type_url: "type.googleapis.com/other".into(), value: vec![] }.encode_to_vec();
+        let bytes = [MAGIC.as_slice(), &(other_type.len() as u32).to_be_bytes(), &other_type].concat();
+        assert_eq!(decode(&bytes), Beginning::Unreadable(bytes.len(), Rejection::Malformed));
+        let huge = [MAGIC.as_slice(), &u32::MAX.to_be_bytes()].concat();
+        assert!(matches!(decode(&huge), Beginning::Unreadable(_, Rejection::TooLarge)));
+    }
+}

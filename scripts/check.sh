@@ -1,0 +1,132 @@
+#!/usr/bin/env bash
+# The checks, in order, up to the first that fails: check.sh lint|test.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=scripts/wasm.sh
+. scripts/wasm.sh
+
+TEST_THREADS=${TEST_THREADS:-2} # end-to-end tests at a time: each has Envoys of its own
+FOR=${FOR:-20s}                 # how long the mesh runs at the end
+
+# Names of the integration tests of the crates in the given directories.
+tests_in() {
+    local directory file
+    for directory in "$@"; do
+        for file in "$directory"/tests/*.rs "$directory"/tests/*/main.rs; do
+            [ -f "$file" ] || continue
+            basename "${file%/main.rs}" .rs
+        done
+    done
+}
+
+# with <flag> <value>...: the flag before each value, in WITH.
+with() {
+    local flag=$1 value
+    shift
+    WITH=()
+    for value in "$@"; do WITH+=("$flag" "$value"); done
+}
+
+mapfile -t modules < <(packages_with '^\[package.metadata.module\]')
+mapfile -t pure < <(packages_with '^wasm-bindgen-test')
+mapfile -t native_tests < <(tests_in filters/* e2e/*)
+mapfile -t mesh_tests < <(tests_in e2e)
+
+# --- The checks -------------------------------------------------------------------------------------------------------
+
+formatting() { cargo fmt --all --check; }
+
+clippy() { cargo clippy -q --workspace --all-targets -- -D warnings; }
+
+# The half of a filter that speaks to the host cannot be linked here, only checked.
+clippy_of_modules() {
+    local module
+    for module in "${modules[@]}"; do
+        cargo clippy -q -p "$module" --features module -- -D warnings
+    done
+}
+
+# Advisories are not among them: their database is not in a package registry (`cargo deny check advisories`).
+dependencies() { cargo-deny --workspace --log-level error check bans licenses sources; }
+
+# All packages are named in each call of cargo test, so that none is compiled anew with other features.
+unit_tests() {
+    with --test "${native_tests[@]}"
+    cargo test --workspace --no-fail-fast --lib --bins "${WITH[@]}"
+    cargo test --workspace --no-fail-fast --doc
+}
+
+tests_under_node() {
+    with -p "${pure[@]}"
+    wasm_cargo test --no-fail-fast --tests "${WITH[@]}"
+}
+
+modules() { scripts/build.sh; }
+
+end_to_end_tests() {
+    with --test "${mesh_tests[@]}"
+    cargo test --workspace --no-fail-fast "${WITH[@]}" -- --test-threads="$TEST_THREADS"
+}
+
+mesh() { scripts/mesh.sh --for "$FOR"; }
+
+# --- Running them -----------------------------------------------------------------------------------------------------
+
+passed=0
+failed=0
+
+# Adds up what test runners said, native ones and the one in Node alike.
+count() {
+    local sums
+    sums=$(awk '/^test result: / { passed += $4; failed += $6 } END { print passed + 0, failed + 0 }' "$STEP_LOG")
+    passed=$((passed + ${sums% *}))
+    failed=$((failed + ${sums#* }))
+}
+
+# check <label> <function>
+check() {
+    step "$1" "$2"
+    count
+    if [ "$STEP_CODE" -ne 0 ]; then
+        [ "$failed" -gt 0 ] || failed=1
+        say "Stopped at: $1. Its output is above, and in ${STEP_LOG#"$ROOT/"}"
+        exit 1
+    fi
+}
+
+lint() {
+    check "formatting" formatting
+    check "clippy" clippy
+    [ ${#modules[@]} -eq 0 ] || check "clippy of the modules" clippy_of_modules
+    check "licences, sources and bans of dependencies" dependencies
+}
+
+summary() {
+    local code=$?
+    end_job
+    say "$passed passed, $failed failed"
+    exit "$code"
+}
+
+case ${1:-} in
+lint)
+    scripts/setup.sh lint
+    STEPS=$((3 + (${#modules[@]} > 0)))
+    lint
+    ;;
+test)
+    trap summary EXIT
+    scripts/setup.sh test
+    wasm_select
+    STEPS=$((6 + (${#modules[@]} > 0) + (${#pure[@]} > 0) + (${#mesh_tests[@]} > 0)))
+    lint
+    check "unit tests" unit_tests
+    [ ${#pure[@]} -eq 0 ] || check "unit tests under Node, as wasm" tests_under_node
+    check "building the modules" modules
+    [ ${#mesh_tests[@]} -eq 0 ] || check "end-to-end tests" end_to_end_tests
+    check "the mesh, for $FOR" mesh
+    say "All in $((SECONDS / 60)) min $((SECONDS % 60)) s"
+    ;;
+*) die "usage: $0 lint|test" ;;
+esac
