@@ -1,0 +1,105 @@
+//! Spelling: camelCase against snake_case, and the nearest known name to a mistyped one.
+
+/// `statsTags` as `stats_tags`; a name already in snake case stays as it is.
+pub(crate) fn snake(name: &str) -> String {
+    let mut out = String::with_capacity(name.len() + 4);
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() {
+            out.push('_');
+            out.push(letter.to_ascii_lowercase());
+        } else {
+            out.push(letter);
+        }
+    }
+    out
+}
+
+/// `stats_tags` as `statsTags`; a name already in camel case stays as it is.
+pub(crate) fn camel(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    let mut upper = false;
+    for letter in name.chars() {
+        if letter == '_' && !out.is_empty() {
+            upper = true;
+        } else if upper {
+            out.push(letter.to_ascii_uppercase());
+            upper = false;
+        } else {
+            out.push(letter);
+        }
+    }
+    out
+}
+
+/// The known name that was probably meant, if one is close enough.
+pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let wanted = name.to_ascii_lowercase();
+    let allowance = (name.len() / 3).max(1);
+    known
+        .iter()
+        .map(|candidate| (distance(&wanted, &candidate.to_ascii_lowercase()), *candidate))
+        .filter(|(edits, _)| *edits <= allowance)
+        .min_by_key(|(edits, _)| *edits)
+        .map(|(_, candidate)| candidate)
+}
+
+/// The sentence that ends a message about an unknown name.
+pub(crate) fn hint(name: &str, known: &[&str]) -> String {
+    let allowed = known.join(", ");
+    match nearest(name, known) {
+        Some(meant) => format!("did you mean `{meant}`? allowed: {allowed}"),
+        None => format!("allowed: {allowed}"),
+    }
+}
+
+/// Levenshtein's edit distance, one row at a time.
+fn distance(left: &str, right: &str) -> usize {
+    let mut row: Vec<usize> = (0..=right.chars().count()).collect();
+    for (line, a) in left.chars().enumerate() {
+        let mut diagonal = line;
+        let mut previous = line + 1;
+        let mut next = vec![previous];
+        for (b, above) in right.chars().zip(row.iter().skip(1)) {
+            let cost = usize::from(a != b);
+            let best = (diagonal + cost).min(previous + 1).min(above + 1);
+            diagonal = *above;
+            previous = best;
+            next.push(best);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_spellings_convert_into_each_other() {
+        for (camel_case, snake_case) in [
+            ("statsTags", "stats_tags"),
+            ("http2ProtocolOptions", "http2_protocol_options"),
+            ("name", "name"),
+            ("@type", "@type"),
+        ] {
+            assert_eq!(snake(camel_case), snake_case);
+            assert_eq!(camel(snake_case), camel_case);
+        }
+    }
+
+    #[test]
+    fn a_close_name_is_proposed_and_a_distant_one_is_not() {
+        let known = ["HTTP_FILTER", "NETWORK_FILTER"];
+        assert_eq!(nearest("HTP_FILTER", &known), Some("HTTP_FILTER"));
+        assert_eq!(nearest("http_filter", &known), Some("HTTP_FILTER"));
+        assert_eq!(nearest("SECRET", &known), None);
+    }
+
+    #[test]
+    fn edit_distance_counts_single_letters() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("same", "same"), 0);
+    }
+}
