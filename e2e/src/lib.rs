@@ -1,1 +1,37 @@
-//! The local mesh: real Envoy sidecars, made from a topology and the EnvoyFilters of envoy/.
+//! The local mesh: real Envoy sidecars, made from a topology and the EnvoyFilters of `envoy/`.
+//!
+//! A [`Mesh`] is a set of processes on loopback: one Envoy per workload of a [`Topology`], the workload's own small server
+//! beside it, and a Prometheus that scrapes them all. Sidecars start from plain Istio-shaped configuration ([`config`]);
+//! whatever telemetry they have comes from EnvoyFilters, as in a cluster. The interface is blocking, so that a test is
+//! plain code; do not call it from inside an async runtime.
+
+// Counts, ports and durations of a test tool: an overflow is a bug that debug builds report by themselves.
+#![allow(clippy::arithmetic_side_effects)]
+
+pub mod application;
+pub mod attach;
+pub mod client;
+pub mod config;
+pub mod directory;
+pub mod exposition;
+pub mod interrupt;
+pub mod mesh;
+pub mod options;
+pub mod pki;
+pub mod plain;
+pub mod process;
+pub mod prometheus;
+pub mod sidecar;
+pub mod table;
+pub mod tools;
+pub mod topology;
+pub mod traffic;
+pub mod up;
+pub mod verdict;
+
+pub use client::{Answer, Client, Request};
+pub use exposition::Sample;
+pub use mesh::Mesh;
+pub use options::{Network, Options, PluginConfig};
+pub use sidecar::{Sidecar, Update};
+pub use topology::Topology;

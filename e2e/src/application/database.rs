@@ -1,0 +1,79 @@
+//! The database: one line asked, one line answered, many times on a connection.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Mutex;
+
+use super::Role;
+
+/// Requests on a connection before the client opens a new one, so that connections open and close while the mesh runs.
+const REQUESTS_PER_CONNECTION: u32 = 5;
+
+/// A longer line is no request.
+const MAX_LINE: usize = 8 * 1024;
+
+/// A client's idle connections.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    idle: Mutex<Vec<Connection>>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    stream: BufReader<TcpStream>,
+    requests: u32,
+}
+
+impl Pool {
+    /// Asks for a rating.
+    pub(super) async fn ask(&self, address: SocketAddr) -> io::Result<String> {
+        let pooled = self.idle.lock().await.pop();
+        let mut connection = match pooled {
+            Some(connection) => connection,
+            None => Connection { stream: BufReader::new(TcpStream::connect(address).await?), requests: 0 },
+        };
+        connection.stream.get_mut().write_all(b"GET rating\n").await?;
+        let mut line = String::new();
+        if connection.stream.read_line(&mut line).await? == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the database closed the connection"));
+        }
+        connection.requests += 1;
+        if connection.requests < REQUESTS_PER_CONNECTION {
+            self.idle.lock().await.push(connection);
+        }
+        Ok(line.trim_end().to_owned())
+    }
+}
+
+pub(super) async fn serve(listener: TcpListener, role: Arc<Role>) {
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        if let Ok((stream, _)) = listener.accept().await {
+            let role = Arc::clone(&role);
+            connections.spawn(async move {
+                // A client that breaks off is no matter of the database's.
+                let _ = converse(stream, &role).await;
+            });
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn converse(stream: TcpStream, role: &Role) -> io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if stream.read_line(&mut line).await? == 0 || line.len() > MAX_LINE {
+            return Ok(());
+        }
+        let number = role.next();
+        tokio::time::sleep(role.delay(number)).await;
+        let answer = if line.trim_end() == "GET rating" { "rating 5\n" } else { "error: only `GET rating` is known\n" };
+        stream.get_mut().write_all(answer.as_bytes()).await?;
+    }
+}

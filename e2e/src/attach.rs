@@ -1,0 +1,69 @@
+//! Attaches telemetry to sidecars' plain configurations: EnvoyFilters, read strictly and applied as istiod does.
+
+use std::path::PathBuf;
+
+use anyhow::{anyhow, ensure, Result};
+use envoy_filter::{Applied, EnvoyFilter, Problem, Proxy, ProxyConfig, ProxyKind};
+use serde_json::Map;
+
+use crate::config::{SidecarConfig, ISTIO_VERSION};
+use crate::options::Options;
+use crate::topology::Workload;
+
+/// The EnvoyFilters of a mesh.
+#[derive(Debug, Default)]
+pub struct Attachment {
+    filters: Vec<EnvoyFilter>,
+    applied: Vec<Applied>,
+}
+
+impl Attachment {
+    /// Reads the options' filters and patches; an error lists every problem with file, line and field.
+    pub fn load(options: &Options) -> Result<Self> {
+        let mut filters = match options.filters.is_empty() {
+            true => Vec::new(),
+            false => envoy_filter::load(&options.filters).map_err(refused)?,
+        };
+        // One by one: a patch may well have the name of a file's resource, or of another patch.
+        for (index, yaml) in options.patches.iter().enumerate() {
+            let name = PathBuf::from(format!("patches[{index}]"));
+            filters.extend(envoy_filter::parse(&[(name, yaml.clone())]).map_err(refused)?);
+        }
+        Ok(Self { filters, applied: Vec::new() })
+    }
+
+    /// Changes the configuration of `workload` by all filters that are meant for it.
+    pub fn apply(&mut self, workload: &Workload, config: &mut SidecarConfig) -> Result<()> {
+        let labels = workload.all_labels();
+        let none = Map::new();
+        let proxy = Proxy {
+            kind: if workload.gateway.is_some() { ProxyKind::Gateway } else { ProxyKind::Sidecar },
+            namespace: &workload.namespace,
+            labels: &labels,
+            version: ISTIO_VERSION,
+            metadata: config.bootstrap.pointer("/node/metadata").and_then(|value| value.as_object()).unwrap_or(&none),
+        };
+        let mut patched = ProxyConfig {
+            bootstrap: config.bootstrap.clone(),
+            listeners: std::mem::take(&mut config.listeners),
+            clusters: std::mem::take(&mut config.clusters),
+        };
+        let applied = envoy_filter::apply(&self.filters, &proxy, &mut patched).map_err(refused)?;
+        self.applied.extend(applied);
+        *config =
+            SidecarConfig { bootstrap: patched.bootstrap, listeners: patched.listeners, clusters: patched.clusters };
+        Ok(())
+    }
+
+    /// An error if some patch changed nothing in any proxy: most likely its match has a typo.
+    pub fn check_used(&self) -> Result<()> {
+        let unused = envoy_filter::unused(&self.applied);
+        ensure!(unused.is_empty(), refused(unused));
+        Ok(())
+    }
+}
+
+fn refused(problems: Vec<Problem>) -> anyhow::Error {
+    let lines: String = problems.iter().map(|problem| format!("\n  {problem}")).collect();
+    anyhow!("EnvoyFilters are refused:{lines}")
+}

@@ -1,0 +1,61 @@
+//! `mesh up`: the local bookinfo mesh with our filters, traffic, and a table of what Prometheus knows about it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{bail, Context, Result};
+
+use mesh::up::{up, Arguments};
+
+const USAGE: &str = "\
+usage: mesh up [--for 20s] [--topology FILE] [--filters FILE-OR-DIRECTORY]... [--plain] [--envoy VERSION]
+
+Starts the mesh of the topology (default e2e/topology.yaml), sends it traffic, and shows who called whom.
+  --for 20s     ends after that time of traffic; exit status 0 only if every edge was seen by both its ends
+                with nothing `unknown`. Without it the mesh stays until Ctrl-C.
+  --filters     EnvoyFilters to apply instead of those in envoy/; may be given several times
+  --plain       no EnvoyFilters at all
+  --envoy       which Envoy (default: $ENVOY, or 1.40.0 out of .tools/)";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("mesh: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<ExitCode> {
+    let mut words = std::env::args().skip(1);
+    match words.next().as_deref() {
+        Some("up") => up(&parse(words)?),
+        Some("help" | "--help" | "-h") => {
+            println!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => bail!("a command is needed\n{USAGE}"),
+    }
+}
+
+fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments> {
+    let mut arguments = Arguments::default();
+    while let Some(word) = words.next() {
+        let mut value = || words.next().with_context(|| format!("{word} needs a value\n{USAGE}"));
+        match word.as_str() {
+            "--for" => {
+                let text = value()?;
+                let duration = mesh::topology::parse_duration(&text);
+                arguments.duration =
+                    Some(duration.with_context(|| format!("--for: `{text}` is no duration; write it as `20s`"))?);
+            }
+            "--topology" => arguments.topology = Some(PathBuf::from(value()?)),
+            "--filters" => arguments.filters.get_or_insert_default().push(PathBuf::from(value()?)),
+            "--plain" => arguments.filters = Some(Vec::new()),
+            "--envoy" => arguments.envoy_version = Some(value()?),
+            other => bail!("{other} is unknown\n{USAGE}"),
+        }
+    }
+    Ok(arguments)
+}

@@ -1,0 +1,73 @@
+//! How a mesh is to be run, besides what it consists of.
+
+use std::path::PathBuf;
+
+use crate::interrupt::Interrupt;
+
+/// How to run a mesh. The default is a plain mesh without filters, on a free network, quiet, without Prometheus.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// EnvoyFilter files, or directories of them; empty for a mesh without telemetry.
+    pub filters: Vec<PathBuf>,
+    /// More EnvoyFilters, as YAML, applied after those.
+    pub patches: Vec<String>,
+    /// Refuse a patch that changes no proxy at all, as a typo in its match would make it. Small meshes lack what some
+    /// patches are for, hence not the default.
+    pub every_patch_must_match: bool,
+    /// Replaced plugin configurations.
+    pub plugins: Vec<PluginConfig>,
+    /// Which addresses.
+    pub network: Network,
+    /// Which Envoy; by default what `ENVOY` names, or the newest that `make setup` gets.
+    pub envoy_version: Option<String>,
+    /// Envoy's worker threads.
+    pub concurrency: u32,
+    /// Envoy's `--log-level` and what it says per component: `warning`, `warning,wasm:debug`.
+    pub log_level: String,
+    /// Whether to run Prometheus.
+    pub prometheus: bool,
+    /// Ends what is being waited for.
+    pub interrupt: Interrupt,
+    /// Told each step that begins.
+    pub progress: fn(&str),
+}
+
+/// A plugin configuration in place of the one in the EnvoyFilters.
+#[derive(Debug, Clone)]
+pub struct PluginConfig {
+    /// The workload whose proxy gets it; None for all.
+    pub workload: Option<String>,
+    /// The filter's root id (`stats_outbound`) or plugin name.
+    pub plugin: String,
+    /// The configuration, normally JSON.
+    pub configuration: String,
+}
+
+/// Which part of 127.0.0.0/8 a mesh uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// What the topology says.
+    AsWritten,
+    /// 127.n.x.x.
+    Number(u8),
+    /// The first 127.n.x.x from n = 2 that no other mesh uses, so that tests can run side by side.
+    Free,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            filters: Vec::new(),
+            patches: Vec::new(),
+            every_patch_must_match: false,
+            plugins: Vec::new(),
+            network: Network::Free,
+            envoy_version: None,
+            concurrency: 1,
+            log_level: "warning".to_owned(),
+            prometheus: false,
+            interrupt: Interrupt::default(),
+            progress: |_| {},
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Child processes that always end: when dropped, and by the kernel's hand when this process is killed.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread;
+
+use anyhow::{anyhow, bail, Context, Result};
+
+use crate::tools;
+
+/// Lines of a log that an error message shows.
+const LAST_LINES: usize = 15;
+
+/// A running program, its output in a file.
+#[derive(Debug)]
+pub struct Process {
+    what: String,
+    log: PathBuf,
+    child: Mutex<Child>,
+}
+
+struct Order {
+    command: Command,
+    reply: Sender<std::io::Result<Child>>,
+}
+
+impl Process {
+    /// Starts `program`. `what` names it in messages: `sidecar of reviews-v1`.
+    pub fn start(what: &str, program: &Path, arguments: &[String], log: &Path) -> Result<Self> {
+        let output = File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
+        let mut command = Command::new(tools::setpriv()?);
+        command.args(["--pdeathsig", "KILL", "--"]).arg(program).args(arguments);
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        command.process_group(0); // Ctrl-C is for us; we end the children ourselves
+        let child = spawn(command).with_context(|| format!("cannot start {what} ({})", program.display()))?;
+        Ok(Self { what: what.to_owned(), log: log.to_owned(), child: Mutex::new(child) })
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.lock().id()
+    }
+
+    /// Everything it wrote.
+    pub fn log(&self) -> String {
+        fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    }
+
+    /// An error with status and last words if it has ended.
+    pub fn check(&self) -> Result<()> {
+        match self.status() {
+            None => Ok(()),
+            Some(status) => {
+                let log = self.log();
+                let lines: Vec<&str> = log.lines().collect();
+                let last = lines.iter().skip(lines.len().saturating_sub(LAST_LINES));
+                let last: String = last.map(|line| format!("\n    {line}")).collect();
+                bail!("the {} ended by itself ({status}); the end of its log:{last}", self.what)
+            }
+        }
+    }
+
+    /// Ends it.
+    pub fn stop(&self) {
+        let mut child = self.lock();
+        // Nothing that these programs could still write is wanted, so no time is given. An error says that it has ended.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+
+    fn status(&self) -> Option<ExitStatus> {
+        self.lock().try_wait().ok().flatten()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// An error naming `who` when something listens on the address already. Envoy itself would share the port silently.
+pub fn check_free(who: &str, ip: Ipv4Addr, port: u16) -> Result<()> {
+    let address = SocketAddr::from((ip, port));
+    match TcpListener::bind(address) {
+        Ok(_) => Ok(()),
+        Err(error) => bail!("{address} is needed for {who}, but cannot be bound: {error}. Is another mesh running?"),
+    }
+}
+
+/// Children die with the thread that made them (that is what the kernel takes for the parent), so one thread that lives
+/// as long as this process makes them all.
+fn spawn(command: Command) -> Result<Child> {
+    static SPAWNER: OnceLock<Sender<Order>> = OnceLock::new();
+    let spawner = SPAWNER.get_or_init(|| {
+        let (orders, inbox) = mpsc::channel::<Order>();
+        thread::spawn(move || {
+            for mut order in inbox {
+                // The one who asked is waiting, unless it panicked.
+                let _ = order.reply.send(order.command.spawn());
+            }
+        });
+        orders
+    });
+    let (reply, answer) = mpsc::channel();
+    spawner.send(Order { command, reply }).map_err(|_| anyhow!("the thread that starts processes has ended"))?;
+    Ok(answer.recv()??)
+}

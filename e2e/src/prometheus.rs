@@ -1,0 +1,153 @@
+//! A real Prometheus that scrapes every sidecar as in a cluster (job `envoy-stats`), and a client for its queries.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{anyhow, bail, ensure, Context, Result};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::client::{Client, Request};
+use crate::config::port;
+use crate::exposition::Sample;
+use crate::interrupt::Interrupt;
+use crate::process::{check_free, Process};
+use crate::tools;
+use crate::topology::Topology;
+
+/// How often sidecars are scraped. In a cluster 15 s; here somebody is waiting.
+pub const SCRAPE_INTERVAL: Duration = Duration::from_secs(1);
+
+const PORT: u16 = 9090;
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A running Prometheus.
+#[derive(Debug)]
+pub struct Prometheus {
+    address: SocketAddr,
+    client: Client,
+    process: Process,
+}
+
+#[derive(Deserialize)]
+struct Response {
+    status: String,
+    error: Option<String>,
+    data: Option<Data>,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    result: Vec<Element>,
+}
+
+#[derive(Deserialize)]
+struct Element {
+    metric: std::collections::BTreeMap<String, String>,
+    value: (f64, String),
+}
+
+impl Prometheus {
+    /// Starts one for all sidecars of the topology, its data below `directory`.
+    pub fn start(topology: &Topology, directory: &Path, client: Client, interrupt: &Interrupt) -> Result<Self> {
+        let program = tools::prometheus()?;
+        let ip = Ipv4Addr::new(127, topology.network(), 0, 100);
+        check_free("Prometheus", ip, PORT)?;
+        let address = SocketAddr::from((ip, PORT));
+        let config = directory.join("prometheus.yml");
+        // JSON is YAML, and needs no care with quoting.
+        fs::write(&config, format!("{:#}", configuration(topology)))
+            .with_context(|| format!("cannot write {}", config.display()))?;
+        let arguments = [
+            format!("--config.file={}", config.display()),
+            format!("--storage.tsdb.path={}", directory.join("prometheus").display()),
+            format!("--web.listen-address={address}"),
+            "--log.level=warn".to_owned(),
+        ];
+        let process = Process::start("Prometheus", &program, &arguments, &directory.join("prometheus.log"))?;
+        let prometheus = Self { address, client, process };
+        let begin = Instant::now();
+        while !prometheus.is_ready() {
+            interrupt.check()?;
+            prometheus.check()?;
+            ensure!(begin.elapsed() < READY_TIMEOUT, "Prometheus is not ready after {READY_TIMEOUT:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(prometheus)
+    }
+
+    /// Its page.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// An error if it has ended.
+    pub fn check(&self) -> Result<()> {
+        self.process.check()
+    }
+
+    /// The result of an instant query (a vector) now.
+    pub fn query(&self, promql: &str) -> Result<Vec<Sample>> {
+        let path = format!("/api/v1/query?query={}", percent_encode(promql));
+        let answer = self.client.send(&Request::get(self.address, &path))?;
+        let response: Response =
+            serde_json::from_slice(&answer.body).with_context(|| format!("Prometheus said {}", answer.text()))?;
+        if response.status != "success" {
+            bail!("{promql}: {}", response.error.unwrap_or_default());
+        }
+        let elements = response.data.ok_or_else(|| anyhow!("{promql}: a result without data"))?.result;
+        elements.into_iter().map(Element::into_sample).collect()
+    }
+
+    /// Waits until Prometheus has scraped everything that happened before the call.
+    pub fn settle(&self, interrupt: &Interrupt) {
+        // One flush of Envoy's histograms, one scrape, and the time that a scrape takes.
+        interrupt.sleep(Duration::from_secs(1) + SCRAPE_INTERVAL + Duration::from_millis(700));
+    }
+
+    fn is_ready(&self) -> bool {
+        self.client.send(&Request::get(self.address, "/-/ready")).is_ok_and(|answer| answer.status == 200)
+    }
+}
+
+impl Element {
+    fn into_sample(mut self) -> Result<Sample> {
+        let name = self.metric.remove("__name__").unwrap_or_default();
+        let value = self.value.1.parse().with_context(|| format!("`{}` is no number", self.value.1))?;
+        Ok(Sample { name, labels: self.metric, value })
+    }
+}
+
+fn configuration(topology: &Topology) -> serde_json::Value {
+    let targets: Vec<_> = topology
+        .workloads
+        .iter()
+        .filter(|workload| workload.sidecar)
+        .map(|workload| {
+            json!({
+                "targets": [format!("{}:{}", workload.address, port::STATS)],
+                "labels": {"app": workload.app, "pod": workload.pod(), "namespace": workload.namespace},
+            })
+        })
+        .collect();
+    let interval = format!("{}s", SCRAPE_INTERVAL.as_secs());
+    json!({
+        "global": {"scrape_interval": interval, "scrape_timeout": interval},
+        "scrape_configs": [{
+            "job_name": "envoy-stats",
+            "metrics_path": "/stats/prometheus",
+            "static_configs": targets,
+        }],
+    })
+}
+
+fn percent_encode(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+            other => format!("%{other:02X}"),
+        })
+        .collect()
+}

@@ -1,0 +1,122 @@
+//! Who called whom, how often, how fast: one block of rows per edge, from PromQL.
+
+mod layout;
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+
+use crate::exposition::Sample;
+use crate::prometheus::Prometheus;
+
+/// What tells edges apart. A request that reached nobody has only the service's name.
+const EDGE: &str = "reporter, source_workload, destination_workload, destination_service_name";
+
+/// An edge as one reporter sees it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    source: String,
+    destination: String,
+    /// `source` before `destination`.
+    reporter: std::cmp::Reverse<String>,
+}
+
+/// What is known of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Row {
+    version: String,
+    security: String,
+    /// Count by `code flags`.
+    codes: BTreeMap<String, f64>,
+    succeeded: f64,
+    p50: Option<f64>,
+    p99: Option<f64>,
+    connections: f64,
+    bytes: f64,
+}
+
+/// The table as text; None when there are no such metrics.
+pub fn render(prometheus: &Prometheus) -> Result<Option<String>> {
+    let mut rows: BTreeMap<Key, Row> = BTreeMap::new();
+    let by = format!("{EDGE}, destination_version, connection_security_policy");
+    let counts = format!("sum by ({by}, response_code, response_flags) (istio_requests_total)");
+    for sample in prometheus.query(&counts)? {
+        add_requests(rows.entry(key(&sample)).or_default(), &sample);
+    }
+    for (quantile, slot) in [(0.5, p50 as Slot), (0.99, p99 as Slot)] {
+        let buckets = format!("sum by ({EDGE}, le) (istio_request_duration_milliseconds_bucket)");
+        for sample in prometheus.query(&format!("histogram_quantile({quantile}, {buckets})"))? {
+            if let Some(row) = rows.get_mut(&key(&sample)).filter(|_| sample.value.is_finite()) {
+                *slot(row) = Some(sample.value);
+            }
+        }
+    }
+    for (metric, slot) in
+        [("istio_tcp_connections_opened_total", connections as Total), ("istio_tcp_sent_bytes_total", bytes as Total)]
+    {
+        for sample in prometheus.query(&format!("sum by ({by}) ({metric})"))? {
+            let row = rows.entry(key(&sample)).or_default();
+            describe(row, &sample);
+            *slot(row) += sample.value;
+        }
+    }
+    rows.retain(|_, row| !row.codes.is_empty() || row.connections > 0.0);
+    Ok((!rows.is_empty()).then(|| layout::text(&rows)))
+}
+
+type Slot = fn(&mut Row) -> &mut Option<f64>;
+type Total = fn(&mut Row) -> &mut f64;
+
+fn p50(row: &mut Row) -> &mut Option<f64> {
+    &mut row.p50
+}
+
+fn p99(row: &mut Row) -> &mut Option<f64> {
+    &mut row.p99
+}
+
+fn connections(row: &mut Row) -> &mut f64 {
+    &mut row.connections
+}
+
+fn bytes(row: &mut Row) -> &mut f64 {
+    &mut row.bytes
+}
+
+fn key(sample: &Sample) -> Key {
+    let destination = match sample.label("destination_workload") {
+        "unknown" | "" => format!("({})", sample.label("destination_service_name")),
+        workload => workload.to_owned(),
+    };
+    Key {
+        source: sample.label("source_workload").to_owned(),
+        destination,
+        reporter: std::cmp::Reverse(sample.label("reporter").to_owned()),
+    }
+}
+
+fn add_requests(row: &mut Row, sample: &Sample) {
+    if sample.value <= 0.0 {
+        return;
+    }
+    describe(row, sample);
+    let (code, flags) = (sample.label("response_code"), sample.label("response_flags"));
+    let shown = if flags == "-" { code.to_owned() } else { format!("{code} {flags}") };
+    *row.codes.entry(shown).or_default() += sample.value;
+    // A client that left (code 0) got no more than one that was told 5xx.
+    if !code.starts_with('5') && code != "0" {
+        row.succeeded += sample.value;
+    }
+}
+
+fn describe(row: &mut Row, sample: &Sample) {
+    // A peer that did not answer has no version; another request of the edge tells it.
+    let version = sample.label("destination_version");
+    if row.version.is_empty() || row.version == "unknown" {
+        version.clone_into(&mut row.version);
+    }
+    sample.label("connection_security_policy").clone_into(&mut row.security);
+}
+
+#[cfg(test)]
+mod tests;

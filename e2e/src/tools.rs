@@ -1,0 +1,64 @@
+//! Where the programs and modules are that the mesh runs, and what to do when one is missing.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{bail, Result};
+
+/// The version of Envoy that is run when none is asked for.
+pub const ENVOY_VERSION: &str = "1.40.0";
+
+/// Envoy of a version; by default what `ENVOY` names, or the newest that `make setup` gets.
+pub fn envoy(version: Option<&str>) -> Result<PathBuf> {
+    let path = match (version, std::env::var_os("ENVOY")) {
+        (None, Some(path)) => PathBuf::from(path),
+        _ => tools().join("envoy").join(version.unwrap_or(ENVOY_VERSION)).join("bin/envoy"),
+    };
+    present(path, "Envoy", "run \"make setup\", or set ENVOY to its path")
+}
+
+/// Prometheus.
+pub fn prometheus() -> Result<PathBuf> {
+    let path = std::env::var_os("PROMETHEUS").map_or_else(|| tools().join("bin/prometheus"), PathBuf::from);
+    present(path, "Prometheus", "run \"make setup\", or set PROMETHEUS to its path")
+}
+
+/// `setpriv` of util-linux, which makes a child end with its parent.
+pub fn setpriv() -> Result<PathBuf> {
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&search).map(|directory| directory.join("setpriv")).find(|path| path.is_file());
+    match found {
+        Some(path) => Ok(path),
+        None => bail!("setpriv is not in PATH: install util-linux (the mesh uses it to end every process with itself)"),
+    }
+}
+
+/// The directory of the built modules.
+pub fn dist() -> PathBuf {
+    root().join("dist")
+}
+
+/// The directory of the EnvoyFilters that we ship.
+pub fn filters() -> PathBuf {
+    root().join("envoy")
+}
+
+/// Checks that a module was built.
+pub fn module(path: &Path) -> Result<()> {
+    present(path.to_owned(), "the module", "run \"make build\"").map(drop)
+}
+
+fn tools() -> PathBuf {
+    root().join(".tools")
+}
+
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+fn present(path: PathBuf, what: &str, remedy: &str) -> Result<PathBuf> {
+    if path.is_file() {
+        return Ok(path);
+    }
+    bail!("{what} is missing ({}): {remedy}", path.display())
+}
