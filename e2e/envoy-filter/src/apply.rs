@@ -71,6 +71,8 @@ pub struct Applied {
     pub resource: String,
     /// Its position in `spec.configPatches`.
     pub patch: usize,
+    /// What it is for, whatever the context: equal for patches that differ in their context alone.
+    pub target: String,
     /// How many objects it changed; 0 if it was not meant for this proxy or nothing matched.
     pub matched: usize,
 }
@@ -105,6 +107,7 @@ pub fn apply(
                 line: patch.line,
                 resource: format!("{}/{}", filter.namespace, filter.name),
                 patch: index,
+                target: format!("{} {:?}", patch.apply_to, patch.object),
                 matched: patches
                     .active
                     .iter()
@@ -117,7 +120,10 @@ pub fn apply(
     Ok(applied)
 }
 
-/// The patches that changed nothing in any of the proxies whose reports these are.
+/// The patches that changed nothing in any of the proxies whose reports these are, as one with a typo in its match does.
+///
+/// A patch is not told if its resource has another for the same target that did change something: these proxies then
+/// lack the context (a gateway, say), not the target.
 pub fn unused(applied: &[Applied]) -> Vec<Problem> {
     let mut totals: Vec<(&Applied, usize)> = Vec::new();
     for entry in applied {
@@ -128,9 +134,11 @@ pub fn unused(applied: &[Applied]) -> Vec<Problem> {
             None => totals.push((entry, entry.matched)),
         }
     }
+    let used: Vec<(&String, &String)> =
+        totals.iter().filter(|(_, total)| *total > 0).map(|(entry, _)| (&entry.resource, &entry.target)).collect();
     totals
         .into_iter()
-        .filter(|(_, total)| *total == 0)
+        .filter(|(entry, _)| !used.contains(&(&entry.resource, &entry.target)))
         .map(|(entry, _)| Problem {
             line: Some(entry.line),
             path: format!("spec.configPatches[{}]", entry.patch),

@@ -98,6 +98,26 @@ fn a_patch_is_unused_if_no_proxy_had_anything_for_it() {
 }
 
 #[test]
+fn a_patch_whose_target_another_context_has_is_not_unused_but_one_with_a_typo_is() {
+    let patch = |context: &str, filter: &str| {
+        format!(
+            "{{applyTo: NETWORK_FILTER, match: {{context: {context}, listener: {{filterChain: {{filter: {{name: {filter}}}}}}}}}, \
+             patch: {{operation: INSERT_BEFORE, value: {{name: x, typed_config: {{'@type': type.googleapis.com/y}}}}}}}}"
+        )
+    };
+    let connection_manager = "envoy.filters.network.http_connection_manager";
+    let patches = [
+        patch("SIDECAR_INBOUND", connection_manager),
+        patch("GATEWAY", connection_manager),
+        patch("GATEWAY", "envoy.filters.network.http_conection_manager"),
+    ];
+    let filters = [resource("a", &patches.each_ref().map(String::as_str))];
+    let reports = apply_to(ProxyKind::Sidecar, &filters, &mut sidecar()).unwrap();
+    let problems: Vec<String> = unused(&reports).iter().map(|problem| problem.path.clone()).collect();
+    assert_eq!(problems, ["spec.configPatches[2]"]);
+}
+
+#[test]
 fn a_patch_that_finds_nothing_leaves_no_trace() {
     let patch = "{applyTo: LISTENER_FILTER, match: {listener: {listenerFilter: absent}}, patch: {operation: REMOVE}}";
     let (config, matched) = patched(&[resource("a", &[patch])], &sidecar());
