@@ -1,4 +1,5 @@
 //! `mesh up`: the local bookinfo mesh with our filters, traffic, and a table of what Prometheus knows about it.
+//! `mesh stats-tags`: what the bootstrap needs for labels of one's own.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,7 +16,11 @@ Starts the mesh of the topology (default e2e/topology.yaml), sends it traffic, a
                 with nothing `unknown`. Without it the mesh stays until Ctrl-C.
   --filters     EnvoyFilters to apply instead of those in envoy/; may be given several times
   --plain       no EnvoyFilters at all
-  --envoy       which Envoy (default: $ENVOY, or 1.40.0 out of .tools/)";
+  --envoy       which Envoy (default: $ENVOY, or 1.40.0 out of .tools/)
+
+usage: mesh stats-tags [FILE]
+
+Prints what the bootstrap needs for the labels of a stats configuration (JSON; default: the standard labels).";
 
 fn main() -> ExitCode {
     match run() {
@@ -31,12 +36,24 @@ fn run() -> Result<ExitCode> {
     let mut words = std::env::args().skip(1);
     match words.next().as_deref() {
         Some("up") => up(&parse(words)?),
+        Some("stats-tags") => stats_tags(words.next()).map(|()| ExitCode::SUCCESS),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
             Ok(ExitCode::SUCCESS)
         }
         _ => bail!("a command is needed\n{USAGE}"),
     }
+}
+
+fn stats_tags(file: Option<String>) -> Result<()> {
+    let configuration = match &file {
+        Some(file) => std::fs::read(file).with_context(|| format!("{file} cannot be read"))?,
+        None => Vec::new(),
+    };
+    print!("{}", mesh::stats_tags::bootstrap(&configuration)?);
+    println!("# For Istio's own bootstrap instead, in proxyConfig or the annotation sidecar.istio.io/extraStatTags:");
+    println!("# extraStatTags: {}", mesh::stats_tags::extra_stat_tags(&configuration)?);
+    Ok(())
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments> {

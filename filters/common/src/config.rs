@@ -7,6 +7,7 @@
 use core::fmt;
 use core::ops::RangeInclusive;
 use core::time::Duration;
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
@@ -27,6 +28,19 @@ pub struct Problem {
     /// What is wrong, with the value.
     pub message: String,
 }
+
+impl ConfigError {
+    /// An error if there is any problem.
+    pub fn unless_empty(problems: Vec<Problem>) -> Result<(), Self> {
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(Self { problems })
+        }
+    }
+}
+
+impl core::error::Error for ConfigError {}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,11 +67,7 @@ pub fn parse<T>(bytes: &[u8], read: impl FnOnce(&mut Section) -> T) -> Result<T,
     let mut section = Section { object: &document, path: String::new(), known: Vec::new(), problems: &mut problems };
     let value = read(&mut section);
     section.finish();
-    if problems.is_empty() {
-        Ok(value)
-    } else {
-        Err(ConfigError { problems })
-    }
+    ConfigError::unless_empty(problems).map(|()| value)
 }
 
 /// A JSON object of the configuration, whose fields are read one by one.
@@ -115,9 +125,53 @@ impl<'a> Section<'a> {
         self.read(name, &quoted.join(" or "), |value| allowed.iter().find(|text| value == *text).copied())
     }
 
+    /// A text that is not empty.
+    pub fn text(&mut self, name: &'static str) -> Option<String> {
+        self.read(name, "a text that is not empty", |value| {
+            value.as_str().filter(|text| !text.is_empty()).map(String::from)
+        })
+    }
+
+    /// A text; an empty one is none.
+    pub fn optional_text(&mut self, name: &'static str) -> Option<String> {
+        self.read(name, "a text", |value| value.as_str().map(String::from)).filter(|text| !text.is_empty())
+    }
+
+    /// An object whose fields are all texts.
+    pub fn text_map(&mut self, name: &'static str) -> BTreeMap<String, String> {
+        self.read(name, "an object of texts", |value| {
+            let fields = value.as_object()?.iter();
+            fields.map(|(name, value)| Some((name.clone(), value.as_str()?.to_string()))).collect()
+        })
+        .unwrap_or_default()
+    }
+
+    /// A list of objects, each read by `read`.
+    pub fn objects<T>(&mut self, name: &'static str, mut read: impl FnMut(&mut Section) -> T) -> Vec<T> {
+        let list = self.read(name, "a list of objects", |value| {
+            let list = value.as_array()?.iter();
+            list.map(|item| item.as_object().cloned()).collect::<Option<Vec<_>>>()
+        });
+        let mut values = Vec::new();
+        for (index, object) in list.unwrap_or_default().iter().enumerate() {
+            let path = format!("{}[{index}]", self.path_of(name));
+            let mut section = Section { object, path, known: Vec::new(), problems: self.problems };
+            values.push(read(&mut section));
+            section.finish();
+        }
+        values
+    }
+
     /// Fields that Istio knows but that have no effect here.
     pub fn ignore(&mut self, names: &[&'static str]) {
         self.known.extend_from_slice(names);
+    }
+
+    /// Reports that a field is not there, unless it is and was refused.
+    pub fn require(&mut self, name: &'static str) {
+        if !self.object.contains_key(name) && !self.object.contains_key(&camel_case(name)) {
+            self.refuse(name, "missing".into());
+        }
     }
 
     /// Reports a mistake that only the filter can see.

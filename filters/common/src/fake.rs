@@ -3,7 +3,7 @@
 use core::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use crate::host::{Buffer, HeaderMap, Host, HostError, MetricId, MetricKind};
+use crate::host::{Buffer, Expression, HeaderMap, Host, HostError, MetricId, MetricKind};
 use crate::property::Property;
 
 /// A host whose state is plain maps. It counts the calls that are made to it.
@@ -14,6 +14,9 @@ pub struct FakeHost {
     filter_state: RefCell<BTreeMap<String, Vec<u8>>>,
     buffers: RefCell<[Vec<u8>; 2]>,
     metrics: RefCell<Vec<Metric>>,
+    /// What expressions evaluate to; any other does not compile.
+    values: BTreeMap<String, Option<Vec<u8>>>,
+    expressions: RefCell<Vec<String>>,
     calls: Cell<usize>,
 }
 
@@ -64,6 +67,12 @@ impl FakeHost {
     /// Lets `bytes` be on their way.
     pub fn with_buffer(&mut self, buffer: Buffer, bytes: &[u8]) -> &mut Self {
         self.buffer_of(buffer, |content| *content = bytes.into());
+        self
+    }
+
+    /// Lets an expression compile and evaluate to `value`, or fail to evaluate.
+    pub fn with_expression(&mut self, text: &str, value: Option<&[u8]>) -> &mut Self {
+        self.values.insert(text.into(), value.map(Into::into));
         self
     }
 
@@ -197,6 +206,20 @@ impl Host for FakeHost {
     fn set_context(&self, _context_id: u32) -> Result<(), HostError> {
         self.called();
         Ok(())
+    }
+
+    fn create_expression(&self, text: &str) -> Result<Expression, HostError> {
+        self.called();
+        let refused = HostError { call: "proxy_call_foreign_function", status: 2 };
+        let mut expressions = self.expressions.borrow_mut();
+        let token = u32::try_from(expressions.len()).ok().filter(|_| self.values.contains_key(text)).ok_or(refused)?;
+        expressions.push(text.into());
+        Ok(Expression(token))
+    }
+
+    fn evaluate(&self, expression: Expression) -> Option<Vec<u8>> {
+        self.called();
+        self.values.get(self.expressions.borrow().get(expression.0 as usize)?)?.clone()
     }
 
     fn define_metric(&self, kind: MetricKind, name: &str) -> Result<MetricId, HostError> {

@@ -39,6 +39,10 @@ pub enum MetricKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MetricId(pub u32);
 
+/// Envoy's handle of a compiled expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Expression(pub u32);
+
 /// Why Envoy refused a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostError {
@@ -83,6 +87,12 @@ pub trait Host {
 
     /// Lets the following calls be about another stream, by its context id. For a tick, which is about none.
     fn set_context(&self, context_id: u32) -> Result<(), HostError>;
+
+    /// Has Envoy compile a CEL expression. Works only while the plugin is configured.
+    fn create_expression(&self, text: &str) -> Result<Expression, HostError>;
+
+    /// The value of an expression for the current stream, encoded as attributes are. Not within a tick.
+    fn evaluate(&self, expression: Expression) -> Option<Vec<u8>>;
 
     /// Creates a metric, or finds the one of that name. Each call costs Envoy a new handle: keep the id.
     fn define_metric(&self, kind: MetricKind, name: &str) -> Result<MetricId, HostError>;

@@ -65,20 +65,69 @@ pub struct Labels<T> {
 pub const COUNT: usize = 25;
 /// The first this many are those of a TCP connection.
 pub const TCP_COUNT: usize = 23;
+/// The first this many tell who called whom.
+pub const PEER_COUNT: usize = 20;
 
 impl<T: Copy> Labels<T> {
     /// All labels with the same value.
     pub fn all(value: T) -> Self {
+        Self::by_name(|_| value)
+    }
+
+    /// Each label with the value that its name gives.
+    pub fn by_name(value: impl Fn(&'static str) -> T) -> Self {
         Self {
-            reporter: value,
-            source: Workload::all(value),
-            destination: Workload::all(value),
-            service: Service { host: value, name: value, namespace: value },
-            request_protocol: value,
-            response_flags: value,
-            connection_security_policy: value,
-            response_code: value,
-            grpc_response_status: value,
+            reporter: value("reporter"),
+            source: Workload {
+                workload: value("source_workload"),
+                namespace: value("source_workload_namespace"),
+                principal: value("source_principal"),
+                app: value("source_app"),
+                version: value("source_version"),
+                canonical_service: value("source_canonical_service"),
+                canonical_revision: value("source_canonical_revision"),
+                cluster: value("source_cluster"),
+            },
+            destination: Workload {
+                workload: value("destination_workload"),
+                namespace: value("destination_workload_namespace"),
+                principal: value("destination_principal"),
+                app: value("destination_app"),
+                version: value("destination_version"),
+                canonical_service: value("destination_canonical_service"),
+                canonical_revision: value("destination_canonical_revision"),
+                cluster: value("destination_cluster"),
+            },
+            service: Service {
+                host: value("destination_service"),
+                name: value("destination_service_name"),
+                namespace: value("destination_service_namespace"),
+            },
+            request_protocol: value("request_protocol"),
+            response_flags: value("response_flags"),
+            connection_security_policy: value("connection_security_policy"),
+            response_code: value("response_code"),
+            grpc_response_status: value("grpc_response_status"),
+        }
+    }
+
+    /// The labels that are to be kept, and `other` in place of the rest.
+    pub fn select(&self, keep: &Labels<bool>, other: T) -> Self {
+        let pick = |keep: bool, value: T| if keep { value } else { other };
+        Self {
+            reporter: pick(keep.reporter, self.reporter),
+            source: self.source.select(&keep.source, other),
+            destination: self.destination.select(&keep.destination, other),
+            service: Service {
+                host: pick(keep.service.host, self.service.host),
+                name: pick(keep.service.name, self.service.name),
+                namespace: pick(keep.service.namespace, self.service.namespace),
+            },
+            request_protocol: pick(keep.request_protocol, self.request_protocol),
+            response_flags: pick(keep.response_flags, self.response_flags),
+            connection_security_policy: pick(keep.connection_security_policy, self.connection_security_policy),
+            response_code: pick(keep.response_code, self.response_code),
+            grpc_response_status: pick(keep.grpc_response_status, self.grpc_response_status),
         }
     }
 
@@ -126,17 +175,17 @@ impl<T: Copy> Labels<T> {
 }
 
 impl<T: Copy> Workload<T> {
-    /// All labels of a workload with the same value.
-    pub fn all(value: T) -> Self {
+    fn select(&self, keep: &Workload<bool>, other: T) -> Self {
+        let pick = |keep: bool, value: T| if keep { value } else { other };
         Self {
-            workload: value,
-            namespace: value,
-            principal: value,
-            app: value,
-            version: value,
-            canonical_service: value,
-            canonical_revision: value,
-            cluster: value,
+            workload: pick(keep.workload, self.workload),
+            namespace: pick(keep.namespace, self.namespace),
+            principal: pick(keep.principal, self.principal),
+            app: pick(keep.app, self.app),
+            version: pick(keep.version, self.version),
+            canonical_service: pick(keep.canonical_service, self.canonical_service),
+            canonical_revision: pick(keep.canonical_revision, self.canonical_revision),
+            cluster: pick(keep.cluster, self.cluster),
         }
     }
 }
@@ -144,4 +193,29 @@ impl<T: Copy> Workload<T> {
 /// The names of all labels, in order.
 pub fn names() -> [&'static str; COUNT] {
     Labels::<()>::default().pairs().map(|(name, ())| name)
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn each_label_has_one_name() {
+        for (name, by_name) in Labels::by_name(|name| name).pairs() {
+            assert_eq!(by_name, name);
+        }
+    }
+
+    #[test]
+    fn what_is_not_kept_is_replaced() {
+        let labels = Labels::by_name(|name| name);
+        for kept in names() {
+            for (name, value) in labels.select(&Labels::by_name(|name| name == kept), "").pairs() {
+                assert_eq!(value, if name == kept { name } else { "" });
+            }
+        }
+    }
 }

@@ -3,10 +3,21 @@
 //! Envoy has no labels: Istio writes `label=.=value;.;` pairs before the metric's name, and regular expressions in the
 //! bootstrap (`stats_tags`) take them out again for Prometheus.
 
-/// Between a label's name and its value.
-const VALUE_SEPARATOR: &str = "=.=";
-/// After a label's value.
-const FIELD_SEPARATOR: &str = ";.;";
+/// What stands between labels and values in a stat name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Separators {
+    /// Between a label's name and its value.
+    pub value: String,
+    /// After a label's value.
+    pub field: String,
+}
+
+impl Default for Separators {
+    fn default() -> Self {
+        Self { value: "=.=".into(), field: ";.;".into() }
+    }
+}
+
 /// What Envoy puts before the names that a wasm module defines.
 const ENVOY_PREFIX: &str = "wasmcustom\\.";
 
@@ -14,13 +25,17 @@ const ENVOY_PREFIX: &str = "wasmcustom\\.";
 pub const MAX_VALUE_BYTES: usize = 256;
 
 /// The stat name of `metric` with `labels`, whose values have passed [`label_value`].
-pub fn encode<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>, metric: &str) -> String {
+pub fn encode<'a>(
+    separators: &Separators,
+    labels: impl IntoIterator<Item = (&'a str, &'a str)>,
+    metric: &str,
+) -> String {
     let mut name = String::with_capacity(1024);
     for (label, value) in labels {
         name.push_str(label);
-        name.push_str(VALUE_SEPARATOR);
+        name.push_str(&separators.value);
         name.push_str(value);
-        name.push_str(FIELD_SEPARATOR);
+        name.push_str(&separators.field);
     }
     name.push_str(metric);
     name
@@ -28,15 +43,28 @@ pub fn encode<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>, metric: 
 
 /// The stat name of `istio_build`, which Istio encodes in a way of its own.
 pub fn build(version: &str) -> String {
-    format!("component.proxy.tag.{};.istio_build", label_value(version))
+    format!("component.proxy.tag.{};.istio_build", label_value(version, &Separators::default()))
 }
 
 /// The regular expression that takes `label` out of a stat name.
 ///
 /// Its first group is what is removed from the name, its second one the value. The anchor before the first group keeps
 /// the expression from matching inside another label's name, or inside a value.
-pub fn tag_regex(label: &str) -> String {
-    format!("(?:^{ENVOY_PREFIX}|;\\.;)({label}=\\.=(.*?);\\.;)")
+pub fn tag_regex(label: &str, separators: &Separators) -> String {
+    let (value, field) = (escape(&separators.value), escape(&separators.field));
+    format!("(?:^{ENVOY_PREFIX}|{field})({label}{value}(.*?){field})")
+}
+
+/// `text` as a regular expression that matches just it.
+fn escape(text: &str) -> String {
+    let mut escaped = String::new();
+    for character in text.chars() {
+        if r"\^$.|?*+()[]{}".contains(character) {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
 }
 
 /// The labels of [`build`] with the regular expressions that take them out.
@@ -51,19 +79,30 @@ pub fn build_tag_regexes() -> [(&'static str, String); 2] {
 ///
 /// Values come from peers and clients, so one must not be able to end early and forge the labels after it, nor hold a
 /// newline, at which the expressions stop. Both are replaced by `_`; what is too long is cut.
-pub fn label_value(value: &str) -> String {
+pub fn label_value(value: &str, separators: &Separators) -> String {
     let mut clean = String::with_capacity(value.len().min(MAX_VALUE_BYTES));
     for character in value.chars() {
         if clean.len().saturating_add(character.len_utf8()) > MAX_VALUE_BYTES {
             break;
         }
-        let forges = match character {
-            '.' => clean.ends_with(';') || clean.ends_with('='),
-            _ => character.is_control(),
-        };
-        clean.push(if forges { '_' } else { character });
+        clean.push(if character.is_control() { '_' } else { character });
+        for separator in [&separators.field, &separators.value] {
+            break_separator(&mut clean, separator);
+        }
     }
     clean
+}
+
+/// Replaces the last character of `text` if it could be part of a separator: if `text` ends in all but the last
+/// character of one, what follows might complete it.
+fn break_separator(text: &mut String, separator: &str) {
+    let mut characters = separator.chars();
+    characters.next_back();
+    let beginning = characters.as_str();
+    let dangerous = if beginning.is_empty() { separator } else { beginning };
+    if text.ends_with(dangerous) && text.pop().is_some() {
+        text.push('_');
+    }
 }
 
 #[cfg(test)]
@@ -76,7 +115,7 @@ mod tests {
     fn names_are_encoded_as_istio_does() {
         let labels = [("reporter", "source"), ("source_workload", "productpage-v1"), ("grpc_response_status", "")];
         assert_eq!(
-            encode(labels, "istio_requests_total"),
+            encode(&Separators::default(), labels, "istio_requests_total"),
             "reporter=.=source;.;source_workload=.=productpage-v1;.;grpc_response_status=.=;.;istio_requests_total"
         );
         assert_eq!(build("1.5.0"), "component.proxy.tag.1.5.0;.istio_build");
@@ -91,18 +130,25 @@ mod tests {
             ("two\nlines\u{7f}", "two_lines_"),
             ("{}$%\"\\/ü", "{}$%\"\\/ü"),
         ] {
-            assert_eq!(label_value(value), expected);
+            assert_eq!(label_value(value, &Separators::default()), expected);
         }
     }
 
     #[test]
+    fn values_cannot_hold_the_operator_s_separators() {
+        let separators = Separators { value: "==".into(), field: "|".into() };
+        assert_eq!(label_value("a|reporter==source|=", &separators), "a_reporter__source__");
+        assert_eq!(tag_regex("app", &separators), r"(?:^wasmcustom\.|\|)(app==(.*?)\|)");
+    }
+
+    #[test]
     fn long_values_are_cut_between_characters() {
-        assert_eq!(label_value(&"x".repeat(1000)).len(), MAX_VALUE_BYTES);
-        assert_eq!(label_value(&"€".repeat(1000)).len(), MAX_VALUE_BYTES - 1);
+        assert_eq!(label_value(&"x".repeat(1000), &Separators::default()).len(), MAX_VALUE_BYTES);
+        assert_eq!(label_value(&"€".repeat(1000), &Separators::default()).len(), MAX_VALUE_BYTES - 1);
     }
 
     #[test]
     fn regexes_are_anchored_outside_the_removed_part() {
-        assert_eq!(tag_regex("source_app"), r"(?:^wasmcustom\.|;\.;)(source_app=\.=(.*?);\.;)");
+        assert_eq!(tag_regex("source_app", &Separators::default()), r"(?:^wasmcustom\.|;\.;)(source_app=\.=(.*?);\.;)");
     }
 }

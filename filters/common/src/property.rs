@@ -40,6 +40,9 @@ pub const RESPONSE_FLAGS: Property = path!("response", "flags");
 /// gRPC status; Envoy derives one for plain HTTP too.
 pub const RESPONSE_GRPC_STATUS: Property = path!("response", "grpc_status");
 
+/// `requests,responses`: the messages of a gRPC request so far, where Envoy's filter `grpc_stats` counts them.
+pub const GRPC_MESSAGES: Property = path!("filter_state", "envoy.filters.http.grpc_stats");
+
 /// Whether the downstream showed a certificate.
 pub const CONNECTION_MTLS: Property = path!("connection", "mtls");
 /// First URI SAN of the downstream's certificate.

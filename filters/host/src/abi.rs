@@ -10,6 +10,8 @@ use mesh_common::host::HostError;
 
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
+/// Any other failure of the host.
+pub const INTERNAL_FAILURE: u32 = 10;
 /// The buffer that holds the plugin's configuration.
 pub const PLUGIN_CONFIGURATION: u32 = 7;
 
@@ -126,11 +128,10 @@ pub fn record_metric(id: u32, value: u64) -> Result<(), HostError> {
     done("proxy_record_metric", unsafe { proxy_record_metric(id, value) })
 }
 
-pub fn call_foreign_function(name: &str, argument: &[u8]) -> Result<(), HostError> {
-    bytes("proxy_call_foreign_function", |data, size| unsafe {
+pub fn call_foreign_function(name: &'static str, argument: &[u8]) -> Result<Option<Vec<u8>>, HostError> {
+    bytes(name, |data, size| unsafe {
         proxy_call_foreign_function(name.as_ptr(), name.len(), argument.as_ptr(), argument.len(), data, size)
     })
-    .map(|_| ())
 }
 
 fn done(call: &'static str, status: u32) -> Result<(), HostError> {

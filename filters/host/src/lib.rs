@@ -8,7 +8,7 @@ mod logging;
 
 use core::time::Duration;
 
-use mesh_common::host::{Buffer, HeaderMap, Host, HostError, MetricId, MetricKind};
+use mesh_common::host::{Buffer, Expression, HeaderMap, Host, HostError, MetricId, MetricKind};
 use mesh_common::property::{self, Property};
 
 pub use logging::start;
@@ -27,7 +27,7 @@ impl Host for Envoy {
     }
 
     fn declare_struct_state(&self, key: &str) -> Result<(), HostError> {
-        abi::call_foreign_function("declare_property", &struct_declaration(key))
+        abi::call_foreign_function("declare_property", &struct_declaration(key)).map(|_| ())
     }
 
     fn header(&self, map: HeaderMap, name: &str) -> Option<Vec<u8>> {
@@ -52,6 +52,17 @@ impl Host for Envoy {
 
     fn set_context(&self, context_id: u32) -> Result<(), HostError> {
         abi::set_effective_context(context_id)
+    }
+
+    fn create_expression(&self, text: &str) -> Result<Expression, HostError> {
+        const CALL: &str = "expr_create";
+        let token = abi::call_foreign_function(CALL, text.as_bytes())?.unwrap_or_default();
+        let token = token.try_into().map_err(|_| HostError { call: CALL, status: abi::INTERNAL_FAILURE })?;
+        Ok(Expression(u32::from_le_bytes(token)))
+    }
+
+    fn evaluate(&self, expression: Expression) -> Option<Vec<u8>> {
+        abi::call_foreign_function("expr_evaluate", &expression.0.to_le_bytes()).ok().flatten()
     }
 
     fn define_metric(&self, kind: MetricKind, name: &str) -> Result<MetricId, HostError> {

@@ -1,29 +1,87 @@
 //! The plugin configuration: Istio's `stats.PluginConfig` in JSON.
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 
-use mesh_common::config::{self, ConfigError};
+use mesh_common::config::{self, ConfigError, Section};
+use mesh_common::host::MetricKind;
+use mesh_common::metric_name::Separators;
+
+use crate::expression::is_name;
 
 /// Series defined per worker unless configured otherwise: 2,000 label sets of four metrics, about 40 MB in Envoy.
 const DEFAULT_SERIES: u64 = 8_000;
 /// More would take Envoy hundreds of megabytes per worker.
 const MAX_SERIES: u64 = 1_000_000;
 
-/// How often live TCP connections are reported unless configured otherwise, and how often they may be.
+/// How often live streams are reported unless configured otherwise, and how often they may be.
 const DEFAULT_REPORTING: Duration = Duration::from_secs(15);
 const MIN_REPORTING: Duration = Duration::from_millis(100);
 const MAX_REPORTING: Duration = Duration::from_secs(3600);
 
+/// Labels that one entry may remove.
+const MAX_TAGS: usize = 100;
+
 /// What an operator can set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// `disable_host_header_fallback`: where the cluster does not tell its service, leave the Host header alone. A
     /// client chooses it, so a listener that strangers reach must not make labels of it.
     pub disable_host_header_fallback: bool,
-    /// `tcp_reporting_duration`: how often live TCP connections are reported.
+    /// `tcp_reporting_duration`: how often live TCP connections and gRPC streams are reported.
     pub tcp_reporting_duration: Duration,
     /// `max_series`: series that one worker defines; label sets beyond are counted together.
     pub max_series: usize,
+    /// `field_separator` and `value_separator`.
+    pub separators: Separators,
+    /// `definitions`: more metrics, or other values for standard ones.
+    pub definitions: Vec<Definition>,
+    /// `metrics`: changes of metrics and labels.
+    pub metrics: Vec<Change>,
+    /// `attributes`: attributes that are made by conditions, as Istio's attributegen does.
+    pub attributes: Vec<Attribute>,
+}
+
+/// A metric to be defined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    /// `name`, without the prefix `istio_`.
+    pub name: String,
+    /// `value`: an expression that comes to a whole number.
+    pub value: String,
+    /// `type`.
+    pub kind: MetricKind,
+}
+
+/// A change of one metric, or of all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// `name`, without the prefix `istio_`; of all if there is none.
+    pub name: Option<String>,
+    /// `dimensions`: expressions by label.
+    pub dimensions: BTreeMap<String, String>,
+    /// `tags_to_remove`: labels.
+    pub tags_to_remove: Vec<String>,
+    /// `drop`: whether not to record it at all.
+    pub drop: bool,
+}
+
+/// An attribute that is made by conditions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attribute {
+    /// `output_attribute`: what expressions of labels call it.
+    pub name: String,
+    /// `match`: the first condition that holds gives the value.
+    pub matches: Vec<Match>,
+}
+
+/// A condition with the value that it gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Match {
+    /// `condition`: an expression that comes to a boolean; none holds always.
+    pub condition: Option<String>,
+    /// `value`.
+    pub value: String,
 }
 
 impl Config {
@@ -31,19 +89,101 @@ impl Config {
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
         config::parse(json, |section| {
             // Istio's own configurations hold these; they mean nothing here.
-            section.ignore(&["debug", "stat_prefix", "max_peer_cache_size"]);
+            section.ignore(&[
+                "debug",
+                "stat_prefix",
+                "max_peer_cache_size",
+                "rotation_interval",
+                "graceful_deletion_interval",
+            ]);
+            section.choice("reporter", &["UNSPECIFIED"]);
+            let standard = Separators::default();
             Self {
+                disable_host_header_fallback: section.boolean("disable_host_header_fallback", false),
                 tcp_reporting_duration: section.duration(
                     "tcp_reporting_duration",
                     MIN_REPORTING..=MAX_REPORTING,
                     DEFAULT_REPORTING,
                 ),
-                disable_host_header_fallback: section.boolean("disable_host_header_fallback", false),
                 max_series: usize::try_from(section.integer("max_series", 100..=MAX_SERIES, DEFAULT_SERIES))
                     .unwrap_or(usize::MAX),
+                separators: Separators {
+                    field: section.text("field_separator").unwrap_or(standard.field),
+                    value: section.text("value_separator").unwrap_or(standard.value),
+                },
+                definitions: section.objects("definitions", Definition::read),
+                metrics: section.objects("metrics", Change::read),
+                attributes: section.objects("attributes", Attribute::read),
             }
         })
     }
+}
+
+impl Definition {
+    fn read(section: &mut Section) -> Self {
+        Self {
+            name: name(section, "name"),
+            value: required(section, "value"),
+            kind: match section.choice("type", &["COUNTER", "GAUGE", "HISTOGRAM"]) {
+                Some("GAUGE") => MetricKind::Gauge,
+                Some("HISTOGRAM") => MetricKind::Histogram,
+                _ => MetricKind::Counter,
+            },
+        }
+    }
+}
+
+impl Change {
+    fn read(section: &mut Section) -> Self {
+        // Istio's documentation names `match`, none of its releases reads it.
+        section.ignore(&["match"]);
+        let dimensions = section.text_map("dimensions");
+        for (label, expression) in &dimensions {
+            let field = format!("dimensions.{label}");
+            if !is_name(label) {
+                section.refuse(&field, format!("{label:?} is not a label, must be letters, digits and underscores"));
+            }
+            if expression.trim().is_empty() {
+                section.refuse(&field, "\"\" is not allowed, must be an expression".into());
+            }
+        }
+        Self {
+            name: section.optional_text("name"),
+            dimensions,
+            tags_to_remove: section.texts("tags_to_remove", MAX_TAGS),
+            drop: section.boolean("drop", false),
+        }
+    }
+}
+
+impl Attribute {
+    fn read(section: &mut Section) -> Self {
+        section.choice("phase", &["ON_LOG", "ON_REQUEST"]);
+        Self {
+            name: name(section, "output_attribute"),
+            matches: section.objects("match", |section| Match {
+                condition: section.optional_text("condition"),
+                value: required(section, "value"),
+            }),
+        }
+    }
+}
+
+/// A name of letters, digits and underscores, which must be there.
+fn name(section: &mut Section, field: &'static str) -> String {
+    let text = required(section, field);
+    if !text.is_empty() && !is_name(&text) {
+        section.refuse(field, format!("{text:?} is not a name, must be letters, digits and underscores"));
+    }
+    text
+}
+
+/// A text that must be there.
+fn required(section: &mut Section, field: &'static str) -> String {
+    section.text(field).unwrap_or_else(|| {
+        section.require(field);
+        String::new()
+    })
 }
 
 #[cfg(test)]
@@ -58,6 +198,10 @@ mod tests {
             disable_host_header_fallback: false,
             tcp_reporting_duration: Duration::from_secs(15),
             max_series: 8_000,
+            separators: Separators::default(),
+            definitions: vec![],
+            metrics: vec![],
+            attributes: vec![],
         };
         for (json, expected) in [
             ("", defaults.clone()),
@@ -82,10 +226,67 @@ mod tests {
         assert_eq!(
             Config::parse(json).map_err(|error| error.to_string()),
             Err("configuration refused, 3 problems: \
-                 tcp_reporting_duration: \"1ms\" is not allowed, must be a duration such as \"15s\" or \"500ms\", from 100ms to 3600s; \
                  disable_host_header_fallback: 1 is not allowed, must be true or false; \
+                 tcp_reporting_duration: \"1ms\" is not allowed, must be a duration such as \"15s\" or \"500ms\", from 100ms to 3600s; \
                  max_series: \"many\" is not allowed, must be a whole number from 100 to 1000000"
                 .into())
         );
+    }
+
+    #[test]
+    fn definitions_changes_and_attributes_are_read() {
+        let json = r#"{
+            "definitions": [{"name": "size", "value": "request.size", "type": "HISTOGRAM"}],
+            "metrics": [
+                {"dimensions": {"destination_port": "string(destination.port)"}, "tags_to_remove": ["source_app"]},
+                {"name": "requests_total", "drop": true, "match": "ignored"}
+            ],
+            "attributes": [{"output_attribute": "operation", "match": [
+                {"value": "read", "condition": "request.method == 'GET'"}, {"value": "write"}
+            ]}]
+        }"#;
+        let config = Config::parse(json.as_bytes()).expect("valid");
+        let definition = Definition { name: "size".into(), value: "request.size".into(), kind: MetricKind::Histogram };
+        assert_eq!(config.definitions, [definition]);
+        let all = Change {
+            name: None,
+            dimensions: [("destination_port".to_string(), "string(destination.port)".to_string())].into(),
+            tags_to_remove: vec!["source_app".into()],
+            drop: false,
+        };
+        let dropped = Change {
+            name: Some("requests_total".into()),
+            dimensions: BTreeMap::new(),
+            tags_to_remove: vec![],
+            drop: true,
+        };
+        assert_eq!(config.metrics, [all, dropped]);
+        let read = Match { condition: Some("request.method == 'GET'".into()), value: "read".into() };
+        let write = Match { condition: None, value: "write".into() };
+        assert_eq!(config.attributes, [Attribute { name: "operation".into(), matches: vec![read, write] }]);
+    }
+
+    #[test]
+    fn wrong_fields_within_lists_are_named_by_their_path() {
+        let json = r#"{
+            "definitions": [{"name": "a-b", "type": "SUMMARY"}],
+            "metrics": [{"dimensions": {"my.label": "'a'", "empty": " "}}, {"dimension": {}}, {"dimensions": {"a": 1}}],
+            "attributes": [{"output_attribute": "x", "match": [{"condition": "true"}]}],
+            "reporter": "SERVER_GATEWAY"
+        }"#;
+        let error = Config::parse(json.as_bytes()).expect_err("refused").to_string();
+        for problem in [
+            "reporter: \"SERVER_GATEWAY\" is not allowed, must be \"UNSPECIFIED\"; ",
+            "definitions[0].value: missing; ",
+            "definitions[0].name: \"a-b\" is not a name, must be letters, digits and underscores; ",
+            "definitions[0].type: \"SUMMARY\" is not allowed, must be \"COUNTER\" or \"GAUGE\" or \"HISTOGRAM\"; ",
+            "metrics[0].dimensions.my.label: \"my.label\" is not a label, must be letters, digits and underscores; ",
+            "metrics[0].dimensions.empty: \"\" is not allowed, must be an expression; ",
+            "metrics[1].dimension: unknown field (value {}), known are dimensions, drop, match, name, tags_to_remove; ",
+            "metrics[2].dimensions: {\"a\":1} is not allowed, must be an object of texts; ",
+            "attributes[0].match[0].value: missing",
+        ] {
+            assert!(error.contains(problem), "{problem} in {error}");
+        }
     }
 }

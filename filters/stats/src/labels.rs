@@ -122,6 +122,11 @@ impl Labeler {
         }
     }
 
+    /// Whether these are the labels of a gRPC request.
+    pub fn is_grpc(&self, labels: &Labels<Symbol>) -> bool {
+        labels.request_protocol == self.words.grpc
+    }
+
     /// The labels of the current TCP connection. All but the flags stay as they are once the peer is known.
     pub fn connection(&mut self, host: &impl Host, symbols: &mut Symbols, direction: Direction) -> Labels<Symbol> {
         Labels {

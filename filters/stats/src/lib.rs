@@ -3,12 +3,17 @@
 //! Stands before the router in the HTTP filter chain and does all its work when a stream ends: every stream ends
 //! exactly once, whether the response came from upstream, from another filter, from Envoy itself or not at all.
 //!
-//! * [`labels`] finds out what the labels of a request are, and remembers all of it that can be
-//! * [`recorder`] turns labels into Envoy's metrics, each label set once
-//! * [`symbols`] lets both compare numbers instead of text
+//! * [`metrics`] are what is recorded, by Istio's standard and the configuration
+//! * [`labels`] finds out what the standard labels of a stream are, and remembers all of it that can be
+//! * [`expression`] and [`evaluation`] are the labels and values that an operator adds
+//! * [`recorder`] turns label sets into Envoy's metrics, each once
+//! * [`symbols`] lets all of them compare numbers instead of text
 
 pub mod config;
+pub mod evaluation;
+pub mod expression;
 pub mod labels;
+pub mod metrics;
 #[cfg(feature = "module")]
 mod module;
 pub mod recorder;

@@ -1,16 +1,16 @@
 //! The proxy-wasm module: callbacks that hand over to [`Stats`].
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use hashbrown::HashMap;
 use mesh_common::host::Host;
 use mesh_host::Envoy;
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 
 use crate::config::Config;
-use crate::stats::{Connection, Stats};
+use crate::stats::{Connection, Request, Stats, Traffic};
 
 proxy_wasm::main! {{
     proxy_wasm::set_root_context(|_| {
@@ -24,39 +24,49 @@ struct StatsRoot {
     network_filter: bool,
 }
 
-/// What the streams of one root context share.
+/// What the streams of one root context share, with those that live, by context id.
 struct Shared {
     stats: Stats,
-    connections: BTreeMap<u32, Rc<RefCell<Connection>>>,
+    requests: HashMap<u32, Rc<RefCell<Request>>>,
+    connections: HashMap<u32, Rc<RefCell<TcpState>>>,
 }
 
 struct HttpStream {
     shared: Rc<RefCell<Shared>>,
+    id: u32,
+    request: Rc<RefCell<Request>>,
 }
 
 struct TcpStream {
     shared: Rc<RefCell<Shared>>,
     id: u32,
-    connection: Rc<RefCell<Connection>>,
+    state: Rc<RefCell<TcpState>>,
+}
+
+#[derive(Default)]
+struct TcpState {
+    connection: Connection,
+    /// A tick left its report to the connection's next callback.
+    report_due: bool,
 }
 
 impl Context for StatsRoot {}
 
 impl RootContext for StatsRoot {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let config = match Config::parse(&mesh_host::plugin_configuration()) {
-            Ok(config) => config,
+        let config = Config::parse(&mesh_host::plugin_configuration());
+        let stats = config.and_then(|config| Ok((config.tcp_reporting_duration, Stats::new(&config, &Envoy)?)));
+        let (period, stats) = match stats {
+            Ok(stats) => stats,
             Err(error) => {
                 log::error!("stats: {error}");
                 return false;
             }
         };
-        if self.network_filter {
-            if let Err(error) = mesh_host::set_tick_period(config.tcp_reporting_duration) {
-                log::warn!("stats: TCP connections are reported at their end only: {error}");
-            }
+        if let Err(error) = mesh_host::set_tick_period(period) {
+            log::warn!("stats: live streams are reported at their end only: {error}");
         }
-        let shared = Shared { stats: Stats::new(&config, &Envoy), connections: BTreeMap::new() };
+        let shared = Shared { stats, requests: HashMap::new(), connections: HashMap::new() };
         self.shared = Some(Rc::new(RefCell::new(shared)));
         true
     }
@@ -65,25 +75,35 @@ impl RootContext for StatsRoot {
         let Some(Ok(mut shared)) = self.shared.as_ref().map(|shared| shared.try_borrow_mut()) else {
             return;
         };
-        let Shared { stats, connections } = &mut *shared;
-        for (id, connection) in connections {
-            if let (Ok(()), Ok(mut connection)) = (Envoy.set_context(*id), connection.try_borrow_mut()) {
-                stats.on_connection_tick(&Envoy, &mut connection);
+        let Shared { stats, requests, connections } = &mut *shared;
+        for (id, request) in requests {
+            if let (Ok(()), Ok(mut request)) = (Envoy.set_context(*id), request.try_borrow_mut()) {
+                stats.on_request_tick(&Envoy, &mut request);
+            }
+        }
+        for (id, state) in connections {
+            if let (Ok(()), Ok(mut state)) = (Envoy.set_context(*id), state.try_borrow_mut()) {
+                state.report_due = stats.on_connection_tick(&Envoy, &mut state.connection, true);
             }
         }
     }
 
-    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(HttpStream { shared: Rc::clone(self.shared.as_ref()?) }))
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        let shared = Rc::clone(self.shared.as_ref()?);
+        let request = Rc::default();
+        if let Ok(mut shared) = shared.try_borrow_mut() {
+            shared.requests.insert(id, Rc::clone(&request));
+        }
+        Some(Box::new(HttpStream { shared, id, request }))
     }
 
     fn create_stream_context(&self, id: u32) -> Option<Box<dyn StreamContext>> {
         let shared = Rc::clone(self.shared.as_ref()?);
-        let connection = Rc::default();
+        let state = Rc::default();
         if let Ok(mut shared) = shared.try_borrow_mut() {
-            shared.connections.insert(id, Rc::clone(&connection));
+            shared.connections.insert(id, Rc::clone(&state));
         }
-        Some(Box::new(TcpStream { shared, id, connection }))
+        Some(Box::new(TcpStream { shared, id, state }))
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -95,33 +115,43 @@ impl Context for HttpStream {}
 
 impl HttpContext for HttpStream {
     fn on_log(&mut self) {
-        if let Ok(mut shared) = self.shared.try_borrow_mut() {
-            shared.stats.on_request_end(&Envoy);
+        if let (Ok(mut shared), Ok(mut request)) = (self.shared.try_borrow_mut(), self.request.try_borrow_mut()) {
+            shared.requests.remove(&self.id);
+            shared.stats.on_request_end(&Envoy, &mut request);
         }
     }
 }
 
 impl Context for TcpStream {}
 
-impl StreamContext for TcpStream {
-    fn on_downstream_data(&mut self, size: usize, _end_of_stream: bool) -> Action {
-        if let Ok(mut connection) = self.connection.try_borrow_mut() {
-            connection.traffic.receive(size);
+impl TcpStream {
+    fn count(&self, count: impl FnOnce(&mut Traffic)) -> Action {
+        if let Ok(mut state) = self.state.try_borrow_mut() {
+            count(&mut state.connection.traffic);
+            if state.report_due {
+                state.report_due = false;
+                if let Ok(mut shared) = self.shared.try_borrow_mut() {
+                    shared.stats.on_connection_tick(&Envoy, &mut state.connection, false);
+                }
+            }
         }
         Action::Continue
+    }
+}
+
+impl StreamContext for TcpStream {
+    fn on_downstream_data(&mut self, size: usize, _end_of_stream: bool) -> Action {
+        self.count(|traffic| traffic.receive(size))
     }
 
     fn on_upstream_data(&mut self, size: usize, _end_of_stream: bool) -> Action {
-        if let Ok(mut connection) = self.connection.try_borrow_mut() {
-            connection.traffic.send(size);
-        }
-        Action::Continue
+        self.count(|traffic| traffic.send(size))
     }
 
     fn on_log(&mut self) {
-        if let (Ok(mut shared), Ok(mut connection)) = (self.shared.try_borrow_mut(), self.connection.try_borrow_mut()) {
+        if let (Ok(mut shared), Ok(mut state)) = (self.shared.try_borrow_mut(), self.state.try_borrow_mut()) {
             shared.connections.remove(&self.id);
-            shared.stats.on_connection_end(&Envoy, &mut connection);
+            shared.stats.on_connection_end(&Envoy, &mut state.connection);
         }
     }
 }

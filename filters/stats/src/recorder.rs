@@ -1,54 +1,78 @@
 //! Labels become Envoy's metrics, each label set once.
 //!
-//! Envoy cannot forget a metric that a module defined, and defining one is a thousand times dearer than using it. So
-//! the metrics of a label set are defined at its first request and found by one lookup from then on, and there is an
-//! end to how many label sets one worker defines.
+//! Envoy cannot forget a metric that a module defined, and defining one is a thousand times dearer than using it. So a
+//! metric is defined when it is first recorded with a label set and found by one lookup from then on, and there is an end
+//! to how many one worker defines.
 
 use hashbrown::HashMap;
+use mesh_common::config::ConfigError;
 use mesh_common::host::{Host, HostError, MetricId, MetricKind};
-use mesh_common::labels::{self, Labels};
+use mesh_common::labels::Labels;
 use mesh_common::metric_name;
 
+use crate::config::Config;
+use crate::evaluation::Expressions;
+use crate::metrics::{self, Family, Source, Value, PREFIX};
 use crate::symbols::{Symbol, Symbols};
-
-/// Metrics that are recorded together, with the same labels.
-#[derive(Debug)]
-pub struct Family {
-    metrics: [(&'static str, MetricKind); METRICS],
-    /// The metrics have the first this many labels.
-    labels: usize,
-}
-
-/// How many metrics a family has.
-pub const METRICS: usize = 4;
-
-/// What to record for each metric of a family; nothing is not recorded, and a metric without records not defined.
-pub type Values = [Option<u64>; METRICS];
-
-/// The metrics of HTTP and gRPC requests.
-pub const REQUEST: Family = Family {
-    metrics: [
-        ("istio_requests_total", MetricKind::Counter),
-        ("istio_request_duration_milliseconds", MetricKind::Histogram),
-        ("istio_request_bytes", MetricKind::Histogram),
-        ("istio_response_bytes", MetricKind::Histogram),
-    ],
-    labels: labels::COUNT,
-};
-
-/// The metrics of TCP connections.
-pub const CONNECTION: Family = Family {
-    metrics: [
-        ("istio_tcp_connections_opened_total", MetricKind::Counter),
-        ("istio_tcp_received_bytes_total", MetricKind::Counter),
-        ("istio_tcp_sent_bytes_total", MetricKind::Counter),
-        ("istio_tcp_connections_closed_total", MetricKind::Counter),
-    ],
-    labels: labels::TCP_COUNT,
-};
 
 /// Counts the records whose label sets were too many to tell apart.
 const OVERFLOW_METRIC: &str = "stats_overflow_total";
+
+/// All labels of a stream: the standard ones, and what the family's expressions come to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LabelSet {
+    family: Family,
+    labels: Labels<Symbol>,
+    more: Vec<Symbol>,
+}
+
+/// The metrics that this worker records, and those that it has defined.
+pub struct Recorder {
+    expressions: Expressions,
+    request: Plan,
+    messages: Plan,
+    connection: Plan,
+    series: HashMap<LabelSet, Box<[Slot]>>,
+    max_series: usize,
+    defined: usize,
+    overflow: Option<MetricId>,
+}
+
+/// What is recorded of a family.
+#[derive(Debug)]
+struct Plan {
+    metrics: Vec<Metric>,
+    /// The standard labels that any of the metrics has; others do not tell label sets apart.
+    used: Labels<bool>,
+    /// The expressions that make labels.
+    expressions: Vec<usize>,
+    /// Whether any expression can be evaluated only in a callback of the stream.
+    needs_stream: bool,
+}
+
+/// A metric, ready to be recorded.
+#[derive(Debug)]
+struct Metric {
+    name: String,
+    kind: MetricKind,
+    value: Number,
+    tags: Vec<(String, Part)>,
+}
+
+#[derive(Debug)]
+enum Number {
+    /// One of the family's own values, by index.
+    Standard(usize),
+    /// What an expression comes to.
+    Expression(usize),
+}
+
+/// A part of a label set, by index.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    Label(usize),
+    More(usize),
+}
 
 /// A metric of one label set.
 #[derive(Clone, Copy, Debug)]
@@ -59,54 +83,96 @@ enum Slot {
     Refused,
 }
 
-/// The metrics that this worker has defined.
-pub struct Recorder {
-    /// By label set; those of one family never equal those of another, for the protocol is among them.
-    series: HashMap<Labels<Symbol>, [Slot; METRICS]>,
-    max_label_sets: usize,
-    overflow: Option<MetricId>,
-}
-
 impl Recorder {
-    /// A recorder that defines about `max_series` metrics at most.
-    pub fn new(max_series: usize) -> Self {
-        Self { series: HashMap::new(), max_label_sets: max_series.div_ceil(METRICS), overflow: None }
+    /// Compiles what `config` asks for. Call it while the plugin is configured.
+    pub fn new(config: &Config, host: &impl Host, symbols: &mut Symbols) -> Result<Self, ConfigError> {
+        let metrics = metrics::of_config(config)?;
+        let mut problems = Vec::new();
+        let mut expressions = Expressions::new(host, symbols, &config.attributes, &mut problems);
+        let mut compile = |family| {
+            Plan::new(&metrics, family, |text: &str| {
+                expressions.add(host, symbols, text, &path_of(config, text), &mut problems)
+            })
+        };
+        let (mut request, mut messages, mut connection) =
+            (compile(Family::Request), compile(Family::Messages), compile(Family::Connection));
+        ConfigError::unless_empty(problems)?;
+        for plan in [&mut request, &mut messages, &mut connection] {
+            plan.needs_stream = plan.expressions.iter().any(|index| expressions.needs_stream(*index));
+        }
+        Ok(Self {
+            expressions,
+            request,
+            messages,
+            connection,
+            series: HashMap::new(),
+            max_series: config.max_series,
+            defined: 0,
+            overflow: None,
+        })
     }
 
-    /// Records values of one label set.
-    pub fn record(
-        &mut self,
+    /// Whether label sets of `family` can be made only in a callback of the stream, not within a tick.
+    pub fn needs_stream(&self, family: Family) -> bool {
+        self.plan(family).needs_stream
+    }
+
+    /// The label set of the current stream.
+    pub fn label_set(
+        &self,
         host: &impl Host,
-        symbols: &Symbols,
-        family: &Family,
+        symbols: &mut Symbols,
+        family: Family,
         labels: &Labels<Symbol>,
-        values: Values,
-    ) {
-        if self.series.len() >= self.max_label_sets && !self.series.contains_key(labels) {
-            self.count_overflow(host);
-            self.record_series(host, symbols, family, &fold(labels), values);
-        } else {
-            self.record_series(host, symbols, family, labels, values);
+    ) -> LabelSet {
+        let plan = self.plan(family);
+        LabelSet {
+            family,
+            labels: labels.select(&plan.used, Symbol::EMPTY),
+            more: plan.expressions.iter().map(|index| self.expressions.label(host, symbols, *index)).collect(),
         }
     }
 
-    fn record_series(
-        &mut self,
-        host: &impl Host,
-        symbols: &Symbols,
-        family: &Family,
-        labels: &Labels<Symbol>,
-        values: Values,
-    ) {
-        let series = self.series.entry(*labels).or_insert([Slot::Undefined; METRICS]);
-        for ((slot, value), (metric, kind)) in series.iter_mut().zip(values).zip(family.metrics) {
+    /// Records the family's own values, and those that are expressions. A value that is not there is not recorded, and a
+    /// metric without records not defined.
+    pub fn record(&mut self, host: &impl Host, symbols: &Symbols, set: &LabelSet, values: &[Option<u64>]) {
+        if self.defined >= self.max_series && !self.series.contains_key(set) {
+            self.count_overflow(host);
+            self.record_series(host, symbols, &set.fold(), values);
+        } else {
+            self.record_series(host, symbols, set, values);
+        }
+    }
+
+    fn record_series(&mut self, host: &impl Host, symbols: &Symbols, set: &LabelSet, values: &[Option<u64>]) {
+        let plan = match set.family {
+            Family::Request => &self.request,
+            Family::Messages => &self.messages,
+            Family::Connection => &self.connection,
+        };
+        let undefined = || vec![Slot::Undefined; plan.metrics.len()].into_boxed_slice();
+        let series = match self.series.get_mut(set) {
+            Some(series) => series,
+            None => self.series.entry(set.clone()).or_insert_with(undefined),
+        };
+        for (slot, metric) in series.iter_mut().zip(&plan.metrics) {
+            let value = match metric.value {
+                Number::Standard(index) => values.get(index).copied().flatten(),
+                // As in Istio, a counter to which nothing is added has no series.
+                Number::Expression(index) => self
+                    .expressions
+                    .number(host, index)
+                    .filter(|value| *value > 0 || metric.kind != MetricKind::Counter),
+            };
             let Some(value) = value else {
                 continue;
             };
             if let Slot::Undefined = slot {
-                let pairs = labels.pairs().into_iter().take(family.labels);
-                let name = metric_name::encode(pairs.map(|(label, symbol)| (label, symbols.text(symbol))), metric);
-                *slot = define(host, kind, &name).map_or(Slot::Refused, Slot::Defined);
+                *slot = match define(host, metric.kind, &metric.stat_name(symbols, set)) {
+                    Some(id) => Slot::Defined(id),
+                    None => Slot::Refused,
+                };
+                self.defined = self.defined.saturating_add(1);
             }
             if let Slot::Defined(id) = *slot {
                 // With an id that Envoy gave, this cannot fail.
@@ -115,13 +181,21 @@ impl Recorder {
         }
     }
 
+    fn plan(&self, family: Family) -> &Plan {
+        match family {
+            Family::Request => &self.request,
+            Family::Messages => &self.messages,
+            Family::Connection => &self.connection,
+        }
+    }
+
     fn count_overflow(&mut self, host: &impl Host) {
         if self.overflow.is_none() {
             self.overflow = define(host, MetricKind::Counter, OVERFLOW_METRIC);
             log::warn!(
-                "stats: this worker tells {} label sets apart, further ones are counted with labels \"overflow\" \
+                "stats: this worker has defined {} series, further label sets are counted with labels \"overflow\" \
                  (max_series)",
-                self.max_label_sets
+                self.defined
             );
         }
         if let Some(id) = self.overflow {
@@ -130,9 +204,90 @@ impl Recorder {
     }
 }
 
-/// The label set under which all those are counted that are too many: what remains cannot be many.
-fn fold(labels: &Labels<Symbol>) -> Labels<Symbol> {
-    Labels { reporter: labels.reporter, request_protocol: labels.request_protocol, ..Labels::all(Symbol::OVERFLOW) }
+impl LabelSet {
+    /// The same with the response flags of a later moment, where they are among the labels.
+    pub fn with_response_flags(&self, flags: Symbol) -> Self {
+        let mut set = self.clone();
+        if set.labels.response_flags != Symbol::EMPTY {
+            set.labels.response_flags = flags;
+        }
+        set
+    }
+
+    /// The label set under which all those are counted that are too many: what remains cannot be many.
+    fn fold(&self) -> Self {
+        Self {
+            family: self.family,
+            labels: Labels {
+                reporter: self.labels.reporter,
+                request_protocol: self.labels.request_protocol,
+                ..Labels::all(Symbol::OVERFLOW)
+            },
+            more: self.more.iter().map(|_| Symbol::OVERFLOW).collect(),
+        }
+    }
+}
+
+impl Plan {
+    /// What of `metrics` is recorded for `family`; `expression` compiles one and returns its index.
+    fn new(metrics: &[metrics::Metric], family: Family, mut expression: impl FnMut(&str) -> usize) -> Self {
+        let mut expressions: Vec<usize> = Vec::new();
+        let mut compiled = Vec::new();
+        for metric in metrics.iter().filter(|metric| metric.family == family) {
+            let value = match &metric.value {
+                Value::Standard(index) => Number::Standard(*index),
+                Value::Expression(text) => Number::Expression(expression(text)),
+            };
+            let mut tags = Vec::new();
+            for tag in &metric.tags {
+                let part = match &tag.source {
+                    Source::Label(index) => Part::Label(*index),
+                    Source::Expression(text) => {
+                        let index = expression(text);
+                        let known = expressions.iter().position(|known| *known == index);
+                        Part::More(known.unwrap_or_else(|| {
+                            expressions.push(index);
+                            expressions.len().saturating_sub(1)
+                        }))
+                    }
+                };
+                tags.push((tag.name.clone(), part));
+            }
+            compiled.push(Metric { name: [PREFIX, &metric.name].concat(), kind: metric.kind, value, tags });
+        }
+        Self { metrics: compiled, used: metrics::used_labels(metrics, family), expressions, needs_stream: false }
+    }
+}
+
+impl Metric {
+    fn stat_name(&self, symbols: &Symbols, set: &LabelSet) -> String {
+        let labels = set.labels.pairs();
+        let tags = self.tags.iter().map(|(name, part)| {
+            let symbol = match part {
+                Part::Label(index) => labels.get(*index).map(|(_, symbol)| *symbol),
+                Part::More(index) => set.more.get(*index).copied(),
+            };
+            (name.as_str(), symbols.text(symbol.unwrap_or_default()))
+        });
+        metric_name::encode(symbols.separators(), tags, &self.name)
+    }
+}
+
+/// Where in the configuration an expression stands first.
+fn path_of(config: &Config, text: &str) -> String {
+    for (index, definition) in config.definitions.iter().enumerate() {
+        if definition.value == text {
+            return format!("definitions[{index}].value");
+        }
+    }
+    for (index, change) in config.metrics.iter().enumerate() {
+        for (label, expression) in &change.dimensions {
+            if expression == text {
+                return format!("metrics[{index}].dimensions.{label}");
+            }
+        }
+    }
+    String::new()
 }
 
 fn define(host: &impl Host, kind: MetricKind, name: &str) -> Option<MetricId> {
@@ -141,96 +296,4 @@ fn define(host: &impl Host, kind: MetricKind, name: &str) -> Option<MetricId> {
 }
 
 #[cfg(test)]
-mod tests {
-    use mesh_common::fake::FakeHost;
-
-    use super::*;
-    #[cfg(target_arch = "wasm32")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    fn labels_of(symbols: &mut Symbols, source_app: &str) -> Labels<Symbol> {
-        let mut labels = Labels { reporter: symbols.of("source"), ..Labels::default() };
-        labels.source.app = symbols.of(source_app);
-        labels
-    }
-
-    const VALUES: Values = [Some(1), Some(7), Some(100), Some(1000)];
-
-    #[test]
-    fn a_label_set_is_defined_once_and_recorded_each_time() {
-        let (host, mut symbols, mut recorder) = (FakeHost::new(), Symbols::default(), Recorder::new(100));
-        for _ in 0..3 {
-            for app in ["a", "b"] {
-                let labels = labels_of(&mut symbols, app);
-                recorder.record(&host, &symbols, &REQUEST, &labels, VALUES);
-            }
-        }
-        assert_eq!(host.defined(), 2 * METRICS);
-        let values: Vec<u64> = host.values().into_values().collect();
-        assert_eq!(values, [3, 3]);
-        for (metric, expected) in
-            [("istio_request_duration_milliseconds", 21), ("istio_request_bytes", 300), ("istio_response_bytes", 3000)]
-        {
-            let samples: Vec<(u64, u64)> = host
-                .histograms()
-                .into_iter()
-                .filter(|(name, _)| name.ends_with(metric))
-                .map(|(_, value)| value)
-                .collect();
-            assert_eq!(samples, [(3, expected), (3, expected)], "{metric}");
-        }
-    }
-
-    #[test]
-    fn what_was_not_measured_is_neither_recorded_nor_defined() {
-        let (host, mut symbols, mut recorder) = (FakeHost::new(), Symbols::default(), Recorder::new(100));
-        let labels = labels_of(&mut symbols, "a");
-        recorder.record(&host, &symbols, &REQUEST, &labels, [Some(1), None, None, None]);
-        assert_eq!(host.values().into_values().collect::<Vec<_>>(), [1]);
-        assert_eq!(host.histograms().len(), 0);
-        assert_eq!(host.defined(), 1);
-    }
-
-    #[test]
-    fn label_sets_beyond_the_cap_are_counted_together_and_none_is_lost() {
-        let (host, mut symbols, mut recorder) = (FakeHost::new(), Symbols::default(), Recorder::new(40));
-        for index in 0..1000 {
-            let labels = labels_of(&mut symbols, &format!("app-{index}"));
-            recorder.record(&host, &symbols, &REQUEST, &labels, VALUES);
-        }
-        let values = host.values();
-        let requests = |part: &str| -> u64 {
-            let matching = values.iter().filter(|(name, _)| name.ends_with("requests_total") && name.contains(part));
-            matching.map(|(_, value)| value).sum()
-        };
-        assert_eq!(requests(""), 1000);
-        assert_eq!(requests("source_app=.=overflow;"), 990);
-        assert_eq!(requests("reporter=.=source;"), 1000);
-        assert_eq!(values.get(OVERFLOW_METRIC), Some(&990));
-        assert_eq!(host.defined(), 40 + METRICS + 1);
-    }
-
-    #[test]
-    fn names_hold_every_label_in_order() {
-        let (host, mut symbols, mut recorder) = (FakeHost::new(), Symbols::default(), Recorder::new(100));
-        let labels = labels_of(&mut symbols, "a");
-        recorder.record(&host, &symbols, &REQUEST, &labels, VALUES);
-        let name = host.values().into_keys().next().expect("defined");
-        let fields: Vec<&str> = name.split(";.;").collect();
-        let names: Vec<&str> = fields.iter().map(|field| field.split("=.=").next().unwrap_or_default()).collect();
-        assert_eq!(names[..names.len() - 1], mesh_common::labels::names());
-        assert_eq!(names.last(), Some(&"istio_requests_total"));
-    }
-
-    #[test]
-    fn connections_have_no_code_and_no_grpc_status() {
-        let (host, mut symbols, mut recorder) = (FakeHost::new(), Symbols::default(), Recorder::new(100));
-        let labels = labels_of(&mut symbols, "a");
-        recorder.record(&host, &symbols, &CONNECTION, &labels, [Some(1), None, None, None]);
-        let name = host.values().into_keys().next().expect("defined");
-        assert!(
-            name.ends_with(";.;connection_security_policy=.=unknown;.;istio_tcp_connections_opened_total"),
-            "{name}"
-        );
-    }
-}
+mod tests;

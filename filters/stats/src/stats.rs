@@ -2,17 +2,19 @@
 
 use core::mem;
 
+use mesh_common::config::ConfigError;
 use mesh_common::direction::Direction;
 use mesh_common::host::{Host, MetricKind};
-use mesh_common::labels::{self, Labels};
+use mesh_common::labels;
 use mesh_common::metric_name;
 use mesh_common::peer::Peer;
 use mesh_common::property;
 
 use crate::config::Config;
 use crate::labels::Labeler;
-use crate::recorder::{Recorder, CONNECTION, REQUEST};
-use crate::symbols::{Symbol, Symbols};
+use crate::metrics::Family;
+use crate::recorder::{LabelSet, Recorder};
+use crate::symbols::Symbols;
 
 const NANOSECONDS_PER_MILLISECOND: i64 = 1_000_000;
 
@@ -27,7 +29,9 @@ pub struct Stats {
 
 impl Stats {
     /// Reads who this proxy is and sets `istio_build`. Call it while the plugin is configured.
-    pub fn new(config: &Config, host: &impl Host) -> Self {
+    pub fn new(config: &Config, host: &impl Host) -> Result<Self, ConfigError> {
+        let mut symbols = Symbols::new(config.separators.clone());
+        let recorder = Recorder::new(config, host, &mut symbols)?;
         let version = match Peer::local(host, &[]).istio_version {
             version if version.is_empty() => labels::UNKNOWN.into(),
             version => version,
@@ -36,18 +40,35 @@ impl Stats {
         if let Err(error) = build.and_then(|id| host.record_metric(id, 1)) {
             log::warn!("stats: istio_build is not set: {error}");
         }
-        let mut symbols = Symbols::default();
         let root_id = host.text(property::PLUGIN_ROOT_ID).unwrap_or_default();
-        Self {
+        Ok(Self {
             direction: Direction::of_root_id(&root_id),
             labeler: Labeler::new(host, &mut symbols, !config.disable_host_header_fallback),
-            recorder: Recorder::new(config.max_series),
+            recorder,
             symbols,
+        })
+    }
+
+    /// Reports the messages of a live gRPC request since the last time, once it is answered: before, its peer is not known.
+    pub fn on_request_tick(&mut self, host: &impl Host, request: &mut Request) {
+        if self.recorder.needs_stream(Family::Messages) || host.int(property::RESPONSE_CODE).is_none() {
+            return;
+        }
+        if let Some(messages) = messages(host) {
+            let direction = self.direction(host);
+            let set = match request.messages_labels.take() {
+                Some(set) => set,
+                None => {
+                    let labels = self.labeler.request(host, &mut self.symbols, direction);
+                    self.recorder.label_set(host, &mut self.symbols, Family::Messages, &labels)
+                }
+            };
+            self.report_messages(host, request, set, messages);
         }
     }
 
     /// A request ends.
-    pub fn on_request_end(&mut self, host: &impl Host) {
+    pub fn on_request_end(&mut self, host: &impl Host, request: &mut Request) {
         let direction = self.direction(host);
         let labels = self.labeler.request(host, &mut self.symbols, direction);
         let values = [
@@ -57,19 +78,36 @@ impl Stats {
             host.int(property::REQUEST_TOTAL_SIZE).and_then(unsigned),
             host.int(property::RESPONSE_TOTAL_SIZE).and_then(unsigned),
         ];
-        self.recorder.record(host, &self.symbols, &REQUEST, &labels, values);
+        let set = self.recorder.label_set(host, &mut self.symbols, Family::Request, &labels);
+        self.recorder.record(host, &self.symbols, &set, &values);
+        if self.labeler.is_grpc(&labels) {
+            if let Some(messages) = messages(host) {
+                let set = request
+                    .messages_labels
+                    .take()
+                    .unwrap_or_else(|| self.recorder.label_set(host, &mut self.symbols, Family::Messages, &labels));
+                self.report_messages(host, request, set, messages);
+            }
+        }
     }
 
     /// Reports what passed through a live TCP connection since the last time.
     ///
     /// Until the peer is known, or known not to be, there is nothing to report it under; so the first time that this
-    /// comes up, it is left for the next time.
-    pub fn on_connection_tick(&mut self, host: &impl Host, connection: &mut Connection) {
-        if connection.labels.is_none() && !connection.waited && !self.peer_is_settled(host) {
-            connection.waited = true;
-            return;
+    /// comes up, it is left for the next time. Returns whether it has to be called again in a callback of the connection,
+    /// because a label needs that.
+    pub fn on_connection_tick(&mut self, host: &impl Host, connection: &mut Connection, within_tick: bool) -> bool {
+        if connection.labels.is_none() {
+            if !connection.waited && !self.peer_is_settled(host) {
+                connection.waited = true;
+                return false;
+            }
+            if within_tick && self.recorder.needs_stream(Family::Connection) {
+                return true;
+            }
         }
         self.report(host, connection, false);
+        false
     }
 
     /// Reports a TCP connection that ends.
@@ -78,19 +116,28 @@ impl Stats {
     }
 
     fn report(&mut self, host: &impl Host, connection: &mut Connection, closed: bool) {
-        let labels = match connection.labels {
-            Some(labels) => Labels { response_flags: self.labeler.response_flags(host, &mut self.symbols), ..labels },
+        let set = match &connection.labels {
+            Some(set) => set.with_response_flags(self.labeler.response_flags(host, &mut self.symbols)),
             None => {
                 let direction = self.direction(host);
-                self.labeler.connection(host, &mut self.symbols, direction)
+                let labels = self.labeler.connection(host, &mut self.symbols, direction);
+                self.recorder.label_set(host, &mut self.symbols, Family::Connection, &labels)
             }
         };
         let opened = connection.labels.is_none();
-        connection.labels = Some(labels);
         let traffic = mem::take(&mut connection.traffic);
         let values = [u64::from(opened), traffic.received, traffic.sent, u64::from(closed)];
-        let values = values.map(|value| (value > 0).then_some(value));
-        self.recorder.record(host, &self.symbols, &CONNECTION, &labels, values);
+        self.recorder.record(host, &self.symbols, &set, &values.map(|value| (value > 0).then_some(value)));
+        connection.labels = Some(set);
+    }
+
+    fn report_messages(&mut self, host: &impl Host, request: &mut Request, set: LabelSet, messages: [u64; 2]) {
+        let [requests, responses] = messages;
+        let [reported_requests, reported_responses] = request.messages;
+        let values = [requests.saturating_sub(reported_requests), responses.saturating_sub(reported_responses)];
+        self.recorder.record(host, &self.symbols, &set, &values.map(|value| (value > 0).then_some(value)));
+        request.messages = messages;
+        request.messages_labels = Some(set);
     }
 
     fn peer_is_settled(&self, host: &impl Host) -> bool {
@@ -106,13 +153,22 @@ impl Stats {
     }
 }
 
+/// What is remembered of an HTTP request.
+#[derive(Debug, Default)]
+pub struct Request {
+    /// The gRPC messages that were reported: requests, responses.
+    messages: [u64; 2],
+    /// The labels under which they were.
+    messages_labels: Option<LabelSet>,
+}
+
 /// What is remembered of a TCP connection.
 #[derive(Debug, Default)]
 pub struct Connection {
     /// What passed since the last report.
     pub traffic: Traffic,
     /// The labels since the first report.
-    labels: Option<Labels<Symbol>>,
+    labels: Option<LabelSet>,
     /// Whether a report was left out because the peer was not known.
     waited: bool,
 }
@@ -138,6 +194,13 @@ impl Traffic {
     }
 }
 
+/// The messages of the current gRPC request so far: requests, responses. `None` for other requests.
+fn messages(host: &impl Host) -> Option<[u64; 2]> {
+    let text = host.text(property::GRPC_MESSAGES)?;
+    let (requests, responses) = text.split_once(',')?;
+    Some([requests.parse().ok()?, responses.parse().ok()?])
+}
+
 fn unsigned(number: i64) -> Option<u64> {
     u64::try_from(number).ok()
 }
@@ -153,7 +216,7 @@ mod tests {
 
     fn stats(host: &FakeHost) -> Stats {
         let config = Config::parse(br#"{"disable_host_header_fallback": true}"#).expect("valid");
-        Stats::new(&config, host)
+        Stats::new(&config, host).expect("compiles")
     }
 
     /// A node where a mutual TLS request with a known peer just ended.
@@ -191,7 +254,7 @@ mod tests {
     #[test]
     fn sizes_are_bytes_and_the_duration_whole_milliseconds() {
         let host = mesh("stats_inbound");
-        stats(&host).on_request_end(&host);
+        stats(&host).on_request_end(&host, &mut Request::default());
         for (metric, expected) in
             [("istio_request_duration_milliseconds", 12), ("istio_request_bytes", 120), ("istio_response_bytes", 3400)]
         {
@@ -212,7 +275,7 @@ mod tests {
         ] {
             let mut host = mesh(root_id);
             host.with_int(property::LISTENER_DIRECTION, listener);
-            stats(&host).on_request_end(&host);
+            stats(&host).on_request_end(&host, &mut Request::default());
             assert_eq!(reporters(&host), [expected], "{root_id} {listener}");
         }
     }
@@ -236,9 +299,9 @@ mod tests {
         for (root_id, expected) in [("stats_inbound", 15), ("stats_outbound", 14)] {
             let host = mesh(root_id);
             let mut stats = stats(&host);
-            stats.on_request_end(&host);
+            stats.on_request_end(&host, &mut Request::default());
             host.take_calls();
-            stats.on_request_end(&host);
+            stats.on_request_end(&host, &mut Request::default());
             assert_eq!(host.take_calls(), expected, "{root_id}");
         }
     }
@@ -262,7 +325,7 @@ mod tests {
         let mut connection = Connection::default();
         for (received, sent) in [(5, 20), (0, 0), (7, 30)] {
             passed(&mut connection, received, sent);
-            stats.on_connection_tick(&host, &mut connection);
+            stats.on_connection_tick(&host, &mut connection, true);
         }
         let live = [("connections_opened_total", 1), ("received_bytes_total", 12), ("sent_bytes_total", 50)];
         assert_eq!(counted(&host), live.map(|(name, value)| (name.to_string(), value)));
@@ -284,9 +347,9 @@ mod tests {
         let mut stats = stats(&host);
         let mut connection = Connection::default();
         passed(&mut connection, 5, 5);
-        stats.on_connection_tick(&host, &mut connection);
+        stats.on_connection_tick(&host, &mut connection, true);
         assert_eq!(counted(&host), []);
-        stats.on_connection_tick(&host, &mut connection);
+        stats.on_connection_tick(&host, &mut connection, true);
         assert_eq!(counted(&host).len(), 3);
     }
 
@@ -305,7 +368,7 @@ mod tests {
         host.with_text(property::DOWNSTREAM_PEER_ID, "productpage");
         let mut stats = stats(&host);
         let mut connection = Connection::default();
-        stats.on_connection_tick(&host, &mut connection);
+        stats.on_connection_tick(&host, &mut connection, true);
         host.with_int(property::RESPONSE_FLAGS, 0x20).without_state("downstream_peer");
         stats.on_connection_end(&host, &mut connection);
         let names: Vec<String> = host.values().into_keys().filter(|name| name.contains("istio_tcp_")).collect();

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use hashbrown::HashMap;
 use mesh_common::labels::UNKNOWN;
-use mesh_common::metric_name::label_value;
+use mesh_common::metric_name::{label_value, Separators};
 
 /// More values than this are not told apart: they come from peers and clients.
 const MAX_SYMBOLS: usize = 16_384;
@@ -26,19 +26,24 @@ impl Symbol {
 pub struct Symbols {
     by_text: HashMap<Rc<str>, Symbol>,
     texts: Vec<Rc<str>>,
+    separators: Separators,
 }
 
-impl Default for Symbols {
-    fn default() -> Self {
-        let mut symbols = Self { by_text: HashMap::new(), texts: Vec::new() };
+impl Symbols {
+    /// No values yet but those of the constants.
+    pub fn new(separators: Separators) -> Self {
+        let mut symbols = Self { by_text: HashMap::new(), texts: Vec::new(), separators };
         for text in [UNKNOWN, "", "overflow"] {
             symbols.add(text);
         }
         symbols
     }
-}
 
-impl Symbols {
+    /// What values do not hold.
+    pub fn separators(&self) -> &Separators {
+        &self.separators
+    }
+
     /// The symbol of a value, fit for a stat name; an empty one is unknown.
     pub fn of(&mut self, text: &str) -> Symbol {
         if text.is_empty() {
@@ -47,7 +52,7 @@ impl Symbols {
         if let Some(symbol) = self.by_text.get(text) {
             return *symbol;
         }
-        let value = label_value(text);
+        let value = label_value(text, &self.separators);
         match self.by_text.get(value.as_str()) {
             Some(symbol) => *symbol,
             None => self.add(&value),
@@ -89,7 +94,7 @@ mod tests {
 
     #[test]
     fn equal_values_have_equal_symbols() {
-        let mut symbols = Symbols::default();
+        let mut symbols = Symbols::new(Separators::default());
         let reviews = symbols.of("reviews");
         assert_eq!(symbols.of("reviews"), reviews);
         assert_eq!(symbols.text(reviews), "reviews");
@@ -99,7 +104,7 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_unknown() {
-        let mut symbols = Symbols::default();
+        let mut symbols = Symbols::new(Separators::default());
         assert_eq!(symbols.of(""), Symbol::UNKNOWN);
         assert_eq!(symbols.of_bytes(None), Symbol::UNKNOWN);
         assert_eq!(symbols.text(Symbol::UNKNOWN), "unknown");
@@ -109,7 +114,7 @@ mod tests {
 
     #[test]
     fn values_beyond_what_is_kept_overflow() {
-        let mut symbols = Symbols::default();
+        let mut symbols = Symbols::new(Separators::default());
         for index in 0..MAX_SYMBOLS * 2 {
             symbols.of(&index.to_string());
         }

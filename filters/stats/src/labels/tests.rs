@@ -1,4 +1,5 @@
 use mesh_common::fake::FakeHost;
+use mesh_common::metric_name::Separators;
 use mesh_common::peer::{CANONICAL_NAME, CANONICAL_REVISION};
 use mesh_common::property::{node_label, node_metadata};
 #[cfg(target_arch = "wasm32")]
@@ -43,7 +44,7 @@ fn with_service(host: &mut FakeHost, cluster: &str, service: &str) {
 
 /// The labels of the request, by name.
 fn labels_of(host: &FakeHost, direction: Direction, host_header_fallback: bool) -> Vec<(&'static str, String)> {
-    let mut symbols = Symbols::default();
+    let mut symbols = Symbols::new(Separators::default());
     let mut labeler = Labeler::new(host, &mut symbols, host_header_fallback);
     let labels = labeler.request(host, &mut symbols, direction);
     labels.pairs().map(|(name, symbol)| (name, symbols.text(symbol).to_string())).into()

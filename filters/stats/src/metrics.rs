@@ -1,0 +1,214 @@
+//! The metrics that are recorded, and their labels: Istio's standard ones, changed by what the configuration says.
+//!
+//! As in Istio, `definitions` come first, then the entries of `metrics` in order, each changing the metrics that it names,
+//! or all of them.
+
+use mesh_common::config::{ConfigError, Problem};
+use mesh_common::host::MetricKind;
+use mesh_common::labels::{self, Labels};
+
+use crate::config::Config;
+
+/// Prefix of all names.
+pub const PREFIX: &str = "istio_";
+
+/// Metrics that are recorded together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// HTTP and gRPC requests, when they end.
+    Request,
+    /// Messages of gRPC requests, while they live.
+    Messages,
+    /// TCP connections, while they live.
+    Connection,
+}
+
+/// What a metric records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// One of its family's own values, by index.
+    Standard(usize),
+    /// What an expression comes to.
+    Expression(String),
+}
+
+/// Where a label's value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A standard label, by index.
+    Label(usize),
+    /// What an expression comes to.
+    Expression(String),
+}
+
+/// A metric.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Name without the prefix.
+    pub name: String,
+    /// Family.
+    pub family: Family,
+    /// Kind.
+    pub kind: MetricKind,
+    /// Value.
+    pub value: Value,
+    /// Labels in the order of the stat's name.
+    pub tags: Vec<Tag>,
+}
+
+/// A label of a metric.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag {
+    /// Name.
+    pub name: String,
+    /// Value.
+    pub source: Source,
+    /// Removed, but its place is kept.
+    hidden: bool,
+}
+
+/// Istio's standard metrics.
+const STANDARD: [(&str, Family, MetricKind, usize); 10] = [
+    ("requests_total", Family::Request, MetricKind::Counter, 0),
+    ("request_duration_milliseconds", Family::Request, MetricKind::Histogram, 1),
+    ("request_bytes", Family::Request, MetricKind::Histogram, 2),
+    ("response_bytes", Family::Request, MetricKind::Histogram, 3),
+    ("request_messages_total", Family::Messages, MetricKind::Counter, 0),
+    ("response_messages_total", Family::Messages, MetricKind::Counter, 1),
+    ("tcp_connections_opened_total", Family::Connection, MetricKind::Counter, 0),
+    ("tcp_received_bytes_total", Family::Connection, MetricKind::Counter, 1),
+    ("tcp_sent_bytes_total", Family::Connection, MetricKind::Counter, 2),
+    ("tcp_connections_closed_total", Family::Connection, MetricKind::Counter, 3),
+];
+
+impl Family {
+    /// The standard labels that the family has: the first this many.
+    fn labels(self) -> usize {
+        match self {
+            Self::Request => labels::COUNT,
+            Self::Messages => labels::PEER_COUNT,
+            Self::Connection => labels::TCP_COUNT,
+        }
+    }
+}
+
+/// The names of the standard metrics, without the prefix.
+pub fn standard_names() -> impl Iterator<Item = &'static str> {
+    STANDARD.into_iter().map(|(name, ..)| name)
+}
+
+/// The metrics that `config` asks for.
+pub fn of_config(config: &Config) -> Result<Vec<Metric>, ConfigError> {
+    let mut problems = Vec::new();
+    let mut metrics: Vec<Metric> = STANDARD.into_iter().map(standard).collect();
+    for definition in &config.definitions {
+        let value = Value::Expression(definition.value.clone());
+        match metrics.iter_mut().find(|metric| metric.name == definition.name) {
+            Some(metric) => {
+                (metric.family, metric.kind, metric.value) = (Family::Request, definition.kind, value);
+            }
+            None => metrics.push(Metric {
+                name: definition.name.clone(),
+                family: Family::Request,
+                kind: definition.kind,
+                value,
+                tags: Vec::new(),
+            }),
+        }
+    }
+    for (index, change) in config.metrics.iter().enumerate() {
+        let names = |metric: &Metric| change.name.as_ref().is_none_or(|name| *name == metric.name);
+        if !metrics.iter().any(names) {
+            let known: Vec<&str> = metrics.iter().map(|metric| metric.name.as_str()).collect();
+            problems.push(Problem {
+                path: format!("metrics[{index}].name"),
+                message: format!(
+                    "{:?} is not a metric by now, must be one of {}",
+                    change.name.as_deref().unwrap_or_default(),
+                    known.join(", ")
+                ),
+            });
+        }
+        if change.drop {
+            metrics.retain(|metric| !names(metric));
+        }
+        for metric in metrics.iter_mut().filter(|metric| names(metric)) {
+            for tag in metric.tags.iter_mut().filter(|tag| change.tags_to_remove.contains(&tag.name)) {
+                tag.hidden = true;
+            }
+            for (name, expression) in &change.dimensions {
+                let source = Source::Expression(expression.clone());
+                let tag = Tag { name: name.clone(), source, hidden: false };
+                match metric.tags.iter_mut().find(|tag| tag.name == *name) {
+                    Some(old) => *old = tag,
+                    None => metric.tags.push(tag),
+                }
+            }
+        }
+    }
+    for metric in &mut metrics {
+        metric.tags.retain(|tag| !tag.hidden);
+    }
+    problems.extend(collisions(config));
+    ConfigError::unless_empty(problems).map(|()| metrics)
+}
+
+/// The names of all labels of `metrics`, the standard ones first, each once.
+pub fn label_names(metrics: &[Metric]) -> Vec<String> {
+    let used = |name: &str| metrics.iter().any(|metric| metric.tags.iter().any(|tag| tag.name == name));
+    let mut names: Vec<String> = labels::names().into_iter().filter(|name| used(name)).map(String::from).collect();
+    for tag in metrics.iter().flat_map(|metric| &metric.tags) {
+        if !names.contains(&tag.name) {
+            names.push(tag.name.clone());
+        }
+    }
+    names
+}
+
+/// The standard labels that metrics of `family` have.
+pub fn used_labels(metrics: &[Metric], family: Family) -> Labels<bool> {
+    let tags = metrics.iter().filter(|metric| metric.family == family).flat_map(|metric| &metric.tags);
+    let used: Vec<usize> =
+        tags.filter_map(|tag| if let Source::Label(index) = tag.source { Some(index) } else { None }).collect();
+    let names = labels::names();
+    Labels::by_name(|name| used.iter().any(|index| names.get(*index) == Some(&name)))
+}
+
+fn standard((name, family, kind, value): (&str, Family, MetricKind, usize)) -> Metric {
+    let names = labels::names().into_iter().take(family.labels());
+    let tag = |(index, name): (usize, &str)| Tag { name: name.into(), source: Source::Label(index), hidden: false };
+    Metric {
+        name: name.into(),
+        family,
+        kind,
+        value: Value::Standard(value),
+        tags: names.enumerate().map(tag).collect(),
+    }
+}
+
+/// New labels that the regular expressions of Istio's own bootstrap could not tell from others: those match a label that
+/// merely ends in the same letters.
+fn collisions(config: &Config) -> Vec<Problem> {
+    let mut names: Vec<&str> = labels::names().into();
+    let new = config.metrics.iter().flat_map(|change| change.dimensions.keys().map(String::as_str));
+    names.extend(new);
+    let mut problems = Vec::new();
+    for (index, change) in config.metrics.iter().enumerate() {
+        for name in change.dimensions.keys() {
+            if let Some(longer) =
+                names.iter().find(|longer| longer.len() > name.len() && longer.ends_with(name.as_str()))
+            {
+                if !labels::names().contains(&name.as_str()) {
+                    problems.push(Problem {
+                        path: format!("metrics[{index}].dimensions.{name}"),
+                        message: format!(
+                            "{name:?} is how the label {longer:?} ends, and the regular expression of one would match \
+                             the other, must be a name that no other label ends in"
+                        ),
+                    });
+                }
+            }
+        }
+    }
+    problems
+}

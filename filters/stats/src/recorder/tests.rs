@@ -1,0 +1,240 @@
+use mesh_common::fake::FakeHost;
+use mesh_common::labels;
+use mesh_common::metric_name::Separators;
+use mesh_common::property::Property;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use super::*;
+
+/// A recorder, with the host that it records to.
+struct Fixture {
+    host: FakeHost,
+    symbols: Symbols,
+    recorder: Recorder,
+}
+
+const VALUES: [Option<u64>; 4] = [Some(1), Some(7), Some(100), Some(1000)];
+
+fn fixture(config: &str) -> Fixture {
+    fixture_on(FakeHost::new(), config)
+}
+
+fn fixture_on(host: FakeHost, config: &str) -> Fixture {
+    let mut symbols = Symbols::new(Separators::default());
+    let config = Config::parse(config.as_bytes()).expect("valid");
+    let recorder = Recorder::new(&config, &host, &mut symbols).expect("compiles");
+    Fixture { host, symbols, recorder }
+}
+
+fn refusal(host: &FakeHost, config: &str) -> String {
+    let config = Config::parse(config.as_bytes()).expect("valid");
+    let mut symbols = Symbols::new(Separators::default());
+    Recorder::new(&config, host, &mut symbols).err().expect("refused").to_string()
+}
+
+impl Fixture {
+    /// Records `values` for `family` with this source app.
+    fn record(&mut self, family: Family, source_app: &str, values: &[Option<u64>]) {
+        let mut labels = Labels { reporter: self.symbols.of("source"), ..Labels::default() };
+        labels.source.app = self.symbols.of(source_app);
+        let set = self.recorder.label_set(&self.host, &mut self.symbols, family, &labels);
+        self.recorder.record(&self.host, &self.symbols, &set, values);
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.host.values().into_keys().chain(self.host.histograms().into_keys()).collect()
+    }
+
+    /// The labels of the only metric of this name.
+    fn labels_of(&self, metric: &str) -> Vec<(String, String)> {
+        let names: Vec<String> = self.names().into_iter().filter(|name| name.ends_with(metric)).collect();
+        assert_eq!(names.len(), 1, "{metric} in {names:?}");
+        let fields: Vec<&str> = names.iter().flat_map(|name| name.split(";.;")).filter(|f| f.contains("=.=")).collect();
+        let pair = |field: &&str| field.split_once("=.=").map(|(label, value)| (label.to_string(), value.to_string()));
+        fields.iter().filter_map(pair).collect()
+    }
+
+    fn label(&self, metric: &str, label: &str) -> Option<String> {
+        self.labels_of(metric).into_iter().find(|(name, _)| name == label).map(|(_, value)| value)
+    }
+}
+
+#[test]
+fn a_label_set_is_defined_once_and_recorded_each_time() {
+    let mut fixture = fixture("");
+    for _ in 0..3 {
+        for app in ["a", "b"] {
+            fixture.record(Family::Request, app, &VALUES);
+        }
+    }
+    assert_eq!(fixture.host.defined(), 8);
+    assert_eq!(fixture.host.values().into_values().collect::<Vec<_>>(), [3, 3]);
+    for (metric, expected) in
+        [("istio_request_duration_milliseconds", 21), ("istio_request_bytes", 300), ("istio_response_bytes", 3000)]
+    {
+        let histograms = fixture.host.histograms().into_iter();
+        let samples: Vec<(u64, u64)> =
+            histograms.filter(|(name, _)| name.ends_with(metric)).map(|(_, value)| value).collect();
+        assert_eq!(samples, [(3, expected), (3, expected)], "{metric}");
+    }
+}
+
+#[test]
+fn what_was_not_measured_is_neither_recorded_nor_defined() {
+    let mut fixture = fixture("");
+    fixture.record(Family::Request, "a", &[Some(1), None, None, None]);
+    assert_eq!(fixture.host.values().into_values().collect::<Vec<_>>(), [1]);
+    assert_eq!(fixture.host.defined(), 1);
+}
+
+#[test]
+fn label_sets_beyond_the_cap_are_counted_together_and_none_is_lost() {
+    let mut fixture = fixture(r#"{"max_series": 100}"#);
+    for index in 0..1000 {
+        fixture.record(Family::Request, &format!("app-{index}"), &VALUES);
+    }
+    let values = fixture.host.values();
+    let requests = |part: &str| -> u64 {
+        let matching = values.iter().filter(|(name, _)| name.ends_with("requests_total") && name.contains(part));
+        matching.map(|(_, value)| value).sum()
+    };
+    assert_eq!(requests(""), 1000);
+    assert_eq!(requests("source_app=.=overflow;"), 975);
+    assert_eq!(requests("reporter=.=source;"), 1000);
+    assert_eq!(values.get(OVERFLOW_METRIC), Some(&975));
+    assert_eq!(fixture.host.defined(), 100 + 4 + 1);
+}
+
+#[test]
+fn each_family_has_its_labels_in_order() {
+    for (family, metric, count) in [
+        (Family::Request, "istio_requests_total", 25),
+        (Family::Messages, "istio_request_messages_total", 20),
+        (Family::Connection, "istio_tcp_connections_opened_total", 23),
+    ] {
+        let mut fixture = fixture("");
+        fixture.record(family, "a", &[Some(1)]);
+        let names: Vec<String> = fixture.labels_of(metric).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, labels::names()[..count], "{metric}");
+    }
+}
+
+#[test]
+fn labels_are_added_replaced_and_removed() {
+    let mut host = FakeHost::new();
+    host.with_text(Property("request\0method"), "GET").with_int(Property("destination\0port"), 9080);
+    let mut fixture = fixture_on(
+        host,
+        r#"{"metrics": [
+            {"tags_to_remove": ["source_app", "no_such_label"], "dimensions": {"source_version": "'fixed'"}},
+            {"name": "requests_total", "dimensions": {"request_method": "request.method", "a_port": "destination.port"}},
+            {"name": "requests_total", "dimensions": {"source_app": "'back'"}}
+        ]}"#,
+    );
+    fixture.record(Family::Request, "a", &VALUES);
+    assert_eq!(fixture.label("istio_request_bytes", "source_app"), None);
+    assert_eq!(fixture.label("istio_request_bytes", "source_version"), Some("fixed".into()));
+    let labels = fixture.labels_of("istio_requests_total");
+    assert_eq!(labels.get(4), Some(&("source_app".into(), "back".into())), "at its old position");
+    assert_eq!(labels.get(5), Some(&("source_version".into(), "fixed".into())));
+    let added = [("a_port".into(), "9080".into()), ("request_method".into(), "GET".into())];
+    assert_eq!(labels.get(25..), Some(added.as_slice()));
+}
+
+#[test]
+fn labels_that_no_metric_has_do_not_tell_label_sets_apart() {
+    let mut fixture = fixture(r#"{"metrics": [{"tags_to_remove": ["source_app"]}]}"#);
+    for app in ["a", "b", "c"] {
+        fixture.record(Family::Request, app, &VALUES);
+    }
+    assert_eq!(fixture.host.defined(), 4);
+}
+
+#[test]
+fn metrics_are_dropped_by_name_or_all() {
+    let mut fixture = fixture(r#"{"metrics": [{"name": "request_bytes", "drop": true}]}"#);
+    fixture.record(Family::Request, "a", &VALUES);
+    assert_eq!(fixture.names().iter().filter(|name| name.ends_with("request_bytes")).count(), 0);
+    assert_eq!(fixture.host.defined(), 3);
+
+    let mut fixture = super::tests::fixture(r#"{"metrics": [{"drop": true}]}"#);
+    fixture.record(Family::Request, "a", &VALUES);
+    assert_eq!(fixture.host.defined(), 0);
+}
+
+#[test]
+fn metrics_are_defined_with_their_own_value_kind_and_labels() {
+    let mut host = FakeHost::new();
+    host.with_int(Property("request\0size"), 120).with_text(Property("request\0method"), "GET");
+    let mut fixture = fixture_on(
+        host,
+        r#"{
+            "definitions": [
+                {"name": "double_total", "value": "2"},
+                {"name": "body_size", "value": "request.size", "type": "HISTOGRAM"},
+                {"name": "last_size", "value": "request.size", "type": "GAUGE"},
+                {"name": "nothing_total", "value": "0"},
+                {"name": "requests_total", "value": "10"}
+            ],
+            "metrics": [{"name": "double_total", "dimensions": {"request_method": "request.method"}}]
+        }"#,
+    );
+    for _ in 0..2 {
+        fixture.record(Family::Request, "a", &VALUES);
+    }
+    let values = fixture.host.values();
+    assert_eq!(values.get("request_method=.=GET;.;istio_double_total"), Some(&4));
+    assert_eq!(values.get("istio_last_size"), Some(&120));
+    assert_eq!(values.get("istio_nothing_total"), None, "nothing was added");
+    assert_eq!(fixture.host.histograms().get("istio_body_size"), Some(&(2, 240)));
+    let (_, requests) = values.iter().find(|(name, _)| name.ends_with("istio_requests_total")).expect("recorded");
+    assert_eq!(*requests, 20, "ten per request, with its standard labels");
+    assert_eq!(fixture.labels_of("istio_requests_total").len(), 25);
+}
+
+#[test]
+fn everything_that_does_not_fit_is_refused_at_once() {
+    let mut host = FakeHost::new();
+    host.with_expression("string(fine())", None).with_expression("fine()", None);
+    let error = refusal(
+        &host,
+        r#"{"metrics": [
+            {"name": "request_total"},
+            {"dimensions": {"app": "'x'", "version_of_app": "'y'"}}
+        ]}"#,
+    );
+    assert!(
+        error.contains("metrics[0].name: \"request_total\" is not a metric by now, must be one of requests_total, "),
+        "{error}"
+    );
+    assert!(error.contains("metrics[1].dimensions.app: \"app\" is how the label \"source_app\" ends"), "{error}");
+    let error = refusal(
+        &host,
+        r#"{
+            "definitions": [{"name": "a", "value": "broken("}],
+            "metrics": [{"dimensions": {"b": "fine()", "c": "also broken"}}],
+            "attributes": [{"output_attribute": "d", "match": [{"condition": "worse[", "value": "x"}]}]
+        }"#,
+    );
+    for problem in [
+        "3 problems",
+        "definitions[0].value: \"broken(\"",
+        "metrics[0].dimensions.c: \"also broken\"",
+        "attributes[0].match[0].condition: \"worse[\"",
+    ] {
+        assert!(error.contains(problem), "{problem} in {error}");
+    }
+}
+
+#[test]
+fn separators_are_the_operator_s() {
+    let mut symbols = Symbols::new(Separators { value: "==".into(), field: "|".into() });
+    let host = FakeHost::new();
+    let mut recorder = Recorder::new(&Config::parse(b"").expect("valid"), &host, &mut symbols).expect("compiles");
+    let labels = Labels { reporter: symbols.of("a|b"), ..Labels::default() };
+    let set = recorder.label_set(&host, &mut symbols, Family::Messages, &labels);
+    recorder.record(&host, &symbols, &set, &[Some(1)]);
+    let name = host.values().into_keys().next().expect("defined");
+    assert!(name.starts_with("reporter==a_b|source_workload==unknown|"), "{name}");
+}
