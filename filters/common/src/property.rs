@@ -45,6 +45,8 @@ pub const GRPC_MESSAGES: Property = path!("filter_state", "envoy.filters.http.gr
 
 /// Whether the downstream showed a certificate.
 pub const CONNECTION_MTLS: Property = path!("connection", "mtls");
+/// The server name of the downstream's TLS handshake (SNI).
+pub const CONNECTION_SERVER_NAME: Property = path!("connection", "requested_server_name");
 /// First URI SAN of the downstream's certificate.
 pub const CONNECTION_PEER_SAN: Property = path!("connection", "uri_san_peer_certificate");
 /// First URI SAN of the certificate shown to the downstream.

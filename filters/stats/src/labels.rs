@@ -5,7 +5,7 @@
 //! | `source_…` | this node | the downstream peer |
 //! | `destination_…` | the upstream peer, or else what is known of the endpoint | this node |
 //! | `…_principal` | certificates of the upstream connection | certificates of the downstream connection |
-//! | `destination_service…` | the cluster's service, or else the Host header | the same |
+//! | `destination_service…` | the cluster's service, or else the Host header, for TCP the TLS server name | the same, but no server name |
 //!
 //! The peer comes from metadata exchange by way of filter state. What a peer, a cluster or an endpoint says is turned
 //! into labels once and remembered by the bytes that said it.
@@ -118,7 +118,7 @@ impl Labeler {
             } else {
                 Symbol::EMPTY
             },
-            ..self.sides(host, symbols, direction, self.host_header_fallback)
+            ..self.sides(host, symbols, direction, Some(property::REQUEST_HOST))
         }
     }
 
@@ -129,10 +129,15 @@ impl Labeler {
 
     /// The labels of the current TCP connection. All but the flags stay as they are once the peer is known.
     pub fn connection(&mut self, host: &impl Host, symbols: &mut Symbols, direction: Direction) -> Labels<Symbol> {
+        // Within the mesh, the server name is not the client's but Istio's name of the cluster.
+        let named = match direction {
+            Direction::Inbound => None,
+            Direction::Outbound => Some(property::CONNECTION_SERVER_NAME),
+        };
         Labels {
             request_protocol: self.words.tcp,
             response_flags: self.response_flags(host, symbols),
-            ..self.sides(host, symbols, direction, false)
+            ..self.sides(host, symbols, direction, named)
         }
     }
 
@@ -142,21 +147,21 @@ impl Labeler {
         remember(&mut self.flags, flags, |flags| symbols.of(&response_flags::text(flags.cast_unsigned())))
     }
 
-    /// Who called whom, and what for.
+    /// Who called whom, and what for. `named` is what the client called the service.
     fn sides(
         &mut self,
         host: &impl Host,
         symbols: &mut Symbols,
         direction: Direction,
-        host_header_fallback: bool,
+        named: Option<Property>,
     ) -> Labels<Symbol> {
         match direction {
-            Direction::Inbound => self.inbound(host, symbols, host_header_fallback),
-            Direction::Outbound => self.outbound(host, symbols, host_header_fallback),
+            Direction::Inbound => self.inbound(host, symbols, named),
+            Direction::Outbound => self.outbound(host, symbols, named),
         }
     }
 
-    fn inbound(&mut self, host: &impl Host, symbols: &mut Symbols, host_header_fallback: bool) -> Labels<Symbol> {
+    fn inbound(&mut self, host: &impl Host, symbols: &mut Symbols, named: Option<Property>) -> Labels<Symbol> {
         let mutual_tls = host.boolean(property::CONNECTION_MTLS) == Some(true);
         let mut source = self.peer(host, symbols, property::DOWNSTREAM_PEER).unwrap_or(self.stranger);
         let mut destination = self.local;
@@ -164,7 +169,7 @@ impl Labeler {
             source.principal = symbols.of_bytes(host.property(property::CONNECTION_PEER_SAN));
             destination.principal = symbols.of_bytes(host.property(property::CONNECTION_LOCAL_SAN));
         }
-        let service = self.service(host, symbols, host_header_fallback, self.local.canonical_service);
+        let service = self.service(host, symbols, named, self.local.canonical_service);
         Labels {
             reporter: self.words.destination,
             source,
@@ -176,7 +181,7 @@ impl Labeler {
     }
 
     /// The security policy stays unknown: only the server knows what it demanded of us.
-    fn outbound(&mut self, host: &impl Host, symbols: &mut Symbols, host_header_fallback: bool) -> Labels<Symbol> {
+    fn outbound(&mut self, host: &impl Host, symbols: &mut Symbols, named: Option<Property>) -> Labels<Symbol> {
         let mut source = self.local;
         let mut destination = self
             .peer(host, symbols, property::UPSTREAM_PEER)
@@ -184,7 +189,7 @@ impl Labeler {
             .unwrap_or(self.stranger);
         source.principal = symbols.of_bytes(host.property(property::UPSTREAM_LOCAL_SAN));
         destination.principal = symbols.of_bytes(host.property(property::UPSTREAM_PEER_SAN));
-        let mut service = self.service(host, symbols, host_header_fallback, Symbol::UNKNOWN);
+        let mut service = self.service(host, symbols, named, Symbol::UNKNOWN);
         if destination.namespace != Symbol::UNKNOWN {
             service.namespace = destination.namespace;
         }
@@ -211,7 +216,7 @@ impl Labeler {
         &mut self,
         host: &impl Host,
         symbols: &mut Symbols,
-        host_header_fallback: bool,
+        named: Option<Property>,
         fallback: Symbol,
     ) -> Service<Symbol> {
         let cluster = match host.property(property::CLUSTER_NAME) {
@@ -219,11 +224,8 @@ impl Labeler {
             None => self.service_of_route(host),
         };
         let service_host = cluster.host.unwrap_or_else(|| {
-            if host_header_fallback {
-                symbols.of_bytes(host.property(property::REQUEST_HOST))
-            } else {
-                fallback
-            }
+            let named = named.filter(|_| self.host_header_fallback).and_then(|named| host.property(named));
+            named.map_or(fallback, |name| symbols.of_bytes(Some(name)))
         });
         Service {
             host: service_host,

@@ -353,3 +353,23 @@ fn a_peer_that_is_not_understood_is_unknown() {
     assert_eq!(label(&host, Direction::Inbound, "source_workload"), "unknown");
     assert_eq!(label(&host, Direction::Inbound, "source_canonical_revision"), "latest");
 }
+
+#[test]
+fn tls_that_only_passes_through_is_known_by_its_server_name() {
+    let mut host = reviews();
+    host.with_text(property::CLUSTER_NAME, "PassthroughCluster")
+        .with_text(property::CONNECTION_SERVER_NAME, "api.example.com")
+        .with_text(property::REQUEST_HOST, "not.for.tcp");
+    for (direction, fallback, expected) in [
+        (Direction::Outbound, true, "api.example.com"),
+        (Direction::Outbound, false, "unknown"),
+        (Direction::Inbound, true, "reviews"),
+    ] {
+        let mut symbols = Symbols::new(Separators::default());
+        let mut labeler = Labeler::new(&host, &mut symbols, fallback);
+        let labels = labeler.connection(&host, &mut symbols, direction);
+        assert_eq!(symbols.text(labels.service.host), expected, "{direction:?}");
+        assert_eq!(symbols.text(labels.service.name), "PassthroughCluster");
+        assert_eq!(symbols.text(labels.request_protocol), "tcp");
+    }
+}
