@@ -58,6 +58,15 @@ impl core::fmt::Display for HostError {
     }
 }
 
+/// Host calls that a request takes at most once everything that can be remembered is: each crosses the sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WarmCalls {
+    /// On an inbound listener.
+    pub inbound: usize,
+    /// On an outbound listener.
+    pub outbound: usize,
+}
+
 /// Envoy, as the current callback sees it.
 pub trait Host {
     /// The raw value of an attribute. An empty string is absent: Envoy does not tell them apart.

@@ -27,7 +27,7 @@ pub enum Event {
 }
 
 /// The counters by [`Event`]; the last three are named by Istio.
-const NAMES: [&str; 6] = [
+pub const NAMES: [&str; 6] = [
     "metadata_exchange_peer_too_large_total",
     "metadata_exchange_peer_malformed_total",
     "metadata_exchange_peer_forged_total",

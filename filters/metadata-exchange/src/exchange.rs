@@ -13,12 +13,15 @@ use std::rc::Rc;
 
 use mesh_common::bounded::BoundedCache;
 use mesh_common::direction::Direction;
-use mesh_common::host::{HeaderMap, Host};
+use mesh_common::host::{HeaderMap, Host, WarmCalls};
 use mesh_common::peer::{self, Peer};
 use mesh_common::property::{self, Property};
 
 use crate::counters::{Counters, Event, Rejection};
 use crate::wire::{self, ID_HEADER, MAX_ID_BYTES, METADATA_HEADER};
+
+/// What a warm request takes, with a peer that takes part and mutual TLS.
+pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 10, outbound: 11 };
 
 /// Clusters whose place, inside or outside the mesh, is remembered.
 const MAX_CLUSTERS: usize = 1000;

@@ -16,7 +16,7 @@ use crate::metrics::{self, Family, Source, Value, PREFIX};
 use crate::symbols::{Symbol, Symbols};
 
 /// Counts the records whose label sets were too many to tell apart.
-const OVERFLOW_METRIC: &str = "stats_overflow_total";
+pub const OVERFLOW_METRIC: &str = "stats_overflow_total";
 
 /// All labels of a stream: the standard ones, and what the family's expressions come to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -1,0 +1,85 @@
+//! The tables in the documentation are what the code does.
+
+// Helpers outside of test functions are not excused by clippy.toml.
+#![allow(clippy::unwrap_used)]
+
+use mesh_common::labels;
+use metadata_exchange::config::Config as ExchangeConfig;
+use stats::config::Config as StatsConfig;
+use stats::metrics;
+
+const README: &str = include_str!("../../README.md");
+const STATS: &str = include_str!("../../filters/stats/README.md");
+const EXCHANGE: &str = include_str!("../../filters/metadata-exchange/README.md");
+
+/// What stands first, in backquotes, in the rows of the table under `heading`.
+fn first_column<'a>(document: &'a str, heading: &str) -> Vec<&'a str> {
+    let (_, section) = document.split_once(&format!("{heading}\n")).unwrap_or_else(|| panic!("no {heading}"));
+    let rows = section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    rows.filter_map(|row| row.strip_prefix("| `")?.split('`').next()).collect()
+}
+
+/// The fields that a configuration with an unknown one is told.
+fn fields(error: &str) -> Vec<&str> {
+    let (_, known) = error.split_once("known are ").unwrap();
+    known.split(", ").collect()
+}
+
+fn sorted(mut names: Vec<&str>) -> Vec<&str> {
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn the_readme_has_every_label_in_order() {
+    assert_eq!(first_column(README, "### Labels, and where their values come from"), labels::names());
+}
+
+#[test]
+fn the_readme_has_every_metric() {
+    let documented = first_column(README, "## Metrics");
+    for metric in metrics::standard_names() {
+        assert!(documented.contains(&format!("istio_{metric}").as_str()), "istio_{metric}");
+    }
+    for counter in metadata_exchange::counters::NAMES {
+        assert!(documented.contains(&counter.replace('.', "_").as_str()), "{counter}");
+    }
+    assert!(documented.contains(&stats::recorder::OVERFLOW_METRIC));
+}
+
+#[test]
+fn the_configuration_tables_have_every_field() {
+    let error = StatsConfig::parse(br#"{"x": 1}"#).unwrap_err().to_string();
+    assert_eq!(sorted(first_column(STATS, "## Configuration")), fields(&error));
+    for (heading, list) in
+        [("### Changes", "metrics"), ("### Definitions", "definitions"), ("### Attributes", "attributes")]
+    {
+        let error = StatsConfig::parse(format!(r#"{{"{list}": [{{"x": 1}}]}}"#).as_bytes()).unwrap_err().to_string();
+        let (_, told) = error.split_once("[0].x: ").unwrap();
+        let told = told.split(';').next().unwrap();
+        assert_eq!(sorted(first_column(STATS, heading)), fields(told), "{heading}");
+    }
+    let error = ExchangeConfig::parse(br#"{"x": 1}"#).unwrap_err().to_string();
+    assert_eq!(sorted(first_column(EXCHANGE, "## Configuration")), fields(&error));
+}
+
+#[test]
+fn the_readme_has_the_host_calls_of_each_module() {
+    for (module, calls) in
+        [("metadata_exchange", metadata_exchange::exchange::WARM_CALLS), ("stats", stats::stats::WARM_CALLS)]
+    {
+        let row = README.lines().find(|line| line.starts_with(&format!("| [`{module}.wasm`]"))).unwrap();
+        let told = format!("| {} inbound, {} outbound |", calls.inbound, calls.outbound);
+        assert!(row.ends_with(&told), "{row}");
+    }
+}
+
+#[test]
+fn examples_of_configuration_are_accepted() {
+    for document in [README, STATS] {
+        for block in document.split("```json\n").skip(1) {
+            let json = block.split("```").next().unwrap();
+            StatsConfig::parse(json.as_bytes()).and_then(|config| metrics::of_config(&config)).unwrap();
+        }
+    }
+}
