@@ -1,0 +1,140 @@
+//! A client and a database with their proxies, connections between them, and what comes of it.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::mpsc::{channel, Receiver};
+use std::time::{Duration, Instant};
+
+use mesh::{Mesh, Options, PluginConfig, RawServer, Sample, Topology};
+
+/// Nothing here takes longer, unless it never comes.
+pub const LIMIT: Duration = Duration::from_secs(10);
+
+pub const TOPOLOGY: &str = "
+name: shop
+workloads:
+  - { name: client, app: client, address: 127.1.0.1, calls: [db] }
+  - { name: db-v1, app: db, version: v1, address: 127.1.0.2, serve: false }
+services:
+  - { name: db, port: 27017, protocol: tcp }
+";
+
+pub fn start(options: Options) -> Mesh {
+    let filters = ["tcp-metadata-exchange.yaml", "tcp-stats.yaml", "stats-bootstrap.yaml"];
+    let filters = filters.iter().map(|file| mesh::tools::filters().join(file)).collect();
+    Mesh::start(Topology::parse(TOPOLOGY).unwrap(), Options { filters, ..options }).unwrap()
+}
+
+/// The client's proxy does not introduce itself; so what its application writes begins the connection.
+pub fn without_protocol() -> Options {
+    let plugin = PluginConfig {
+        workload: Some("client".to_owned()),
+        plugin: "tcp_metadata_exchange".to_owned(),
+        configuration: "{}".to_owned(),
+    };
+    Options { plugins: vec![plugin], ..Options::default() }
+}
+
+/// The application of `db-v1`.
+pub fn database(mesh: &Mesh, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> RawServer {
+    let address = mesh.topology().workload("db-v1").unwrap().address;
+    RawServer::start(SocketAddr::from((address, 27017)), serve).unwrap()
+}
+
+pub fn echo(mesh: &Mesh) -> RawServer {
+    recording_echo(mesh).0
+}
+
+/// Sends back what it gets, and tells each connection's bytes when they end.
+pub fn recording_echo(mesh: &Mesh) -> (RawServer, Receiver<Vec<u8>>) {
+    let (sender, received) = channel();
+    let server = database(mesh, move |mut stream| {
+        let (mut all, mut some) = (Vec::new(), [0; 4096]);
+        while let Some(bytes) = stream.read(&mut some).ok().and_then(|length| some.get(..length)) {
+            if bytes.is_empty() || stream.write_all(bytes).is_err() {
+                break;
+            }
+            all.extend_from_slice(bytes);
+        }
+        let _ = sender.send(all); // not every test listens
+    });
+    (server, received)
+}
+
+/// To a port of a workload's proxy.
+pub fn connect(mesh: &Mesh, workload: &str, port: u16) -> TcpStream {
+    let stream = TcpStream::connect(mesh.sidecar(workload).unwrap().address(port)).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream
+}
+
+pub fn read(stream: &mut TcpStream, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    stream.read_exact(&mut bytes).unwrap();
+    bytes
+}
+
+pub fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+/// Writes all of it while it reads all that comes.
+pub fn swap(mut stream: TcpStream, bytes: &[u8]) -> Vec<u8> {
+    let mut writer = stream.try_clone().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            writer.write_all(bytes).unwrap();
+            writer.shutdown(Shutdown::Write).unwrap();
+        });
+        read_to_end(&mut stream)
+    })
+}
+
+/// Three megabytes that differ by seed and have no period.
+pub fn noise(seed: u64) -> Vec<u8> {
+    let mut state = seed;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        Some((state >> 56) as u8)
+    };
+    std::iter::from_fn(next).take(3_000_000).collect()
+}
+
+/// Bytes that the server's proxy has received from its clients, passed on or not.
+pub fn received_by_proxy(mesh: &Mesh) -> u64 {
+    mesh.sidecar("db-v1").unwrap().counter("tcp.inbound|27017||.downstream_cx_rx_bytes_total").unwrap()
+}
+
+pub fn counter(mesh: &Mesh, workload: &str, name: &str) -> f64 {
+    mesh.sidecar(workload).unwrap().metric(name).unwrap().iter().map(|sample| sample.value).sum()
+}
+
+/// Frames that could not be read, then peers that were too large, malformed, forged.
+pub fn rejected(mesh: &Mesh, workload: &str) -> [f64; 4] {
+    ["header_not_found", "peer_too_large_total", "peer_malformed_total", "peer_forged_total"]
+        .map(|reason| counter(mesh, workload, &format!("metadata_exchange_{reason}")))
+}
+
+/// Waits until a metric under these labels adds up to what is expected.
+pub fn reported(mesh: &Mesh, reporter: &str, metric: &str, labels: &[(&str, &str)], expected: f64) {
+    let total = |samples: &[Sample]| -> f64 {
+        samples.iter().filter(|s| s.name == metric && s.has(labels)).map(|s| s.value).sum()
+    };
+    let seen = mesh
+        .sidecar(reporter)
+        .unwrap()
+        .wait_for_stats("istio_tcp_", LIMIT, |samples| (total(samples) == expected).then_some(()));
+    if let Err(error) = seen {
+        panic!("{metric} is not {expected} with {labels:?}: {error:#}");
+    }
+}
+
+pub fn wait_for(condition: impl Fn() -> bool) {
+    let end = Instant::now() + LIMIT;
+    while !condition() {
+        assert!(Instant::now() < end, "it did not come to be within {LIMIT:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
