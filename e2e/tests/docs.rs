@@ -1,7 +1,7 @@
 //! The tables in the documentation are what the code does.
 
 // Helpers outside of test functions are not excused by clippy.toml.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use mesh_common::labels;
 use metadata_exchange::config::Config as ExchangeConfig;
@@ -14,7 +14,7 @@ const EXCHANGE: &str = include_str!("../../filters/metadata-exchange/README.md")
 
 /// What stands first, in backquotes, in the rows of the table under `heading`.
 fn first_column<'a>(document: &'a str, heading: &str) -> Vec<&'a str> {
-    let (_, section) = document.split_once(&format!("{heading}\n")).unwrap_or_else(|| panic!("no {heading}"));
+    let (_, section) = document.split_once(&format!("{heading}\n")).expect(heading);
     let rows = section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
     rows.filter_map(|row| row.strip_prefix("| `")?.split('`').next()).collect()
 }

@@ -1,0 +1,349 @@
+//! How the modules sit in Envoy: what they need of the bootstrap, which Envoys take them, what a crash or a bad
+//! configuration does to traffic.
+
+// Helpers outside of test functions are not excused by clippy.toml.
+#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::panic)]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use mesh::{tools, Mesh, Options, PluginConfig, Request, Sample, Topology, Update};
+use mesh_common::labels;
+use mesh_common::metric_name::{self, Separators};
+use serde_json::{json, Value};
+
+const PAIR: &str = "
+name: pair
+workloads:
+  - { name: client, app: client, address: 127.1.0.1, calls: [server] }
+  - { name: server, app: server, address: 127.1.0.2 }
+services:
+  - { name: server, port: 9080, protocol: http }
+";
+
+/// The server outside the mesh, so that there is one proxy.
+const ONE_PROXY: &str = "
+name: one
+workloads:
+  - { name: client, app: client, address: 127.1.0.1, calls: [server] }
+  - { name: server, app: server, address: 127.1.0.2, sidecar: false }
+services:
+  - { name: server, port: 9080, protocol: http }
+";
+
+/// The longest that a count may take to appear.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// One of our files.
+fn file(name: &str) -> String {
+    fs::read_to_string(tools::filters().join(name)).unwrap()
+}
+
+fn start(topology: &str, options: Options) -> anyhow::Result<Mesh> {
+    Mesh::start(Topology::parse(topology).unwrap(), options)
+}
+
+fn attached() -> Options {
+    Options { filters: vec![tools::filters()], ..Options::default() }
+}
+
+fn configured(plugin: &str, configuration: &str) -> Vec<PluginConfig> {
+    vec![PluginConfig { workload: None, plugin: plugin.to_owned(), configuration: configuration.to_owned() }]
+}
+
+/// A request from the client's application.
+fn get(mesh: &Mesh, path: &str) -> Request {
+    Request::get(mesh.sidecar("client").unwrap().outbound(), path).host("server:9080")
+}
+
+fn send(mesh: &Mesh) {
+    assert_eq!(mesh.client().send(&get(mesh, "/status/200")).unwrap().status, 200);
+}
+
+/// Waits until there is one series at a workload, of so many requests with these labels.
+fn expect_series(mesh: &Mesh, workload: &str, count: u64, labels: &[(&str, &str)]) {
+    let found = |samples: &[Sample]| {
+        let series: Vec<_> = samples.iter().filter(|s| s.name == "istio_requests_total").cloned().collect();
+        (series.iter().map(|s| s.value).sum::<f64>() >= count as f64).then_some(series)
+    };
+    let series = mesh.sidecar(workload).unwrap().wait_for_stats("istio_requests_total", WAIT, found).unwrap();
+    let [only] = &series[..] else { panic!("{workload}: {series:?}") };
+    assert!(only.value == count as f64 && only.has(labels), "{workload}: {only:?}");
+}
+
+/// One request is counted once on each side, which knows itself and the other one.
+fn expect_telemetry(mesh: &Mesh) {
+    send(mesh);
+    for (workload, reporter) in [("client", "source"), ("server", "destination")] {
+        let labels = [("reporter", reporter), ("source_workload", "client"), ("destination_workload", "server")];
+        expect_series(mesh, workload, 1, &labels);
+    }
+}
+
+#[test]
+fn the_bootstrap_takes_out_the_labels_that_stats_writes() {
+    let document: Value = serde_saphyr::from_str(&file("stats-bootstrap.yaml")).unwrap();
+    let config = document.pointer("/spec/configPatches/0/patch/value/stats_config").unwrap();
+    let of_label = |label| (label, metric_name::tag_regex(label, &Separators::default()));
+    let tags: Vec<Value> = labels::names()
+        .map(of_label)
+        .into_iter()
+        .chain(metric_name::build_tag_regexes())
+        .map(|(name, regex)| json!({"tag_name": name, "regex": regex}))
+        .collect();
+    assert_eq!(config["stats_tags"], Value::Array(tags));
+}
+
+#[test]
+fn both_modules_work_in_each_envoy_that_setup_gets() {
+    for version in [tools::ENVOY_VERSION, "1.36.2"] {
+        let mesh = start(PAIR, Options { envoy_version: Some(version.to_owned()), ..attached() }).unwrap();
+        let running = mesh.sidecar("client").unwrap().admin("/server_info").unwrap();
+        assert!(running.contains(&format!("/{version}/")), "{running}");
+        expect_telemetry(&mesh);
+    }
+}
+
+#[test]
+fn direction_and_reporter_follow_from_the_listener_under_any_root_id_or_none() {
+    for root_id in [Some("something_else"), None] {
+        let filters = ["stats.yaml", "metadata-exchange.yaml"].map(|name| with_root_id(&file(name), root_id));
+        let bootstrap = tools::filters().join("stats-bootstrap.yaml");
+        let options = Options { filters: vec![bootstrap], patches: filters.to_vec(), ..Options::default() };
+        let mesh = start(PAIR, options).unwrap();
+        expect_telemetry(&mesh);
+    }
+}
+
+/// An EnvoyFilter with another root id of all its filters, or none.
+fn with_root_id(yaml: &str, root_id: Option<&str>) -> String {
+    assert!(yaml.contains("root_id: "));
+    let lines = yaml.lines().filter_map(|line| match (line.split_once("root_id: "), root_id) {
+        (Some((indent, _)), Some(id)) => Some(format!("{indent}root_id: {id}\n")),
+        (Some(_), None) => None,
+        (None, _) => Some(format!("{line}\n")),
+    });
+    lines.collect()
+}
+
+/// A module that runs until the sixth request, or piece of data from a client, and then traps.
+const CRASHING: &str = r#"
+(module
+  (memory (export "memory") 1)
+  (global $calls (mut i32) (i32.const 0))
+  (func (export "malloc") (param i32) (result i32) (i32.const 1024))
+  (func (export "_initialize"))
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "proxy_on_vm_start") (param i32 i32) (result i32) (i32.const 1))
+  (func (export "proxy_on_configure") (param i32 i32) (result i32) (i32.const 1))
+  (func (export "proxy_on_context_create") (param i32 i32))
+  (func $count (param i32 i32 i32) (result i32)
+    (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+    (if (i32.eq (global.get $calls) (i32.const 6)) (then unreachable))
+    (i32.const 0))
+  (export "proxy_on_request_headers" (func $count))
+  (export "proxy_on_downstream_data" (func $count))
+  (func (export "proxy_on_delete") (param i32)))
+"#;
+
+/// What five requests under way, the one that makes the module trap, and a later one are answered, with the crashing
+/// module in the place of ours.
+fn statuses_around_a_crash(filter: &str, change: impl Fn(String) -> String) -> Vec<u16> {
+    let mesh = with_crashing_module(ONE_PROXY, filter, change);
+    let outside = mesh.application("server").unwrap();
+    let statuses = std::thread::scope(|scope| {
+        let under_way = scope.spawn(|| mesh.client().send_together(&vec![get(&mesh, "/delay/1000"); 5]));
+        wait_until(|| outside.served() == 5);
+        let crash = mesh.client().send(&get(&mesh, "/status/200"));
+        let mut answers = under_way.join().unwrap();
+        answers.extend([crash, mesh.client().send(&get(&mesh, "/status/200"))]);
+        answers.into_iter().map(|answer| answer.unwrap().status).collect()
+    });
+    expect_crash(&mesh);
+    statuses
+}
+
+/// A mesh with one of our files, changed, and the crashing module in the place of ours.
+fn with_crashing_module(topology: &str, filter: &str, change: impl Fn(String) -> String) -> Mesh {
+    let module = Module::write(CRASHING);
+    let yaml = change(replace_modules(filter, &module));
+    start(topology, Options { patches: vec![yaml], ..Options::default() }).unwrap()
+}
+
+fn expect_crash(mesh: &Mesh) {
+    let log = mesh.sidecar("client").unwrap().log();
+    assert!(log.contains("unreachable"), "the module did not crash: {log}");
+}
+
+/// A module in a file, which is removed in the end.
+struct Module(PathBuf);
+
+impl Module {
+    fn write(text: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("remixer-test-{}-{number}.wasm", std::process::id()));
+        fs::write(&path, wat::parse_str(text).unwrap()).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Module {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// One of our files, with another module in the place of ours.
+fn replace_modules(filter: &str, module: &Module) -> String {
+    let yaml = file(filter);
+    let lines = yaml.lines().map(|line| match line.split_once("filename: ") {
+        Some((indent, _)) => format!("{indent}filename: {}\n", module.0.display()),
+        None => format!("{line}\n"),
+    });
+    lines.collect()
+}
+
+#[test]
+fn requests_go_on_when_a_module_crashes() {
+    for filter in ["stats.yaml", "metadata-exchange.yaml"] {
+        assert_eq!(statuses_around_a_crash(filter, |yaml| yaml), [200; 7], "{filter}");
+    }
+}
+
+#[test]
+fn connections_go_on_when_a_module_crashes() {
+    for filter in ["tcp-stats.yaml", "tcp-metadata-exchange.yaml"] {
+        let topology = ONE_PROXY.replace("9080, protocol: http", "27017, protocol: tcp");
+        let mesh = with_crashing_module(&topology, filter, |yaml| yaml);
+        let address = mesh.sidecar("client").unwrap().address(27017);
+        let connect = || TcpStream::connect(address).unwrap();
+        let (mut open, mut crashing) = (connect(), connect());
+        for _ in 0..3 {
+            ask(&mut open);
+            ask(&mut crashing);
+        }
+        expect_crash(&mesh);
+        for mut stream in [open, crashing, connect()] {
+            ask(&mut stream);
+        }
+    }
+}
+
+/// A question to the database.
+fn ask(stream: &mut TcpStream) {
+    stream.set_read_timeout(Some(WAIT)).unwrap();
+    stream.write_all(b"GET rating\n").unwrap();
+    let mut answer = [0; 9];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"rating 5\n");
+}
+
+/// Why our files have the deprecated `fail_open` and not this.
+#[test]
+fn with_failure_policy_fail_open_a_crash_fails_the_requests_under_way() {
+    let statuses = statuses_around_a_crash("stats.yaml", |yaml| {
+        let other = yaml.replace("fail_open: true", "failure_policy: FAIL_OPEN");
+        assert_ne!(other, yaml);
+        other
+    });
+    assert_eq!(statuses, [503, 503, 503, 503, 503, 503, 200]);
+}
+
+/// Configurations of which everything is wrong, by root id, and what is said of each field.
+const BAD: [(&str, &str, &[&str]); 4] = [
+    (
+        "stats_outbound",
+        r#"{"disable_host_header_fallback": 1, "max_series": 7, "tcp_reporting_duration": "soon", "max_serie": 3}"#,
+        &[
+            "4 problems",
+            "disable_host_header_fallback: 1 is not allowed, must be true or false",
+            "max_series: 7 is not allowed, must be a whole number from 100 to 1000000",
+            "tcp_reporting_duration: \"soon\" is not allowed, must be a duration such as \"15s\" or \"500ms\", from 100ms to 3600s",
+            "max_serie: unknown field (value 3), known are ",
+        ],
+    ),
+    ("stats_outbound", r#"{"max_series": 100"#, &["1 problem: not valid JSON: EOF while parsing an object at line 1 column 18"]),
+    (
+        "metadata_exchange",
+        r#"{"max_peer_cache_size": -1, "additional_labels": "role", "max_peers": 1}"#,
+        &[
+            "3 problems",
+            "max_peer_cache_size: -1 is not allowed, must be a whole number from 0 to 10000",
+            "additional_labels: \"role\" is not allowed, must be a list of at most 32 texts, none empty",
+            "max_peers: unknown field (value 1), known are ",
+        ],
+    ),
+    ("metadata_exchange", "[]", &["1 problem: [] is not allowed, must be a JSON object"]),
+];
+
+/// There is one message, and it says all that is expected.
+fn expect_refusal(log: &str, expected: &[&str]) {
+    let messages: Vec<&str> = log.lines().filter(|line| line.contains("configuration refused")).collect();
+    let [message] = messages[..] else { panic!("not one message: {log}") };
+    for part in expected {
+        assert!(message.contains(part), "not said: {part}\n{}", message);
+    }
+}
+
+#[test]
+fn a_bad_configuration_is_refused_at_the_start() {
+    for (plugin, configuration, expected) in BAD {
+        let options = Options { plugins: configured(plugin, configuration), ..attached() };
+        let error = format!("{:#}", start(ONE_PROXY, options).unwrap_err());
+        assert!(error.contains("the sidecar of client refuses its configuration"), "{error}");
+        expect_refusal(&error, expected);
+    }
+}
+
+#[test]
+fn a_bad_update_is_refused_and_the_old_configuration_goes_on() {
+    let mesh = start(ONE_PROXY, attached()).unwrap();
+    send(&mesh);
+    for (count, (plugin, configuration, expected)) in (2..).zip(BAD) {
+        let update = mesh.push("client", |options| options.plugins = configured(plugin, configuration)).unwrap();
+        let Update::Rejected(log) = update else { panic!("accepted: {configuration}") };
+        expect_refusal(&log, expected);
+        send(&mesh);
+        expect_series(&mesh, "client", count, &[("response_code", "200")]);
+    }
+}
+
+#[test]
+fn a_good_update_takes_effect_and_no_request_is_lost() {
+    let mesh = start(ONE_PROXY, attached()).unwrap();
+    let mut sent = 0;
+    let mut counts = |service: &str| {
+        // No host of the mesh, so that it depends on the configuration whether it becomes a label.
+        mesh.client().send(&get(&mesh, "/").host("example.com")).unwrap();
+        sent += 1;
+        let samples = mesh.sidecar("client").unwrap().metric("istio_requests_total").unwrap();
+        assert_eq!(samples.iter().map(|sample| sample.value).sum::<f64>(), f64::from(sent), "{samples:?}");
+        samples.iter().any(|sample| sample.has(&[("destination_service", service)]))
+    };
+    assert!(counts("example.com") && !counts("unknown"));
+    let good = configured("stats_outbound", r#"{"disable_host_header_fallback": true}"#);
+    assert_eq!(mesh.push("client", |options| options.plugins = good).unwrap(), Update::Accepted);
+    wait_until(|| counts("unknown"));
+}
+
+#[test]
+fn the_configuration_that_came_with_istio_1_5_is_read() {
+    let configuration = "{\n  \"debug\": \"false\",\n  \"stat_prefix\": \"istio\",\n}\n";
+    let mesh =
+        start(ONE_PROXY, Options { plugins: configured("stats_outbound", configuration), ..attached() }).unwrap();
+    send(&mesh);
+    expect_series(&mesh, "client", 1, &[("response_code", "200")]);
+}
+
+fn wait_until(mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + WAIT;
+    while !condition() {
+        assert!(Instant::now() < end, "it did not come to be within {WAIT:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

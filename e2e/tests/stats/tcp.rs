@@ -1,0 +1,131 @@
+//! TCP connections: their bytes, their beginning and end, and who is at the other end.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use mesh::{Mesh, PluginConfig};
+
+use crate::{expect_counts, start, wait_for_counts, WAIT};
+
+const DATABASE: &str = "
+name: shop
+workloads:
+  - { name: client-v1, app: client, version: v1, namespace: front, address: 127.1.0.1, calls: [db] }
+  - { name: db-v2, app: db, version: v2, namespace: back, address: 127.1.0.2 }
+services:
+  - { name: db, namespace: back, port: 27017, protocol: tcp }
+";
+
+const OPENED: &str = "istio_tcp_connections_opened_total";
+const CLOSED: &str = "istio_tcp_connections_closed_total";
+const RECEIVED: &str = "istio_tcp_received_bytes_total";
+const SENT: &str = "istio_tcp_sent_bytes_total";
+
+/// A configuration for stats in both directions.
+fn both(configuration: &str) -> Vec<PluginConfig> {
+    let plugins = ["stats_inbound", "stats_outbound"];
+    let config = |plugin: &str| PluginConfig {
+        workload: None,
+        plugin: plugin.to_owned(),
+        configuration: configuration.to_owned(),
+    };
+    plugins.map(config).to_vec()
+}
+
+fn connect(mesh: &Mesh) -> TcpStream {
+    let stream = TcpStream::connect(mesh.sidecar("client-v1").unwrap().address(27017)).unwrap();
+    stream.set_read_timeout(Some(WAIT)).unwrap();
+    stream
+}
+
+/// 11 bytes there, 9 bytes back.
+fn ask(stream: &mut TcpStream) {
+    stream.write_all(b"GET rating\n").unwrap();
+    let mut answer = [0; 9];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"rating 5\n");
+}
+
+#[test]
+fn a_connection_is_counted_with_its_bytes_and_both_peers_on_both_sides() {
+    let mesh = start(DATABASE, |_| {});
+    let mut stream = connect(&mesh);
+    for _ in 0..3 {
+        ask(&mut stream);
+    }
+    drop(stream);
+    let peers = "client-v1 front client v1 client v1 Kubernetes db-v2 back db v2 db v2 Kubernetes";
+    let identities = "spiffe://cluster.local/ns/front/sa/shop-client spiffe://cluster.local/ns/back/sa/shop-db";
+    let service = "db.back.svc.cluster.local db back tcp -";
+    let labels = [
+        "reporter",
+        "connection_security_policy",
+        "source_workload",
+        "source_workload_namespace",
+        "source_app",
+        "source_version",
+        "source_canonical_service",
+        "source_canonical_revision",
+        "source_cluster",
+        "destination_workload",
+        "destination_workload_namespace",
+        "destination_app",
+        "destination_version",
+        "destination_canonical_service",
+        "destination_canonical_revision",
+        "destination_cluster",
+        "source_principal",
+        "destination_principal",
+        "destination_service",
+        "destination_service_name",
+        "destination_service_namespace",
+        "request_protocol",
+        "response_flags",
+    ];
+    for (workload, side) in [("client-v1", "source unknown"), ("db-v2", "destination mutual_tls")] {
+        let key = format!("{side} {peers} {identities} {service}");
+        for (metric, value) in [(CLOSED, 1), (OPENED, 1), (RECEIVED, 33), (SENT, 27)] {
+            expect_counts(&mesh, workload, metric, &labels, &[(&key, value)]);
+            let samples = mesh.sidecar(workload).unwrap().metric(metric).unwrap();
+            assert_eq!(samples[0].labels.len(), labels.len(), "{metric} of {workload}: {samples:?}");
+        }
+    }
+}
+
+#[test]
+fn long_connections_are_reported_while_they_live() {
+    let mesh = start(DATABASE, |options| {
+        options.plugins = both(r#"{"tcp_reporting_duration": "200ms"}"#);
+    });
+    let mut streams = [connect(&mesh), connect(&mesh), connect(&mesh)];
+    for (round, silent) in [(1, 0), (2, 1)] {
+        streams.iter_mut().skip(silent).for_each(ask);
+        let asked = if round == 1 { 3 } else { 5 };
+        for workload in ["client-v1", "db-v2"] {
+            expect_counts(&mesh, workload, RECEIVED, &["source_workload"], &[("client-v1", asked * 11)]);
+            expect_counts(&mesh, workload, SENT, &["destination_workload"], &[("db-v2", asked * 9)]);
+            expect_counts(&mesh, workload, OPENED, &["response_flags"], &[("-", 3)]);
+            expect_counts(&mesh, workload, CLOSED, &["response_flags"], &[]);
+        }
+    }
+    drop(streams);
+    for workload in ["client-v1", "db-v2"] {
+        for (metric, value) in [(CLOSED, 3), (OPENED, 3), (RECEIVED, 55), (SENT, 45)] {
+            expect_counts(&mesh, workload, metric, &["response_flags"], &[("-", value)]);
+        }
+    }
+}
+
+#[test]
+fn a_database_that_refuses_connections_is_seen_with_its_flags() {
+    let mesh = start(&DATABASE.replace("127.1.0.2 }", "127.1.0.2, sidecar: false, serve: false }"), |_| {});
+    let mut rest = Vec::new();
+    // A reset is as good an end as any.
+    let _ = connect(&mesh).read_to_end(&mut rest);
+    let labels = ["reporter", "source_workload", "destination_service", "response_flags"];
+    for metric in [OPENED, CLOSED] {
+        let expected = "source client-v1 db.back.svc.cluster.local UF,URX";
+        expect_counts(&mesh, "client-v1", metric, &labels, &[(expected, 1)]);
+    }
+    assert!(wait_for_counts(&mesh, "client-v1", SENT, &[], 0).is_empty());
+}
