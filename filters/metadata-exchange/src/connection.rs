@@ -124,6 +124,7 @@ impl TcpExchange {
             Direction::Inbound => (&CALLER, host.boolean(property::CONNECTION_MTLS) == Some(true)),
             Direction::Outbound => (&CALLEE, self.introduce && has_spiffe_identity(host, &CALLEE)),
         };
+        self.counters.count(host, if takes_part { Event::ExchangeTried } else { Event::ExchangeNotTried });
         if !takes_part {
             connection.peer = PeerFrame::Settled;
             connection.own = OwnFrame::Settled;

@@ -18,6 +18,10 @@ pub enum Rejection {
 pub enum Event {
     /// A peer that is not believed, over HTTP or TCP.
     Rejected(Rejection),
+    /// A TCP connection on which the exchange is tried.
+    ExchangeTried,
+    /// A TCP connection on which it is not: no mutual TLS, or not configured.
+    ExchangeNotTried,
     /// A TCP connection to which we added our metadata.
     MetadataAdded,
     /// A TCP connection whose first bytes are no metadata.
@@ -26,11 +30,13 @@ pub enum Event {
     HeaderNotFound,
 }
 
-/// The counters by [`Event`]; the last three are named by Istio.
-pub const NAMES: [&str; 6] = [
+/// The counters by [`Event`]; the last five are named by Istio, the first of them after what its filter negotiates.
+pub const NAMES: [&str; 8] = [
     "metadata_exchange_peer_too_large_total",
     "metadata_exchange_peer_malformed_total",
     "metadata_exchange_peer_forged_total",
+    "metadata_exchange.alpn_protocol_found",
+    "metadata_exchange.alpn_protocol_not_found",
     "metadata_exchange.metadata_added",
     "metadata_exchange.initial_header_not_found",
     "metadata_exchange.header_not_found",
@@ -42,9 +48,11 @@ impl Event {
             Self::Rejected(Rejection::TooLarge) => 0,
             Self::Rejected(Rejection::Malformed) => 1,
             Self::Rejected(Rejection::Forged) => 2,
-            Self::MetadataAdded => 3,
-            Self::InitialHeaderNotFound => 4,
-            Self::HeaderNotFound => 5,
+            Self::ExchangeTried => 3,
+            Self::ExchangeNotTried => 4,
+            Self::MetadataAdded => 5,
+            Self::InitialHeaderNotFound => 6,
+            Self::HeaderNotFound => 7,
         }
     }
 }
@@ -85,6 +93,8 @@ mod tests {
             Event::Rejected(Rejection::TooLarge),
             Event::Rejected(Rejection::Malformed),
             Event::Rejected(Rejection::Forged),
+            Event::ExchangeTried,
+            Event::ExchangeNotTried,
             Event::MetadataAdded,
             Event::InitialHeaderNotFound,
             Event::HeaderNotFound,

@@ -111,6 +111,7 @@ fn without_mutual_tls_there_is_no_exchange() {
     let frame = ratings_frame();
     assert_eq!(downstream(&mut exchange, &mut host, &mut connection, &frame), frame);
     assert_eq!(stored(&host, peer::DOWNSTREAM_PEER), None);
+    assert_eq!(host.values().into_keys().collect::<Vec<_>>(), ["metadata_exchange.alpn_protocol_not_found"]);
 
     let mut host = mongodb(OUTBOUND);
     host.without(property::UPSTREAM_PEER_SAN);
