@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+/// More problems than this are not told at once: the log line would be too long to read.
+const MAX_TOLD: usize = 50;
 /// A longer value is cut when it is quoted.
 const MAX_QUOTED: usize = 80;
 
@@ -46,14 +48,17 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.problems.len();
         write!(f, "configuration refused, {count} {}: ", if count == 1 { "problem" } else { "problems" })?;
-        for (index, Problem { path, message }) in self.problems.iter().enumerate() {
+        for (index, Problem { path, message }) in self.problems.iter().take(MAX_TOLD).enumerate() {
             let separator = if index == 0 { "" } else { "; " };
             match path.as_str() {
                 "" => write!(f, "{separator}{message}")?,
                 path => write!(f, "{separator}{path}: {message}")?,
             }
         }
-        Ok(())
+        match count.saturating_sub(MAX_TOLD) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
     }
 }
 
@@ -415,6 +420,16 @@ mod tests {
         ] {
             assert_eq!(duration(text), expected.map(Duration::from_millis), "{text}");
         }
+    }
+
+    #[test]
+    fn thousands_of_problems_are_not_all_told() {
+        let fields: Vec<String> = (0..1000).map(|index| format!("\"field{index}\": 1")).collect();
+        let error = read(&format!("{{{}}}", fields.join(","))).expect_err("refused");
+        assert!(
+            error.starts_with("configuration refused, 1000 problems: ") && error.ends_with("; and 950 more"),
+            "{error}"
+        );
     }
 
     #[test]

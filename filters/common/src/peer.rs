@@ -175,8 +175,9 @@ impl Peer {
             *(field.get_mut)(&mut peer) = from.text(name(field)).into();
         }
         if let Some(labels) = from.structure(labels) {
-            peer.labels =
-                labels.fields.keys().take(MAX_LABELS).map(|label| (label.clone(), labels.text(label).into())).collect();
+            let others = labels.fields.keys().map(String::as_str).filter(|label| !METRIC_LABELS.contains(label));
+            let kept = METRIC_LABELS.into_iter().filter(|label| labels.fields.contains_key(*label)).chain(others);
+            peer.labels = kept.take(MAX_LABELS).map(|label| (label.into(), labels.text(label).into())).collect();
         }
         peer
     }
@@ -242,14 +243,17 @@ mod tests {
     }
 
     #[test]
-    fn many_labels_are_cut_off() {
+    fn of_many_labels_only_some_are_kept() {
         let mut labels = Struct::default();
         for index in 0..1000 {
             labels.set_text(&format!("label{index:04}"), "value");
         }
+        labels.set_text(VERSION, "v1");
         let mut metadata = Struct::default();
         metadata.set("LABELS", Kind::Struct(labels));
-        assert_eq!(Peer::from_metadata(&metadata).labels.len(), MAX_LABELS);
+        let peer = Peer::from_metadata(&metadata);
+        assert_eq!(peer.labels.len(), MAX_LABELS);
+        assert_eq!(peer.label(VERSION), "v1", "those that metrics are made of are kept");
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub const LISTENER_DIRECTION: Property = path!("xds", "listener_direction");
 
 /// Authority of the request.
 pub const REQUEST_HOST: Property = path!("request", "host");
+/// HTTP version of the request; a TCP connection never has one.
+pub const REQUEST_PROTOCOL: Property = path!("request", "protocol");
 /// From first byte received to last byte sent, in nanoseconds; only when the stream ends.
 pub const REQUEST_DURATION: Property = path!("request", "duration");
 /// Headers, body and trailers received, in bytes.

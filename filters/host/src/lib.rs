@@ -6,10 +6,13 @@
 mod abi;
 mod logging;
 
+use core::cell::Cell;
 use core::time::Duration;
 
 use mesh_common::host::{Buffer, Expression, HeaderMap, Host, HostError, MetricId, MetricKind};
 use mesh_common::property::{self, Property};
+
+use proxy_wasm::types::ContextType;
 
 pub use logging::start;
 
@@ -93,11 +96,34 @@ pub fn set_tick_period(period: Duration) -> Result<(), HostError> {
     abi::set_tick_period(u32::try_from(period.as_millis()).unwrap_or(u32::MAX))
 }
 
-/// Whether the plugin is a network filter. Envoy does not tell; by Istio's convention a name that begins with `tcp_` does.
-pub fn is_network_filter() -> bool {
-    [property::PLUGIN_VM_ID, property::PLUGIN_ROOT_ID]
-        .into_iter()
-        .any(|path| Envoy.property(path).is_some_and(|id| id.starts_with(b"tcp_")))
+/// Which kind of streams a root context has.
+///
+/// Envoy does not tell, but a request has a protocol from its beginning and a TCP connection never has one. So the first
+/// request settles it; by Istio's convention, so does a VM id or root id that begins with `tcp_`.
+#[derive(Debug, Default)]
+pub struct StreamKind {
+    known: Cell<Option<ContextType>>,
+}
+
+impl StreamKind {
+    /// What the root context of the current callback says of itself.
+    pub fn of_root() -> Self {
+        let named_tcp = [property::PLUGIN_VM_ID, property::PLUGIN_ROOT_ID]
+            .into_iter()
+            .any(|path| Envoy.property(path).is_some_and(|id| id.starts_with(b"tcp_")));
+        Self { known: Cell::new(named_tcp.then_some(ContextType::StreamContext)) }
+    }
+
+    /// The kind of the stream that is about to begin.
+    pub fn get(&self) -> ContextType {
+        self.known.get().unwrap_or_else(|| {
+            if Envoy.property(property::REQUEST_PROTOCOL).is_none() {
+                return ContextType::StreamContext;
+            }
+            self.known.set(Some(ContextType::HttpContext));
+            ContextType::HttpContext
+        })
+    }
 }
 
 fn buffer_type(buffer: Buffer) -> u32 {

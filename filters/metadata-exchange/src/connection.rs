@@ -43,6 +43,8 @@ pub struct Connection {
 /// The peer's frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PeerFrame {
+    /// It is not known yet whether to look for it.
+    Undecided,
     Awaited,
     /// This many bytes of it are still to be dropped.
     Dropping(usize),
@@ -72,7 +74,13 @@ pub enum Flow {
 
 impl Default for Connection {
     fn default() -> Self {
-        Self { direction: None, peer: PeerFrame::Awaited, own: OwnFrame::Withheld }
+        Self { direction: None, peer: PeerFrame::Undecided, own: OwnFrame::Withheld }
+    }
+}
+
+impl Connection {
+    fn direction(&mut self, host: &impl Host) -> Direction {
+        *self.direction.get_or_insert_with(|| Direction::of_listener(host))
     }
 }
 
@@ -99,40 +107,51 @@ impl TcpExchange {
         size: usize,
         end: bool,
     ) -> Flow {
-        match self.direction(host, connection) {
-            Direction::Inbound => self.receive(host, connection, &CALLER, Buffer::Downstream, size, end),
-            Direction::Outbound => self.send(host, connection, Buffer::Downstream),
+        match connection.direction(host) {
+            Direction::Inbound => {
+                // Only now: the application may speak, and does before the TLS handshake has told who is there.
+                self.decide(host, connection, Direction::Inbound);
+                self.receive(host, connection, &CALLER, Buffer::Downstream, size, end)
+            }
+            Direction::Outbound => {
+                self.decide(host, connection, Direction::Outbound);
+                self.send(host, connection, Buffer::Downstream)
+            }
         }
     }
 
     /// `size` bytes came from the upstream, the last ones if `end`.
     pub fn on_upstream_data(&mut self, host: &impl Host, connection: &mut Connection, size: usize, end: bool) -> Flow {
-        match self.direction(host, connection) {
+        match connection.direction(host) {
             Direction::Inbound => self.send(host, connection, Buffer::Upstream),
-            Direction::Outbound => self.receive(host, connection, &CALLEE, Buffer::Upstream, size, end),
+            Direction::Outbound => {
+                self.decide(host, connection, Direction::Outbound);
+                self.receive(host, connection, &CALLEE, Buffer::Upstream, size, end)
+            }
         }
     }
 
-    /// The direction; when it is first asked for, also whether there is any exchange.
-    fn direction(&mut self, host: &impl Host, connection: &mut Connection) -> Direction {
-        if let Some(direction) = connection.direction {
-            return direction;
+    /// Decides, once, whether there is any exchange on the connection.
+    fn decide(&mut self, host: &impl Host, connection: &mut Connection, direction: Direction) {
+        if connection.peer != PeerFrame::Undecided {
+            return;
         }
-        let direction = Direction::of_listener(host);
-        connection.direction = Some(direction);
         let (side, takes_part) = match direction {
             Direction::Inbound => (&CALLER, host.boolean(property::CONNECTION_MTLS) == Some(true)),
             Direction::Outbound => (&CALLEE, self.introduce && has_spiffe_identity(host, &CALLEE)),
         };
-        self.counters.count(host, if takes_part { Event::ExchangeTried } else { Event::ExchangeNotTried });
-        if !takes_part {
+        if takes_part {
+            self.counters.count(host, Event::ExchangeTried);
+            connection.peer = PeerFrame::Awaited;
+            if direction == Direction::Outbound {
+                connection.own = OwnFrame::Due;
+            }
+        } else {
+            self.counters.count(host, Event::ExchangeNotTried);
             connection.peer = PeerFrame::Settled;
             connection.own = OwnFrame::Settled;
             store_unknown(host, side);
-        } else if direction == Direction::Outbound {
-            connection.own = OwnFrame::Due;
         }
-        direction
     }
 
     /// Bytes pass towards the peer.
@@ -161,7 +180,7 @@ impl TcpExchange {
         end: bool,
     ) -> Flow {
         match connection.peer {
-            PeerFrame::Settled => return Flow::Pass,
+            PeerFrame::Settled | PeerFrame::Undecided => return Flow::Pass,
             PeerFrame::Dropping(left) => {
                 connection.peer = drop_front(host, buffer, size, left);
                 return Flow::Pass;
@@ -173,6 +192,12 @@ impl TcpExchange {
             Beginning::Incomplete if !end => {
                 // Nothing may wait that is empty: it would not come again.
                 return if bytes.is_empty() { Flow::Pass } else { Flow::Wait };
+            }
+            Beginning::Incomplete if bytes.len() >= PREFIX_BYTES => {
+                // A frame whose end never comes is still no data of the application's.
+                self.counters.count(host, Event::HeaderNotFound);
+                self.reject(host, side, Rejection::Malformed);
+                connection.peer = drop_front(host, buffer, size, size);
             }
             Beginning::Incomplete | Beginning::Application => {
                 self.counters.count(host, Event::InitialHeaderNotFound);

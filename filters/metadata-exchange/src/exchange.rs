@@ -46,6 +46,8 @@ pub struct Stream {
     direction: Direction,
     caller_sent_id: bool,
     caller_sent_metadata: bool,
+    /// Whether the request stays inside the mesh.
+    inside: bool,
 }
 
 /// A peer that was understood.
@@ -116,16 +118,21 @@ impl Exchange {
 
     /// The request passes on its way to the application or upstream.
     pub fn on_request_headers(&mut self, host: &impl Host) -> Stream {
-        let mut stream =
-            Stream { direction: Direction::of_listener(host), caller_sent_id: false, caller_sent_metadata: false };
+        let mut stream = Stream {
+            direction: Direction::of_listener(host),
+            caller_sent_id: false,
+            caller_sent_metadata: false,
+            inside: true,
+        };
         match stream.direction {
             Direction::Inbound => {
-                let taken = self.take(host, &CALLER);
+                let taken = self.take(host, &CALLER, true);
                 stream.caller_sent_id = taken.id;
                 stream.caller_sent_metadata = taken.metadata;
             }
             Direction::Outbound => {
                 let inside = self.stays_inside_mesh(host);
+                stream.inside = inside;
                 put(host, HeaderMap::Request, METADATA_HEADER, self.own_metadata.as_deref().filter(|_| inside));
                 put(host, HeaderMap::Request, ID_HEADER, self.own_id.as_deref().filter(|_| inside));
             }
@@ -143,16 +150,19 @@ impl Exchange {
                 put(host, HeaderMap::Response, ID_HEADER, id);
             }
             Direction::Outbound => {
-                self.take(host, &CALLEE);
+                self.take(host, &CALLEE, stream.inside);
             }
         }
     }
 
-    /// Takes the peer's headers off and stores what they say, if it can be believed.
-    fn take(&mut self, host: &impl Host, side: &Side) -> Taken {
+    /// Takes the peer's headers off and stores what they say, if it is inside the mesh and can be believed.
+    fn take(&mut self, host: &impl Host, side: &Side, inside: bool) -> Taken {
         let id = take_header(host, side.headers, ID_HEADER);
         let metadata = take_header(host, side.headers, METADATA_HEADER);
         let taken = Taken { id: !id.is_empty(), metadata: !metadata.is_empty() };
+        if !inside {
+            return taken;
+        }
         if taken.metadata {
             match self.believe(host, side, metadata) {
                 Ok(peer) => store(host, side.peer_key, &peer.state),

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use mesh_common::peer::Peer;
-use mesh_host::Envoy;
+use mesh_host::{Envoy, StreamKind};
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 
@@ -15,7 +15,7 @@ use crate::exchange::{self, Exchange, Stream};
 proxy_wasm::main! {{
     proxy_wasm::set_root_context(|_| {
         mesh_host::start();
-        Box::new(ExchangeRoot { network_filter: mesh_host::is_network_filter(), ..ExchangeRoot::default() })
+        Box::new(ExchangeRoot { kind: StreamKind::of_root(), ..ExchangeRoot::default() })
     });
 }}
 
@@ -23,7 +23,7 @@ proxy_wasm::main! {{
 struct ExchangeRoot {
     http: Option<Rc<RefCell<Exchange>>>,
     tcp: Option<Rc<RefCell<TcpExchange>>>,
-    network_filter: bool,
+    kind: StreamKind,
 }
 
 struct HttpStream {
@@ -49,11 +49,8 @@ impl RootContext for ExchangeRoot {
         };
         exchange::declare_peers(&Envoy);
         let local = Peer::local(&Envoy, &config.additional_labels);
-        if self.network_filter {
-            self.tcp = Some(Rc::new(RefCell::new(TcpExchange::new(&local, config.introduce, &Envoy))));
-        } else {
-            self.http = Some(Rc::new(RefCell::new(Exchange::new(&local, config.max_peer_cache_size, &Envoy))));
-        }
+        self.tcp = Some(Rc::new(RefCell::new(TcpExchange::new(&local, config.introduce, &Envoy))));
+        self.http = Some(Rc::new(RefCell::new(Exchange::new(&local, config.max_peer_cache_size, &Envoy))));
         true
     }
 
@@ -66,7 +63,7 @@ impl RootContext for ExchangeRoot {
     }
 
     fn get_type(&self) -> Option<ContextType> {
-        Some(if self.network_filter { ContextType::StreamContext } else { ContextType::HttpContext })
+        Some(self.kind.get())
     }
 }
 

@@ -19,6 +19,8 @@ const DEFAULT_REPORTING: Duration = Duration::from_secs(15);
 const MIN_REPORTING: Duration = Duration::from_millis(100);
 const MAX_REPORTING: Duration = Duration::from_secs(3600);
 
+/// Labels that Prometheus or `istio_build` has.
+const RESERVED_LABELS: [&str; 3] = ["le", "component", "tag"];
 /// Labels that one entry may remove.
 const MAX_TAGS: usize = 100;
 
@@ -108,8 +110,8 @@ impl Config {
                 max_series: usize::try_from(section.integer("max_series", 100..=MAX_SERIES, DEFAULT_SERIES))
                     .unwrap_or(usize::MAX),
                 separators: Separators {
-                    field: section.text("field_separator").unwrap_or(standard.field),
-                    value: section.text("value_separator").unwrap_or(standard.value),
+                    field: separator(section, "field_separator").unwrap_or(standard.field),
+                    value: separator(section, "value_separator").unwrap_or(standard.value),
                 },
                 definitions: section.objects("definitions", Definition::read),
                 metrics: section.objects("metrics", Change::read),
@@ -143,6 +145,9 @@ impl Change {
             if !is_name(label) {
                 section.refuse(&field, format!("{label:?} is not a label, must be letters, digits and underscores"));
             }
+            if RESERVED_LABELS.contains(&label.as_str()) || label.starts_with("__") {
+                section.refuse(&field, format!("{label:?} is a label that is made elsewhere, must be another"));
+            }
             if expression.trim().is_empty() {
                 section.refuse(&field, "\"\" is not allowed, must be an expression".into());
             }
@@ -167,6 +172,15 @@ impl Attribute {
             }),
         }
     }
+}
+
+/// A text of signs that no label's name and no value that had to be changed holds.
+fn separator(section: &mut Section, field: &'static str) -> Option<String> {
+    let text = section.text(field)?;
+    if !text.bytes().all(|byte| byte.is_ascii_punctuation() && byte != b'_') {
+        section.refuse(field, format!("{text:?} is not allowed, must be punctuation other than \"_\""));
+    }
+    Some(text)
 }
 
 /// A name of letters, digits and underscores, which must be there.
@@ -270,13 +284,16 @@ mod tests {
     fn wrong_fields_within_lists_are_named_by_their_path() {
         let json = r#"{
             "definitions": [{"name": "a-b", "type": "SUMMARY"}],
-            "metrics": [{"dimensions": {"my.label": "'a'", "empty": " "}}, {"dimension": {}}, {"dimensions": {"a": 1}}],
+            "metrics": [{"dimensions": {"my.label": "'a'", "empty": " ", "le": "'1'"}}, {"dimension": {}}, {"dimensions": {"a": 1}}],
             "attributes": [{"output_attribute": "x", "match": [{"condition": "true"}]}],
+            "field_separator": "__",
             "reporter": "SERVER_GATEWAY"
         }"#;
         let error = Config::parse(json.as_bytes()).expect_err("refused").to_string();
         for problem in [
             "reporter: \"SERVER_GATEWAY\" is not allowed, must be \"UNSPECIFIED\"; ",
+            "field_separator: \"__\" is not allowed, must be punctuation other than \"_\"; ",
+            "metrics[0].dimensions.le: \"le\" is a label that is made elsewhere, must be another; ",
             "definitions[0].value: missing; ",
             "definitions[0].name: \"a-b\" is not a name, must be letters, digits and underscores; ",
             "definitions[0].type: \"SUMMARY\" is not allowed, must be \"COUNTER\" or \"GAUGE\" or \"HISTOGRAM\"; ",

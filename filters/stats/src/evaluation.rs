@@ -27,8 +27,9 @@ enum Compiled {
     Attribute(String, Kind),
     /// An attribute that the configuration makes, by index.
     Generated(usize),
-    /// Envoy's engine: once for the text that a label is, once for the number that is recorded.
-    Engine { text: Expression, number: Expression },
+    /// Envoy's engine, by what the value is for: the text of a label, a number that is recorded, or a duration, which is
+    /// a number of nanoseconds but not to the engine.
+    Engine { text: Expression, number: Expression, duration: Expression },
     /// It does not compile, and that was reported.
     Refused,
 }
@@ -99,11 +100,13 @@ impl Expressions {
                 _ => Compiled::Attribute(path.join("\0"), kind),
             },
             Parsed::Other(rewritten) => {
-                let text = create(host, &format!("string({rewritten})"), path, &mut Vec::new());
-                match (text, create(host, &rewritten, path, problems)) {
-                    (text, Some(number)) => Compiled::Engine { text: text.unwrap_or(number), number },
-                    _ => Compiled::Refused,
-                }
+                let Some(duration) = create(host, &rewritten, path, problems) else {
+                    return Compiled::Refused;
+                };
+                let within = |function: &str| {
+                    create(host, &format!("{function}({rewritten})"), path, &mut Vec::new()).unwrap_or(duration)
+                };
+                Compiled::Engine { text: within("string"), number: within("int"), duration }
             }
         }
     }
@@ -134,17 +137,22 @@ impl Expressions {
         match self.compiled.get(index)? {
             Compiled::Number(number) => Some(*number),
             Compiled::Attribute(path, Kind::Integer) => host.int(Property(path))?.try_into().ok(),
-            Compiled::Engine { number, .. } => {
-                let bytes = host.evaluate(*number)?.try_into().ok()?;
+            Compiled::Engine { number, duration, .. } => {
+                let bytes = host.evaluate(*number).or_else(|| host.evaluate(*duration))?.try_into().ok()?;
                 u64::try_from(i64::from_le_bytes(bytes)).ok()
             }
             _ => None,
         }
     }
 
-    /// Whether the expression can be evaluated only in a callback of the stream, not within a tick.
+    /// Whether the expression can be evaluated only in a callback of the stream, not within a tick: the engine has no
+    /// stream then, and the request's own attributes are gone between its headers and its end.
     pub fn needs_stream(&self, index: usize) -> bool {
-        matches!(self.compiled.get(index), Some(Compiled::Engine { .. } | Compiled::Generated(_)))
+        match self.compiled.get(index) {
+            Some(Compiled::Engine { .. } | Compiled::Generated(_)) => true,
+            Some(Compiled::Attribute(path, _)) => path.starts_with("request\0"),
+            _ => false,
+        }
     }
 }
 
@@ -207,7 +215,7 @@ mod tests {
     }
 
     fn label_with(host: &FakeHost, text: &str, attributes: &[Attribute]) -> Result<String, Vec<Problem>> {
-        let (mut symbols, mut problems) = (Symbols::new(Separators::default()), Vec::new());
+        let (mut symbols, mut problems) = (Symbols::new(Separators::default(), 1000), Vec::new());
         let mut expressions = Expressions::new(host, &mut symbols, attributes, &mut problems);
         let index = expressions.add(host, &mut symbols, text, "here", &mut problems);
         if !problems.is_empty() {
@@ -293,14 +301,17 @@ mod tests {
         let mut host = FakeHost::new();
         host.with_int(Property("request\0size"), 120).with_int(Property("response\0size"), -1);
         host.with_expression("string(request.size * 2)", Some(b"240"));
-        host.with_expression("request.size * 2", Some(&240i64.to_le_bytes()));
-        let (mut symbols, mut problems) = (Symbols::new(Separators::default()), Vec::new());
+        host.with_expression("request.size * 2", None);
+        host.with_expression("int(request.size * 2)", Some(&240i64.to_le_bytes()));
+        host.with_expression("request.duration", Some(&5_000_000i64.to_le_bytes()));
+        let (mut symbols, mut problems) = (Symbols::new(Separators::default(), 1000), Vec::new());
         let mut expressions = Expressions::new(&host, &mut symbols, &[], &mut problems);
         for (text, expected) in [
             ("10", Some(10)),
             ("request.size", Some(120)),
             ("response.size", None),
             ("request.size * 2", Some(240)),
+            ("request.duration", Some(5_000_000)),
             ("request.host", None),
         ] {
             let index = expressions.add(&host, &mut symbols, text, "here", &mut problems);

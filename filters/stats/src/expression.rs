@@ -70,6 +70,24 @@ const XDS_NAMES: [&str; 9] = [
     "upstream_host_locality_metadata",
 ];
 
+/// Names that are not filter state of some module's.
+const NO_TEXT: [&str; 14] = [
+    "request",
+    "response",
+    "connection",
+    "source",
+    "destination",
+    "upstream",
+    "metadata",
+    "filter_state",
+    "xds",
+    "upstream_peer",
+    "downstream_peer",
+    "true",
+    "false",
+    "null",
+];
+
 /// A piece of an expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Token<'a> {
@@ -81,6 +99,23 @@ enum Token<'a> {
     Number(&'a str),
     /// Anything else, white space included.
     Other(&'a str),
+}
+
+/// A step of an attribute's path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part<'a> {
+    /// A name or a key: `.a` or `['a']`.
+    Name(&'a str),
+    /// A place in a list: `[0]`.
+    Index(&'a str),
+}
+
+impl<'a> Part<'a> {
+    fn text(self) -> &'a str {
+        match self {
+            Self::Name(text) | Self::Index(text) => text,
+        }
+    }
 }
 
 /// Reads an expression.
@@ -96,7 +131,7 @@ pub fn parse(text: &str) -> Parsed {
         _ => {}
     }
     if let Some((parts, [])) = chain(&tokens) {
-        let path = canonical(parts);
+        let path: Vec<String> = canonical(parts).into_iter().map(|part| part.text().to_string()).collect();
         if path.len() > 2 && path.iter().take(2).eq(["xds", "node"]) {
             return Parsed::Node(path);
         }
@@ -112,20 +147,21 @@ fn kind(path: &[String]) -> Option<Kind> {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     match path.as_slice() {
         ["connection", "mtls"] => Some(Kind::Boolean),
-        // Times and durations have a form of their own; what is in metadata may be of any type.
+        // Times and durations have a form of their own; what is in metadata may be of any type; a whole map is no label.
         ["request", "time" | "duration"] | ["response", "backend_latency"] | ["upstream", "cx_pool_ready_duration"] => {
             None
         }
-        ["request" | "response" | "connection" | "source" | "destination" | "upstream", _, ..]
+        ["request" | "response", "headers" | "trailers"] | ["upstream_peer" | "downstream_peer", "labels"] => None,
+        ["request" | "response", "headers" | "trailers", _]
+        | ["request" | "response" | "connection" | "source" | "destination" | "upstream", _]
         | ["xds", "cluster_name" | "route_name" | "virtual_host_name" | "filter_chain_name" | "listener_direction"]
         | ["plugin_name" | "plugin_root_id" | "plugin_vm_id" | "connection_id"]
-        | ["upstream_peer" | "downstream_peer", _, ..] => {
+        | ["upstream_peer" | "downstream_peer", _]
+        | ["upstream_peer" | "downstream_peer", "labels", _] => {
             Some(if INTEGERS.contains(&path.as_slice()) { Kind::Integer } else { Kind::Text })
         }
         // A bare name is filter state that another module has set.
-        [name] if !matches!(*name, "request" | "response" | "connection" | "xds" | "true" | "false" | "null") => {
-            Some(Kind::Text)
-        }
+        [name] if !NO_TEXT.contains(name) => Some(Kind::Text),
         _ => None,
     }
 }
@@ -151,40 +187,37 @@ fn rewrite(tokens: &[Token]) -> String {
     output
 }
 
-fn write_chain(output: &mut String, parts: &[String]) {
+fn write_chain(output: &mut String, parts: &[Part]) {
     for (index, part) in parts.iter().enumerate() {
-        if index == 0 {
-            output.push_str(part);
-        } else if is_name(part) {
-            output.push('.');
-            output.push_str(part);
-        } else if part.bytes().all(|byte| byte.is_ascii_digit()) {
-            output.extend(["[", part, "]"]);
-        } else {
-            output.extend(["['", part, "']"]);
+        match part {
+            Part::Name(name) if index == 0 => output.push_str(name),
+            Part::Name(name) if is_name(name) => output.extend([".", name]),
+            Part::Name(key) if key.contains('\'') => output.extend(["[\"", key, "\"]"]),
+            Part::Name(key) => output.extend(["['", key, "']"]),
+            Part::Index(index) => output.extend(["[", index, "]"]),
         }
     }
 }
 
 /// The names and indices at the beginning of `tokens`, `a.b['c'][0]`, and what follows. A function is none of them.
-fn chain<'t, 'a>(tokens: &'t [Token<'a>]) -> Option<(Vec<&'a str>, &'t [Token<'a>])> {
+fn chain<'t, 'a>(tokens: &'t [Token<'a>]) -> Option<(Vec<Part<'a>>, &'t [Token<'a>])> {
     let [Token::Name(first), rest @ ..] = tokens else {
         return None;
     };
-    let mut parts = vec![*first];
+    let mut parts = vec![Part::Name(first)];
     let mut rest = rest;
     loop {
         match rest {
             [Token::Other("."), Token::Name(name), after @ ..] if after.first() != Some(&Token::Other("(")) => {
-                parts.push(name);
+                parts.push(Part::Name(name));
                 rest = after;
             }
             [Token::Other("["), Token::Text(_, Some(key)), Token::Other("]"), after @ ..] => {
-                parts.push(key);
+                parts.push(Part::Name(key));
                 rest = after;
             }
             [Token::Other("["), Token::Number(index), Token::Other("]"), after @ ..] => {
-                parts.push(index);
+                parts.push(Part::Index(index));
                 rest = after;
             }
             // A function, or a text or a message of some type: `string(x)`, `b'yes'`.
@@ -195,17 +228,21 @@ fn chain<'t, 'a>(tokens: &'t [Token<'a>]) -> Option<(Vec<&'a str>, &'t [Token<'a
 }
 
 /// The path by which stock Envoy knows what `parts` name.
-fn canonical(parts: Vec<&str>) -> Vec<String> {
-    let own = |parts: &[&str]| parts.iter().map(|part| (*part).to_string()).collect::<Vec<_>>();
-    match parts.as_slice() {
-        [first, ..] if XDS_NAMES.contains(first) => own(&[&["xds"], parts.as_slice()].concat()),
-        ["filter_state", peer, rest @ ..] | [peer, rest @ ..] if peer_state(peer).is_some() => {
-            let mut path = vec![peer_state(peer).unwrap_or_default().to_string()];
-            path.extend(own(&peer_path(rest)));
-            path
-        }
-        _ => own(&parts),
+fn canonical(parts: Vec<Part>) -> Vec<Part> {
+    let (first, rest) = match parts.as_slice() {
+        [Part::Name("filter_state"), peer, rest @ ..] if peer_state(peer.text()).is_some() => (peer, rest),
+        [first, rest @ ..] => (first, rest),
+        [] => return parts,
+    };
+    if let Some(peer) = peer_state(first.text()) {
+        let mut path = vec![Part::Name(peer)];
+        path.extend(peer_path(rest));
+        return path;
     }
+    if XDS_NAMES.contains(&first.text()) {
+        return [&[Part::Name("xds")], parts.as_slice()].concat();
+    }
+    parts
 }
 
 fn peer_state(name: &str) -> Option<&'static str> {
@@ -217,17 +254,18 @@ fn peer_state(name: &str) -> Option<&'static str> {
 }
 
 /// Where in the filter state of metadata exchange a peer's field is, by Istio's names for it of all times.
-fn peer_path<'a>(path: &[&'a str]) -> Vec<&'a str> {
-    match path {
-        ["labels", label, "value"] => vec!["labels", label],
-        ["workload"] => vec!["workload_name"],
-        ["cluster"] => vec!["cluster_id"],
-        ["app"] => vec!["labels", APP],
-        ["version"] => vec!["labels", VERSION],
-        ["service"] => vec!["labels", CANONICAL_NAME],
-        ["revision"] => vec!["labels", CANONICAL_REVISION],
-        other => other.to_vec(),
-    }
+fn peer_path<'a>(path: &[Part<'a>]) -> Vec<Part<'a>> {
+    let names: &[&str] = match path {
+        [Part::Name("labels"), label, Part::Name("value")] => return vec![Part::Name("labels"), *label],
+        [Part::Name("workload")] => &["workload_name"],
+        [Part::Name("cluster")] => &["cluster_id"],
+        [Part::Name("app")] => &["labels", APP],
+        [Part::Name("version")] => &["labels", VERSION],
+        [Part::Name("service")] => &["labels", CANONICAL_NAME],
+        [Part::Name("revision")] => &["labels", CANONICAL_REVISION],
+        other => return other.to_vec(),
+    };
+    names.iter().map(|name| Part::Name(name)).collect()
 }
 
 fn tokens(text: &str) -> Vec<Token<'_>> {
@@ -362,6 +400,12 @@ mod tests {
             ("request.duration", "request.duration"),
             ("filter_state['wasm.keep'] == b'yes'", "filter_state['wasm.keep'] == b'yes'"),
             ("request.headers['it\\'s']", "request.headers['it\\'s']"),
+            ("request.headers", "request.headers"),
+            ("upstream_peer.labels", "upstream_peer.labels"),
+            ("upstream_peer", "upstream_peer"),
+            ("request.headers['42'] + ''", "request.headers['42'] + ''"),
+            ("request.headers[\"it's\"] + ''", "request.headers[\"it's\"] + ''"),
+            ("request.headers[''] + ''", "request.headers[''] + ''"),
             ("'open", "'open"),
             ("1.5", "1.5"),
             ("true", "true"),

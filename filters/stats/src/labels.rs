@@ -211,6 +211,19 @@ impl Labeler {
         }))
     }
 
+    /// Whether the current request's service is made of its Host header.
+    pub fn needs_host_header(&mut self, host: &impl Host, symbols: &mut Symbols) -> bool {
+        self.host_header_fallback && self.cluster(host, symbols).host.is_none()
+    }
+
+    /// What is known of the service by the cluster, or by the route where there is none.
+    fn cluster(&mut self, host: &impl Host, symbols: &mut Symbols) -> ClusterService {
+        match host.property(property::CLUSTER_NAME) {
+            Some(name) => remember(&mut self.clusters, name, |name| cluster_service(host, symbols, name)),
+            None => self.service_of_route(host),
+        }
+    }
+
     /// The service that was called; its namespace is the one that the cluster names.
     fn service(
         &mut self,
@@ -219,10 +232,7 @@ impl Labeler {
         named: Option<Property>,
         fallback: Symbol,
     ) -> Service<Symbol> {
-        let cluster = match host.property(property::CLUSTER_NAME) {
-            Some(name) => remember(&mut self.clusters, name, |name| cluster_service(host, symbols, name)),
-            None => self.service_of_route(host),
-        };
+        let cluster = self.cluster(host, symbols);
         let service_host = cluster.host.unwrap_or_else(|| {
             let named = named.filter(|_| self.host_header_fallback).and_then(|named| host.property(named));
             named.map_or(fallback, |name| symbols.of_bytes(Some(name)))

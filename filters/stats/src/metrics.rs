@@ -101,7 +101,11 @@ pub fn standard_names() -> impl Iterator<Item = &'static str> {
 pub fn of_config(config: &Config) -> Result<Vec<Metric>, ConfigError> {
     let mut problems = Vec::new();
     let mut metrics: Vec<Metric> = STANDARD.into_iter().map(standard).collect();
-    for definition in &config.definitions {
+    for (index, definition) in config.definitions.iter().enumerate() {
+        if let Some(taken) = taken_by(&definition.name, &metrics) {
+            let message = format!("{:?} is a name that {taken} has, must be another", definition.name);
+            problems.push(Problem { path: format!("definitions[{index}].name"), message });
+        }
         let value = Value::Expression(definition.value.clone());
         match metrics.iter_mut().find(|metric| metric.name == definition.name) {
             Some(metric) => {
@@ -172,6 +176,16 @@ pub fn used_labels(metrics: &[Metric], family: Family) -> Labels<bool> {
         tags.filter_map(|tag| if let Source::Label(index) = tag.source { Some(index) } else { None }).collect();
     let names = labels::names();
     Labels::by_name(|name| used.iter().any(|index| names.get(*index) == Some(&name)))
+}
+
+/// What else Prometheus would show under `name`.
+fn taken_by(name: &str, metrics: &[Metric]) -> Option<String> {
+    if name == "build" {
+        return Some("istio_build".into());
+    }
+    let histogram = ["_bucket", "_sum", "_count"].into_iter().find_map(|suffix| name.strip_suffix(suffix))?;
+    let taken = metrics.iter().any(|metric| metric.name == histogram && metric.kind == MetricKind::Histogram);
+    taken.then(|| format!("the histogram {PREFIX}{histogram}"))
 }
 
 fn standard((name, family, kind, value): (&str, Family, MetricKind, usize)) -> Metric {

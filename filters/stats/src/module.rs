@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use hashbrown::HashMap;
 use mesh_common::host::Host;
-use mesh_host::Envoy;
+use mesh_host::{Envoy, StreamKind};
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 
@@ -15,13 +15,13 @@ use crate::stats::{Connection, Request, Stats, Traffic};
 proxy_wasm::main! {{
     proxy_wasm::set_root_context(|_| {
         mesh_host::start();
-        Box::new(StatsRoot { shared: None, network_filter: mesh_host::is_network_filter() })
+        Box::new(StatsRoot { shared: None, kind: StreamKind::of_root() })
     });
 }}
 
 struct StatsRoot {
     shared: Option<Rc<RefCell<Shared>>>,
-    network_filter: bool,
+    kind: StreamKind,
 }
 
 /// What the streams of one root context share, with those that live, by context id.
@@ -107,7 +107,7 @@ impl RootContext for StatsRoot {
     }
 
     fn get_type(&self) -> Option<ContextType> {
-        Some(if self.network_filter { ContextType::StreamContext } else { ContextType::HttpContext })
+        Some(self.kind.get())
     }
 }
 

@@ -4,6 +4,8 @@
 //! metric is defined when it is first recorded with a label set and found by one lookup from then on, and there is an end
 //! to how many one worker defines.
 
+use core::mem;
+
 use hashbrown::HashMap;
 use mesh_common::config::ConfigError;
 use mesh_common::host::{Host, HostError, MetricId, MetricKind};
@@ -34,8 +36,10 @@ pub struct Recorder {
     connection: Plan,
     series: HashMap<LabelSet, Box<[Slot]>>,
     max_series: usize,
-    defined: usize,
+    /// How many metrics the label sets have, defined already or not.
+    reserved: usize,
     overflow: Option<MetricId>,
+    recorded: Vec<Option<u64>>,
 }
 
 /// What is recorded of a family.
@@ -107,8 +111,9 @@ impl Recorder {
             connection,
             series: HashMap::new(),
             max_series: config.max_series,
-            defined: 0,
+            reserved: 0,
             overflow: None,
+            recorded: Vec::new(),
         })
     }
 
@@ -133,15 +138,44 @@ impl Recorder {
         }
     }
 
-    /// Records the family's own values, and those that are expressions. A value that is not there is not recorded, and a
-    /// metric without records not defined.
+    /// Records the family's own values, and those that are expressions. A value that is not there is not recorded, a
+    /// metric without records is not defined, and a label set without any is not kept.
     pub fn record(&mut self, host: &impl Host, symbols: &Symbols, set: &LabelSet, values: &[Option<u64>]) {
-        if self.defined >= self.max_series && !self.series.contains_key(set) {
+        // Taken out and put back, so that a request does not allocate.
+        let mut recorded = mem::take(&mut self.recorded);
+        recorded.clear();
+        recorded.extend(self.plan(set.family).metrics.iter().map(|metric| self.value(host, metric, values)));
+        self.record_values(host, symbols, set, &recorded);
+        self.recorded = recorded;
+    }
+
+    fn record_values(&mut self, host: &impl Host, symbols: &Symbols, set: &LabelSet, values: &[Option<u64>]) {
+        if values.iter().all(Option::is_none) {
+            return;
+        }
+        if self.series.contains_key(set) || self.has_room(set) {
+            self.record_series(host, symbols, set, values);
+        } else {
             self.count_overflow(host);
             self.record_series(host, symbols, &set.fold(), values);
-        } else {
-            self.record_series(host, symbols, set, values);
         }
+    }
+
+    fn value(&self, host: &impl Host, metric: &Metric, values: &[Option<u64>]) -> Option<u64> {
+        match metric.value {
+            Number::Standard(index) => values.get(index).copied().flatten(),
+            // As in Istio, a counter to which nothing is added has no series.
+            Number::Expression(index) => {
+                let value = self.expressions.number(host, index);
+                value.filter(|value| *value > 0 || metric.kind != MetricKind::Counter)
+            }
+        }
+    }
+
+    /// Whether a new label set can be told from others.
+    fn has_room(&self, set: &LabelSet) -> bool {
+        let series = self.reserved.saturating_add(self.plan(set.family).metrics.len());
+        series <= self.max_series && !set.contains(Symbol::OVERFLOW)
     }
 
     fn record_series(&mut self, host: &impl Host, symbols: &Symbols, set: &LabelSet, values: &[Option<u64>]) {
@@ -150,20 +184,15 @@ impl Recorder {
             Family::Messages => &self.messages,
             Family::Connection => &self.connection,
         };
-        let undefined = || vec![Slot::Undefined; plan.metrics.len()].into_boxed_slice();
         let series = match self.series.get_mut(set) {
             Some(series) => series,
-            None => self.series.entry(set.clone()).or_insert_with(undefined),
+            None => {
+                self.reserved = self.reserved.saturating_add(plan.metrics.len());
+                let undefined = || vec![Slot::Undefined; plan.metrics.len()].into_boxed_slice();
+                self.series.entry(set.clone()).or_insert_with(undefined)
+            }
         };
-        for (slot, metric) in series.iter_mut().zip(&plan.metrics) {
-            let value = match metric.value {
-                Number::Standard(index) => values.get(index).copied().flatten(),
-                // As in Istio, a counter to which nothing is added has no series.
-                Number::Expression(index) => self
-                    .expressions
-                    .number(host, index)
-                    .filter(|value| *value > 0 || metric.kind != MetricKind::Counter),
-            };
+        for ((slot, metric), value) in series.iter_mut().zip(&plan.metrics).zip(values) {
             let Some(value) = value else {
                 continue;
             };
@@ -172,11 +201,10 @@ impl Recorder {
                     Some(id) => Slot::Defined(id),
                     None => Slot::Refused,
                 };
-                self.defined = self.defined.saturating_add(1);
             }
             if let Slot::Defined(id) = *slot {
                 // With an id that Envoy gave, this cannot fail.
-                let _ = host.record_metric(id, value);
+                let _ = host.record_metric(id, *value);
             }
         }
     }
@@ -193,9 +221,8 @@ impl Recorder {
         if self.overflow.is_none() {
             self.overflow = define(host, MetricKind::Counter, OVERFLOW_METRIC);
             log::warn!(
-                "stats: this worker has defined {} series, further label sets are counted with labels \"overflow\" \
-                 (max_series)",
-                self.defined
+                "stats: this worker has {} series, further label sets are counted with labels \"overflow\" (max_series)",
+                self.reserved
             );
         }
         if let Some(id) = self.overflow {
@@ -212,6 +239,10 @@ impl LabelSet {
             set.labels.response_flags = flags;
         }
         set
+    }
+
+    fn contains(&self, symbol: Symbol) -> bool {
+        self.labels.pairs().iter().any(|(_, other)| *other == symbol) || self.more.contains(&symbol)
     }
 
     /// The label set under which all those are counted that are too many: what remains cannot be many.

@@ -33,7 +33,7 @@ pub struct Stats {
 impl Stats {
     /// Reads who this proxy is and sets `istio_build`. Call it while the plugin is configured.
     pub fn new(config: &Config, host: &impl Host) -> Result<Self, ConfigError> {
-        let mut symbols = Symbols::new(config.separators.clone());
+        let mut symbols = Symbols::new(config.separators.clone(), config.max_series);
         let recorder = Recorder::new(config, host, &mut symbols)?;
         let version = match Peer::local(host, &[]).istio_version {
             version if version.is_empty() => labels::UNKNOWN.into(),
@@ -61,6 +61,8 @@ impl Stats {
             let direction = self.direction(host);
             let set = match request.messages_labels.take() {
                 Some(set) => set,
+                // The Host header is gone until the request ends.
+                None if self.labeler.needs_host_header(host, &mut self.symbols) => return,
                 None => {
                     let labels = self.labeler.request(host, &mut self.symbols, direction);
                     self.recorder.label_set(host, &mut self.symbols, Family::Messages, &labels)
@@ -96,16 +98,23 @@ impl Stats {
 
     /// Reports what passed through a live TCP connection since the last time.
     ///
-    /// Until the peer is known, or known not to be, there is nothing to report it under; so the first time that this
-    /// comes up, it is left for the next time. Returns whether it has to be called again in a callback of the connection,
-    /// because a label needs that.
+    /// Until the peer is known, or known not to be, there is nothing to report it under. Metadata exchange says so with
+    /// the first bytes; where none is attached, bytes are reported the second time that this comes up. Returns whether
+    /// it has to be called again in a callback of the connection, because a label needs that.
     pub fn on_connection_tick(&mut self, host: &impl Host, connection: &mut Connection, within_tick: bool) -> bool {
-        if connection.labels.is_none() {
-            if !connection.waited && !self.peer_is_settled(host) {
-                connection.waited = true;
-                return false;
+        if connection.labels.is_none() || !connection.settled {
+            let settled = self.peer_is_settled(host);
+            if settled && !connection.settled {
+                // What was reported under a peer that was not known yet stays; what comes is reported under this one.
+                connection.settled = true;
+                connection.labels = None;
+            } else if !settled && connection.labels.is_none() {
+                let silent = connection.traffic == Traffic::default();
+                if silent || !mem::replace(&mut connection.waited, true) {
+                    return false;
+                }
             }
-            if within_tick && self.recorder.needs_stream(Family::Connection) {
+            if within_tick && connection.labels.is_none() && self.recorder.needs_stream(Family::Connection) {
                 return true;
             }
         }
@@ -127,7 +136,7 @@ impl Stats {
                 self.recorder.label_set(host, &mut self.symbols, Family::Connection, &labels)
             }
         };
-        let opened = connection.labels.is_none();
+        let opened = !mem::replace(&mut connection.opened, true);
         let traffic = mem::take(&mut connection.traffic);
         let values = [u64::from(opened), traffic.received, traffic.sent, u64::from(closed)];
         self.recorder.record(host, &self.symbols, &set, &values.map(|value| (value > 0).then_some(value)));
@@ -170,8 +179,12 @@ pub struct Request {
 pub struct Connection {
     /// What passed since the last report.
     pub traffic: Traffic,
-    /// The labels since the first report.
+    /// The labels of the last report.
     labels: Option<LabelSet>,
+    /// Whether the labels were made when it was known whether there is a peer.
+    settled: bool,
+    /// Whether it was reported as opened.
+    opened: bool,
     /// Whether a report was left out because the peer was not known.
     waited: bool,
 }
@@ -353,6 +366,92 @@ mod tests {
         assert_eq!(counted(&host), []);
         stats.on_connection_tick(&host, &mut connection, true);
         assert_eq!(counted(&host).len(), 3);
+    }
+
+    #[test]
+    fn a_connection_that_is_idle_at_first_gets_the_labels_of_its_peer() {
+        let peer = mesh("").state_of("downstream_peer").expect("a peer");
+        let mut host = mesh("stats_inbound");
+        host.without_state("downstream_peer");
+        let mut stats = stats(&host);
+        let mut connection = Connection::default();
+        for _ in 0..5 {
+            stats.on_connection_tick(&host, &mut connection, true);
+        }
+        assert_eq!(counted(&host), []);
+        passed(&mut connection, 5, 5);
+        host.with_text(property::DOWNSTREAM_PEER_ID, "productpage").with_state("downstream_peer", &peer);
+        stats.on_connection_tick(&host, &mut connection, true);
+        let names: Vec<String> = host.values().into_keys().filter(|name| name.contains("istio_tcp_")).collect();
+        assert_eq!(names.len(), 3);
+        assert!(names.iter().all(|name| name.contains("source_workload=.=productpage-v1;.;")), "{names:?}");
+    }
+
+    #[test]
+    fn a_peer_that_introduces_itself_late_is_known_from_then_on() {
+        let peer = mesh("").state_of("downstream_peer").expect("a peer");
+        let mut host = mesh("stats_inbound");
+        host.without_state("downstream_peer");
+        let mut stats = stats(&host);
+        let mut connection = Connection::default();
+        for _ in 0..2 {
+            passed(&mut connection, 0, 5);
+            stats.on_connection_tick(&host, &mut connection, true);
+        }
+        host.with_text(property::DOWNSTREAM_PEER_ID, "productpage").with_state("downstream_peer", &peer);
+        passed(&mut connection, 7, 0);
+        stats.on_connection_tick(&host, &mut connection, true);
+        stats.on_connection_end(&host, &mut connection);
+        let values = host.values();
+        let value = |workload: &str, metric: &str| {
+            let matching =
+                |name: &&String| name.contains(&format!("source_workload=.={workload};")) && name.ends_with(metric);
+            values.keys().find(matching).and_then(|name| values.get(name)).copied()
+        };
+        assert_eq!(value("unknown", "opened_total"), Some(1));
+        assert_eq!(value("unknown", "sent_bytes_total"), Some(10));
+        assert_eq!(value("productpage-v1", "opened_total"), None, "opened once");
+        assert_eq!(value("productpage-v1", "received_bytes_total"), Some(7));
+        assert_eq!(value("productpage-v1", "closed_total"), Some(1));
+    }
+
+    #[test]
+    fn messages_of_a_live_grpc_request_are_reported_as_they_come() {
+        let mut host = mesh("stats_inbound");
+        host.with_header(mesh_common::host::HeaderMap::Request, "content-type", "application/grpc");
+        let mut stats = stats(&host);
+        let mut request = Request::default();
+        for messages in ["1,0", "1,3", "2,5"] {
+            host.with_text(property::GRPC_MESSAGES, messages);
+            stats.on_request_tick(&host, &mut request);
+        }
+        host.with_text(property::GRPC_MESSAGES, "2,6");
+        stats.on_request_end(&host, &mut request);
+        let values: Vec<(String, u64)> =
+            host.values().into_iter().filter(|(name, _)| name.ends_with("_messages_total")).collect();
+        let ends: Vec<(&str, u64)> =
+            values.iter().map(|(name, value)| (name.rsplit(";.;").next().unwrap_or_default(), *value)).collect();
+        assert_eq!(ends, [("istio_request_messages_total", 2), ("istio_response_messages_total", 6)]);
+    }
+
+    #[test]
+    fn messages_whose_labels_need_what_is_gone_are_reported_at_the_end() {
+        let mut host = mesh("stats_outbound");
+        host.without(property::CLUSTER_NAME).with_text(property::GRPC_MESSAGES, "1,3");
+        host.with_header(mesh_common::host::HeaderMap::Request, "content-type", "application/grpc");
+        let mut stats = Stats::new(&Config::parse(b"{}").expect("valid"), &host).expect("compiles");
+        let mut request = Request::default();
+        stats.on_request_tick(&host, &mut request);
+        assert!(!host.values().keys().any(|name| name.ends_with("_messages_total")));
+        host.with_text(property::REQUEST_HOST, "reviews.example:9080");
+        stats.on_request_end(&host, &mut request);
+        let messages: Vec<String> =
+            host.values().into_keys().filter(|name| name.ends_with("_messages_total")).collect();
+        assert_eq!(messages.len(), 2);
+        assert!(
+            messages.iter().all(|name| name.contains("destination_service=.=reviews.example:9080;")),
+            "{messages:?}"
+        );
     }
 
     #[test]

@@ -6,8 +6,8 @@ use hashbrown::HashMap;
 use mesh_common::labels::UNKNOWN;
 use mesh_common::metric_name::{label_value, Separators};
 
-/// More values than this are not told apart: they come from peers and clients.
-const MAX_SYMBOLS: usize = 16_384;
+/// Values kept beside those that label sets may take up.
+const SPARE: usize = 4_096;
 
 /// A label value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -27,12 +27,15 @@ pub struct Symbols {
     by_text: HashMap<Rc<str>, Symbol>,
     texts: Vec<Rc<str>>,
     separators: Separators,
+    max: usize,
 }
 
 impl Symbols {
-    /// No values yet but those of the constants.
-    pub fn new(separators: Separators) -> Self {
-        let mut symbols = Self { by_text: HashMap::new(), texts: Vec::new(), separators };
+    /// No values yet but those of the constants. More than `max_series` calls for are not told apart: they come from
+    /// peers and clients.
+    pub fn new(separators: Separators, max_series: usize) -> Self {
+        let max = max_series.saturating_mul(2).saturating_add(SPARE);
+        let mut symbols = Self { by_text: HashMap::new(), texts: Vec::new(), separators, max };
         for text in [UNKNOWN, "", "overflow"] {
             symbols.add(text);
         }
@@ -76,7 +79,7 @@ impl Symbols {
     }
 
     fn add(&mut self, text: &str) -> Symbol {
-        let Some(symbol) = u32::try_from(self.texts.len()).ok().filter(|_| self.texts.len() < MAX_SYMBOLS) else {
+        let Some(symbol) = u32::try_from(self.texts.len()).ok().filter(|_| self.texts.len() < self.max) else {
             return Symbol::OVERFLOW;
         };
         let text: Rc<str> = text.into();
@@ -94,7 +97,7 @@ mod tests {
 
     #[test]
     fn equal_values_have_equal_symbols() {
-        let mut symbols = Symbols::new(Separators::default());
+        let mut symbols = Symbols::new(Separators::default(), 1000);
         let reviews = symbols.of("reviews");
         assert_eq!(symbols.of("reviews"), reviews);
         assert_eq!(symbols.text(reviews), "reviews");
@@ -104,7 +107,7 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_unknown() {
-        let mut symbols = Symbols::new(Separators::default());
+        let mut symbols = Symbols::new(Separators::default(), 1000);
         assert_eq!(symbols.of(""), Symbol::UNKNOWN);
         assert_eq!(symbols.of_bytes(None), Symbol::UNKNOWN);
         assert_eq!(symbols.text(Symbol::UNKNOWN), "unknown");
@@ -114,12 +117,12 @@ mod tests {
 
     #[test]
     fn values_beyond_what_is_kept_overflow() {
-        let mut symbols = Symbols::new(Separators::default());
-        for index in 0..MAX_SYMBOLS * 2 {
+        let mut symbols = Symbols::new(Separators::default(), 1000);
+        for index in 0..10_000 {
             symbols.of(&index.to_string());
         }
         assert_eq!(symbols.of("one more"), Symbol::OVERFLOW);
         assert_eq!(symbols.text(Symbol::OVERFLOW), "overflow");
-        assert_eq!(symbols.texts.len(), MAX_SYMBOLS);
+        assert_eq!(symbols.texts.len(), 2 * 1000 + SPARE);
     }
 }

@@ -191,3 +191,25 @@ fn a_connection_that_ends_early_is_not_held_up() {
     let mut connection = Connection::default();
     assert_eq!(exchange.on_downstream_data(&host, &mut connection, 0, true), Flow::Pass);
 }
+
+#[test]
+fn an_application_that_speaks_before_the_handshake_is_over_does_not_spoil_the_exchange() {
+    let mut host = mongodb(INBOUND);
+    host.with_boolean(property::CONNECTION_MTLS, false);
+    let (mut exchange, mut connection) = (exchange(&host), Connection::default());
+    assert_eq!(upstream(&mut exchange, &mut host, &mut connection, b"welcome"), b"welcome");
+    host.with_boolean(property::CONNECTION_MTLS, true);
+    let bytes = [ratings_frame().as_slice(), b"login"].concat();
+    assert_eq!(downstream(&mut exchange, &mut host, &mut connection, &bytes), b"login");
+    assert_eq!(stored(&host, peer::DOWNSTREAM_PEER), Some(ratings()));
+    assert_eq!(upstream(&mut exchange, &mut host, &mut connection, b"granted"), b"granted");
+}
+
+#[test]
+fn a_frame_that_is_cut_off_by_the_end_never_reaches_the_application() {
+    let mut host = mongodb(INBOUND);
+    let (mut exchange, mut connection) = (exchange(&host), Connection::default());
+    host.with_buffer(Buffer::Downstream, &ratings_frame()[..30]);
+    assert_eq!(exchange.on_downstream_data(&host, &mut connection, 30, true), Flow::Pass);
+    assert_eq!(host.take_buffer(Buffer::Downstream), b"");
+}

@@ -75,6 +75,18 @@ fn a_call_out_of_the_mesh_carries_nothing() {
 }
 
 #[test]
+fn a_server_outside_the_mesh_cannot_pose_as_a_workload() {
+    let mut host = productpage(OUTBOUND);
+    host.with_text(property::CLUSTER_NAME, "PassthroughCluster");
+    let mut exchange = exchange(&host);
+    let stream = exchange.on_request_headers(&host);
+    with_reviews(&mut host, HeaderMap::Response);
+    exchange.on_response_headers(&host, &stream);
+    assert!(host.headers(HeaderMap::Response).is_empty());
+    assert_eq!(host.state_of(peer::UPSTREAM_PEER), None);
+}
+
+#[test]
 fn the_callee_s_answer_is_taken_off_and_stored() {
     let mut host = productpage(OUTBOUND);
     let mut exchange = exchange(&host);

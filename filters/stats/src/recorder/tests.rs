@@ -21,7 +21,7 @@ fn fixture(config: &str) -> Fixture {
 }
 
 fn fixture_on(host: FakeHost, config: &str) -> Fixture {
-    let mut symbols = Symbols::new(Separators::default());
+    let mut symbols = Symbols::new(Separators::default(), 1000);
     let config = Config::parse(config.as_bytes()).expect("valid");
     let recorder = Recorder::new(&config, &host, &mut symbols).expect("compiles");
     Fixture { host, symbols, recorder }
@@ -29,7 +29,7 @@ fn fixture_on(host: FakeHost, config: &str) -> Fixture {
 
 fn refusal(host: &FakeHost, config: &str) -> String {
     let config = Config::parse(config.as_bytes()).expect("valid");
-    let mut symbols = Symbols::new(Separators::default());
+    let mut symbols = Symbols::new(Separators::default(), 1000);
     Recorder::new(&config, host, &mut symbols).err().expect("refused").to_string()
 }
 
@@ -104,6 +104,35 @@ fn label_sets_beyond_the_cap_are_counted_together_and_none_is_lost() {
     assert_eq!(requests("reporter=.=source;"), 1000);
     assert_eq!(values.get(OVERFLOW_METRIC), Some(&975));
     assert_eq!(fixture.host.defined(), 100 + 4 + 1);
+}
+
+#[test]
+fn a_label_set_keeps_room_for_all_its_metrics() {
+    let mut fixture = fixture(r#"{"max_series": 100}"#);
+    for values in [[Some(1), None, None, None], [None, None, None, Some(1)], [None, Some(5), Some(5), None]] {
+        for index in 0..100 {
+            fixture.record(Family::Connection, &format!("app-{index}"), &values);
+        }
+    }
+    assert!(fixture.host.defined() <= 100 + 4 + 1, "{}", fixture.host.defined());
+}
+
+#[test]
+fn a_label_set_without_records_is_not_kept() {
+    let mut fixture = fixture(r#"{"metrics": [{"drop": true}], "definitions": []}"#);
+    for index in 0..100 {
+        fixture.record(Family::Request, &format!("app-{index}"), &VALUES);
+    }
+    assert_eq!(fixture.recorder.series.len(), 0);
+}
+
+#[test]
+fn a_value_that_is_not_told_from_others_counts_as_overflow() {
+    let mut fixture = fixture("");
+    let labels = Labels { reporter: Symbol::OVERFLOW, ..Labels::default() };
+    let set = fixture.recorder.label_set(&fixture.host, &mut fixture.symbols, Family::Request, &labels);
+    fixture.recorder.record(&fixture.host, &fixture.symbols, &set, &VALUES);
+    assert_eq!(fixture.host.values().get(OVERFLOW_METRIC), Some(&1));
 }
 
 #[test]
@@ -211,6 +240,15 @@ fn everything_that_does_not_fit_is_refused_at_once() {
     assert!(error.contains("metrics[1].dimensions.app: \"app\" is how the label \"source_app\" ends"), "{error}");
     let error = refusal(
         &host,
+        r#"{"definitions": [
+            {"name": "build", "value": "1"},
+            {"name": "request_bytes_sum", "value": "1"},
+            {"name": "requests_count", "value": "1"}
+        ]}"#,
+    );
+    assert!(error.contains("definitions[0].name: \"build\" is a name that istio_build has, must be another; definitions[1].name: \"request_bytes_sum\" is a name that the histogram istio_request_bytes has, must be another"), "{error}");
+    let error = refusal(
+        &host,
         r#"{
             "definitions": [{"name": "a", "value": "broken("}],
             "metrics": [{"dimensions": {"b": "fine()", "c": "also broken"}}],
@@ -229,7 +267,7 @@ fn everything_that_does_not_fit_is_refused_at_once() {
 
 #[test]
 fn separators_are_the_operator_s() {
-    let mut symbols = Symbols::new(Separators { value: "==".into(), field: "|".into() });
+    let mut symbols = Symbols::new(Separators { value: "==".into(), field: "|".into() }, 1000);
     let host = FakeHost::new();
     let mut recorder = Recorder::new(&Config::parse(b"").expect("valid"), &host, &mut symbols).expect("compiles");
     let labels = Labels { reporter: symbols.of("a|b"), ..Labels::default() };

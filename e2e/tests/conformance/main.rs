@@ -1,0 +1,45 @@
+//! The conformance table: node metadata × plugin configuration × traffic → exact series, in real Envoys of the newest and
+//! the oldest version that we support.
+//!
+//! Every module holds scenes; a scene is one mesh, and each call of [`scene::Scene::row`] in it is a row: what it shows,
+//! what is sent, and by how much which series grow. What plain requests and connections look like with the configuration
+//! that we ship is in `tests/stats`; here is what an operator or a topology changes.
+
+// Helpers outside of test functions are not excused by clippy.toml.
+#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::panic)]
+
+mod attributes;
+mod calls;
+mod configuration;
+mod grpc;
+mod grpc_server;
+mod labels;
+mod overrides;
+mod reloads;
+mod scene;
+mod tcp;
+mod updates;
+
+/// Each scene as a test, once per version of Envoy.
+macro_rules! on_each_envoy {
+    ($($module:ident: $($scene:ident),+;)+) => {
+        mod envoy_1_40 {
+            $($(#[test] fn $scene() { crate::$module::$scene("1.40.0"); })+)+
+        }
+        mod envoy_1_36 {
+            $($(#[test] fn $scene() { crate::$module::$scene("1.36.2"); })+)+
+        }
+    };
+}
+
+on_each_envoy! {
+    configuration: attributes_and_expressions_are_labels, old_names_go_on_working, cluster_ids_as_istio_1_10_configures_them,
+        metrics_of_one_s_own;
+    overrides: labels_and_metrics_are_removed_and_replaced, separators_of_one_s_own;
+    updates: what_is_refused_leaves_the_old_configuration;
+    attributes: requests_are_classified;
+    grpc: calls_are_counted_with_their_status_and_messages, open_streams_are_seen, open_streams_have_the_labels_of_their_request;
+    labels: services_are_named_by_their_clusters, workloads_are_named_by_what_is_known_of_them;
+    tcp: a_label_of_the_engine_is_seen_on_a_live_connection, flags_are_those_of_the_moment;
+    reloads: two_hundred_reloads_lose_and_double_nothing;
+}

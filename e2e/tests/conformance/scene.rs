@@ -1,0 +1,274 @@
+//! A mesh with a configuration of its own, and rows of traffic with the series that grow by it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use mesh::{exposition, stats_tags, tools, Mesh, Options, PluginConfig, Request, Sample, Topology, Update};
+
+/// Two workloads that differ in all that labels tell.
+pub const PAIR: &str = "
+name: shop
+workloads:
+  - { name: client-v1, app: client, version: v1, namespace: front, address: 127.1.0.1, calls: [server] }
+  - { name: server-v2, app: server, version: v2, namespace: back, address: 127.1.0.2 }
+services:
+  - { name: server, namespace: back, port: 9080, protocol: http }
+";
+
+/// The longest that a count may take to appear.
+pub const WAIT: Duration = Duration::from_secs(10);
+
+/// A label that a series does not have, as rows write it.
+const ABSENT: &str = "(absent)";
+
+/// A little longer than it takes until histograms are on the stats page: until Envoy's next flush.
+const FLUSH: Duration = Duration::from_millis(1200);
+
+/// What a mesh is made of besides the EnvoyFilters of `envoy/`.
+pub struct Setting<'a> {
+    /// Its workloads and services.
+    pub topology: &'a str,
+    /// Configuration of stats on the way out.
+    pub outbound: &'a str,
+    /// Configuration of stats on the way in.
+    pub inbound: &'a str,
+    /// Further EnvoyFilters: what they hold below `spec`.
+    pub patches: &'a [&'a str],
+}
+
+/// A running mesh whose series are watched. When it is dropped, it says which rows failed.
+pub struct Scene {
+    /// The mesh.
+    pub mesh: Mesh,
+    failures: Vec<String>,
+    /// What the row before saw, by workload and metric.
+    last: BTreeMap<(String, String), Series>,
+}
+
+/// The samples of one metric: their values by their labels.
+type Series = BTreeMap<BTreeMap<String, String>, f64>;
+
+/// The growth that a row expects of one metric of one workload, by the values of some of its labels.
+struct Growth {
+    workload: String,
+    metric: String,
+    labels: Vec<String>,
+    by: BTreeMap<Vec<String>, f64>,
+}
+
+impl Default for Setting<'_> {
+    fn default() -> Self {
+        Self { topology: PAIR, outbound: "{}", inbound: r#"{"disable_host_header_fallback": true}"#, patches: &[] }
+    }
+}
+
+impl Setting<'_> {
+    /// Starts it on a version of Envoy. Each proxy's bootstrap is what `mesh stats-tags` makes for the configuration: of
+    /// stats on the way in for those behind a service, else on the way out.
+    pub fn start(&self, envoy: &str) -> Scene {
+        let topology = Topology::parse(self.topology).unwrap();
+        let mut patches: Vec<String> = self.patches.iter().map(|patch| envoy_filter(patch)).collect();
+        for workload in &topology.workloads {
+            let serves = topology.services_of(workload).next().is_some();
+            let configuration = if serves { self.inbound } else { self.outbound };
+            let bootstrap = stats_tags::bootstrap(configuration.as_bytes()).unwrap();
+            let labels = workload.all_labels().into_iter().map(|(name, value)| format!("{name}: {value}"));
+            let labels = labels.collect::<Vec<_>>().join(", ");
+            let only = format!("spec:\n  workloadSelector: {{ labels: {{ {labels} }} }}\n");
+            patches.push(bootstrap.replacen("spec:\n", &only, 1));
+        }
+        let files = ["metadata-exchange", "stats", "tcp-metadata-exchange", "tcp-stats"];
+        let plugins = [("stats_outbound", self.outbound), ("stats_inbound", self.inbound)];
+        let options = Options {
+            filters: files.map(|name| tools::filters().join(name).with_extension("yaml")).to_vec(),
+            patches,
+            plugins: plugins.map(|(plugin, configuration)| configured(plugin, configuration)).to_vec(),
+            envoy_version: Some(envoy.to_owned()),
+            ..Options::default()
+        };
+        Scene { mesh: Mesh::start(topology, options).unwrap(), failures: Vec::new(), last: BTreeMap::new() }
+    }
+}
+
+impl Scene {
+    /// A row: what it shows, what is sent, and the series that grow by that: a line for each, with the workload whose
+    /// proxy reports it, the metric, labels that tell it from others, and by how much. Other series of the metrics named
+    /// do not grow, but for buckets of histograms. `labels` is how many labels a series has.
+    pub fn row<T>(&mut self, name: &str, send: impl FnOnce(&Mesh) -> T, series: &str) -> T {
+        let mut expected = growths(series);
+        // What shall not be there is looked for last, when what came with it is there.
+        expected.sort_by_key(|growth| growth.is_nothing());
+        let samples = expected.iter().any(Growth::is_histogram);
+        if samples && !self.last.is_empty() {
+            std::thread::sleep(FLUSH);
+        }
+        let mut before = std::mem::take(&mut self.last);
+        let before: Vec<Series> = expected
+            .iter()
+            .map(|growth| before.remove(&growth.key()).unwrap_or_else(|| read(&self.mesh, growth)))
+            .collect();
+        let sent = send(&self.mesh);
+        if expected.iter().any(|growth| growth.is_histogram() && growth.is_nothing()) {
+            std::thread::sleep(FLUSH);
+        }
+        for (growth, before) in expected.iter().zip(&before) {
+            let (after, failure) = wait_for(&self.mesh, growth, before);
+            self.last.insert(growth.key(), after);
+            self.failures.extend(failure.map(|failure| format!("{name}:\n  {failure}\n")));
+        }
+        sent
+    }
+
+    /// Pushes another configuration of one plugin, and waits until what was before has drained, so that no connection
+    /// goes on with it.
+    pub fn push(&mut self, workload: &str, plugin: &str, configuration: &str) -> Update {
+        let update = self.mesh.push(workload, |options| {
+            options.plugins.retain(|other| other.plugin != plugin);
+            options.plugins.push(configured(plugin, configuration));
+        });
+        let sidecar = self.mesh.sidecar(workload).unwrap();
+        wait_until(|| {
+            ["total_filter_chains_draining", "total_listeners_draining"]
+                .iter()
+                .all(|gauge| sidecar.counter(&format!("listener_manager.{gauge}")).unwrap() == 0)
+        });
+        update.unwrap()
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let failed = !self.failures.is_empty() && !std::thread::panicking();
+        assert!(!failed, "{}", self.failures.join("\n"));
+    }
+}
+
+/// A configuration for a plugin, in all proxies that have it.
+pub fn configured(plugin: &str, configuration: &str) -> PluginConfig {
+    PluginConfig { workload: None, plugin: plugin.to_owned(), configuration: configuration.to_owned() }
+}
+
+/// GET from the application of `client-v1` to the server.
+pub fn get(mesh: &Mesh, path: &str) -> Request {
+    get_from(mesh, "server.back:9080", path)
+}
+
+/// GET from the application of `client-v1`, on a connection of its own: a kept one might be served by the configuration
+/// before.
+pub fn get_from(mesh: &Mesh, host: &str, path: &str) -> Request {
+    let request = Request::get(mesh.sidecar("client-v1").unwrap().outbound(), path);
+    request.host(host).header("connection", "close")
+}
+
+/// Sends a request; the status of its answer.
+pub fn status(mesh: &Mesh, request: Request) -> u16 {
+    mesh.client().send(&request).unwrap().status
+}
+
+/// Waits for a condition.
+pub fn wait_until(mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + WAIT;
+    while !condition() {
+        assert!(Instant::now() < end, "it did not come to be within {WAIT:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// An EnvoyFilter with this specification, in YAML's flow style.
+fn envoy_filter(spec: &str) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\n\
+         metadata: {{ name: test, namespace: istio-system }}\nspec: {{ {spec} }}\n"
+    )
+}
+
+/// Reads the lines of a row.
+fn growths(text: &str) -> Vec<Growth> {
+    let mut growths: Vec<Growth> = Vec::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (workload, sample) = line.split_once(' ').unwrap();
+        let [sample] = &exposition::parse(sample).unwrap()[..] else { panic!("not one series: {line}") };
+        let labels: Vec<String> = sample.labels.keys().cloned().collect();
+        let values: Vec<String> = sample.labels.values().cloned().collect();
+        let known = growths.iter_mut().find(|growth| growth.workload == workload && growth.metric == sample.name);
+        match known {
+            Some(growth) => {
+                assert_eq!(growth.labels, labels, "all lines of a metric name the same labels: {line}");
+                growth.by.insert(values, sample.value);
+            }
+            None => growths.push(Growth {
+                workload: workload.to_owned(),
+                metric: sample.name.clone(),
+                labels,
+                by: BTreeMap::from([(values, sample.value)]),
+            }),
+        }
+    }
+    growths
+}
+
+/// The samples of the metric by now.
+fn read(mesh: &Mesh, growth: &Growth) -> Series {
+    let samples = mesh.sidecar(&growth.workload).unwrap().stats().unwrap();
+    let stray = samples.iter().find(|sample| is_stray(sample));
+    assert!(stray.is_none(), "a label has stayed in the metric's name: {stray:?}");
+    samples.into_iter().filter(|sample| sample.name == growth.metric).map(|s| (s.labels, s.value)).collect()
+}
+
+/// True for one of our metrics in whose name a label has stayed.
+fn is_stray(sample: &Sample) -> bool {
+    sample.name.contains("istio_") && !sample.name.starts_with("istio_") && !sample.name.starts_with("envoy_")
+}
+
+/// Waits until the metric has grown exactly as expected; gives its samples, and how they differ if they still do.
+fn wait_for(mesh: &Mesh, growth: &Growth, before: &Series) -> (Series, Option<String>) {
+    let end = Instant::now() + WAIT;
+    loop {
+        let after = read(mesh, growth);
+        let grown = growth.between(before, &after);
+        if grown == growth.by {
+            return (after, None);
+        }
+        if Instant::now() >= end {
+            let Growth { workload, metric, labels, by } = growth;
+            let failure =
+                format!("{metric} of {workload} by {labels:?}\n  has grown by {grown:?}\n  instead of   {by:?}");
+            return (after, Some(failure));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+impl Growth {
+    fn key(&self) -> (String, String) {
+        (self.workload.clone(), self.metric.clone())
+    }
+
+    fn is_histogram(&self) -> bool {
+        self.metric.ends_with("_count") || self.is_bucket()
+    }
+
+    fn is_bucket(&self) -> bool {
+        self.metric.ends_with("_bucket")
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.by.values().all(|by| *by == 0.0)
+    }
+
+    /// What came to the series, by the values of the labels of interest: to those expected, and to others if there is
+    /// any.
+    fn between(&self, before: &Series, after: &Series) -> BTreeMap<Vec<String>, f64> {
+        let mut grown: BTreeMap<_, _> = self.by.keys().map(|values| (values.clone(), 0.0)).collect();
+        for (labels, value) in after {
+            let values = self.labels.iter().map(|name| match labels.get(name) {
+                Some(value) => value.clone(),
+                None if name == "labels" => labels.len().to_string(),
+                None => ABSENT.to_owned(),
+            });
+            *grown.entry(values.collect()).or_insert(0.0) += value - before.get(labels).unwrap_or(&0.0);
+        }
+        grown.retain(|values, by| self.by.contains_key(values) || (*by != 0.0 && !self.is_bucket()));
+        grown
+    }
+}
