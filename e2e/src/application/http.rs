@@ -13,7 +13,7 @@ use std::time::Duration;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Body, Bytes, Frame, Incoming};
-use hyper::header::{HeaderMap, HeaderName, HeaderValue, HOST};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue, CONTENT_TYPE, HOST};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -111,8 +111,12 @@ async fn answer(role: Arc<Role>, caller: Caller, request: Request<Incoming>) -> 
             Ok(Response::new(full(vec![b'x'; length])))
         }
         "echo" => {
+            // With its type, so that an echoed gRPC message is one for Envoy, too.
+            let content_type = request.headers().get(CONTENT_TYPE).cloned();
             let body = request.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
-            Ok(Response::new(full(body)))
+            let mut response = Response::new(full(body));
+            response.headers_mut().extend(content_type.map(|value| (CONTENT_TYPE, value)));
+            Ok(response)
         }
         "reset" => Err(io::Error::other("reset, as asked")),
         "truncate" => {

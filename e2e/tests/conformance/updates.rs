@@ -29,14 +29,14 @@ const REFUSED: [(&str, &str, &[&str]); 5] = [
         "a label that Istio's regular expressions could not tell from a standard one",
         r#"{"metrics": [{"dimensions": {"cluster": "cluster_name"}}]}"#,
         &[
-            r#"metrics[0].dimensions.cluster: \"cluster\" is how the label \"source_cluster\" ends"#,
+            r#"metrics[0].dimensions.cluster: \"cluster\" and the label \"source_cluster\" end alike"#,
             "the regular expression of one would match the other",
         ],
     ),
     (
         "a label that is how another new one ends",
         r#"{"metrics": [{"dimensions": {"user": "request.headers['user']", "end_user": "request.headers['end-user']"}}]}"#,
-        &[r#"metrics[0].dimensions.user: \"user\" is how the label \"end_user\" ends"#],
+        &[r#"metrics[0].dimensions.user: \"user\" and the label \"end_user\" end alike"#],
     ),
     (
         "a change of a metric that there is not",

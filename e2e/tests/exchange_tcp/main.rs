@@ -11,7 +11,7 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::sync::mpsc::channel;
 
-use mesh::{Network, Options, PluginConfig};
+use mesh::{Mesh, Network, Options, PluginConfig, Topology};
 
 use golden::{OF_CLIENT, OF_DB, OF_KUBE_SYSTEM, OF_ORDERS};
 use support::*;
@@ -61,6 +61,32 @@ spec:
               log_format:
                 text_format_source: { inline_string: \"peer: %FILTER_STATE(wasm.upstream_peer_id:PLAIN)%\\n\" }
 ";
+
+/// The convention that a name begins with `tcp_` is Istio's; nobody has to know it.
+#[test]
+fn the_modules_are_network_filters_by_whatever_name() {
+    let unnamed = |file: &str| {
+        let yaml = std::fs::read_to_string(mesh::tools::filters().join(file)).unwrap();
+        let renamed = yaml.replace("_id: tcp_", "_id: my_");
+        assert_ne!(renamed, yaml);
+        renamed
+    };
+    let options = Options {
+        filters: vec![mesh::tools::filters().join("stats-bootstrap.yaml")],
+        patches: vec![unnamed("tcp-metadata-exchange.yaml"), unnamed("tcp-stats.yaml")],
+        ..Options::default()
+    };
+    let mesh = Mesh::start(Topology::parse(TOPOLOGY).unwrap(), options).unwrap();
+    let _db = echo(&mesh);
+    let mut client = connect(&mesh, "client", 27017);
+    client.write_all(b"ask\n").unwrap();
+    assert_eq!(read(&mut client, 4), b"ask\n");
+    drop(client);
+    let both = [("source_workload", "client"), ("destination_workload", "db-v1")];
+    for reporter in ["client", "db-v1"] {
+        reported(&mesh, reporter, "istio_tcp_sent_bytes_total", &both, 4.0);
+    }
+}
 
 #[test]
 fn both_proxies_know_each_other_and_count_the_application_s_bytes_alone() {

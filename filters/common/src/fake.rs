@@ -3,7 +3,7 @@
 use core::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use crate::host::{Buffer, Expression, HeaderMap, Host, HostError, MetricId, MetricKind};
+use crate::host::{Buffer, Expression, HeaderMap, Host, HostError, MetricId, MetricKind, StateKind};
 use crate::property::Property;
 
 /// A host whose state is plain maps. It counts the calls that are made to it.
@@ -166,7 +166,7 @@ impl Host for FakeHost {
         Ok(())
     }
 
-    fn declare_struct_state(&self, _key: &str) -> Result<(), HostError> {
+    fn declare_filter_state(&self, _key: &str, _kind: StateKind) -> Result<(), HostError> {
         self.called();
         Ok(())
     }

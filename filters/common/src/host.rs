@@ -24,6 +24,15 @@ pub enum Buffer {
     Upstream,
 }
 
+/// What filter state holds, to expressions and access logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StateKind {
+    /// Text.
+    Text,
+    /// A `google.protobuf.Struct`, into which they can look.
+    Struct,
+}
+
 /// How Envoy aggregates a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MetricKind {
@@ -75,9 +84,9 @@ pub trait Host {
     /// Puts `value` into the filter state of the stream, where other filters and access loggers read it as `wasm.<key>`.
     fn set_filter_state(&self, key: &str, value: &[u8]) -> Result<(), HostError>;
 
-    /// Tells Envoy that the filter state `key` will hold a `google.protobuf.Struct`, so that expressions and access
-    /// logs can look inside. Works only while the plugin is configured.
-    fn declare_struct_state(&self, key: &str) -> Result<(), HostError>;
+    /// Tells Envoy what the filter state `key` will hold, for expressions and access logs. Works only while the plugin is
+    /// configured.
+    fn declare_filter_state(&self, key: &str, kind: StateKind) -> Result<(), HostError>;
 
     /// A header's value; several lines of one name come joined by commas. `Some` of nothing for an empty header.
     fn header(&self, map: HeaderMap, name: &str) -> Option<Vec<u8>>;

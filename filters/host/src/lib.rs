@@ -9,7 +9,7 @@ mod logging;
 use core::cell::Cell;
 use core::time::Duration;
 
-use mesh_common::host::{Buffer, Expression, HeaderMap, Host, HostError, MetricId, MetricKind};
+use mesh_common::host::{Buffer, Expression, HeaderMap, Host, HostError, MetricId, MetricKind, StateKind};
 use mesh_common::property::{self, Property};
 
 use proxy_wasm::types::ContextType;
@@ -29,8 +29,8 @@ impl Host for Envoy {
         abi::set_property(key, value)
     }
 
-    fn declare_struct_state(&self, key: &str) -> Result<(), HostError> {
-        abi::call_foreign_function("declare_property", &struct_declaration(key)).map(|_| ())
+    fn declare_filter_state(&self, key: &str, kind: StateKind) -> Result<(), HostError> {
+        abi::call_foreign_function("declare_property", &declaration(key, kind)).map(|_| ())
     }
 
     fn header(&self, map: HeaderMap, name: &str) -> Option<Vec<u8>> {
@@ -140,19 +140,26 @@ fn map_type(map: HeaderMap) -> u32 {
     }
 }
 
-/// Envoy's `DeclarePropertyArguments` for a read-write `google.protobuf.Struct` that lives as long as the stream:
-/// field 1 the name, 3 the type (3 is protobuf), 4 the type URL.
-fn struct_declaration(key: &str) -> Vec<u8> {
+/// Envoy's `DeclarePropertyArguments` for read-write filter state that lives as long as the stream: field 1 the name, 3
+/// the type (1 is text, 3 protobuf), 4 the type URL of the latter.
+fn declaration(key: &str, kind: StateKind) -> Vec<u8> {
     const TYPE_URL: &str = "type.googleapis.com/google.protobuf.Struct";
     let mut message = Vec::new();
-    let mut bytes_field = |tag: u8, text: &str| {
-        message.push(tag);
-        // Both texts are far shorter than the 128 bytes from which a length takes two bytes.
-        message.push(text.len() as u8);
-        message.extend_from_slice(text.as_bytes());
-    };
-    bytes_field(0x0a, key);
-    bytes_field(0x22, TYPE_URL);
-    message.extend_from_slice(&[0x18, 3]);
+    bytes_field(&mut message, 0x0a, key);
+    match kind {
+        StateKind::Text => message.extend_from_slice(&[0x18, 1]),
+        StateKind::Struct => {
+            message.extend_from_slice(&[0x18, 3]);
+            bytes_field(&mut message, 0x22, TYPE_URL);
+        }
+    }
     message
+}
+
+/// A field of a protobuf message. Texts of 128 bytes and more, whose length takes two bytes, are cut.
+fn bytes_field(message: &mut Vec<u8>, tag: u8, text: &str) {
+    let text = text.as_bytes().get(..127).unwrap_or(text.as_bytes());
+    message.push(tag);
+    message.push(text.len() as u8);
+    message.extend_from_slice(text);
 }

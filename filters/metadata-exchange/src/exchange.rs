@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 use mesh_common::bounded::BoundedCache;
 use mesh_common::direction::Direction;
-use mesh_common::host::{HeaderMap, Host, WarmCalls};
+use mesh_common::host::{HeaderMap, Host, StateKind, WarmCalls};
 use mesh_common::peer::{self, Peer};
 use mesh_common::property::{self, Property};
 
@@ -246,9 +246,14 @@ fn put(host: &impl Host, map: HeaderMap, name: &str, value: Option<&str>) {
 
 /// Tells Envoy what the filter state will hold. Works only while the plugin is configured.
 pub fn declare_peers(host: &impl Host) {
-    for key in [peer::DOWNSTREAM_PEER, peer::UPSTREAM_PEER] {
-        if let Err(error) = host.declare_struct_state(key) {
-            log::warn!("metadata_exchange: expressions cannot look into wasm.{key}: {error}");
+    for (key, kind) in [
+        (peer::DOWNSTREAM_PEER, StateKind::Struct),
+        (peer::UPSTREAM_PEER, StateKind::Struct),
+        (peer::DOWNSTREAM_PEER_ID, StateKind::Text),
+        (peer::UPSTREAM_PEER_ID, StateKind::Text),
+    ] {
+        if let Err(error) = host.declare_filter_state(key, kind) {
+            log::warn!("metadata_exchange: expressions cannot read wasm.{key}: {error}");
         }
     }
 }

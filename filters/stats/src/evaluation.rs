@@ -1,7 +1,7 @@
 //! Expressions at work: compiled while the plugin is configured, evaluated when a stream is reported.
 
 use mesh_common::config::Problem;
-use mesh_common::host::{text_of, Expression, Host};
+use mesh_common::host::{text_of, Expression, Host, StateKind};
 use mesh_common::property::Property;
 
 use crate::config::Attribute;
@@ -27,9 +27,9 @@ enum Compiled {
     Attribute(String, Kind),
     /// An attribute that the configuration makes, by index.
     Generated(usize),
-    /// Envoy's engine, by what the value is for: the text of a label, a number that is recorded, or a duration, which is
-    /// a number of nanoseconds but not to the engine.
-    Engine { text: Expression, number: Expression, duration: Expression },
+    /// Envoy's engine, by what the value is for: the text of a label, or a number that is recorded. Where it cannot be
+    /// made either by the engine, it is taken as it is.
+    Engine { text: Expression, number: Expression, plain: Expression },
     /// It does not compile, and that was reported.
     Refused,
 }
@@ -38,6 +38,8 @@ enum Compiled {
 #[derive(Debug)]
 struct Generated {
     name: String,
+    /// That of the current stream.
+    value: Symbol,
     matches: Vec<(Option<Expression>, Symbol)>,
 }
 
@@ -58,7 +60,10 @@ impl Expressions {
                 });
                 matches.push((condition.flatten(), symbols.of(&case.value)));
             }
-            expressions.generated.push(Generated { name: attribute.name.clone(), matches });
+            if let Err(error) = host.declare_filter_state(&attribute.name, StateKind::Text) {
+                log::warn!("stats: other expressions cannot read {}: {error}", attribute.name);
+            }
+            expressions.generated.push(Generated { name: attribute.name.clone(), value: Symbol::UNKNOWN, matches });
         }
         expressions
     }
@@ -100,13 +105,25 @@ impl Expressions {
                 _ => Compiled::Attribute(path.join("\0"), kind),
             },
             Parsed::Other(rewritten) => {
-                let Some(duration) = create(host, &rewritten, path, problems) else {
+                let Some(plain) = create(host, &rewritten, path, problems) else {
                     return Compiled::Refused;
                 };
                 let within = |function: &str| {
-                    create(host, &format!("{function}({rewritten})"), path, &mut Vec::new()).unwrap_or(duration)
+                    create(host, &format!("{function}({rewritten})"), path, &mut Vec::new()).unwrap_or(plain)
                 };
-                Compiled::Engine { text: within("string"), number: within("int"), duration }
+                Compiled::Engine { text: within("string"), number: within("int"), plain }
+            }
+        }
+    }
+
+    /// Makes the attributes of the current stream, for expressions and, in filter state, for whoever comes after.
+    pub fn generate(&mut self, host: &impl Host, symbols: &Symbols) {
+        for attribute in &mut self.generated {
+            attribute.value = attribute.evaluate(host);
+            if attribute.value != Symbol::UNKNOWN {
+                if let Err(error) = host.set_filter_state(&attribute.name, symbols.text(attribute.value).as_bytes()) {
+                    log::debug!("stats: filter state wasm.{} not set: {error}", attribute.name);
+                }
             }
         }
     }
@@ -125,9 +142,16 @@ impl Expressions {
                 }
             }
             Some(Compiled::Generated(index)) => {
-                self.generated.get(*index).map_or(Symbol::UNKNOWN, |attribute| attribute.value(host))
+                self.generated.get(*index).map_or(Symbol::UNKNOWN, |attribute| attribute.value)
             }
-            Some(Compiled::Engine { text, .. }) => symbols.of_bytes(host.evaluate(*text)),
+            Some(Compiled::Engine { text, plain, .. }) => match host.evaluate(*text) {
+                Some(text) => symbols.of_bytes(Some(text)),
+                // Envoy 1.36 compiles a boolean as text, but does not evaluate it.
+                None => match host.evaluate(*plain).as_deref() {
+                    Some([boolean @ (0 | 1)]) => symbols.of(if *boolean == 1 { "true" } else { "false" }),
+                    _ => Symbol::UNKNOWN,
+                },
+            },
             Some(Compiled::Refused) | None => Symbol::UNKNOWN,
         }
     }
@@ -137,8 +161,9 @@ impl Expressions {
         match self.compiled.get(index)? {
             Compiled::Number(number) => Some(*number),
             Compiled::Attribute(path, Kind::Integer) => host.int(Property(path))?.try_into().ok(),
-            Compiled::Engine { number, duration, .. } => {
-                let bytes = host.evaluate(*number).or_else(|| host.evaluate(*duration))?.try_into().ok()?;
+            Compiled::Engine { number, plain, .. } => {
+                // A duration is no number to the engine, but comes as one of nanoseconds.
+                let bytes = host.evaluate(*number).or_else(|| host.evaluate(*plain))?.try_into().ok()?;
                 u64::try_from(i64::from_le_bytes(bytes)).ok()
             }
             _ => None,
@@ -159,7 +184,7 @@ impl Expressions {
 impl Generated {
     /// The value of the first condition that holds. One that fails ends it: what follows was meant for when it does not
     /// hold.
-    fn value(&self, host: &impl Host) -> Symbol {
+    fn evaluate(&self, host: &impl Host) -> Symbol {
         for (condition, value) in &self.matches {
             let Some(condition) = condition else {
                 return *value;
@@ -221,6 +246,7 @@ mod tests {
         if !problems.is_empty() {
             return Err(problems);
         }
+        expressions.generate(host, &symbols);
         let symbol = expressions.label(host, &mut symbols, index);
         Ok(symbols.text(symbol).into())
     }
@@ -258,6 +284,22 @@ mod tests {
             .with_expression("string(request.nothing + 1)", None);
         assert_eq!(label(&host, "response.code / 100"), Ok("5".into()));
         assert_eq!(label(&host, "request.nothing + 1"), Ok("unknown".into()));
+    }
+
+    #[test]
+    fn a_boolean_that_the_engine_does_not_write_is_written_all_the_same() {
+        let mut host = FakeHost::new();
+        host.with_expression("string(1 == 1)", None).with_expression("1 == 1", Some(&[1]));
+        assert_eq!(label(&host, "1 == 1"), Ok("true".into()));
+    }
+
+    #[test]
+    fn a_made_attribute_is_filter_state_for_others() {
+        let always = Match { condition: None, value: "read".into() };
+        let host = FakeHost::new();
+        let attribute = Attribute { name: "operation".into(), matches: vec![always] };
+        assert_eq!(label_with(&host, "operation", &[attribute]), Ok("read".into()));
+        assert_eq!(host.state_of("operation"), Some(b"read".to_vec()));
     }
 
     #[test]

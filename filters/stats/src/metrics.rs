@@ -203,24 +203,23 @@ fn standard((name, family, kind, value): (&str, Family, MetricKind, usize)) -> M
 /// New labels that the regular expressions of Istio's own bootstrap could not tell from others: those match a label that
 /// merely ends in the same letters.
 fn collisions(config: &Config) -> Vec<Problem> {
-    let mut names: Vec<&str> = labels::names().into();
-    let new = config.metrics.iter().flat_map(|change| change.dimensions.keys().map(String::as_str));
-    names.extend(new);
+    let standard = labels::names();
+    let changed = config.metrics.iter().flat_map(|change| change.dimensions.keys().map(String::as_str));
+    let all: Vec<&str> = standard.into_iter().chain(changed).collect();
     let mut problems = Vec::new();
     for (index, change) in config.metrics.iter().enumerate() {
-        for name in change.dimensions.keys() {
-            if let Some(longer) =
-                names.iter().find(|longer| longer.len() > name.len() && longer.ends_with(name.as_str()))
-            {
-                if !labels::names().contains(&name.as_str()) {
-                    problems.push(Problem {
-                        path: format!("metrics[{index}].dimensions.{name}"),
-                        message: format!(
-                            "{name:?} is how the label {longer:?} ends, and the regular expression of one would match \
-                             the other, must be a name that no other label ends in"
-                        ),
-                    });
-                }
+        for name in change.dimensions.keys().filter(|name| !standard.contains(&name.as_str())) {
+            let clash = all.iter().find(|other| {
+                *other != name && (other.ends_with(name.as_str()) || standard.contains(other) && name.ends_with(*other))
+            });
+            if let Some(other) = clash {
+                problems.push(Problem {
+                    path: format!("metrics[{index}].dimensions.{name}"),
+                    message: format!(
+                        "{name:?} and the label {other:?} end alike, and the regular expression of one would match the \
+                         other, must be a name that no other label ends in, and that ends in none of the standard ones"
+                    ),
+                });
             }
         }
     }

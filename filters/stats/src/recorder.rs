@@ -124,12 +124,13 @@ impl Recorder {
 
     /// The label set of the current stream.
     pub fn label_set(
-        &self,
+        &mut self,
         host: &impl Host,
         symbols: &mut Symbols,
         family: Family,
         labels: &Labels<Symbol>,
     ) -> LabelSet {
+        self.expressions.generate(host, symbols);
         let plan = self.plan(family);
         LabelSet {
             family,

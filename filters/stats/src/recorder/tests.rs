@@ -237,7 +237,7 @@ fn everything_that_does_not_fit_is_refused_at_once() {
         error.contains("metrics[0].name: \"request_total\" is not a metric by now, must be one of requests_total, "),
         "{error}"
     );
-    assert!(error.contains("metrics[1].dimensions.app: \"app\" is how the label \"source_app\" ends"), "{error}");
+    assert!(error.contains("metrics[1].dimensions.app: \"app\" and the label \"source_app\" end alike"), "{error}");
     let error = refusal(
         &host,
         r#"{"definitions": [

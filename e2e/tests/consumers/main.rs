@@ -1,0 +1,151 @@
+//! What others read of our metrics: the queries of Kiali, Istio's Grafana dashboards and canary tools, run by a real
+//! Prometheus that scrapes bookinfo.
+//!
+//! Queries are as their owners have them, time windows included: `rate` works with as much of its window as there is. Only
+//! Grafana's `$__rate_interval` and `$interval` need a value. Not run, as the metrics are not the proxy's: `container_*`
+//! (cAdvisor), `galley_*`, and metrics in seconds, which Istio had before 1.5.
+
+// Helpers outside of test functions are not excused by clippy.toml.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::arithmetic_side_effects, clippy::panic)]
+
+mod canary;
+mod grafana;
+mod kiali;
+mod panel;
+
+use std::time::{Duration, Instant};
+
+use mesh::interrupt::Interrupt;
+use mesh::topology::GatewayRoute;
+use mesh::traffic::Sending;
+use mesh::{tools, Mesh, Options, PluginConfig, Request, Topology};
+
+use self::panel::{Panel, Returns, Table};
+
+/// What bookinfo lacks for some query: a gRPC service, and a service without any endpoint.
+const BESIDES: &str = "
+name: bookinfo
+workloads:
+  - { name: advice-v1, app: advice, version: v1, address: 127.1.0.10 }
+  - { name: retired-v1, app: retired, address: 127.1.0.11 }
+services:
+  - { name: advice, port: 9080, protocol: grpc }
+  - { name: retired, port: 9080, protocol: http }
+";
+
+/// A label beyond the standard ones, as Kiali can aggregate by: `request_operation`, by Istio's name for it.
+const OPERATION: &str = r#"{
+  "disable_host_header_fallback": true,
+  "attributes": [{"output_attribute": "operation", "match": [
+    {"condition": "request.url_path == '/productpage'", "value": "Page"},
+    {"value": "Other"}
+  ]}],
+  "metrics": [{"name": "requests_total", "dimensions": {"request_operation": "operation"}}]
+}"#;
+
+/// Its part of the bootstrap.
+const OPERATION_TAG: &str = r"
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: { name: request-operation, namespace: istio-system }
+spec:
+  configPatches:
+  - applyTo: BOOTSTRAP
+    patch:
+      operation: MERGE
+      value:
+        stats_config:
+          stats_tags:
+          - tag_name: request_operation
+            regex: '(?:^wasmcustom\.|;\.;)(request_operation=\.=(.*?);\.;)'
+";
+
+/// One message of three bytes, as gRPC frames it.
+const MESSAGE: &[u8] = b"\0\0\0\0\x03abc";
+
+/// The longest that it may take until every query has something to return; normally ten seconds.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// The traffic itself: each way in which nobody answers, and an exhausted retry, so that all queries meet them.
+const TRAFFIC: Table = Table {
+    consumer: "traffic",
+    returns: Returns::More,
+    rows: &[
+        ("overflow", r#"istio_requests_total{response_flags="UO"}"#, "source_workload"),
+        ("no route", r#"istio_requests_total{response_flags="NR"}"#, "source_workload"),
+        ("no endpoint", r#"istio_requests_total{response_flags="UH"}"#, "source_workload"),
+        ("timeout", r#"istio_requests_total{response_flags="UT"}"#, "source_workload destination_workload"),
+        ("retries", r#"istio_requests_total{response_flags="URX"}"#, "source_workload destination_workload"),
+        ("outsider", r#"istio_requests_total{source_workload="unknown"}"#, "destination_workload"),
+    ],
+};
+
+#[test]
+fn every_query_of_a_consumer_returns_what_it_needs() {
+    let mesh = start();
+    let sending = Sending::start(&mesh, WAIT * 2).unwrap();
+    let prometheus = mesh.prometheus().unwrap();
+    let tables = [&[TRAFFIC][..], kiali::TABLES, grafana::TABLES, canary::TABLES].concat();
+    let panels: Vec<Panel> = tables.iter().flat_map(Panel::of).collect();
+
+    let end = Instant::now() + WAIT;
+    let mut waiting: Vec<&Panel> = panels.iter().collect();
+    while !waiting.is_empty() && Instant::now() < end {
+        send_besides(&mesh);
+        waiting.retain(|panel| !panel.has_data(&prometheus.query(&panel.query).unwrap()));
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    let mut problems: Vec<String> =
+        waiting.iter().map(|panel| format!("{}\n    returns nothing: {}", panel.name, panel.query)).collect();
+    // Again and all at one time, as more series have come since the query had its first data.
+    prometheus.settle(&Interrupt::default());
+    for panel in &panels {
+        let samples = prometheus.query(&panel.query).unwrap();
+        problems.extend(panel.problems(&samples).iter().map(|what| format!("{}\n    {what}", panel.name)));
+    }
+    let requests = prometheus.query("istio_requests_total").unwrap();
+    let connections = prometheus.query("istio_tcp_sent_bytes_total").unwrap();
+    for sample in requests.iter().chain(&connections) {
+        // It drops what tells of a source without its cluster, or of an address instead of a service. Nothing here does:
+        // neither the requests of outsiders, nor those that nobody answered.
+        let why = kiali::dropped(sample);
+        problems.extend(why.map(|why| format!("Kiali drops a sample: {why}: {:?}", sample.labels)));
+    }
+    mesh.check().unwrap();
+    assert_eq!(sending.failed(), 0, "requests without an answer");
+    assert!(problems.is_empty(), "of {} queries:\n{}", panels.len(), problems.join("\n"));
+}
+
+/// Bookinfo and what it lacks, with all that `envoy/` holds.
+fn start() -> Mesh {
+    let mut topology = Topology::bookinfo().unwrap();
+    let besides = Topology::parse(BESIDES).unwrap();
+    topology.services.extend(besides.services);
+    // A service without a workload is no valid topology, hence only now.
+    topology.workloads.extend(besides.workloads.into_iter().filter(|workload| workload.app != "retired"));
+    let gateways = topology.workloads.iter_mut().filter_map(|workload| workload.gateway.as_mut());
+    for gateway in gateways {
+        gateway.routes.push(GatewayRoute { prefix: "/retired".to_owned(), to: "retired".to_owned() });
+    }
+    let operation =
+        PluginConfig { workload: None, plugin: "stats_inbound".to_owned(), configuration: OPERATION.to_owned() };
+    let options = Options {
+        filters: vec![tools::filters()],
+        patches: vec![OPERATION_TAG.to_owned()],
+        plugins: vec![operation],
+        prometheus: true,
+        ..Options::default()
+    };
+    Mesh::start(topology, options).unwrap()
+}
+
+/// One of each kind of request that bookinfo's own traffic lacks.
+fn send_besides(mesh: &Mesh) {
+    let productpage = mesh.sidecar("productpage-v1").unwrap();
+    let send = |request: &Request| mesh.client().send(request).unwrap().status;
+    let call = Request::post(productpage.outbound(), "/echo", MESSAGE).host("advice:9080").http2();
+    assert_eq!(send(&call.header("content-type", "application/grpc")), 200);
+    let gateway = mesh.gateway("istio-ingressgateway").unwrap();
+    assert_eq!(send(&Request::get(gateway, "/retired").host("bookinfo.example.com")), 503);
+    assert_eq!(send(&Request::get(productpage.inbound(), "/status/200").host("productpage:9080")), 200);
+}
