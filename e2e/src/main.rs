@@ -18,9 +18,10 @@ Starts the mesh of the topology (default e2e/topology.yaml), sends it traffic, a
   --plain       no EnvoyFilters at all
   --envoy       which Envoy (default: $ENVOY, or 1.40.0 out of .tools/)
 
-usage: mesh stats-tags [FILE]
+usage: mesh stats-tags [FILE]...
 
-Prints what the bootstrap needs for the labels of a stats configuration (JSON; default: the standard labels).";
+Prints what the bootstrap needs for the labels of the stats configurations that a proxy runs (JSON; default: the
+standard labels).";
 
 fn main() -> ExitCode {
     match run() {
@@ -36,7 +37,7 @@ fn run() -> Result<ExitCode> {
     let mut words = std::env::args().skip(1);
     match words.next().as_deref() {
         Some("up") => up(&parse(words)?),
-        Some("stats-tags") => stats_tags(words.next()).map(|()| ExitCode::SUCCESS),
+        Some("stats-tags") => stats_tags(words).map(|()| ExitCode::SUCCESS),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
             Ok(ExitCode::SUCCESS)
@@ -45,14 +46,16 @@ fn run() -> Result<ExitCode> {
     }
 }
 
-fn stats_tags(file: Option<String>) -> Result<()> {
-    let configuration = match &file {
-        Some(file) => std::fs::read(file).with_context(|| format!("{file} cannot be read"))?,
-        None => Vec::new(),
-    };
-    print!("{}", mesh::stats_tags::bootstrap(&configuration)?);
+fn stats_tags(files: impl Iterator<Item = String>) -> Result<()> {
+    let read = |file: String| std::fs::read(&file).with_context(|| format!("{file} cannot be read"));
+    let mut contents = files.map(read).collect::<Result<Vec<_>>>()?;
+    if contents.is_empty() {
+        contents.push(Vec::new());
+    }
+    let configurations: Vec<&[u8]> = contents.iter().map(Vec::as_slice).collect();
+    print!("{}", mesh::stats_tags::bootstrap(&configurations)?);
     println!("# For Istio's own bootstrap instead, in proxyConfig or the annotation sidecar.istio.io/extraStatTags:");
-    println!("# extraStatTags: {}", mesh::stats_tags::extra_stat_tags(&configuration)?);
+    println!("# extraStatTags: {}", mesh::stats_tags::extra_stat_tags(&configurations)?);
     Ok(())
 }
 

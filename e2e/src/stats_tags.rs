@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use mesh_common::config::ConfigError;
-use mesh_common::metric_name::{build_tag_regexes, tag_regex};
+use mesh_common::metric_name::{build_tag_regexes, tag_regex, Separators};
 use stats::config::Config;
 use stats::metrics;
 
@@ -38,29 +38,49 @@ const BUCKETS: &str = "          histogram_bucket_settings:
             buckets: [0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000]
 ";
 
-/// The EnvoyFilter that makes the labels of `configuration`, which is the JSON of a stats plugin.
-pub fn bootstrap(configuration: &[u8]) -> Result<String, ConfigError> {
-    let config = Config::parse(configuration)?;
+/// The EnvoyFilter that makes the labels of `configurations`, each the JSON of a stats plugin: all those that one proxy may
+/// run, as its inbound and its outbound one.
+pub fn bootstrap(configurations: &[&[u8]]) -> Result<String, ConfigError> {
     let mut text = HEAD.to_owned();
-    let mut tag = |name: &str, regex: &str| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "          - tag_name: {name}\n            regex: '{}'\n", regex.replace('\'', "''"));
-    };
-    for label in metrics::label_names(&metrics::of_config(&config)?) {
-        tag(&label, &tag_regex(&label, &config.separators));
+    let mut written: Vec<(String, String)> = Vec::new();
+    for configuration in configurations {
+        let (labels, separators) = labels(configuration)?;
+        written.extend(labels.into_iter().map(|label| {
+            let regex = tag_regex(&label, &separators);
+            (label, regex)
+        }));
     }
-    for (name, regex) in build_tag_regexes() {
-        tag(name, &regex);
+    written.extend(build_tag_regexes().map(|(name, regex)| (name.to_owned(), regex)));
+    for (index, tag) in written.iter().enumerate() {
+        if !written.iter().take(index).any(|earlier| earlier == tag) {
+            let (name, regex) = tag;
+            // Writing to a String cannot fail.
+            let _ = write!(text, "          - tag_name: {name}\n            regex: '{}'\n", regex.replace('\'', "''"));
+        }
     }
     text.push_str(BUCKETS);
     Ok(text)
 }
 
-/// The labels of `configuration` as Istio takes them in `proxyConfig.extraStatTags` or in the annotation
+/// The labels of `configurations` as Istio takes them in `proxyConfig.extraStatTags` or in the annotation
 /// `sidecar.istio.io/extraStatTags`.
-pub fn extra_stat_tags(configuration: &[u8]) -> Result<String, ConfigError> {
-    let config = Config::parse(configuration)?;
-    Ok(metrics::label_names(&metrics::of_config(&config)?).join(","))
+pub fn extra_stat_tags(configurations: &[&[u8]]) -> Result<String, ConfigError> {
+    let mut all: Vec<String> = Vec::new();
+    for configuration in configurations {
+        let (labels, _) = labels(configuration)?;
+        let new: Vec<String> = labels.into_iter().filter(|label| !all.contains(label)).collect();
+        all.extend(new);
+    }
+    Ok(all.join(","))
+}
+
+/// The labels of a configuration's metrics, and how they are written.
+fn labels(configuration: &[u8]) -> Result<(Vec<String>, Separators), ConfigError> {
+    let mut problems = Vec::new();
+    let config = Config::parse_with(configuration, &mut problems);
+    let metrics = metrics::of_config(&config, &mut problems);
+    ConfigError::unless_empty(problems)?;
+    Ok((metrics::label_names(&metrics), config.separators))
 }
 
 #[cfg(test)]
@@ -70,7 +90,7 @@ mod tests {
     #[test]
     fn the_file_that_we_ship_is_what_the_standard_labels_need() {
         let shipped = include_str!("../../envoy/stats-bootstrap.yaml");
-        assert_eq!(bootstrap(b"").unwrap(), shipped);
+        assert_eq!(bootstrap(&[b""]).unwrap(), shipped);
     }
 
     #[test]
@@ -79,16 +99,27 @@ mod tests {
             "metrics": [{"dimensions": {"request_method": "request.method"}, "tags_to_remove": ["source_app"]}],
             "value_separator": "=="
         }"#;
-        let yaml = bootstrap(configuration).unwrap();
+        let yaml = bootstrap(&[configuration]).unwrap();
         assert!(yaml.contains(r"regex: '(?:^wasmcustom\.|;\.;)(request_method==(.*?);\.;)'"), "{yaml}");
         assert!(!yaml.contains("tag_name: source_app\n"), "{yaml}");
-        let list = extra_stat_tags(configuration).unwrap();
+        let list = extra_stat_tags(&[configuration]).unwrap();
         assert!(list.starts_with("reporter,source_workload,") && list.ends_with(",request_method"), "{list}");
     }
 
     #[test]
+    fn the_labels_of_several_configurations_are_taken_together() {
+        let inbound = br#"{"metrics": [{"dimensions": {"only_inbound": "'a'"}}]}"#;
+        let outbound = br#"{"metrics": [{"dimensions": {"only_outbound": "'b'"}, "tags_to_remove": ["source_app"]}]}"#;
+        let yaml = bootstrap(&[inbound, outbound]).unwrap();
+        for label in ["source_app", "only_inbound", "only_outbound", "component"] {
+            assert_eq!(yaml.matches(&format!("tag_name: {label}\n")).count(), 1, "{label}");
+        }
+        assert!(extra_stat_tags(&[inbound, outbound]).unwrap().ends_with(",only_inbound,only_outbound"));
+    }
+
+    #[test]
     fn a_configuration_that_the_module_refuses_is_refused() {
-        let error = bootstrap(br#"{"metrics": [{"dimensions": {"app": "'x'"}}]}"#).unwrap_err().to_string();
+        let error = bootstrap(&[br#"{"metrics": [{"dimensions": {"app": "'x'"}}]}"#]).unwrap_err().to_string();
         assert!(error.contains("metrics[0].dimensions.app"), "{error}");
     }
 }

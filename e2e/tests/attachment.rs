@@ -217,7 +217,7 @@ fn requests_go_on_when_a_module_crashes() {
 
 #[test]
 fn connections_go_on_when_a_module_crashes() {
-    for filter in ["tcp-stats.yaml", "tcp-metadata-exchange.yaml"] {
+    for filter in ["tcp-stats.yaml", "tcp-metadata-exchange-outbound.yaml"] {
         let topology = ONE_PROXY.replace("9080, protocol: http", "27017, protocol: tcp");
         let mesh = with_crashing_module(&topology, filter, |yaml| yaml);
         let address = mesh.sidecar("client").unwrap().address(27017);

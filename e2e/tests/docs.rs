@@ -79,7 +79,7 @@ fn examples_of_configuration_are_accepted() {
     for document in [README, STATS] {
         for block in document.split("```json\n").skip(1) {
             let json = block.split("```").next().unwrap();
-            StatsConfig::parse(json.as_bytes()).and_then(|config| metrics::of_config(&config)).unwrap();
+            mesh::stats_tags::bootstrap(&[json.as_bytes()]).unwrap();
         }
     }
 }

@@ -68,16 +68,14 @@ impl Setting<'_> {
     pub fn start(&self, envoy: &str) -> Scene {
         let topology = Topology::parse(self.topology).unwrap();
         let mut patches: Vec<String> = self.patches.iter().map(|patch| envoy_filter(patch)).collect();
-        for workload in &topology.workloads {
-            let serves = topology.services_of(workload).next().is_some();
-            let configuration = if serves { self.inbound } else { self.outbound };
-            let bootstrap = stats_tags::bootstrap(configuration.as_bytes()).unwrap();
-            let labels = workload.all_labels().into_iter().map(|(name, value)| format!("{name}: {value}"));
-            let labels = labels.collect::<Vec<_>>().join(", ");
-            let only = format!("spec:\n  workloadSelector: {{ labels: {{ {labels} }} }}\n");
-            patches.push(bootstrap.replacen("spec:\n", &only, 1));
-        }
-        let files = ["metadata-exchange", "stats", "tcp-metadata-exchange", "tcp-stats"];
+        patches.push(stats_tags::bootstrap(&[self.inbound.as_bytes(), self.outbound.as_bytes()]).unwrap());
+        let files = [
+            "metadata-exchange",
+            "stats",
+            "tcp-metadata-exchange-inbound",
+            "tcp-metadata-exchange-outbound",
+            "tcp-stats",
+        ];
         let plugins = [("stats_outbound", self.outbound), ("stats_inbound", self.inbound)];
         let options = Options {
             filters: files.map(|name| tools::filters().join(name).with_extension("yaml")).to_vec(),

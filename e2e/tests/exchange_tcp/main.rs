@@ -73,7 +73,11 @@ fn the_modules_are_network_filters_by_whatever_name() {
     };
     let options = Options {
         filters: vec![mesh::tools::filters().join("stats-bootstrap.yaml")],
-        patches: vec![unnamed("tcp-metadata-exchange.yaml"), unnamed("tcp-stats.yaml")],
+        patches: vec![
+            unnamed("tcp-metadata-exchange-inbound.yaml"),
+            unnamed("tcp-metadata-exchange-outbound.yaml"),
+            unnamed("tcp-stats.yaml"),
+        ],
         ..Options::default()
     };
     let mesh = Mesh::start(Topology::parse(TOPOLOGY).unwrap(), options).unwrap();

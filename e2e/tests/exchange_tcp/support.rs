@@ -20,7 +20,12 @@ services:
 ";
 
 pub fn start(options: Options) -> Mesh {
-    let filters = ["tcp-metadata-exchange.yaml", "tcp-stats.yaml", "stats-bootstrap.yaml"];
+    let filters = [
+        "tcp-metadata-exchange-inbound.yaml",
+        "tcp-metadata-exchange-outbound.yaml",
+        "tcp-stats.yaml",
+        "stats-bootstrap.yaml",
+    ];
     let filters = filters.iter().map(|file| mesh::tools::filters().join(file)).collect();
     Mesh::start(Topology::parse(TOPOLOGY).unwrap(), Options { filters, ..options }).unwrap()
 }

@@ -6,7 +6,7 @@ use core::mem;
 
 use hashbrown::HashMap;
 
-/// A cache of at most `capacity` entries that forgets what was not used for longest, roughly.
+/// A cache of at most `capacity` entries, or one more, that forgets what was not used for longest, roughly.
 ///
 /// Entries live in two generations. A hit in the old one moves the entry to the young one; when the young one has half
 /// the capacity, it becomes the old one and what was old is dropped. So a lookup is one hash, an eviction costs nothing

@@ -15,12 +15,10 @@ pub enum Direction {
 impl Direction {
     /// What Istio's root ids say (`stats_inbound`, `stats_outbound`); `None` for any other id.
     pub fn of_root_id(root_id: &str) -> Option<Self> {
-        if root_id.ends_with("_inbound") {
-            Some(Self::Inbound)
-        } else if root_id.ends_with("_outbound") {
-            Some(Self::Outbound)
-        } else {
-            None
+        match root_id {
+            "stats_inbound" => Some(Self::Inbound),
+            "stats_outbound" => Some(Self::Outbound),
+            _ => None,
         }
     }
 
@@ -43,7 +41,7 @@ mod tests {
     fn istio_root_ids_tell_the_direction() {
         assert_eq!(Direction::of_root_id("stats_inbound"), Some(Direction::Inbound));
         assert_eq!(Direction::of_root_id("stats_outbound"), Some(Direction::Outbound));
-        assert_eq!(Direction::of_root_id("metadata_exchange"), None);
+        assert_eq!(Direction::of_root_id("my_inbound"), None);
         assert_eq!(Direction::of_root_id(""), None);
     }
 }

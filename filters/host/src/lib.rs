@@ -1,7 +1,8 @@
 //! The only adapter from the host traits to the proxy-wasm ABI.
 //!
 //! The calls of the SDK panic on statuses that they do not expect, and a panic ends the VM for every stream of the
-//! worker. So the host functions are declared here once more, and each answers with a result. Nothing is decided here.
+//! worker. So the host functions are declared here once more, and each answers with a result. Nothing is decided here but
+//! whether a stream is HTTP or TCP, which only the host can tell.
 
 mod abi;
 mod logging;

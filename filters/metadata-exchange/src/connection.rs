@@ -15,6 +15,7 @@ use mesh_common::host::{Buffer, Host};
 use mesh_common::peer::{self, Peer};
 use mesh_common::property;
 
+use crate::clusters::MeshClusters;
 use crate::counters::{Counters, Event, Rejection};
 use crate::exchange::{store, Side, CALLEE, CALLER};
 use crate::frame::{self, Beginning, PREFIX_BYTES};
@@ -29,6 +30,7 @@ pub struct TcpExchange {
     own_frame: Option<Vec<u8>>,
     /// Whether to begin the exchange with those we call.
     introduce: bool,
+    clusters: MeshClusters,
     counters: Counters,
 }
 
@@ -95,6 +97,7 @@ impl TcpExchange {
         Self {
             own_frame: own_frame.ok().filter(|_| *local != Peer::default()),
             introduce,
+            clusters: MeshClusters::default(),
             counters: Counters::default(),
         }
     }
@@ -107,22 +110,18 @@ impl TcpExchange {
         size: usize,
         end: bool,
     ) -> Flow {
-        match connection.direction(host) {
-            Direction::Inbound => {
-                // Only now: the application may speak, and does before the TLS handshake has told who is there.
-                self.decide(host, connection, Direction::Inbound);
-                self.receive(host, connection, &CALLER, Buffer::Downstream, size, end)
-            }
-            Direction::Outbound => {
-                self.decide(host, connection, Direction::Outbound);
-                self.send(host, connection, Buffer::Downstream)
-            }
+        let direction = connection.direction(host);
+        self.decide(host, connection, direction);
+        match direction {
+            Direction::Inbound => self.receive(host, connection, &CALLER, Buffer::Downstream, size, end),
+            Direction::Outbound => self.send(host, connection, Buffer::Downstream),
         }
     }
 
     /// `size` bytes came from the upstream, the last ones if `end`.
     pub fn on_upstream_data(&mut self, host: &impl Host, connection: &mut Connection, size: usize, end: bool) -> Flow {
         match connection.direction(host) {
+            // Nothing is decided yet: the application may speak before the TLS handshake has told who the client is.
             Direction::Inbound => self.send(host, connection, Buffer::Upstream),
             Direction::Outbound => {
                 self.decide(host, connection, Direction::Outbound);
@@ -138,7 +137,9 @@ impl TcpExchange {
         }
         let (side, takes_part) = match direction {
             Direction::Inbound => (&CALLER, host.boolean(property::CONNECTION_MTLS) == Some(true)),
-            Direction::Outbound => (&CALLEE, self.introduce && has_spiffe_identity(host, &CALLEE)),
+            Direction::Outbound => {
+                (&CALLEE, self.introduce && has_spiffe_identity(host, &CALLEE) && self.clusters.contain_current(host))
+            }
         };
         if takes_part {
             self.counters.count(host, Event::ExchangeTried);

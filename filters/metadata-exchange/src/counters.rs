@@ -30,7 +30,7 @@ pub enum Event {
     HeaderNotFound,
 }
 
-/// The counters by [`Event`]; the last five are named by Istio, the first of them after what its filter negotiates.
+/// The counters by [`Event`]; the last five are named by Istio, the first two of them after what its filter negotiates.
 pub const NAMES: [&str; 8] = [
     "metadata_exchange_peer_too_large_total",
     "metadata_exchange_peer_malformed_total",

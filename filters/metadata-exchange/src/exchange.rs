@@ -17,16 +17,12 @@ use mesh_common::host::{HeaderMap, Host, StateKind, WarmCalls};
 use mesh_common::peer::{self, Peer};
 use mesh_common::property::{self, Property};
 
+use crate::clusters::MeshClusters;
 use crate::counters::{Counters, Event, Rejection};
 use crate::wire::{self, ID_HEADER, MAX_ID_BYTES, METADATA_HEADER};
 
 /// What a warm request takes, with a peer that takes part and mutual TLS.
 pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 10, outbound: 11 };
-
-/// Clusters whose place, inside or outside the mesh, is remembered.
-const MAX_CLUSTERS: usize = 1000;
-/// Clusters that lead out of the mesh by Istio's naming.
-const OUTSIDE_CLUSTERS: [&str; 2] = ["PassthroughCluster", "BlackHoleCluster"];
 
 /// Metadata exchange on one worker.
 pub struct Exchange {
@@ -35,8 +31,7 @@ pub struct Exchange {
     own_metadata: Option<String>,
     /// What metadata headers say, by the header itself: a peer cannot speak for another by sending its id.
     peers: BoundedCache<Vec<u8>, Result<Rc<KnownPeer>, Rejection>>,
-    /// Whether a cluster is inside the mesh.
-    clusters: BoundedCache<Vec<u8>, bool>,
+    clusters: MeshClusters,
     counters: Counters,
 }
 
@@ -111,7 +106,7 @@ impl Exchange {
             own_id: host.text(property::NODE_ID),
             own_metadata,
             peers: BoundedCache::new(max_peer_cache_size),
-            clusters: BoundedCache::new(MAX_CLUSTERS),
+            clusters: MeshClusters::default(),
             counters: Counters::default(),
         }
     }
@@ -131,7 +126,7 @@ impl Exchange {
                 stream.caller_sent_metadata = taken.metadata;
             }
             Direction::Outbound => {
-                let inside = self.stays_inside_mesh(host);
+                let inside = self.clusters.contain_current(host);
                 stream.inside = inside;
                 put(host, HeaderMap::Request, METADATA_HEADER, self.own_metadata.as_deref().filter(|_| inside));
                 put(host, HeaderMap::Request, ID_HEADER, self.own_id.as_deref().filter(|_| inside));
@@ -201,27 +196,6 @@ impl Exchange {
         self.peers.insert(header, known.clone());
         known
     }
-
-    /// Whether the request goes to a peer that may know who we are.
-    fn stays_inside_mesh(&mut self, host: &impl Host) -> bool {
-        let Some(cluster) = host.property(property::CLUSTER_NAME) else {
-            // No cluster: Envoy answers itself, and nobody reads the headers.
-            return false;
-        };
-        if let Some(inside) = self.clusters.get(cluster.as_slice()) {
-            return inside;
-        }
-        let inside = !OUTSIDE_CLUSTERS.iter().any(|name| name.as_bytes() == cluster)
-            && !is_set(host, property::CLUSTER_EXTERNAL)
-            && !is_set(host, property::CLUSTER_DISABLE_MX);
-        self.clusters.insert(cluster, inside);
-        inside
-    }
-}
-
-/// Istio writes the marks of a cluster as booleans or as text.
-fn is_set(host: &impl Host, mark: Property) -> bool {
-    matches!(host.property(mark).as_deref(), Some([1] | b"true"))
 }
 
 /// Takes a header off; empty if it was not there.

@@ -8,6 +8,7 @@
 //! * [`exchange`] over HTTP, with the headers of [`wire`]
 //! * [`connection`] over TCP, with the bytes of [`frame`]
 
+pub mod clusters;
 pub mod config;
 pub mod connection;
 pub mod counters;

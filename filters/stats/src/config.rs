@@ -3,15 +3,15 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use mesh_common::config::{self, ConfigError, Section};
+use mesh_common::config::{self, ConfigError, Problem, Section};
 use mesh_common::host::MetricKind;
 use mesh_common::metric_name::Separators;
 
-use crate::expression::is_name;
+use crate::expression::{is_name, is_taken};
 
 /// Series defined per worker unless configured otherwise: 2,000 label sets of four metrics, about 40 MB in Envoy.
 const DEFAULT_SERIES: u64 = 8_000;
-/// More would take Envoy hundreds of megabytes per worker.
+/// More is certainly a mistake: this many take Envoy gigabytes per worker.
 const MAX_SERIES: u64 = 1_000_000;
 
 /// How often live streams are reported unless configured otherwise, and how often they may be.
@@ -21,6 +21,8 @@ const MAX_REPORTING: Duration = Duration::from_secs(3600);
 
 /// Labels that Prometheus or `istio_build` has.
 const RESERVED_LABELS: [&str; 3] = ["le", "component", "tag"];
+/// Envoy takes no longer name of filter state.
+const MAX_ATTRIBUTE_NAME: usize = 100;
 /// Labels that one entry may remove.
 const MAX_TAGS: usize = 100;
 
@@ -89,7 +91,14 @@ pub struct Match {
 impl Config {
     /// Reads the plugin configuration.
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
-        config::parse(json, |section| {
+        let mut problems = Vec::new();
+        let config = Self::parse_with(json, &mut problems);
+        ConfigError::unless_empty(problems).map(|()| config)
+    }
+
+    /// Reads the plugin configuration, and goes on where it can, for a caller who has more to check.
+    pub fn parse_with(json: &[u8], problems: &mut Vec<Problem>) -> Self {
+        config::parse_with(json, problems, |section| {
             // Istio's own configurations hold these; they mean nothing here.
             section.ignore(&[
                 "debug",
@@ -100,6 +109,20 @@ impl Config {
             ]);
             section.choice("reporter", &["UNSPECIFIED"]);
             let standard = Separators::default();
+            let separators = Separators {
+                field: separator(section, "field_separator").unwrap_or(standard.field),
+                value: separator(section, "value_separator").unwrap_or(standard.value),
+            };
+            let attributes = section.objects("attributes", Attribute::read);
+            for (index, attribute) in attributes.iter().enumerate() {
+                if attributes.iter().take(index).any(|earlier| earlier.name == attribute.name) {
+                    let field = format!("attributes[{index}].output_attribute");
+                    section.refuse(&field, format!("{:?} is made twice, must be another", attribute.name));
+                }
+            }
+            if separators.field == separators.value {
+                section.refuse("value_separator", "the same as field_separator, must be another".into());
+            }
             Self {
                 disable_host_header_fallback: section.boolean("disable_host_header_fallback", false),
                 tcp_reporting_duration: section.duration(
@@ -109,13 +132,10 @@ impl Config {
                 ),
                 max_series: usize::try_from(section.integer("max_series", 100..=MAX_SERIES, DEFAULT_SERIES))
                     .unwrap_or(usize::MAX),
-                separators: Separators {
-                    field: separator(section, "field_separator").unwrap_or(standard.field),
-                    value: separator(section, "value_separator").unwrap_or(standard.value),
-                },
+                separators,
                 definitions: section.objects("definitions", Definition::read),
                 metrics: section.objects("metrics", Change::read),
-                attributes: section.objects("attributes", Attribute::read),
+                attributes,
             }
         })
     }
@@ -164,8 +184,15 @@ impl Change {
 impl Attribute {
     fn read(section: &mut Section) -> Self {
         section.choice("phase", &["ON_LOG", "ON_REQUEST"]);
+        let name = name(section, "output_attribute");
+        if is_taken(&name) || name.len() > MAX_ATTRIBUTE_NAME {
+            section.refuse(
+                "output_attribute",
+                format!("{name:?} is Envoy's or metadata exchange's, or longer than {MAX_ATTRIBUTE_NAME} bytes, must be another"),
+            );
+        }
         Self {
-            name: name(section, "output_attribute"),
+            name,
             matches: section.objects("match", |section| Match {
                 condition: section.optional_text("condition"),
                 value: required(section, "value"),
@@ -285,7 +312,11 @@ mod tests {
         let json = r#"{
             "definitions": [{"name": "a-b", "type": "SUMMARY"}],
             "metrics": [{"dimensions": {"my.label": "'a'", "empty": " ", "le": "'1'"}}, {"dimension": {}}, {"dimensions": {"a": 1}}],
-            "attributes": [{"output_attribute": "x", "match": [{"condition": "true"}]}],
+            "attributes": [
+                {"output_attribute": "x", "match": [{"condition": "true"}]},
+                {"output_attribute": "x"},
+                {"output_attribute": "upstream_peer"}
+            ],
             "field_separator": "__",
             "reporter": "SERVER_GATEWAY"
         }"#;
@@ -300,8 +331,11 @@ mod tests {
             "metrics[0].dimensions.my.label: \"my.label\" is not a label, must be letters, digits and underscores; ",
             "metrics[0].dimensions.empty: \"\" is not allowed, must be an expression; ",
             "metrics[1].dimension: unknown field (value {}), known are dimensions, drop, match, name, tags_to_remove; ",
-            "metrics[2].dimensions: {\"a\":1} is not allowed, must be an object of texts; ",
-            "attributes[0].match[0].value: missing",
+            "metrics[2].dimensions: {\"a\":1} is not allowed, must be an object of texts",
+            "attributes[0].match[0].value: missing; ",
+            "attributes[1].output_attribute: \"x\" is made twice, must be another",
+            "attributes[2].output_attribute: \"upstream_peer\" is Envoy's or metadata exchange's, or longer than 100 bytes, \
+             must be another",
         ] {
             assert!(error.contains(problem), "{problem} in {error}");
         }

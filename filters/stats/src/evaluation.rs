@@ -52,11 +52,11 @@ impl Expressions {
             for (place, case) in attribute.matches.iter().enumerate() {
                 let path = format!("attributes[{index}].match[{place}].condition");
                 let condition = case.condition.as_ref().map(|text| {
-                    let text = match expression::parse(text) {
+                    let rewritten = match expression::parse(text) {
                         Parsed::Other(rewritten) => rewritten,
                         _ => text.clone(),
                     };
-                    create(host, &text, &path, problems)
+                    create(host, &rewritten, text, &path, problems)
                 });
                 matches.push((condition.flatten(), symbols.of(&case.value)));
             }
@@ -98,18 +98,19 @@ impl Expressions {
             Parsed::Text(text) => Compiled::Constant(symbols.of(&text)),
             Parsed::Number(number) => Compiled::Number(number),
             Parsed::Node(path) => Compiled::Constant(symbols.of(&node_value(host, &path.join("\0")))),
-            Parsed::Attribute(path, kind) => match path.as_slice() {
-                [name] if self.generated.iter().any(|generated| generated.name == *name) => Compiled::Generated(
-                    self.generated.iter().position(|generated| generated.name == *name).unwrap_or_default(),
-                ),
-                _ => Compiled::Attribute(path.join("\0"), kind),
-            },
+            Parsed::Attribute(path, kind) => {
+                let generated = match path.as_slice() {
+                    [name] => self.generated.iter().position(|generated| generated.name == *name),
+                    _ => None,
+                };
+                generated.map_or_else(|| Compiled::Attribute(path.join("\0"), kind), Compiled::Generated)
+            }
             Parsed::Other(rewritten) => {
-                let Some(plain) = create(host, &rewritten, path, problems) else {
+                let Some(plain) = create(host, &rewritten, text, path, problems) else {
                     return Compiled::Refused;
                 };
                 let within = |function: &str| {
-                    create(host, &format!("{function}({rewritten})"), path, &mut Vec::new()).unwrap_or(plain)
+                    create(host, &format!("{function}({rewritten})"), text, path, &mut Vec::new()).unwrap_or(plain)
                 };
                 Compiled::Engine { text: within("string"), number: within("int"), plain }
             }
@@ -199,12 +200,21 @@ impl Generated {
     }
 }
 
-fn create(host: &impl Host, text: &str, path: &str, problems: &mut Vec<Problem>) -> Option<Expression> {
-    let created = host.create_expression(text);
+/// Compiles `expression`, which was written as `text`.
+fn create(
+    host: &impl Host,
+    expression: &str,
+    text: &str,
+    path: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<Expression> {
+    let created = host.create_expression(expression);
     if let Err(error) = created {
         problems.push(Problem {
             path: path.into(),
-            message: format!("{text:?} is not an expression that Envoy can evaluate ({error})"),
+            message: format!(
+                "{text:?} is not an expression that Envoy can evaluate ({error}; its log says why, at level info)"
+            ),
         });
     }
     created.ok()
@@ -305,7 +315,7 @@ mod tests {
     #[test]
     fn what_does_not_compile_is_reported_with_its_text() {
         let problems = label(&FakeHost::new(), "nosuch(1)").expect_err("refused");
-        let message = "\"nosuch(1)\" is not an expression that Envoy can evaluate (proxy_call_foreign_function answered status 2)";
+        let message = "\"nosuch(1)\" is not an expression that Envoy can evaluate (proxy_call_foreign_function answered status 2; its log says why, at level info)";
         assert_eq!(problems, [Problem { path: "here".into(), message: message.into() }]);
     }
 

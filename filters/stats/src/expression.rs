@@ -10,7 +10,10 @@
 //! | `….labels['app'].value` of a peer | `….labels['app']` |
 //! | `….workload`, `….cluster`, `….service`, `….revision`, `….app`, `….version` of a peer | the field or label that has it |
 
-use mesh_common::peer::{APP, CANONICAL_NAME, CANONICAL_REVISION, DOWNSTREAM_PEER, UPSTREAM_PEER, VERSION};
+use mesh_common::peer::{
+    APP, CANONICAL_NAME, CANONICAL_REVISION, DOWNSTREAM_PEER, DOWNSTREAM_PEER_ID, UPSTREAM_PEER, UPSTREAM_PEER_ID,
+    VERSION,
+};
 
 /// What an expression comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -314,6 +317,11 @@ fn plain_text(literal: &str) -> Option<&str> {
     literal.strip_prefix(quote)?.strip_suffix(quote).filter(|text| !text.contains('\\'))
 }
 
+/// Whether `name` is one by which expressions know something else.
+pub fn is_taken(name: &str) -> bool {
+    NO_TEXT.contains(&name) || XDS_NAMES.contains(&name) || matches!(name, UPSTREAM_PEER_ID | DOWNSTREAM_PEER_ID)
+}
+
 /// Whether `text` can stand behind a dot.
 pub fn is_name(text: &str) -> bool {
     let mut characters = text.chars();
@@ -322,118 +330,4 @@ pub fn is_name(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    #[cfg(target_arch = "wasm32")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    use super::*;
-
-    #[test]
-    fn expressions_that_only_name_an_attribute_are_attributes() {
-        for (text, path, kind) in [
-            ("request.host", "request host", Kind::Text),
-            (" request.method ", "request method", Kind::Text),
-            ("request.headers['x-user']", "request headers x-user", Kind::Text),
-            ("request.headers[\"x-user\"]", "request headers x-user", Kind::Text),
-            ("response.code", "response code", Kind::Integer),
-            ("destination.port", "destination port", Kind::Integer),
-            ("connection.mtls", "connection mtls", Kind::Boolean),
-            ("cluster_name", "xds cluster_name", Kind::Text),
-            ("route_name", "xds route_name", Kind::Text),
-            ("listener_direction", "xds listener_direction", Kind::Integer),
-            ("upstream_peer.cluster_id", "upstream_peer cluster_id", Kind::Text),
-            ("upstream_peer.labels['app'].value", "upstream_peer labels app", Kind::Text),
-            ("downstream_peer.labels['role']", "downstream_peer labels role", Kind::Text),
-            ("filter_state.upstream_peer.workload", "upstream_peer workload_name", Kind::Text),
-            (
-                "filter_state['wasm.downstream_peer'].service",
-                "downstream_peer labels service.istio.io/canonical-name",
-                Kind::Text,
-            ),
-            ("upstream_peer_id", "upstream_peer_id", Kind::Text),
-            ("istio_operationId", "istio_operationId", Kind::Text),
-        ] {
-            let path = path.split(' ').map(String::from).collect();
-            assert_eq!(parse(text), Parsed::Attribute(path, kind), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_of_the_node_never_changes() {
-        for (text, path) in [
-            ("node.id", "xds node id"),
-            ("node.metadata['CLUSTER_ID']", "xds node metadata CLUSTER_ID"),
-            ("xds.node.metadata.LABELS['app']", "xds node metadata LABELS app"),
-        ] {
-            assert_eq!(parse(text), Parsed::Node(path.split(' ').map(String::from).collect()), "{text}");
-        }
-    }
-
-    #[test]
-    fn literals_need_no_engine() {
-        assert_eq!(parse("'constant'"), Parsed::Text("constant".into()));
-        assert_eq!(parse("\"\""), Parsed::Text(String::new()));
-        assert_eq!(parse("10"), Parsed::Number(10));
-    }
-
-    #[test]
-    fn the_rest_is_for_the_engine_with_the_names_that_it_has() {
-        for (text, expected) in [
-            ("node.metadata['CLUSTER_ID'] + ''", "xds.node.metadata.CLUSTER_ID + ''"),
-            (
-                "cluster_metadata.filter_metadata['istio']['services'][0]['name']",
-                "xds.cluster_metadata.filter_metadata.istio.services[0].name",
-            ),
-            ("string(destination.port)", "string(destination.port)"),
-            (
-                "response.code >= 500 ? 'cluster_name' : cluster_name",
-                "response.code >= 500 ? 'cluster_name' : xds.cluster_name",
-            ),
-            (
-                "has(upstream_peer.labels) && upstream_peer.labels['app'].value == 'a'",
-                "has(upstream_peer.labels) && upstream_peer.labels.app == 'a'",
-            ),
-            ("request.path.startsWith('/node')", "request.path.startsWith('/node')"),
-            ("upstream_peer.workload.startsWith('a')", "upstream_peer.workload_name.startsWith('a')"),
-            ("m.node.id + node.id", "m.node.id + xds.node.id"),
-            ("'x-a' in request.headers", "'x-a' in request.headers"),
-            ("request.duration", "request.duration"),
-            ("filter_state['wasm.keep'] == b'yes'", "filter_state['wasm.keep'] == b'yes'"),
-            ("request.headers['it\\'s']", "request.headers['it\\'s']"),
-            ("request.headers", "request.headers"),
-            ("upstream_peer.labels", "upstream_peer.labels"),
-            ("upstream_peer", "upstream_peer"),
-            ("request.headers['42'] + ''", "request.headers['42'] + ''"),
-            ("request.headers[\"it's\"] + ''", "request.headers[\"it's\"] + ''"),
-            ("request.headers[''] + ''", "request.headers[''] + ''"),
-            ("'open", "'open"),
-            ("1.5", "1.5"),
-            ("true", "true"),
-            ("a..b[", "a..b["),
-        ] {
-            assert_eq!(parse(text), Parsed::Other(expected.into()), "{text}");
-        }
-    }
-
-    #[test]
-    fn anything_at_all_is_read_without_a_panic() {
-        for text in [
-            "",
-            " ",
-            "ü",
-            "'",
-            "\"\\",
-            "a.'b'",
-            "[",
-            "a[",
-            "a['",
-            "a[0",
-            "...",
-            "a.b.c(",
-            "\u{0}",
-            "9999999999999999999999",
-        ] {
-            parse(text);
-        }
-    }
-}
+mod tests;

@@ -3,7 +3,7 @@
 //! As in Istio, `definitions` come first, then the entries of `metrics` in order, each changing the metrics that it names,
 //! or all of them.
 
-use mesh_common::config::{ConfigError, Problem};
+use mesh_common::config::Problem;
 use mesh_common::host::MetricKind;
 use mesh_common::labels::{self, Labels};
 
@@ -98,12 +98,15 @@ pub fn standard_names() -> impl Iterator<Item = &'static str> {
 }
 
 /// The metrics that `config` asks for.
-pub fn of_config(config: &Config) -> Result<Vec<Metric>, ConfigError> {
-    let mut problems = Vec::new();
+pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
     let mut metrics: Vec<Metric> = STANDARD.into_iter().map(standard).collect();
     for (index, definition) in config.definitions.iter().enumerate() {
         if let Some(taken) = taken_by(&definition.name, &metrics) {
             let message = format!("{:?} is a name that {taken} has, must be another", definition.name);
+            problems.push(Problem { path: format!("definitions[{index}].name"), message });
+        }
+        if config.definitions.iter().take(index).any(|earlier| earlier.name == definition.name) {
+            let message = format!("{:?} is defined twice, must be another", definition.name);
             problems.push(Problem { path: format!("definitions[{index}].name"), message });
         }
         let value = Value::Expression(definition.value.clone());
@@ -127,7 +130,7 @@ pub fn of_config(config: &Config) -> Result<Vec<Metric>, ConfigError> {
             problems.push(Problem {
                 path: format!("metrics[{index}].name"),
                 message: format!(
-                    "{:?} is not a metric by now, must be one of {}",
+                    "{:?} is not a metric at this point, must be one of {}",
                     change.name.as_deref().unwrap_or_default(),
                     known.join(", ")
                 ),
@@ -154,7 +157,7 @@ pub fn of_config(config: &Config) -> Result<Vec<Metric>, ConfigError> {
         metric.tags.retain(|tag| !tag.hidden);
     }
     problems.extend(collisions(config));
-    ConfigError::unless_empty(problems).map(|()| metrics)
+    metrics
 }
 
 /// The names of all labels of `metrics`, the standard ones first, each once.

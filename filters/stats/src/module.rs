@@ -9,7 +9,6 @@ use mesh_host::{Envoy, StreamKind};
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 
-use crate::config::Config;
 use crate::stats::{Connection, Request, Stats, Traffic};
 
 proxy_wasm::main! {{
@@ -54,16 +53,14 @@ impl Context for StatsRoot {}
 
 impl RootContext for StatsRoot {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let config = Config::parse(&mesh_host::plugin_configuration());
-        let stats = config.and_then(|config| Ok((config.tcp_reporting_duration, Stats::new(&config, &Envoy)?)));
-        let (period, stats) = match stats {
+        let stats = match Stats::new(&mesh_host::plugin_configuration(), &Envoy) {
             Ok(stats) => stats,
             Err(error) => {
                 log::error!("stats: {error}");
                 return false;
             }
         };
-        if let Err(error) = mesh_host::set_tick_period(period) {
+        if let Err(error) = mesh_host::set_tick_period(stats.reporting_period) {
             log::warn!("stats: live streams are reported at their end only: {error}");
         }
         let shared = Shared { stats, requests: HashMap::new(), connections: HashMap::new() };

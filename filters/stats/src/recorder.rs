@@ -7,7 +7,7 @@
 use core::mem;
 
 use hashbrown::HashMap;
-use mesh_common::config::ConfigError;
+use mesh_common::config::Problem;
 use mesh_common::host::{Host, HostError, MetricId, MetricKind};
 use mesh_common::labels::Labels;
 use mesh_common::metric_name;
@@ -89,22 +89,20 @@ enum Slot {
 
 impl Recorder {
     /// Compiles what `config` asks for. Call it while the plugin is configured.
-    pub fn new(config: &Config, host: &impl Host, symbols: &mut Symbols) -> Result<Self, ConfigError> {
-        let metrics = metrics::of_config(config)?;
-        let mut problems = Vec::new();
-        let mut expressions = Expressions::new(host, symbols, &config.attributes, &mut problems);
+    pub fn new(config: &Config, host: &impl Host, symbols: &mut Symbols, problems: &mut Vec<Problem>) -> Self {
+        let metrics = metrics::of_config(config, problems);
+        let mut expressions = Expressions::new(host, symbols, &config.attributes, problems);
         let mut compile = |family| {
             Plan::new(&metrics, family, |text: &str| {
-                expressions.add(host, symbols, text, &path_of(config, text), &mut problems)
+                expressions.add(host, symbols, text, &path_of(config, text), problems)
             })
         };
         let (mut request, mut messages, mut connection) =
             (compile(Family::Request), compile(Family::Messages), compile(Family::Connection));
-        ConfigError::unless_empty(problems)?;
         for plan in [&mut request, &mut messages, &mut connection] {
             plan.needs_stream = plan.expressions.iter().any(|index| expressions.needs_stream(*index));
         }
-        Ok(Self {
+        Self {
             expressions,
             request,
             messages,
@@ -114,7 +112,7 @@ impl Recorder {
             reserved: 0,
             overflow: None,
             recorded: Vec::new(),
-        })
+        }
     }
 
     /// Whether label sets of `family` can be made only in a callback of the stream, not within a tick.
@@ -122,15 +120,19 @@ impl Recorder {
         self.plan(family).needs_stream
     }
 
+    /// Makes the attributes that labels of the current stream may be. Not within a tick.
+    pub fn generate(&mut self, host: &impl Host, symbols: &Symbols) {
+        self.expressions.generate(host, symbols);
+    }
+
     /// The label set of the current stream.
     pub fn label_set(
-        &mut self,
+        &self,
         host: &impl Host,
         symbols: &mut Symbols,
         family: Family,
         labels: &Labels<Symbol>,
     ) -> LabelSet {
-        self.expressions.generate(host, symbols);
         let plan = self.plan(family);
         LabelSet {
             family,

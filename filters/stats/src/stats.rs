@@ -1,6 +1,7 @@
 //! The filter on one worker: labels, then records.
 
 use core::mem;
+use core::time::Duration;
 
 use mesh_common::config::ConfigError;
 use mesh_common::direction::Direction;
@@ -23,6 +24,8 @@ const NANOSECONDS_PER_MILLISECOND: i64 = 1_000_000;
 
 /// Stats on one worker.
 pub struct Stats {
+    /// How often live streams are to be reported.
+    pub reporting_period: Duration,
     /// Known where the root id tells it, else asked of each stream's listener.
     direction: Option<Direction>,
     symbols: Symbols,
@@ -31,10 +34,13 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Reads who this proxy is and sets `istio_build`. Call it while the plugin is configured.
-    pub fn new(config: &Config, host: &impl Host) -> Result<Self, ConfigError> {
+    /// Reads the configuration and who this proxy is, and sets `istio_build`. Call it while the plugin is configured.
+    pub fn new(json: &[u8], host: &impl Host) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let config = Config::parse_with(json, &mut problems);
         let mut symbols = Symbols::new(config.separators.clone(), config.max_series);
-        let recorder = Recorder::new(config, host, &mut symbols)?;
+        let recorder = Recorder::new(&config, host, &mut symbols, &mut problems);
+        ConfigError::unless_empty(problems)?;
         let version = match Peer::local(host, &[]).istio_version {
             version if version.is_empty() => labels::UNKNOWN.into(),
             version => version,
@@ -45,6 +51,7 @@ impl Stats {
         }
         let root_id = host.text(property::PLUGIN_ROOT_ID).unwrap_or_default();
         Ok(Self {
+            reporting_period: config.tcp_reporting_duration,
             direction: Direction::of_root_id(&root_id),
             labeler: Labeler::new(host, &mut symbols, !config.disable_host_header_fallback),
             recorder,
@@ -74,6 +81,7 @@ impl Stats {
 
     /// A request ends.
     pub fn on_request_end(&mut self, host: &impl Host, request: &mut Request) {
+        self.recorder.generate(host, &self.symbols);
         let direction = self.direction(host);
         let labels = self.labeler.request(host, &mut self.symbols, direction);
         let values = [
@@ -114,8 +122,11 @@ impl Stats {
                     return false;
                 }
             }
-            if within_tick && connection.labels.is_none() && self.recorder.needs_stream(Family::Connection) {
-                return true;
+            if connection.labels.is_none() && self.recorder.needs_stream(Family::Connection) {
+                if within_tick {
+                    return true;
+                }
+                self.recorder.generate(host, &self.symbols);
             }
         }
         self.report(host, connection, false);
@@ -124,6 +135,10 @@ impl Stats {
 
     /// Reports a TCP connection that ends.
     pub fn on_connection_end(&mut self, host: &impl Host, connection: &mut Connection) {
+        if !connection.settled && self.peer_is_settled(host) {
+            connection.labels = None;
+        }
+        self.recorder.generate(host, &self.symbols);
         self.report(host, connection, true);
     }
 
@@ -222,263 +237,4 @@ fn unsigned(number: i64) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use mesh_common::fake::FakeHost;
-    use mesh_common::property::{node_metadata, Property};
-    #[cfg(target_arch = "wasm32")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    use super::*;
-
-    fn stats(host: &FakeHost) -> Stats {
-        let config = Config::parse(br#"{"disable_host_header_fallback": true}"#).expect("valid");
-        Stats::new(&config, host).expect("compiles")
-    }
-
-    /// A node where a mutual TLS request with a known peer just ended.
-    fn mesh(root_id: &str) -> FakeHost {
-        let peer = Peer { workload_name: "productpage-v1".into(), namespace: "default".into(), ..Peer::default() };
-        let mut host = FakeHost::new();
-        host.with_text(property::PLUGIN_ROOT_ID, root_id)
-            .with_text(Property(&node_metadata("ISTIO_VERSION")), "1.5.0")
-            .with_text(property::CLUSTER_NAME, "outbound|9080||reviews.default.svc.cluster.local")
-            .with_int(property::RESPONSE_CODE, 200)
-            .with_int(property::RESPONSE_FLAGS, 0)
-            .with_int(property::REQUEST_DURATION, 12_900_000)
-            .with_int(property::REQUEST_TOTAL_SIZE, 120)
-            .with_int(property::RESPONSE_TOTAL_SIZE, 3400)
-            .with_boolean(property::CONNECTION_MTLS, true);
-        for path in [
-            property::CONNECTION_PEER_SAN,
-            property::CONNECTION_LOCAL_SAN,
-            property::UPSTREAM_PEER_SAN,
-            property::UPSTREAM_LOCAL_SAN,
-        ] {
-            host.with_text(path, "spiffe://cluster.local/ns/default/sa/any");
-        }
-        for state in ["upstream_peer", "downstream_peer"] {
-            host.with_state(state, &peer.to_state());
-        }
-        host
-    }
-
-    fn reporters(host: &FakeHost) -> Vec<String> {
-        let names = host.values().into_keys().filter(|name| name.ends_with("istio_requests_total"));
-        names.map(|name| name.split(";.;").next().unwrap_or_default().to_string()).collect()
-    }
-
-    #[test]
-    fn sizes_are_bytes_and_the_duration_whole_milliseconds() {
-        let host = mesh("stats_inbound");
-        stats(&host).on_request_end(&host, &mut Request::default());
-        for (metric, expected) in
-            [("istio_request_duration_milliseconds", 12), ("istio_request_bytes", 120), ("istio_response_bytes", 3400)]
-        {
-            let histograms = host.histograms();
-            let (_, samples) = histograms.iter().find(|(name, _)| name.ends_with(metric)).expect(metric);
-            assert_eq!(*samples, (1, expected), "{metric}");
-        }
-    }
-
-    #[test]
-    fn the_root_id_tells_the_direction_or_else_the_listener() {
-        for (root_id, listener, expected) in [
-            ("stats_inbound", 2, "reporter=.=destination"),
-            ("stats_outbound", 1, "reporter=.=source"),
-            ("my_stats", 1, "reporter=.=destination"),
-            ("my_stats", 2, "reporter=.=source"),
-            ("", 0, "reporter=.=source"),
-        ] {
-            let mut host = mesh(root_id);
-            host.with_int(property::LISTENER_DIRECTION, listener);
-            stats(&host).on_request_end(&host, &mut Request::default());
-            assert_eq!(reporters(&host), [expected], "{root_id} {listener}");
-        }
-    }
-
-    #[test]
-    fn the_build_is_reported_with_the_version_of_the_proxy() {
-        let host = mesh("stats_inbound");
-        stats(&host);
-        assert_eq!(
-            host.values().into_iter().collect::<Vec<_>>(),
-            [("component.proxy.tag.1.5.0;.istio_build".into(), 1)]
-        );
-        let host = FakeHost::new();
-        stats(&host);
-        assert_eq!(host.values().into_keys().collect::<Vec<_>>(), ["component.proxy.tag.unknown;.istio_build"]);
-    }
-
-    #[test]
-    fn a_warm_request_makes_as_many_host_calls_as_stated() {
-        for (root_id, expected) in [("stats_inbound", WARM_CALLS.inbound), ("stats_outbound", WARM_CALLS.outbound)] {
-            let host = mesh(root_id);
-            let mut stats = stats(&host);
-            stats.on_request_end(&host, &mut Request::default());
-            host.take_calls();
-            stats.on_request_end(&host, &mut Request::default());
-            assert_eq!(host.take_calls(), expected, "{root_id}");
-        }
-    }
-
-    fn counted(host: &FakeHost) -> Vec<(String, u64)> {
-        let short = |name: String| name.rsplit(";.;istio_tcp_").next().map(String::from);
-        let values = host.values().into_iter().filter(|(name, _)| name.contains("istio_tcp_"));
-        values.filter_map(|(name, value)| Some((short(name)?, value))).collect()
-    }
-
-    fn passed(connection: &mut Connection, received: usize, sent: usize) {
-        connection.traffic.receive(received);
-        connection.traffic.send(sent);
-    }
-
-    #[test]
-    fn a_long_connection_is_seen_while_it_lives_and_exact_at_its_end() {
-        let mut host = mesh("stats_inbound");
-        host.with_text(property::DOWNSTREAM_PEER_ID, "productpage");
-        let mut stats = stats(&host);
-        let mut connection = Connection::default();
-        for (received, sent) in [(5, 20), (0, 0), (7, 30)] {
-            passed(&mut connection, received, sent);
-            stats.on_connection_tick(&host, &mut connection, true);
-        }
-        let live = [("connections_opened_total", 1), ("received_bytes_total", 12), ("sent_bytes_total", 50)];
-        assert_eq!(counted(&host), live.map(|(name, value)| (name.to_string(), value)));
-        passed(&mut connection, 1, 0);
-        stats.on_connection_end(&host, &mut connection);
-        let all = [
-            ("connections_closed_total", 1),
-            ("connections_opened_total", 1),
-            ("received_bytes_total", 13),
-            ("sent_bytes_total", 50),
-        ];
-        assert_eq!(counted(&host), all.map(|(name, value)| (name.to_string(), value)));
-    }
-
-    #[test]
-    fn a_connection_without_a_known_peer_waits_one_report() {
-        let mut host = mesh("stats_inbound");
-        host.without_state("downstream_peer");
-        let mut stats = stats(&host);
-        let mut connection = Connection::default();
-        passed(&mut connection, 5, 5);
-        stats.on_connection_tick(&host, &mut connection, true);
-        assert_eq!(counted(&host), []);
-        stats.on_connection_tick(&host, &mut connection, true);
-        assert_eq!(counted(&host).len(), 3);
-    }
-
-    #[test]
-    fn a_connection_that_is_idle_at_first_gets_the_labels_of_its_peer() {
-        let peer = mesh("").state_of("downstream_peer").expect("a peer");
-        let mut host = mesh("stats_inbound");
-        host.without_state("downstream_peer");
-        let mut stats = stats(&host);
-        let mut connection = Connection::default();
-        for _ in 0..5 {
-            stats.on_connection_tick(&host, &mut connection, true);
-        }
-        assert_eq!(counted(&host), []);
-        passed(&mut connection, 5, 5);
-        host.with_text(property::DOWNSTREAM_PEER_ID, "productpage").with_state("downstream_peer", &peer);
-        stats.on_connection_tick(&host, &mut connection, true);
-        let names: Vec<String> = host.values().into_keys().filter(|name| name.contains("istio_tcp_")).collect();
-        assert_eq!(names.len(), 3);
-        assert!(names.iter().all(|name| name.contains("source_workload=.=productpage-v1;.;")), "{names:?}");
-    }
-
-    #[test]
-    fn a_peer_that_introduces_itself_late_is_known_from_then_on() {
-        let peer = mesh("").state_of("downstream_peer").expect("a peer");
-        let mut host = mesh("stats_inbound");
-        host.without_state("downstream_peer");
-        let mut stats = stats(&host);
-        let mut connection = Connection::default();
-        for _ in 0..2 {
-            passed(&mut connection, 0, 5);
-            stats.on_connection_tick(&host, &mut connection, true);
-        }
-        host.with_text(property::DOWNSTREAM_PEER_ID, "productpage").with_state("downstream_peer", &peer);
-        passed(&mut connection, 7, 0);
-        stats.on_connection_tick(&host, &mut connection, true);
-        stats.on_connection_end(&host, &mut connection);
-        let values = host.values();
-        let value = |workload: &str, metric: &str| {
-            let matching =
-                |name: &&String| name.contains(&format!("source_workload=.={workload};")) && name.ends_with(metric);
-            values.keys().find(matching).and_then(|name| values.get(name)).copied()
-        };
-        assert_eq!(value("unknown", "opened_total"), Some(1));
-        assert_eq!(value("unknown", "sent_bytes_total"), Some(10));
-        assert_eq!(value("productpage-v1", "opened_total"), None, "opened once");
-        assert_eq!(value("productpage-v1", "received_bytes_total"), Some(7));
-        assert_eq!(value("productpage-v1", "closed_total"), Some(1));
-    }
-
-    #[test]
-    fn messages_of_a_live_grpc_request_are_reported_as_they_come() {
-        let mut host = mesh("stats_inbound");
-        host.with_header(mesh_common::host::HeaderMap::Request, "content-type", "application/grpc");
-        let mut stats = stats(&host);
-        let mut request = Request::default();
-        for messages in ["1,0", "1,3", "2,5"] {
-            host.with_text(property::GRPC_MESSAGES, messages);
-            stats.on_request_tick(&host, &mut request);
-        }
-        host.with_text(property::GRPC_MESSAGES, "2,6");
-        stats.on_request_end(&host, &mut request);
-        let values: Vec<(String, u64)> =
-            host.values().into_iter().filter(|(name, _)| name.ends_with("_messages_total")).collect();
-        let ends: Vec<(&str, u64)> =
-            values.iter().map(|(name, value)| (name.rsplit(";.;").next().unwrap_or_default(), *value)).collect();
-        assert_eq!(ends, [("istio_request_messages_total", 2), ("istio_response_messages_total", 6)]);
-    }
-
-    #[test]
-    fn messages_whose_labels_need_what_is_gone_are_reported_at_the_end() {
-        let mut host = mesh("stats_outbound");
-        host.without(property::CLUSTER_NAME).with_text(property::GRPC_MESSAGES, "1,3");
-        host.with_header(mesh_common::host::HeaderMap::Request, "content-type", "application/grpc");
-        let mut stats = Stats::new(&Config::parse(b"{}").expect("valid"), &host).expect("compiles");
-        let mut request = Request::default();
-        stats.on_request_tick(&host, &mut request);
-        assert!(!host.values().keys().any(|name| name.ends_with("_messages_total")));
-        host.with_text(property::REQUEST_HOST, "reviews.example:9080");
-        stats.on_request_end(&host, &mut request);
-        let messages: Vec<String> =
-            host.values().into_keys().filter(|name| name.ends_with("_messages_total")).collect();
-        assert_eq!(messages.len(), 2);
-        assert!(
-            messages.iter().all(|name| name.contains("destination_service=.=reviews.example:9080;")),
-            "{messages:?}"
-        );
-    }
-
-    #[test]
-    fn a_silent_connection_has_no_series_of_bytes() {
-        let host = mesh("stats_outbound");
-        let mut connection = Connection::default();
-        stats(&host).on_connection_end(&host, &mut connection);
-        let expected = [("connections_closed_total", 1), ("connections_opened_total", 1)];
-        assert_eq!(counted(&host), expected.map(|(name, value)| (name.to_string(), value)));
-    }
-
-    #[test]
-    fn a_connection_has_the_flags_of_the_moment_and_the_labels_of_its_first_report() {
-        let mut host = mesh("stats_inbound");
-        host.with_text(property::DOWNSTREAM_PEER_ID, "productpage");
-        let mut stats = stats(&host);
-        let mut connection = Connection::default();
-        stats.on_connection_tick(&host, &mut connection, true);
-        host.with_int(property::RESPONSE_FLAGS, 0x20).without_state("downstream_peer");
-        stats.on_connection_end(&host, &mut connection);
-        let names: Vec<String> = host.values().into_keys().filter(|name| name.contains("istio_tcp_")).collect();
-        assert_eq!(names.len(), 2);
-        for name in names {
-            let flags = if name.ends_with("opened_total") { "-" } else { "UF" };
-            assert!(name.contains(&format!(";.;response_flags=.={flags};.;")), "{name}");
-            assert!(name.contains("source_workload=.=productpage-v1;.;"), "{name}");
-            assert!(name.contains("request_protocol=.=tcp;.;"), "{name}");
-        }
-    }
-}
+mod tests;

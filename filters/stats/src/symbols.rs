@@ -39,6 +39,8 @@ impl Symbols {
         for text in [UNKNOWN, "", "overflow"] {
             symbols.add(text);
         }
+        // A workload may have that name.
+        symbols.by_text.remove("overflow");
         symbols
     }
 

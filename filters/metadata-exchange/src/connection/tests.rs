@@ -17,6 +17,7 @@ fn mongodb(direction: i64) -> FakeHost {
         .with_text(Property(&node_metadata("NAMESPACE")), "default")
         .with_int(property::LISTENER_DIRECTION, direction)
         .with_boolean(property::CONNECTION_MTLS, true)
+        .with_text(property::CLUSTER_NAME, "outbound|27017||ratings.default.svc.cluster.local")
         .with_text(property::CONNECTION_PEER_SAN, RATINGS_SAN)
         .with_text(property::UPSTREAM_PEER_SAN, RATINGS_SAN);
     host
@@ -126,6 +127,17 @@ fn unless_the_configuration_names_the_protocol_nothing_is_added_to_what_we_open(
     let mut connection = Connection::default();
     assert_eq!(downstream(&mut exchange, &mut host, &mut connection, b"find"), b"find");
     assert_eq!(host.state_of(peer::UPSTREAM_PEER_ID), Some(peer::PEER_NOT_FOUND_ID.into()));
+}
+
+#[test]
+fn a_server_outside_the_mesh_is_sent_nothing_and_not_believed() {
+    let mut host = mongodb(OUTBOUND);
+    host.with_boolean(property::CLUSTER_EXTERNAL, true);
+    let (mut exchange, mut connection) = (exchange(&host), Connection::default());
+    assert_eq!(downstream(&mut exchange, &mut host, &mut connection, b"find"), b"find");
+    let frame = ratings_frame();
+    assert_eq!(upstream(&mut exchange, &mut host, &mut connection, &frame), frame);
+    assert_eq!(stored(&host, peer::UPSTREAM_PEER), None);
 }
 
 #[test]

@@ -23,14 +23,14 @@ fn fixture(config: &str) -> Fixture {
 fn fixture_on(host: FakeHost, config: &str) -> Fixture {
     let mut symbols = Symbols::new(Separators::default(), 1000);
     let config = Config::parse(config.as_bytes()).expect("valid");
-    let recorder = Recorder::new(&config, &host, &mut symbols).expect("compiles");
+    let mut problems = Vec::new();
+    let recorder = Recorder::new(&config, &host, &mut symbols, &mut problems);
+    assert_eq!(problems, []);
     Fixture { host, symbols, recorder }
 }
 
 fn refusal(host: &FakeHost, config: &str) -> String {
-    let config = Config::parse(config.as_bytes()).expect("valid");
-    let mut symbols = Symbols::new(Separators::default(), 1000);
-    Recorder::new(&config, host, &mut symbols).err().expect("refused").to_string()
+    crate::stats::Stats::new(config.as_bytes(), host).err().expect("refused").to_string()
 }
 
 impl Fixture {
@@ -234,7 +234,9 @@ fn everything_that_does_not_fit_is_refused_at_once() {
         ]}"#,
     );
     assert!(
-        error.contains("metrics[0].name: \"request_total\" is not a metric by now, must be one of requests_total, "),
+        error.contains(
+            "metrics[0].name: \"request_total\" is not a metric at this point, must be one of requests_total, "
+        ),
         "{error}"
     );
     assert!(error.contains("metrics[1].dimensions.app: \"app\" and the label \"source_app\" end alike"), "{error}");
@@ -269,7 +271,8 @@ fn everything_that_does_not_fit_is_refused_at_once() {
 fn separators_are_the_operator_s() {
     let mut symbols = Symbols::new(Separators { value: "==".into(), field: "|".into() }, 1000);
     let host = FakeHost::new();
-    let mut recorder = Recorder::new(&Config::parse(b"").expect("valid"), &host, &mut symbols).expect("compiles");
+    let config = Config::parse(b"").expect("valid");
+    let mut recorder = Recorder::new(&config, &host, &mut symbols, &mut Vec::new());
     let labels = Labels { reporter: symbols.of("a|b"), ..Labels::default() };
     let set = recorder.label_set(&host, &mut symbols, Family::Messages, &labels);
     recorder.record(&host, &symbols, &set, &[Some(1)]);

@@ -1,0 +1,112 @@
+use super::*;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+fn read(json: &str) -> Result<(bool, u64, Duration, Vec<String>), String> {
+    parse(json.as_bytes(), |section| {
+        section.ignore(&["debug"]);
+        (
+            section.boolean("disable_host_header_fallback", false),
+            section.integer("max_series", 1..=100, 50),
+            section.duration("period", Duration::from_millis(100)..=Duration::from_secs(3600), Duration::from_secs(15)),
+            section.texts("names", 2),
+        )
+    })
+    .map_err(|error| error.to_string())
+}
+
+#[test]
+fn nothing_is_the_defaults() {
+    for json in ["", "  \n", "{}"] {
+        assert_eq!(read(json), Ok((false, 50, Duration::from_secs(15), vec![])));
+    }
+}
+
+#[test]
+fn both_spellings_and_quoted_scalars_are_read() {
+    let expected = Ok((true, 7, Duration::from_millis(90_500), vec!["a".to_string()]));
+    for json in [
+        r#"{"disable_host_header_fallback": true, "max_series": 7, "period": "1m30.5s", "names": ["a"]}"#,
+        r#"{"disableHostHeaderFallback": "true", "maxSeries": "7", "period": "90500ms", "names": ["a"]}"#,
+    ] {
+        assert_eq!(read(json), expected, "{json}");
+    }
+}
+
+#[test]
+fn the_trailing_commas_of_istio_1_5_are_forgiven() {
+    assert_eq!(read("{\"debug\": \"false\",\n}"), read("{}"));
+    assert_eq!(read(r#"{"names": ["a,]", "\",}" , ] , }"#).map(|read| read.3), Ok(vec!["a,]".into(), "\",}".into()]));
+    assert!(read("{,}").is_err());
+}
+
+#[test]
+fn every_wrong_field_is_named_with_value_and_what_is_allowed() {
+    let json =
+        r#"{"disable_host_header_fallback": "maybe", "max_series": 0, "period": "soon", "names": [1], "max_serie": 3}"#;
+    assert_eq!(
+        read(json),
+        Err("configuration refused, 5 problems: \
+             disable_host_header_fallback: \"maybe\" is not allowed, must be true or false; \
+             max_series: 0 is not allowed, must be a whole number from 1 to 100; \
+             period: \"soon\" is not allowed, must be a duration such as \"15s\" or \"500ms\", from 100ms to 3600s; \
+             names: [1] is not allowed, must be a list of at most 2 texts, none empty; \
+             max_serie: unknown field (value 3), known are debug, disable_host_header_fallback, max_series, names, period"
+            .into())
+    );
+}
+
+#[test]
+fn what_is_no_object_is_refused() {
+    for (json, message) in [
+        ("{\"a\": ", "not valid JSON: EOF while parsing a value at line 1 column 6"),
+        ("[]", "[] is not allowed, must be a JSON object"),
+        ("\"{}\"", "\"{}\" is not allowed, must be a JSON object"),
+        ("\u{fffd}", "not valid JSON: expected value at line 1 column 1"),
+    ] {
+        assert_eq!(read(json), Err(format!("configuration refused, 1 problem: {message}")), "{json}");
+    }
+}
+
+#[test]
+fn a_field_in_both_spellings_is_refused() {
+    assert_eq!(
+        read(r#"{"max_series": 1, "maxSeries": 2}"#),
+        Err("configuration refused, 1 problem: max_series: given twice, also as maxSeries".into())
+    );
+}
+
+#[test]
+fn durations_are_read_as_go_and_protobuf_write_them() {
+    for (text, expected) in [
+        ("1s", Some(1_000)),
+        ("0.5s", Some(500)),
+        ("1m30s", Some(90_000)),
+        ("2h", Some(7_200_000)),
+        ("", None),
+        ("15", None),
+        ("-1s", None),
+        ("1x", None),
+        ("s", None),
+        ("1.2.3s", None),
+        ("99999999999999999999999s", None),
+    ] {
+        assert_eq!(duration(text), expected.map(Duration::from_millis), "{text}");
+    }
+}
+
+#[test]
+fn thousands_of_problems_are_not_all_told() {
+    let fields: Vec<String> = (0..1000).map(|index| format!("\"field{index}\": 1")).collect();
+    let error = read(&format!("{{{}}}", fields.join(","))).expect_err("refused");
+    assert!(
+        error.starts_with("configuration refused, 1000 problems: ") && error.ends_with("; and 950 more"),
+        "{error}"
+    );
+}
+
+#[test]
+fn long_values_are_cut_when_quoted() {
+    let json = format!(r#"{{"max_series": "{}"}}"#, "ü".repeat(500));
+    assert!(read(&json).expect_err("refused").len() < 300);
+}
