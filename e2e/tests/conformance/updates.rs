@@ -41,7 +41,9 @@ const REFUSED: [(&str, &str, &[&str]); 5] = [
     (
         "a change of a metric that there is not",
         r#"{"metrics": [{"name": "istio_requests_total", "drop": true}]}"#,
-        &[r#"metrics[0].name: \"istio_requests_total\" is not a metric by now, must be one of requests_total, "#],
+        &[
+            r#"metrics[0].name: \"istio_requests_total\" is not a metric at this point, must be one of requests_total, "#,
+        ],
     ),
 ];
 

@@ -93,6 +93,17 @@ fn the_modules_are_network_filters_by_whatever_name() {
 }
 
 #[test]
+fn a_first_byte_that_only_looks_like_a_frame_is_passed_on_after_a_while() {
+    let mesh = start(without_protocol());
+    let _db = echo(&mesh);
+    let mut client = connect(&mesh, "client", 27017);
+    client.write_all(b"=").unwrap();
+    assert_eq!(read(&mut client, 1), b"=");
+    client.write_all(b"more").unwrap();
+    assert_eq!(read(&mut client, 4), b"more");
+}
+
+#[test]
 fn both_proxies_know_each_other_and_count_the_application_s_bytes_alone() {
     let mesh = start(Options::default());
     let _db = database(&mesh, |mut stream| {

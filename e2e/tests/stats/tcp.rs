@@ -129,3 +129,35 @@ fn a_database_that_refuses_connections_is_seen_with_its_flags() {
     }
     assert!(wait_for_counts(&mesh, "client-v1", SENT, &[], 0).is_empty());
 }
+
+/// TLS that the proxy only passes on, to wherever its client wants to go.
+const ANYWHERE: [&str; 2] = [
+    "{applyTo: LISTENER, match: {context: SIDECAR_OUTBOUND, listener: {portNumber: 27017}}, \
+     patch: {operation: MERGE, value: {listener_filters: [{name: envoy.filters.listener.tls_inspector, \
+     typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector}}]}}}",
+    "{applyTo: NETWORK_FILTER, \
+     match: {context: SIDECAR_OUTBOUND, listener: {filterChain: {filter: {name: envoy.filters.network.tcp_proxy}}}}, \
+     patch: {operation: MERGE, value: {typed_config: \
+     {'@type': type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, cluster: PassthroughCluster}}}}",
+];
+
+/// The first message of a TLS client that asks for `name`.
+fn client_hello(name: &str) -> Vec<u8> {
+    let sized = |bytes: Vec<u8>| [&u16::try_from(bytes.len()).unwrap().to_be_bytes(), bytes.as_slice()].concat();
+    let server_name = sized([&[0], sized(name.into()).as_slice()].concat());
+    let extensions = sized([&[0, 0], sized(server_name).as_slice()].concat());
+    let cipher_suites = sized(vec![0x13, 0x01]);
+    let body = [&[3, 3], [7; 32].as_slice(), &[0], &cipher_suites, &[1, 0], &extensions].concat();
+    let handshake = [&[1, 0], sized(body).as_slice()].concat();
+    [&[22, 3, 1], sized(handshake).as_slice()].concat()
+}
+
+#[test]
+fn tls_that_only_passes_is_known_by_the_name_that_its_client_asked_for() {
+    let mesh = crate::patched(DATABASE, &ANYWHERE);
+    let mut stream = connect(&mesh);
+    stream.write_all(&client_hello("api.example.com")).unwrap();
+    let _ = stream.read(&mut [0; 100]); // there is nowhere to go: the proxy closes
+    let labels = ["reporter", "destination_service", "destination_service_name", "destination_workload"];
+    expect_counts(&mesh, "client-v1", CLOSED, &labels, &[("source api.example.com PassthroughCluster unknown", 1)]);
+}

@@ -13,6 +13,7 @@ pub struct FakeHost {
     headers: RefCell<BTreeMap<(bool, String), String>>,
     filter_state: RefCell<BTreeMap<String, Vec<u8>>>,
     buffers: RefCell<[Vec<u8>; 2]>,
+    resumed: RefCell<Vec<Buffer>>,
     metrics: RefCell<Vec<Metric>>,
     /// What expressions evaluate to; any other does not compile.
     values: BTreeMap<String, Option<Vec<u8>>>,
@@ -98,6 +99,11 @@ impl FakeHost {
     /// The bytes that are on their way now; they are gone then.
     pub fn take_buffer(&self, buffer: Buffer) -> Vec<u8> {
         self.buffer_of(buffer, core::mem::take)
+    }
+
+    /// The directions that were resumed.
+    pub fn resumed(&self) -> Vec<Buffer> {
+        self.resumed.borrow().clone()
     }
 
     /// What the filter state `key` holds.
@@ -200,6 +206,12 @@ impl Host for FakeHost {
             let size = size.min(content.len());
             content.splice(..size, bytes.iter().copied());
         });
+        Ok(())
+    }
+
+    fn resume(&self, buffer: Buffer) -> Result<(), HostError> {
+        self.called();
+        self.resumed.borrow_mut().push(buffer);
         Ok(())
     }
 

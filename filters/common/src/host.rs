@@ -103,6 +103,9 @@ pub trait Host {
     /// Puts `bytes` in place of the first `size` bytes of a buffer.
     fn replace_front(&self, buffer: Buffer, size: usize, bytes: &[u8]) -> Result<(), HostError>;
 
+    /// Lets bytes pass that a callback held back; the filter does not see them again.
+    fn resume(&self, buffer: Buffer) -> Result<(), HostError>;
+
     /// Lets the following calls be about another stream, by its context id. For a tick, which is about none.
     fn set_context(&self, context_id: u32) -> Result<(), HostError>;
 

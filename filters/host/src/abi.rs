@@ -44,6 +44,7 @@ extern "C" {
         data_size: *mut usize,
     ) -> u32;
     fn proxy_set_buffer_bytes(buffer: u32, start: usize, size: usize, data: *const u8, data_size: usize) -> u32;
+    fn proxy_continue_stream(stream: u32) -> u32;
     fn proxy_set_effective_context(context_id: u32) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
@@ -104,6 +105,10 @@ pub fn get_buffer(buffer: u32, size: usize) -> Result<Option<Vec<u8>>, HostError
 pub fn set_buffer(buffer: u32, size: usize, data: &[u8]) -> Result<(), HostError> {
     let status = unsafe { proxy_set_buffer_bytes(buffer, 0, size, data.as_ptr(), data.len()) };
     done("proxy_set_buffer_bytes", status)
+}
+
+pub fn continue_stream(stream: u32) -> Result<(), HostError> {
+    done("proxy_continue_stream", unsafe { proxy_continue_stream(stream) })
 }
 
 pub fn set_effective_context(context_id: u32) -> Result<(), HostError> {

@@ -54,6 +54,14 @@ impl Host for Envoy {
         abi::set_buffer(buffer_type(buffer), size, bytes)
     }
 
+    fn resume(&self, buffer: Buffer) -> Result<(), HostError> {
+        let stream = match buffer {
+            Buffer::Downstream => 2,
+            Buffer::Upstream => 3,
+        };
+        abi::continue_stream(stream)
+    }
+
     fn set_context(&self, context_id: u32) -> Result<(), HostError> {
         abi::set_effective_context(context_id)
     }

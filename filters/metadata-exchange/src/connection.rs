@@ -24,6 +24,9 @@ use crate::wire::MAX_METADATA_BYTES;
 /// Bytes that may be held back while a frame is not complete.
 const MAX_FRAME_BYTES: usize = MAX_METADATA_BYTES + PREFIX_BYTES;
 
+/// How long bytes that might become a frame are held back at least: from this tick to the next but one.
+const TICKS_TO_WAIT: u32 = 2;
+
 /// Metadata exchange over TCP on one worker.
 pub struct TcpExchange {
     /// Our frame; nothing where the node does not say who we are.
@@ -40,6 +43,10 @@ pub struct Connection {
     direction: Option<Direction>,
     peer: PeerFrame,
     own: OwnFrame,
+    /// Bytes that are held back because they might become a frame.
+    held: usize,
+    /// Ticks for which they have been.
+    ticks: u32,
 }
 
 /// The peer's frame.
@@ -76,7 +83,7 @@ pub enum Flow {
 
 impl Default for Connection {
     fn default() -> Self {
-        Self { direction: None, peer: PeerFrame::Undecided, own: OwnFrame::Withheld }
+        Self { direction: None, peer: PeerFrame::Undecided, own: OwnFrame::Withheld, held: 0, ticks: 0 }
     }
 }
 
@@ -128,6 +135,36 @@ impl TcpExchange {
                 self.receive(host, connection, &CALLEE, Buffer::Upstream, size, end)
             }
         }
+    }
+
+    /// A tick passes while bytes are held back. Those that are less than the beginning of a frame are let go at the second:
+    /// frames do not come byte by byte, and an application may be waiting for the answer to them. Returns whether any are
+    /// still held.
+    pub fn on_tick(&mut self, host: &impl Host, connection: &mut Connection) -> bool {
+        let (Some(direction), PeerFrame::Awaited) = (connection.direction, connection.peer) else {
+            return false;
+        };
+        connection.ticks = connection.ticks.saturating_add(1);
+        if connection.ticks < TICKS_TO_WAIT || connection.held >= frame::MAGIC.len() {
+            return true;
+        }
+        let (side, buffer) = match direction {
+            Direction::Inbound => (&CALLER, Buffer::Downstream),
+            Direction::Outbound => (&CALLEE, Buffer::Upstream),
+        };
+        self.not_a_frame(host, connection, side);
+        if let Err(error) = host.resume(buffer) {
+            log::warn!("metadata_exchange: held bytes do not pass: {error}");
+        }
+        false
+    }
+
+    fn not_a_frame(&mut self, host: &impl Host, connection: &mut Connection, side: &Side) {
+        self.counters.count(host, Event::InitialHeaderNotFound);
+        store_unknown(host, side);
+        connection.peer = PeerFrame::Settled;
+        // Who does not introduce himself would not understand our frame.
+        connection.own = OwnFrame::Settled;
     }
 
     /// Decides, once, whether there is any exchange on the connection.
@@ -192,6 +229,7 @@ impl TcpExchange {
         match frame::decode(&bytes) {
             Beginning::Incomplete if !end => {
                 // Nothing may wait that is empty: it would not come again.
+                connection.held = bytes.len();
                 return if bytes.is_empty() { Flow::Pass } else { Flow::Wait };
             }
             Beginning::Incomplete if bytes.len() >= PREFIX_BYTES => {
@@ -201,11 +239,7 @@ impl TcpExchange {
                 connection.peer = drop_front(host, buffer, size, size);
             }
             Beginning::Incomplete | Beginning::Application => {
-                self.counters.count(host, Event::InitialHeaderNotFound);
-                store_unknown(host, side);
-                connection.peer = PeerFrame::Settled;
-                // Who does not introduce himself would not understand our frame.
-                connection.own = OwnFrame::Settled;
+                self.not_a_frame(host, connection, side);
                 return Flow::Pass;
             }
             Beginning::Unreadable(length, rejection) => {

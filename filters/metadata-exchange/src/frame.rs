@@ -10,7 +10,8 @@ use prost::Message;
 use crate::counters::Rejection;
 use crate::wire::{ID_HEADER, MAX_METADATA_BYTES, METADATA_HEADER};
 
-const MAGIC: [u8; 4] = [0x3d, 0x23, 0x04, 0x67];
+/// With what a frame begins.
+pub const MAGIC: [u8; 4] = [0x3d, 0x23, 0x04, 0x67];
 const STRUCT_TYPE_URL: &str = "type.googleapis.com/google.protobuf.Struct";
 
 /// Magic and length.

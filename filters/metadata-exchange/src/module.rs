@@ -1,8 +1,11 @@
 //! The proxy-wasm module: callbacks that hand over to [`Exchange`] and [`TcpExchange`].
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
+use mesh_common::host::Host;
 use mesh_common::peer::Peer;
 use mesh_host::{Envoy, StreamKind};
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
@@ -19,10 +22,13 @@ proxy_wasm::main! {{
     });
 }}
 
+/// How often connections that hold bytes back are looked at; there is no timer while none does.
+const TICK: Duration = Duration::from_millis(500);
+
 #[derive(Default)]
 struct ExchangeRoot {
     http: Option<Rc<RefCell<Exchange>>>,
-    tcp: Option<Rc<RefCell<TcpExchange>>>,
+    tcp: Option<Rc<RefCell<Tcp>>>,
     kind: StreamKind,
 }
 
@@ -31,9 +37,17 @@ struct HttpStream {
     stream: Option<Stream>,
 }
 
+/// What the connections of one root context share.
+struct Tcp {
+    exchange: TcpExchange,
+    /// Those that hold bytes back, by context id.
+    waiting: BTreeMap<u32, Rc<RefCell<Connection>>>,
+}
+
 struct TcpStream {
-    exchange: Rc<RefCell<TcpExchange>>,
-    connection: Connection,
+    tcp: Rc<RefCell<Tcp>>,
+    id: u32,
+    connection: Rc<RefCell<Connection>>,
 }
 
 impl Context for ExchangeRoot {}
@@ -49,7 +63,8 @@ impl RootContext for ExchangeRoot {
         };
         exchange::declare_peers(&Envoy);
         let local = Peer::local(&Envoy, &config.additional_labels);
-        self.tcp = Some(Rc::new(RefCell::new(TcpExchange::new(&local, config.introduce, &Envoy))));
+        let exchange = TcpExchange::new(&local, config.introduce, &Envoy);
+        self.tcp = Some(Rc::new(RefCell::new(Tcp { exchange, waiting: BTreeMap::new() })));
         self.http = Some(Rc::new(RefCell::new(Exchange::new(&local, config.max_peer_cache_size, &Envoy))));
         true
     }
@@ -58,8 +73,22 @@ impl RootContext for ExchangeRoot {
         Some(Box::new(HttpStream { exchange: Rc::clone(self.http.as_ref()?), stream: None }))
     }
 
-    fn create_stream_context(&self, _context_id: u32) -> Option<Box<dyn StreamContext>> {
-        Some(Box::new(TcpStream { exchange: Rc::clone(self.tcp.as_ref()?), connection: Connection::default() }))
+    fn create_stream_context(&self, id: u32) -> Option<Box<dyn StreamContext>> {
+        Some(Box::new(TcpStream { tcp: Rc::clone(self.tcp.as_ref()?), id, connection: Rc::default() }))
+    }
+
+    fn on_tick(&mut self) {
+        let Some(Ok(mut tcp)) = self.tcp.as_ref().map(|tcp| tcp.try_borrow_mut()) else {
+            return;
+        };
+        let Tcp { exchange, waiting } = &mut *tcp;
+        waiting.retain(|id, connection| match (Envoy.set_context(*id), connection.try_borrow_mut()) {
+            (Ok(()), Ok(mut connection)) => exchange.on_tick(&Envoy, &mut connection),
+            _ => false,
+        });
+        if waiting.is_empty() {
+            tick_every(Duration::ZERO);
+        }
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -87,25 +116,36 @@ impl HttpContext for HttpStream {
 
 impl Context for TcpStream {}
 
-impl StreamContext for TcpStream {
-    fn on_downstream_data(&mut self, size: usize, end_of_stream: bool) -> Action {
-        match self.exchange.try_borrow_mut() {
-            Ok(mut exchange) => action(exchange.on_downstream_data(&Envoy, &mut self.connection, size, end_of_stream)),
-            Err(_) => Action::Continue,
-        }
-    }
-
-    fn on_upstream_data(&mut self, size: usize, end_of_stream: bool) -> Action {
-        match self.exchange.try_borrow_mut() {
-            Ok(mut exchange) => action(exchange.on_upstream_data(&Envoy, &mut self.connection, size, end_of_stream)),
-            Err(_) => Action::Continue,
+impl TcpStream {
+    fn handle(&self, handle: impl FnOnce(&mut TcpExchange, &mut Connection) -> Flow) -> Action {
+        let (Ok(mut tcp), Ok(mut connection)) = (self.tcp.try_borrow_mut(), self.connection.try_borrow_mut()) else {
+            return Action::Continue;
+        };
+        match handle(&mut tcp.exchange, &mut connection) {
+            Flow::Pass => Action::Continue,
+            Flow::Wait => {
+                if tcp.waiting.is_empty() {
+                    tick_every(TICK);
+                }
+                tcp.waiting.insert(self.id, Rc::clone(&self.connection));
+                Action::Pause
+            }
         }
     }
 }
 
-fn action(flow: Flow) -> Action {
-    match flow {
-        Flow::Pass => Action::Continue,
-        Flow::Wait => Action::Pause,
+impl StreamContext for TcpStream {
+    fn on_downstream_data(&mut self, size: usize, end_of_stream: bool) -> Action {
+        self.handle(|exchange, connection| exchange.on_downstream_data(&Envoy, connection, size, end_of_stream))
+    }
+
+    fn on_upstream_data(&mut self, size: usize, end_of_stream: bool) -> Action {
+        self.handle(|exchange, connection| exchange.on_upstream_data(&Envoy, connection, size, end_of_stream))
+    }
+}
+
+fn tick_every(period: Duration) {
+    if let Err(error) = mesh_host::set_tick_period(period) {
+        log::warn!("metadata_exchange: no timer: {error}");
     }
 }

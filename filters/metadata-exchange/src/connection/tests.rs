@@ -218,6 +218,34 @@ fn an_application_that_speaks_before_the_handshake_is_over_does_not_spoil_the_ex
 }
 
 #[test]
+fn bytes_that_only_look_like_a_frame_are_let_go_after_a_while() {
+    let mut host = mongodb(INBOUND);
+    let (mut exchange, mut connection) = (exchange(&host), Connection::default());
+    host.with_buffer(Buffer::Downstream, b"=");
+    assert_eq!(exchange.on_downstream_data(&host, &mut connection, 1, false), Flow::Wait);
+    assert!(exchange.on_tick(&host, &mut connection));
+    assert!(!exchange.on_tick(&host, &mut connection));
+    assert_eq!(host.resumed(), [Buffer::Downstream]);
+    assert_eq!(downstream(&mut exchange, &mut host, &mut connection, b"more"), b"more");
+    assert_eq!(upstream(&mut exchange, &mut host, &mut connection, b"rows"), b"rows");
+}
+
+#[test]
+fn a_frame_that_comes_slowly_is_waited_for() {
+    let mut host = mongodb(INBOUND);
+    let (mut exchange, mut connection) = (exchange(&host), Connection::default());
+    host.with_buffer(Buffer::Downstream, &ratings_frame()[..5]);
+    assert_eq!(exchange.on_downstream_data(&host, &mut connection, 5, false), Flow::Wait);
+    for _ in 0..10 {
+        assert!(exchange.on_tick(&host, &mut connection));
+    }
+    assert_eq!(host.resumed(), []);
+    let bytes = [ratings_frame().as_slice(), b"find"].concat();
+    assert_eq!(downstream(&mut exchange, &mut host, &mut connection, &bytes), b"find");
+    assert!(!exchange.on_tick(&host, &mut connection));
+}
+
+#[test]
 fn a_frame_that_is_cut_off_by_the_end_never_reaches_the_application() {
     let mut host = mongodb(INBOUND);
     let (mut exchange, mut connection) = (exchange(&host), Connection::default());
