@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use crate::config::port;
+use crate::process::listen;
 use crate::topology::{Fail, Protocol, Service, Slow, Topology, Workload};
 
 /// A running application; it ends when dropped.
@@ -53,8 +54,12 @@ impl Application {
     pub fn start(topology: &Topology, workload: &Workload, runtime: &Handle) -> Result<Option<Self>> {
         let Some(service) = topology.services_of(workload).next().filter(|_| workload.serve) else { return Ok(None) };
         let address = SocketAddr::new(IpAddr::V4(workload.address), service.port);
-        let listener = runtime
-            .block_on(TcpListener::bind(address))
+        let _context = runtime.enter();
+        let listener = listen(address)
+            .and_then(|listener| {
+                listener.set_nonblocking(true)?;
+                TcpListener::from_std(listener)
+            })
             .with_context(|| format!("the application of {} cannot listen on {address}", workload.name))?;
         let served = Arc::new(AtomicU64::new(0));
         let role = Arc::new(Role {

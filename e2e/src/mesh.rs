@@ -35,8 +35,9 @@ pub struct Mesh {
     topology: Topology,
     tcp_telemetry: bool,
     directory: RunDirectory,
-    _claim: Claim,
+    // The applications end with the runtime, and only then is the network free.
     _runtime: Runtime,
+    _claim: Claim,
 }
 
 impl Mesh {

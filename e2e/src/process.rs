@@ -1,6 +1,7 @@
 //! Child processes that always end: when dropped, and by the kernel's hand when this process is killed.
 
 use std::fs::{self, File};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail, Context, Result};
 
@@ -91,9 +93,23 @@ impl Drop for Process {
 /// An error naming `who` when something listens on the address already. Envoy itself would share the port silently.
 pub fn check_free(who: &str, ip: Ipv4Addr, port: u16) -> Result<()> {
     let address = SocketAddr::from((ip, port));
-    match TcpListener::bind(address) {
+    match listen(address) {
         Ok(_) => Ok(()),
         Err(error) => bail!("{address} is needed for {who}, but cannot be bound: {error}. Is another mesh running?"),
+    }
+}
+
+/// Listens on an address. One that was in use until just now may be for a moment longer: a process that is being started
+/// holds copies of all that its parent had open, until it runs.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let end = Instant::now() + Duration::from_secs(1);
+    loop {
+        match TcpListener::bind(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < end => {
+                thread::sleep(Duration::from_millis(20));
+            }
+            result => return result,
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! A server of bytes, for what no proper server does.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+
+use crate::process::listen;
 
 /// No connection waits longer than this for its next byte, so that a test that went wrong ends.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
@@ -22,7 +24,7 @@ pub struct RawServer {
 impl RawServer {
     /// Hands each connection to `serve`, on a thread of its own.
     pub fn start(address: SocketAddr, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Result<Self> {
-        let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+        let listener = listen(address).with_context(|| format!("cannot listen on {address}"))?;
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, serve) = (Arc::clone(&stop), Arc::new(serve));
         let thread = std::thread::spawn(move || {
