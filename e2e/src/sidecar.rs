@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context, Result};
-use hyper::Method;
 use serde_json::Value;
 
 use crate::client::{Client, Request};
@@ -130,12 +129,6 @@ impl Sidecar {
     /// GET of an admin page.
     pub fn admin(&self, path: &str) -> Result<String> {
         self.get(port::ADMIN, path)
-    }
-
-    /// POST to an admin page, as `/reset_counters` or `/logging?wasm=debug` need.
-    pub fn admin_post(&self, path: &str) -> Result<String> {
-        let request = Request::get(self.address(port::ADMIN), path).method(Method::POST);
-        Ok(self.client.send(&request)?.text())
     }
 
     /// The text that Prometheus scrapes.

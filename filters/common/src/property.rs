@@ -3,6 +3,8 @@
 //! Envoy wants the parts of a path joined by NUL. The constants are joined when compiled, so that reading one on the
 //! hot path allocates nothing.
 
+use crate::peer;
+
 /// The path of an attribute, its parts joined by NUL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Property<'a>(pub &'a str);
@@ -79,13 +81,13 @@ pub const CLUSTER_SERVICE_NAMESPACE: Property =
 pub const ENDPOINT_WORKLOAD: Property = path!("xds", "upstream_host_metadata", "filter_metadata", "istio", "workload");
 
 /// Filter state `wasm.downstream_peer_id`.
-pub const DOWNSTREAM_PEER_ID: Property = path!("downstream_peer_id");
+pub const DOWNSTREAM_PEER_ID: Property = Property(peer::DOWNSTREAM_PEER_ID);
 /// Filter state `wasm.upstream_peer_id`.
-pub const UPSTREAM_PEER_ID: Property = path!("upstream_peer_id");
+pub const UPSTREAM_PEER_ID: Property = Property(peer::UPSTREAM_PEER_ID);
 /// Filter state `wasm.downstream_peer`.
-pub const DOWNSTREAM_PEER: Property = path!("downstream_peer");
+pub const DOWNSTREAM_PEER: Property = Property(peer::DOWNSTREAM_PEER);
 /// Filter state `wasm.upstream_peer`.
-pub const UPSTREAM_PEER: Property = path!("upstream_peer");
+pub const UPSTREAM_PEER: Property = Property(peer::UPSTREAM_PEER);
 
 /// The path of a key of the node's metadata.
 pub fn node_metadata(key: &str) -> String {

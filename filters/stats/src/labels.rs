@@ -80,8 +80,8 @@ struct ClusterService {
 }
 
 impl Labeler {
-    /// Reads who this proxy is.
-    pub fn new(host: &impl Host, symbols: &mut Symbols, host_header_fallback: bool) -> Self {
+    /// `local` is who this proxy is.
+    pub fn new(local: &Peer, symbols: &mut Symbols, host_header_fallback: bool) -> Self {
         let words = Words {
             source: symbols.of("source"),
             destination: symbols.of("destination"),
@@ -94,7 +94,7 @@ impl Labeler {
             passthrough: symbols.of(PASSTHROUGH),
         };
         Self {
-            local: workload(symbols, &Peer::local(host, &[])),
+            local: workload(symbols, local),
             stranger: workload(symbols, &Peer::default()),
             host_header_fallback,
             peers: BoundedCache::new(MAX_REMEMBERED),

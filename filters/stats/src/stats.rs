@@ -41,11 +41,12 @@ impl Stats {
         let mut symbols = Symbols::new(config.separators.clone(), config.max_series);
         let recorder = Recorder::new(&config, host, &mut symbols, &mut problems);
         ConfigError::unless_empty(problems)?;
-        let version = match Peer::local(host, &[]).istio_version {
-            version if version.is_empty() => labels::UNKNOWN.into(),
+        let local = Peer::local(host, &[]);
+        let version = match local.istio_version.as_str() {
+            "" => labels::UNKNOWN,
             version => version,
         };
-        let build = host.define_metric(MetricKind::Gauge, &metric_name::build(&version));
+        let build = host.define_metric(MetricKind::Gauge, &metric_name::build(version));
         if let Err(error) = build.and_then(|id| host.record_metric(id, 1)) {
             log::warn!("stats: istio_build is not set: {error}");
         }
@@ -53,7 +54,7 @@ impl Stats {
         Ok(Self {
             reporting_period: config.tcp_reporting_duration,
             direction: Direction::of_root_id(&root_id),
-            labeler: Labeler::new(host, &mut symbols, !config.disable_host_header_fallback),
+            labeler: Labeler::new(&local, &mut symbols, !config.disable_host_header_fallback),
             recorder,
             symbols,
         })

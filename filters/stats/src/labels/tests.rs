@@ -45,7 +45,7 @@ fn with_service(host: &mut FakeHost, cluster: &str, service: &str) {
 /// The labels of the request, by name.
 fn labels_of(host: &FakeHost, direction: Direction, host_header_fallback: bool) -> Vec<(&'static str, String)> {
     let mut symbols = Symbols::new(Separators::default(), 1000);
-    let mut labeler = Labeler::new(host, &mut symbols, host_header_fallback);
+    let mut labeler = Labeler::new(&Peer::local(host, &[]), &mut symbols, host_header_fallback);
     let labels = labeler.request(host, &mut symbols, direction);
     labels.pairs().map(|(name, symbol)| (name, symbols.text(symbol).to_string())).into()
 }
@@ -366,7 +366,7 @@ fn tls_that_only_passes_through_is_known_by_its_server_name() {
         (Direction::Inbound, true, "reviews"),
     ] {
         let mut symbols = Symbols::new(Separators::default(), 1000);
-        let mut labeler = Labeler::new(&host, &mut symbols, fallback);
+        let mut labeler = Labeler::new(&Peer::local(&host, &[]), &mut symbols, fallback);
         let labels = labeler.connection(&host, &mut symbols, direction);
         assert_eq!(symbols.text(labels.service.host), expected, "{direction:?}");
         assert_eq!(symbols.text(labels.service.name), "PassthroughCluster");
