@@ -42,6 +42,13 @@ impl ConfigError {
     }
 }
 
+impl Problem {
+    /// The same problem, where the configuration that it is in is the field `name` of another.
+    pub fn within(self, name: &str) -> Self {
+        Self { path: format!("{name}.{}", self.path), ..self }
+    }
+}
+
 impl core::error::Error for ConfigError {}
 
 impl fmt::Display for ConfigError {
@@ -171,6 +178,16 @@ impl<'a> Section<'a> {
             section.finish();
         }
         values
+    }
+
+    /// An object, read by `read`; an empty one if there is none.
+    pub fn object<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Section) -> T) -> T {
+        let object = self.read(name, "an object", |value| value.as_object().cloned()).unwrap_or_default();
+        let mut section =
+            Section { object: &object, path: self.path_of(name), known: Vec::new(), problems: self.problems };
+        let value = read(&mut section);
+        section.finish();
+        value
     }
 
     /// Fields that Istio knows but that have no effect here.

@@ -3,6 +3,9 @@
 use crate::host::Host;
 use crate::property::LISTENER_DIRECTION;
 
+/// The filters whose root id may tell the direction.
+const FILTERS: [&str; 3] = ["stats", "metadata_exchange", "telemetry"];
+
 /// Which way traffic passes the listener, as Envoy's `traffic_direction` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
@@ -13,11 +16,13 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// What Istio's root ids say (`stats_inbound`, `stats_outbound`); `None` for any other id.
+    /// What a root id says that is a filter's name and a direction, like Istio's `stats_inbound`; `None` for any other.
     pub fn of_root_id(root_id: &str) -> Option<Self> {
-        match root_id {
-            "stats_inbound" => Some(Self::Inbound),
-            "stats_outbound" => Some(Self::Outbound),
+        let (filter, direction) = root_id.rsplit_once('_')?;
+        match direction {
+            _ if !FILTERS.contains(&filter) => None,
+            "inbound" => Some(Self::Inbound),
+            "outbound" => Some(Self::Outbound),
             _ => None,
         }
     }
@@ -38,10 +43,13 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn istio_root_ids_tell_the_direction() {
+    fn root_ids_tell_the_direction() {
         assert_eq!(Direction::of_root_id("stats_inbound"), Some(Direction::Inbound));
         assert_eq!(Direction::of_root_id("stats_outbound"), Some(Direction::Outbound));
+        assert_eq!(Direction::of_root_id("metadata_exchange_inbound"), Some(Direction::Inbound));
+        assert_eq!(Direction::of_root_id("telemetry_outbound"), Some(Direction::Outbound));
         assert_eq!(Direction::of_root_id("my_inbound"), None);
+        assert_eq!(Direction::of_root_id("stats_sideways"), None);
         assert_eq!(Direction::of_root_id(""), None);
     }
 }

@@ -10,6 +10,7 @@
 //! * [`bounded`]: caches that an outsider cannot grow
 
 pub mod bounded;
+pub mod bytes;
 pub mod config;
 pub mod direction;
 #[cfg(feature = "test-util")]

@@ -49,6 +49,8 @@ pub const GRPC_MESSAGES: Property = path!("filter_state", "envoy.filters.http.gr
 
 /// Whether the downstream showed a certificate.
 pub const CONNECTION_MTLS: Property = path!("connection", "mtls");
+/// Version of TLS of the downstream connection; absent in plaintext.
+pub const CONNECTION_TLS_VERSION: Property = path!("connection", "tls_version");
 /// The server name of the downstream's TLS handshake (SNI).
 pub const CONNECTION_SERVER_NAME: Property = path!("connection", "requested_server_name");
 /// First URI SAN of the downstream's certificate.

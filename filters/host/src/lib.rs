@@ -5,6 +5,7 @@
 //! whether a stream is HTTP or TCP, which only the host can tell.
 
 mod abi;
+mod live;
 mod logging;
 
 use core::cell::Cell;
@@ -15,6 +16,7 @@ use mesh_common::property::{self, Property};
 
 use proxy_wasm::types::ContextType;
 
+pub use live::Live;
 pub use logging::start;
 
 /// Envoy, by way of proxy-wasm.

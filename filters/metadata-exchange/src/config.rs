@@ -1,6 +1,6 @@
 //! The plugin configuration.
 
-use mesh_common::config::{self, ConfigError};
+use mesh_common::config::{self, ConfigError, Section};
 
 /// Peers remembered per worker unless configured otherwise.
 const DEFAULT_PEERS: u64 = 500;
@@ -27,12 +27,17 @@ pub struct Config {
 impl Config {
     /// Reads the plugin configuration.
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
-        config::parse(json, |section| Self {
+        config::parse(json, Self::read)
+    }
+
+    /// Reads the configuration of metadata exchange.
+    pub fn read(section: &mut Section) -> Self {
+        Self {
             max_peer_cache_size: usize::try_from(section.integer("max_peer_cache_size", 0..=MAX_PEERS, DEFAULT_PEERS))
                 .unwrap_or(usize::MAX),
             introduce: section.choice("protocol", &[PROTOCOL]).is_some(),
             additional_labels: section.texts("additional_labels", MAX_ADDITIONAL_LABELS),
-        })
+        }
     }
 }
 

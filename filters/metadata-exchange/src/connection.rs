@@ -17,7 +17,7 @@ use mesh_common::property;
 
 use crate::clusters::MeshClusters;
 use crate::counters::{Counters, Event, Rejection};
-use crate::exchange::{store, Side, CALLEE, CALLER};
+use crate::exchange::{contradicts, store, Side, CALLEE, CALLER};
 use crate::frame::{self, Beginning, PREFIX_BYTES};
 use crate::wire::MAX_METADATA_BYTES;
 
@@ -249,7 +249,7 @@ impl TcpExchange {
             }
             Beginning::Frame(length, introduction) => {
                 connection.peer = drop_front(host, buffer, size, length);
-                if side.contradicts(host, &introduction.peer.namespace) {
+                if contradicts(side.certificate(host).as_deref(), &introduction.peer.namespace) {
                     self.reject(host, side, Rejection::Forged);
                 } else {
                     store(host, side.peer_key, &introduction.peer.to_state());

@@ -12,6 +12,7 @@
 use std::rc::Rc;
 
 use mesh_common::bounded::BoundedCache;
+use mesh_common::bytes::Bytes;
 use mesh_common::direction::Direction;
 use mesh_common::host::{HeaderMap, Host, StateKind, WarmCalls};
 use mesh_common::peer::{self, Peer};
@@ -22,13 +23,15 @@ use crate::counters::{Counters, Event, Rejection};
 use crate::wire::{self, ID_HEADER, MAX_ID_BYTES, METADATA_HEADER};
 
 /// What a warm request takes, with a peer that takes part and mutual TLS.
-pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 10, outbound: 11 };
+pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 9, outbound: 10 };
 
 /// Metadata exchange on one worker.
 pub struct Exchange {
     /// Our own headers; nothing where the node does not say.
     own_id: Option<String>,
     own_metadata: Option<String>,
+    /// Known where the root id tells it, else asked of each stream's listener.
+    direction: Option<Direction>,
     /// What metadata headers say, by the header itself: a peer cannot speak for another by sending its id.
     peers: BoundedCache<Vec<u8>, Result<Rc<KnownPeer>, Rejection>>,
     clusters: MeshClusters,
@@ -43,13 +46,24 @@ pub struct Stream {
     caller_sent_metadata: bool,
     /// Whether the request stays inside the mesh.
     inside: bool,
+    /// What was found out about the other side.
+    pub found: Found,
+}
+
+/// What was found out about the other side of a stream, for a filter that need not read it again.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// What the peer says of itself, as it is put into filter state; `None` if it says nothing or is not believed.
+    pub peer: Option<Bytes>,
+    /// First URI SAN of its certificate; `None` if it was not looked for, `Some(None)` if there is none.
+    pub certificate: Option<Option<Bytes>>,
 }
 
 /// A peer that was understood.
 struct KnownPeer {
     namespace: String,
     /// As it is put into filter state.
-    state: Vec<u8>,
+    state: Rc<[u8]>,
 }
 
 /// The side that a peer is on, and where to find and to put what it says.
@@ -75,12 +89,17 @@ pub(crate) const CALLEE: Side = Side {
 };
 
 impl Side {
-    /// Whether the peer's certificate is of another namespace. Without mutual TLS there is nothing to compare with, and
-    /// a peer is believed, as in Istio.
-    pub(crate) fn contradicts(&self, host: &impl Host, namespace: &str) -> bool {
-        let certificate = host.property(self.certificate).unwrap_or_default();
-        !namespace.is_empty() && spiffe_namespace(&certificate).is_some_and(|proved| proved != namespace.as_bytes())
+    /// First URI SAN of the peer's certificate.
+    pub(crate) fn certificate(&self, host: &impl Host) -> Option<Vec<u8>> {
+        host.property(self.certificate)
     }
+}
+
+/// Whether a peer's certificate is of another namespace than it says. Without mutual TLS there is nothing to compare with,
+/// and a peer is believed, as in Istio.
+pub(crate) fn contradicts(certificate: Option<&[u8]>, namespace: &str) -> bool {
+    let proved = certificate.and_then(spiffe_namespace);
+    !namespace.is_empty() && proved.is_some_and(|proved| proved != namespace.as_bytes())
 }
 
 /// What a peer's headers held.
@@ -105,6 +124,7 @@ impl Exchange {
         Self {
             own_id: host.text(property::NODE_ID),
             own_metadata,
+            direction: Direction::of_root_id(&host.text(property::PLUGIN_ROOT_ID).unwrap_or_default()),
             peers: BoundedCache::new(max_peer_cache_size),
             clusters: MeshClusters::default(),
             counters: Counters::default(),
@@ -114,14 +134,15 @@ impl Exchange {
     /// The request passes on its way to the application or upstream.
     pub fn on_request_headers(&mut self, host: &impl Host) -> Stream {
         let mut stream = Stream {
-            direction: Direction::of_listener(host),
+            direction: self.direction.unwrap_or_else(|| Direction::of_listener(host)),
             caller_sent_id: false,
             caller_sent_metadata: false,
             inside: true,
+            found: Found::default(),
         };
         match stream.direction {
             Direction::Inbound => {
-                let taken = self.take(host, &CALLER, true);
+                let taken = self.take(host, &CALLER, true, &mut stream.found);
                 stream.caller_sent_id = taken.id;
                 stream.caller_sent_metadata = taken.metadata;
             }
@@ -136,7 +157,7 @@ impl Exchange {
     }
 
     /// The response passes on its way back; for a local reply, this may be all that passes.
-    pub fn on_response_headers(&mut self, host: &impl Host, stream: &Stream) {
+    pub fn on_response_headers(&mut self, host: &impl Host, stream: &mut Stream) {
         match stream.direction {
             Direction::Inbound => {
                 let metadata = self.own_metadata.as_deref().filter(|_| stream.caller_sent_metadata);
@@ -145,13 +166,13 @@ impl Exchange {
                 put(host, HeaderMap::Response, ID_HEADER, id);
             }
             Direction::Outbound => {
-                self.take(host, &CALLEE, stream.inside);
+                self.take(host, &CALLEE, stream.inside, &mut stream.found);
             }
         }
     }
 
     /// Takes the peer's headers off and stores what they say, if it is inside the mesh and can be believed.
-    fn take(&mut self, host: &impl Host, side: &Side, inside: bool) -> Taken {
+    fn take(&mut self, host: &impl Host, side: &Side, inside: bool, found: &mut Found) -> Taken {
         let id = take_header(host, side.headers, ID_HEADER);
         let metadata = take_header(host, side.headers, METADATA_HEADER);
         let taken = Taken { id: !id.is_empty(), metadata: !metadata.is_empty() };
@@ -159,8 +180,11 @@ impl Exchange {
             return taken;
         }
         if taken.metadata {
-            match self.believe(host, side, metadata) {
-                Ok(peer) => store(host, side.peer_key, &peer.state),
+            match self.believe(host, side, metadata, found) {
+                Ok(peer) => {
+                    store(host, side.peer_key, &peer.state);
+                    found.peer = Some(Bytes::Kept(Rc::clone(&peer.state)));
+                }
                 Err(rejection) => {
                     self.counters.count(host, Event::Rejected(rejection));
                     return taken;
@@ -176,9 +200,18 @@ impl Exchange {
     }
 
     /// The peer that `header` names, if it can be.
-    fn believe(&mut self, host: &impl Host, side: &Side, header: Vec<u8>) -> Result<Rc<KnownPeer>, Rejection> {
+    fn believe(
+        &mut self,
+        host: &impl Host,
+        side: &Side,
+        header: Vec<u8>,
+        found: &mut Found,
+    ) -> Result<Rc<KnownPeer>, Rejection> {
         let peer = self.understand(header)?;
-        if side.contradicts(host, &peer.namespace) {
+        let certificate = side.certificate(host);
+        let forged = contradicts(certificate.as_deref(), &peer.namespace);
+        found.certificate = Some(certificate.map(Bytes::Read));
+        if forged {
             return Err(Rejection::Forged);
         }
         Ok(peer)
@@ -191,8 +224,8 @@ impl Exchange {
         if let Some(known) = self.peers.get(header.as_slice()) {
             return known;
         }
-        let known =
-            wire::decode(&header).map(|peer| Rc::new(KnownPeer { state: peer.to_state(), namespace: peer.namespace }));
+        let known = wire::decode(&header)
+            .map(|peer| Rc::new(KnownPeer { state: peer.to_state().into(), namespace: peer.namespace }));
         self.peers.insert(header, known.clone());
         known
     }

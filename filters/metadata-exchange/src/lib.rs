@@ -14,6 +14,9 @@ pub mod connection;
 pub mod counters;
 pub mod exchange;
 pub mod frame;
-#[cfg(feature = "module")]
+#[cfg(feature = "callbacks")]
 mod module;
 pub mod wire;
+
+#[cfg(feature = "callbacks")]
+pub use module::new_root;

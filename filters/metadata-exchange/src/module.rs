@@ -1,13 +1,11 @@
-//! The proxy-wasm module: callbacks that hand over to [`Exchange`] and [`TcpExchange`].
+//! The proxy-wasm callbacks, which hand over to [`Exchange`] and [`TcpExchange`].
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use mesh_common::host::Host;
 use mesh_common::peer::Peer;
-use mesh_host::{Envoy, StreamKind};
+use mesh_host::{Envoy, Live, StreamKind};
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 
@@ -15,10 +13,16 @@ use crate::config::Config;
 use crate::connection::{Connection, Flow, TcpExchange};
 use crate::exchange::{self, Exchange, Stream};
 
+/// What a plugin of this filter begins with.
+pub fn new_root() -> Box<dyn RootContext> {
+    Box::new(ExchangeRoot { kind: StreamKind::of_root(), ..ExchangeRoot::default() })
+}
+
+#[cfg(feature = "module")]
 proxy_wasm::main! {{
     proxy_wasm::set_root_context(|_| {
         mesh_host::start();
-        Box::new(ExchangeRoot { kind: StreamKind::of_root(), ..ExchangeRoot::default() })
+        new_root()
     });
 }}
 
@@ -40,8 +44,8 @@ struct HttpStream {
 /// What the connections of one root context share.
 struct Tcp {
     exchange: TcpExchange,
-    /// Those that hold bytes back, by context id.
-    waiting: BTreeMap<u32, Rc<RefCell<Connection>>>,
+    /// Those that hold bytes back.
+    waiting: Live<Connection>,
 }
 
 struct TcpStream {
@@ -64,7 +68,7 @@ impl RootContext for ExchangeRoot {
         exchange::declare_peers(&Envoy);
         let local = Peer::local(&Envoy, &config.additional_labels);
         let exchange = TcpExchange::new(&local, config.introduce, &Envoy);
-        self.tcp = Some(Rc::new(RefCell::new(Tcp { exchange, waiting: BTreeMap::new() })));
+        self.tcp = Some(Rc::new(RefCell::new(Tcp { exchange, waiting: Live::default() })));
         self.http = Some(Rc::new(RefCell::new(Exchange::new(&local, config.max_peer_cache_size, &Envoy))));
         true
     }
@@ -82,10 +86,7 @@ impl RootContext for ExchangeRoot {
             return;
         };
         let Tcp { exchange, waiting } = &mut *tcp;
-        waiting.retain(|id, connection| match (Envoy.set_context(*id), connection.try_borrow_mut()) {
-            (Ok(()), Ok(mut connection)) => exchange.on_tick(&Envoy, &mut connection),
-            _ => false,
-        });
+        waiting.retain(|connection| exchange.on_tick(&Envoy, connection));
         if waiting.is_empty() {
             tick_every(Duration::ZERO);
         }
@@ -107,7 +108,7 @@ impl HttpContext for HttpStream {
     }
 
     fn on_http_response_headers(&mut self, _header_count: usize, _end_of_stream: bool) -> Action {
-        if let (Some(stream), Ok(mut exchange)) = (&self.stream, self.exchange.try_borrow_mut()) {
+        if let (Some(stream), Ok(mut exchange)) = (&mut self.stream, self.exchange.try_borrow_mut()) {
             exchange.on_response_headers(&Envoy, stream);
         }
         Action::Continue

@@ -98,46 +98,49 @@ impl Config {
 
     /// Reads the plugin configuration, and goes on where it can, for a caller who has more to check.
     pub fn parse_with(json: &[u8], problems: &mut Vec<Problem>) -> Self {
-        config::parse_with(json, problems, |section| {
-            // Istio's own configurations hold these; they mean nothing here.
-            section.ignore(&[
-                "debug",
-                "stat_prefix",
-                "max_peer_cache_size",
-                "rotation_interval",
-                "graceful_deletion_interval",
-            ]);
-            section.choice("reporter", &["UNSPECIFIED"]);
-            let standard = Separators::default();
-            let separators = Separators {
-                field: separator(section, "field_separator").unwrap_or(standard.field),
-                value: separator(section, "value_separator").unwrap_or(standard.value),
-            };
-            let attributes = section.objects("attributes", Attribute::read);
-            for (index, attribute) in attributes.iter().enumerate() {
-                if attributes.iter().take(index).any(|earlier| earlier.name == attribute.name) {
-                    let field = format!("attributes[{index}].output_attribute");
-                    section.refuse(&field, format!("{:?} is made twice, must be another", attribute.name));
-                }
+        config::parse_with(json, problems, Self::read)
+    }
+
+    /// Reads the configuration of stats.
+    pub fn read(section: &mut Section) -> Self {
+        // Istio's own configurations hold these; they mean nothing here.
+        section.ignore(&[
+            "debug",
+            "stat_prefix",
+            "max_peer_cache_size",
+            "rotation_interval",
+            "graceful_deletion_interval",
+        ]);
+        section.choice("reporter", &["UNSPECIFIED"]);
+        let standard = Separators::default();
+        let separators = Separators {
+            field: separator(section, "field_separator").unwrap_or(standard.field),
+            value: separator(section, "value_separator").unwrap_or(standard.value),
+        };
+        let attributes = section.objects("attributes", Attribute::read);
+        for (index, attribute) in attributes.iter().enumerate() {
+            if attributes.iter().take(index).any(|earlier| earlier.name == attribute.name) {
+                let field = format!("attributes[{index}].output_attribute");
+                section.refuse(&field, format!("{:?} is made twice, must be another", attribute.name));
             }
-            if separators.field == separators.value {
-                section.refuse("value_separator", "the same as field_separator, must be another".into());
-            }
-            Self {
-                disable_host_header_fallback: section.boolean("disable_host_header_fallback", false),
-                tcp_reporting_duration: section.duration(
-                    "tcp_reporting_duration",
-                    MIN_REPORTING..=MAX_REPORTING,
-                    DEFAULT_REPORTING,
-                ),
-                max_series: usize::try_from(section.integer("max_series", 100..=MAX_SERIES, DEFAULT_SERIES))
-                    .unwrap_or(usize::MAX),
-                separators,
-                definitions: section.objects("definitions", Definition::read),
-                metrics: section.objects("metrics", Change::read),
-                attributes,
-            }
-        })
+        }
+        if separators.field == separators.value {
+            section.refuse("value_separator", "the same as field_separator, must be another".into());
+        }
+        Self {
+            disable_host_header_fallback: section.boolean("disable_host_header_fallback", false),
+            tcp_reporting_duration: section.duration(
+                "tcp_reporting_duration",
+                MIN_REPORTING..=MAX_REPORTING,
+                DEFAULT_REPORTING,
+            ),
+            max_series: usize::try_from(section.integer("max_series", 100..=MAX_SERIES, DEFAULT_SERIES))
+                .unwrap_or(usize::MAX),
+            separators,
+            definitions: section.objects("definitions", Definition::read),
+            metrics: section.objects("metrics", Change::read),
+            attributes,
+        }
     }
 }
 

@@ -137,7 +137,7 @@ impl Expressions {
             Some(Compiled::Attribute(path, kind)) => {
                 let path = Property(path);
                 match kind {
-                    Kind::Text => symbols.of_bytes(host.property(path)),
+                    Kind::Text => host.property(path).map_or(Symbol::UNKNOWN, |text| symbols.of_bytes(&text)),
                     Kind::Integer => host.int(path).map_or(Symbol::UNKNOWN, |number| symbols.of(&number.to_string())),
                     Kind::Boolean => host.boolean(path).map_or(Symbol::UNKNOWN, |is| symbols.of(&is.to_string())),
                 }
@@ -146,7 +146,7 @@ impl Expressions {
                 self.generated.get(*index).map_or(Symbol::UNKNOWN, |attribute| attribute.value)
             }
             Some(Compiled::Engine { text, plain, .. }) => match host.evaluate(*text) {
-                Some(text) => symbols.of_bytes(Some(text)),
+                Some(text) => symbols.of_bytes(&text),
                 // Envoy 1.36 compiles a boolean as text, but does not evaluate it.
                 None => match host.evaluate(*plain).as_deref() {
                     Some([boolean @ (0 | 1)]) => symbols.of(if *boolean == 1 { "true" } else { "false" }),

@@ -7,25 +7,21 @@
 //! | `…_principal` | certificates of the upstream connection | certificates of the downstream connection |
 //! | `destination_service…` | the cluster's service, or else the Host header, for TCP the TLS server name | the same, but no server name |
 //!
-//! The peer comes from metadata exchange by way of filter state. What a peer, a cluster or an endpoint says is turned
-//! into labels once and remembered by the bytes that said it.
-
-use core::hash::Hash;
+//! The peer comes from metadata exchange by way of filter state.
 
 use mesh_common::bounded::BoundedCache;
 use mesh_common::direction::Direction;
-use mesh_common::host::{HeaderMap, Host};
+use mesh_common::host::Host;
 use mesh_common::labels::{Labels, Service, Workload};
 use mesh_common::peer::{Peer, APP, VERSION};
-use mesh_common::property::{self, Property};
+use mesh_common::property;
 use mesh_common::response_flags;
 
+use crate::facts::{Facts, Known, Protocol};
 use crate::symbols::{Symbol, Symbols};
 
-/// Peers, endpoints and clusters remembered, each.
-const MAX_REMEMBERED: usize = 1_000;
-/// Response codes and flags remembered, each; there are not many more.
-const MAX_CODES: usize = 256;
+/// Clusters remembered.
+const MAX_CLUSTERS: usize = 1_000;
 
 /// The route names and the clusters that Istio gives to traffic for no known service.
 const BLOCK_ALL_ROUTE: &str = "block_all";
@@ -40,21 +36,14 @@ const CLUSTERS_WITHOUT_SERVICE: [&str; 5] = [
     "InboundPassthroughClusterIpv6",
 ];
 
-/// What Istio reports when a gRPC call ended without a status.
-const GRPC_STATUS_UNKNOWN: i64 = 2;
-
-/// Finds the labels of requests, and remembers what does not change.
+/// Finds the labels of streams by their facts.
 pub struct Labeler {
     /// This node.
     local: Workload<Symbol>,
     /// A peer of which nothing is known.
     stranger: Workload<Symbol>,
     host_header_fallback: bool,
-    peers: BoundedCache<Vec<u8>, Workload<Symbol>>,
-    endpoints: BoundedCache<Vec<u8>, Workload<Symbol>>,
     clusters: BoundedCache<Vec<u8>, ClusterService>,
-    codes: BoundedCache<i64, Symbol>,
-    flags: BoundedCache<i64, Symbol>,
     words: Words,
 }
 
@@ -97,145 +86,106 @@ impl Labeler {
             local: workload(symbols, local),
             stranger: workload(symbols, &Peer::default()),
             host_header_fallback,
-            peers: BoundedCache::new(MAX_REMEMBERED),
-            endpoints: BoundedCache::new(MAX_REMEMBERED),
-            clusters: BoundedCache::new(MAX_REMEMBERED),
-            codes: BoundedCache::new(MAX_CODES),
-            flags: BoundedCache::new(MAX_CODES),
+            clusters: BoundedCache::new(MAX_CLUSTERS),
             words,
         }
     }
 
-    /// The labels of the request that just ended.
-    pub fn request(&mut self, host: &impl Host, symbols: &mut Symbols, direction: Direction) -> Labels<Symbol> {
-        let grpc = is_grpc(host);
-        Labels {
-            request_protocol: if grpc { self.words.grpc } else { self.words.http },
-            response_flags: self.response_flags(host, symbols),
-            response_code: self.code(symbols, host.int(property::RESPONSE_CODE).unwrap_or(0)),
-            grpc_response_status: if grpc {
-                self.code(symbols, host.int(property::RESPONSE_GRPC_STATUS).unwrap_or(GRPC_STATUS_UNKNOWN))
-            } else {
-                Symbol::EMPTY
-            },
-            ..self.sides(host, symbols, direction, Some(property::REQUEST_HOST))
-        }
+    /// Forgets what clusters say of themselves, which a configuration update may have changed.
+    pub fn refresh(&mut self) {
+        self.clusters = BoundedCache::new(MAX_CLUSTERS);
     }
 
-    /// Whether these are the labels of a gRPC request.
-    pub fn is_grpc(&self, labels: &Labels<Symbol>) -> bool {
-        labels.request_protocol == self.words.grpc
+    /// The facts of the request that just ended.
+    pub fn request(&mut self, host: &impl Host, symbols: &mut Symbols, direction: Direction, known: Known) -> Facts {
+        Facts::of_request(host, direction, known, |cluster| self.names_service(host, symbols, cluster))
     }
 
-    /// The labels of the current TCP connection. All but the flags stay as they are once the peer is known.
-    pub fn connection(&mut self, host: &impl Host, symbols: &mut Symbols, direction: Direction) -> Labels<Symbol> {
-        // Within the mesh, the server name is not the client's but Istio's name of the cluster.
-        let named = match direction {
-            Direction::Inbound => None,
-            Direction::Outbound => Some(property::CONNECTION_SERVER_NAME),
-        };
-        Labels {
-            request_protocol: self.words.tcp,
-            response_flags: self.response_flags(host, symbols),
-            ..self.sides(host, symbols, direction, named)
-        }
-    }
-
-    /// The response flags of the stream by now.
-    pub fn response_flags(&mut self, host: &impl Host, symbols: &mut Symbols) -> Symbol {
-        let flags = host.int(property::RESPONSE_FLAGS).unwrap_or(0);
-        remember(&mut self.flags, flags, |flags| symbols.of(&response_flags::text(flags.cast_unsigned())))
-    }
-
-    /// Who called whom, and what for. `named` is what the client called the service.
-    fn sides(
-        &mut self,
-        host: &impl Host,
-        symbols: &mut Symbols,
-        direction: Direction,
-        named: Option<Property>,
-    ) -> Labels<Symbol> {
-        match direction {
-            Direction::Inbound => self.inbound(host, symbols, named),
-            Direction::Outbound => self.outbound(host, symbols, named),
-        }
-    }
-
-    fn inbound(&mut self, host: &impl Host, symbols: &mut Symbols, named: Option<Property>) -> Labels<Symbol> {
-        let mutual_tls = host.boolean(property::CONNECTION_MTLS) == Some(true);
-        let mut source = self.peer(host, symbols, property::DOWNSTREAM_PEER).unwrap_or(self.stranger);
-        let mut destination = self.local;
-        if mutual_tls {
-            source.principal = symbols.of_bytes(host.property(property::CONNECTION_PEER_SAN));
-            destination.principal = symbols.of_bytes(host.property(property::CONNECTION_LOCAL_SAN));
-        }
-        let service = self.service(host, symbols, named, self.local.canonical_service);
-        Labels {
-            reporter: self.words.destination,
-            source,
-            destination,
-            service: Service { namespace: self.local.namespace, ..service },
-            connection_security_policy: if mutual_tls { self.words.mutual_tls } else { self.words.none },
-            ..Labels::all(Symbol::UNKNOWN)
-        }
-    }
-
-    /// The security policy stays unknown: only the server knows what it demanded of us.
-    fn outbound(&mut self, host: &impl Host, symbols: &mut Symbols, named: Option<Property>) -> Labels<Symbol> {
-        let mut source = self.local;
-        let mut destination = self
-            .peer(host, symbols, property::UPSTREAM_PEER)
-            .or_else(|| self.endpoint(host, symbols))
-            .unwrap_or(self.stranger);
-        source.principal = symbols.of_bytes(host.property(property::UPSTREAM_LOCAL_SAN));
-        destination.principal = symbols.of_bytes(host.property(property::UPSTREAM_PEER_SAN));
-        let mut service = self.service(host, symbols, named, Symbol::UNKNOWN);
-        if destination.namespace != Symbol::UNKNOWN {
-            service.namespace = destination.namespace;
-        }
-        Labels { reporter: self.words.source, source, destination, service, ..Labels::all(Symbol::UNKNOWN) }
-    }
-
-    /// The peer that metadata exchange found.
-    fn peer(&mut self, host: &impl Host, symbols: &mut Symbols, state: Property) -> Option<Workload<Symbol>> {
-        let bytes = host.property(state)?;
-        Some(remember(&mut self.peers, bytes, |bytes| workload(symbols, &Peer::from_state(bytes).unwrap_or_default())))
-    }
-
-    /// A peer that did not answer, as the control plane describes its endpoint.
-    fn endpoint(&mut self, host: &impl Host, symbols: &mut Symbols) -> Option<Workload<Symbol>> {
-        let bytes = host.property(property::ENDPOINT_WORKLOAD)?;
-        Some(remember(&mut self.endpoints, bytes, |bytes| {
-            let text = core::str::from_utf8(bytes).unwrap_or_default();
-            workload(symbols, &Peer::from_endpoint(text).unwrap_or_default())
-        }))
+    /// The facts of the current TCP connection. All but the flags stay as they are once the peer is known.
+    pub fn connection(&mut self, host: &impl Host, symbols: &mut Symbols, direction: Direction) -> Facts {
+        Facts::of_connection(host, direction, |cluster| self.names_service(host, symbols, cluster))
     }
 
     /// Whether the current request's service is made of its Host header.
     pub fn needs_host_header(&mut self, host: &impl Host, symbols: &mut Symbols) -> bool {
-        self.host_header_fallback && self.cluster(host, symbols).host.is_none()
+        let cluster = host.property(property::CLUSTER_NAME);
+        !self.names_service(host, symbols, cluster.as_deref())
     }
 
-    /// What is known of the service by the cluster, or by the route where there is none.
-    fn cluster(&mut self, host: &impl Host, symbols: &mut Symbols) -> ClusterService {
-        match host.property(property::CLUSTER_NAME) {
-            Some(name) => remember(&mut self.clusters, name, |name| cluster_service(host, symbols, name)),
-            None => self.service_of_route(host),
+    /// Whether the service of `cluster` is known without what the client calls it, or that is not to be believed.
+    fn names_service(&mut self, host: &impl Host, symbols: &mut Symbols, cluster: Option<&[u8]>) -> bool {
+        !self.host_header_fallback || cluster.is_some_and(|name| self.cluster(host, symbols, name).host.is_some())
+    }
+
+    /// The labels that follow from `facts`; they are those of the current stream.
+    pub fn labels(&mut self, host: &impl Host, symbols: &mut Symbols, facts: &Facts) -> Labels<Symbol> {
+        let own_principal = symbols.of_bytes(facts.own_certificate(host).as_deref().unwrap_or_default());
+        let peer_principal = symbols.of_bytes(facts.certificate.as_deref().unwrap_or_default());
+        let local = Workload { principal: own_principal, ..self.local };
+        let peer = Workload { principal: peer_principal, ..self.peer(symbols, facts) };
+        let sides = match facts.direction {
+            Direction::Inbound => Labels {
+                reporter: self.words.destination,
+                source: peer,
+                destination: local,
+                service: Service {
+                    namespace: self.local.namespace,
+                    ..self.service(host, symbols, facts, self.local.canonical_service)
+                },
+                connection_security_policy: if facts.mutual_tls { self.words.mutual_tls } else { self.words.none },
+                ..Labels::all(Symbol::UNKNOWN)
+            },
+            // The security policy stays unknown: only the server knows what it demanded of us.
+            Direction::Outbound => {
+                let mut service = self.service(host, symbols, facts, Symbol::UNKNOWN);
+                if peer.namespace != Symbol::UNKNOWN {
+                    service.namespace = peer.namespace;
+                }
+                let reporter = self.words.source;
+                Labels { reporter, source: local, destination: peer, service, ..Labels::all(Symbol::UNKNOWN) }
+            }
+        };
+        let sides = Labels { response_flags: flags(symbols, facts.response_flags), ..sides };
+        let request_protocol = match facts.protocol {
+            Protocol::Tcp => return Labels { request_protocol: self.words.tcp, ..sides },
+            Protocol::Http => self.words.http,
+            Protocol::Grpc => self.words.grpc,
+        };
+        Labels {
+            request_protocol,
+            response_code: symbols.of(&facts.response_code.to_string()),
+            grpc_response_status: match facts.grpc_status {
+                Some(status) => symbols.of(&status.to_string()),
+                None => Symbol::EMPTY,
+            },
+            ..sides
+        }
+    }
+
+    /// The other side: what it says of itself, or else what the control plane says of the endpoint.
+    fn peer(&self, symbols: &mut Symbols, facts: &Facts) -> Workload<Symbol> {
+        if let Some(bytes) = &facts.peer {
+            return workload(symbols, &Peer::from_state(bytes).unwrap_or_default());
+        }
+        match &facts.endpoint {
+            Some(bytes) => {
+                let text = core::str::from_utf8(bytes).unwrap_or_default();
+                workload(symbols, &Peer::from_endpoint(text).unwrap_or_default())
+            }
+            None => self.stranger,
         }
     }
 
     /// The service that was called; its namespace is the one that the cluster names.
-    fn service(
-        &mut self,
-        host: &impl Host,
-        symbols: &mut Symbols,
-        named: Option<Property>,
-        fallback: Symbol,
-    ) -> Service<Symbol> {
-        let cluster = self.cluster(host, symbols);
-        let service_host = cluster.host.unwrap_or_else(|| {
-            let named = named.filter(|_| self.host_header_fallback).and_then(|named| host.property(named));
-            named.map_or(fallback, |name| symbols.of_bytes(Some(name)))
+    fn service(&mut self, host: &impl Host, symbols: &mut Symbols, facts: &Facts, fallback: Symbol) -> Service<Symbol> {
+        let cluster = match (&facts.cluster, &facts.route) {
+            (Some(name), _) => self.cluster(host, symbols, name),
+            (None, Some(route)) => self.service_of_route(route),
+            (None, None) => ClusterService::default(),
+        };
+        let service_host = cluster.host.unwrap_or_else(|| match &facts.named {
+            Some(name) => symbols.of_bytes(name),
+            None => fallback,
         });
         Service {
             host: service_host,
@@ -244,29 +194,30 @@ impl Labeler {
         }
     }
 
+    /// What the current stream's cluster says of its service.
+    fn cluster(&mut self, host: &impl Host, symbols: &mut Symbols, name: &[u8]) -> ClusterService {
+        if let Some(known) = self.clusters.get(name) {
+            return known;
+        }
+        let service = cluster_service(host, symbols, name);
+        self.clusters.insert(name.into(), service);
+        service
+    }
+
     /// What the route says of the service where there is no cluster.
-    fn service_of_route(&self, host: &impl Host) -> ClusterService {
-        let name = match host.property(property::ROUTE_NAME).as_deref() {
-            Some(name) if name == BLOCK_ALL_ROUTE.as_bytes() => Some(self.words.black_hole),
-            Some(name) if name == ALLOW_ANY_ROUTE.as_bytes() => Some(self.words.passthrough),
+    fn service_of_route(&self, route: &[u8]) -> ClusterService {
+        let name = match route {
+            name if name == BLOCK_ALL_ROUTE.as_bytes() => Some(self.words.black_hole),
+            name if name == ALLOW_ANY_ROUTE.as_bytes() => Some(self.words.passthrough),
             _ => None,
         };
         ClusterService { name, ..ClusterService::default() }
     }
-
-    fn code(&mut self, symbols: &mut Symbols, code: i64) -> Symbol {
-        remember(&mut self.codes, code, |code| symbols.of(&code.to_string()))
-    }
 }
 
-/// What `cache` holds for `key`, found out now if it holds nothing.
-fn remember<K: Eq + Hash, V: Copy>(cache: &mut BoundedCache<K, V>, key: K, find_out: impl FnOnce(&K) -> V) -> V {
-    if let Some(value) = cache.get(&key) {
-        return value;
-    }
-    let value = find_out(&key);
-    cache.insert(key, value);
-    value
+/// The label of response flags.
+pub fn flags(symbols: &mut Symbols, flags: i64) -> Symbol {
+    symbols.of(&response_flags::text(flags.cast_unsigned()))
 }
 
 /// What the metadata of the current stream's cluster says; Istio's control plane writes it. Without it, Istio's name
@@ -276,7 +227,7 @@ fn cluster_service(host: &impl Host, symbols: &mut Symbols, name: &[u8]) -> Clus
     if CLUSTERS_WITHOUT_SERVICE.contains(&name) {
         return ClusterService { name: Some(symbols.of(name)), ..ClusterService::default() };
     }
-    let mut said = |path| host.property(path).map(|value| symbols.of_bytes(Some(value)));
+    let mut said = |path| host.property(path).map(|value| symbols.of_bytes(&value));
     let service = ClusterService {
         host: said(property::CLUSTER_SERVICE_HOST),
         name: said(property::CLUSTER_SERVICE_NAME),
@@ -307,16 +258,6 @@ fn workload(symbols: &mut Symbols, peer: &Peer) -> Workload<Symbol> {
         canonical_service: symbols.of(peer.canonical_service()),
         canonical_revision: symbols.of(peer.canonical_revision()),
         cluster: symbols.of(&peer.cluster_id),
-    }
-}
-
-fn is_grpc(host: &impl Host) -> bool {
-    match host.header(HeaderMap::Request, "content-type") {
-        Some(content_type) => match content_type.strip_prefix(b"application/grpc") {
-            Some(rest) => matches!(rest.first(), None | Some(b'+')),
-            None => false,
-        },
-        None => false,
     }
 }
 

@@ -4,7 +4,7 @@
 //! exactly once, whether the response came from upstream, from another filter, from Envoy itself or not at all.
 //!
 //! * [`metrics`] are what is recorded, by Istio's standard and the configuration
-//! * [`labels`] finds out what the standard labels of a stream are, and remembers all of it that can be
+//! * [`facts`] are what is read of a stream, as little as possible, and [`labels`] what follows from them
 //! * [`expression`] and [`evaluation`] are the labels and values that an operator adds
 //! * [`recorder`] turns label sets into Envoy's metrics, each once
 //! * [`symbols`] lets all of them compare numbers instead of text
@@ -12,10 +12,14 @@
 pub mod config;
 pub mod evaluation;
 pub mod expression;
+pub mod facts;
 pub mod labels;
 pub mod metrics;
-#[cfg(feature = "module")]
+#[cfg(feature = "callbacks")]
 mod module;
 pub mod recorder;
 pub mod stats;
 pub mod symbols;
+
+#[cfg(feature = "callbacks")]
+pub use module::new_root;

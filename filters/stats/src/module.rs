@@ -1,20 +1,28 @@
-//! The proxy-wasm module: callbacks that hand over to [`Stats`].
+//! The proxy-wasm callbacks, which hand over to [`Stats`].
+//!
+//! As an HTTP or network filter, each stream has a context, and live streams are reported. As an access logger, Envoy
+//! calls the root context when a stream ends, which costs half as much.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use hashbrown::HashMap;
-use mesh_common::host::Host;
-use mesh_host::{Envoy, StreamKind};
+use mesh_host::{Envoy, Live, StreamKind};
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 
+use crate::facts::Known;
 use crate::stats::{Connection, Request, Stats, Traffic};
 
+/// What a plugin of this filter begins with.
+pub fn new_root() -> Box<dyn RootContext> {
+    Box::new(StatsRoot { shared: None, kind: StreamKind::of_root() })
+}
+
+#[cfg(feature = "module")]
 proxy_wasm::main! {{
     proxy_wasm::set_root_context(|_| {
         mesh_host::start();
-        Box::new(StatsRoot { shared: None, kind: StreamKind::of_root() })
+        new_root()
     });
 }}
 
@@ -23,11 +31,11 @@ struct StatsRoot {
     kind: StreamKind,
 }
 
-/// What the streams of one root context share, with those that live, by context id.
+/// What the streams of one root context share, with those that live.
 struct Shared {
     stats: Stats,
-    requests: HashMap<u32, Rc<RefCell<Request>>>,
-    connections: HashMap<u32, Rc<RefCell<TcpState>>>,
+    requests: Live<Request>,
+    connections: Live<TcpState>,
 }
 
 struct HttpStream {
@@ -63,7 +71,7 @@ impl RootContext for StatsRoot {
         if let Err(error) = mesh_host::set_tick_period(stats.reporting_period) {
             log::warn!("stats: live streams are reported at their end only: {error}");
         }
-        let shared = Shared { stats, requests: HashMap::new(), connections: HashMap::new() };
+        let shared = Shared { stats, requests: Live::default(), connections: Live::default() };
         self.shared = Some(Rc::new(RefCell::new(shared)));
         true
     }
@@ -73,15 +81,20 @@ impl RootContext for StatsRoot {
             return;
         };
         let Shared { stats, requests, connections } = &mut *shared;
-        for (id, request) in requests {
-            if let (Ok(()), Ok(mut request)) = (Envoy.set_context(*id), request.try_borrow_mut()) {
-                stats.on_request_tick(&Envoy, &mut request);
-            }
-        }
-        for (id, state) in connections {
-            if let (Ok(()), Ok(mut state)) = (Envoy.set_context(*id), state.try_borrow_mut()) {
-                state.report_due = stats.on_connection_tick(&Envoy, &mut state.connection, true);
-            }
+        stats.refresh();
+        requests.retain(|request| {
+            stats.on_request_tick(&Envoy, request);
+            true
+        });
+        connections.retain(|state| {
+            state.report_due = stats.on_connection_tick(&Envoy, &mut state.connection, true);
+            true
+        });
+    }
+
+    fn on_log(&mut self) {
+        if let Some(Ok(mut shared)) = self.shared.as_ref().map(|shared| shared.try_borrow_mut()) {
+            shared.stats.on_request_end(&Envoy, &mut Request::default(), Known::default());
         }
     }
 
@@ -113,8 +126,8 @@ impl Context for HttpStream {}
 impl HttpContext for HttpStream {
     fn on_log(&mut self) {
         if let (Ok(mut shared), Ok(mut request)) = (self.shared.try_borrow_mut(), self.request.try_borrow_mut()) {
-            shared.requests.remove(&self.id);
-            shared.stats.on_request_end(&Envoy, &mut request);
+            shared.requests.remove(self.id);
+            shared.stats.on_request_end(&Envoy, &mut request, Known::default());
         }
     }
 }
@@ -147,7 +160,7 @@ impl StreamContext for TcpStream {
 
     fn on_log(&mut self) {
         if let (Ok(mut shared), Ok(mut state)) = (self.shared.try_borrow_mut(), self.state.try_borrow_mut()) {
-            shared.connections.remove(&self.id);
+            shared.connections.remove(self.id);
             shared.stats.on_connection_end(&Envoy, &mut state.connection);
         }
     }

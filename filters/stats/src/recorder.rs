@@ -4,7 +4,7 @@
 //! metric is defined when it is first recorded with a label set and found by one lookup from then on, and there is an end
 //! to how many one worker defines.
 
-use core::mem;
+use std::rc::Rc;
 
 use hashbrown::HashMap;
 use mesh_common::config::Problem;
@@ -16,6 +16,9 @@ use crate::config::Config;
 use crate::evaluation::Expressions;
 use crate::metrics::{self, Family, Source, Value, PREFIX};
 use crate::symbols::{Symbol, Symbols};
+
+/// As many values of its own as any family has.
+const MAX_VALUES: usize = 4;
 
 /// Counts the records whose label sets were too many to tell apart.
 pub const OVERFLOW_METRIC: &str = "stats_overflow_total";
@@ -34,12 +37,24 @@ pub struct Recorder {
     request: Plan,
     messages: Plan,
     connection: Plan,
-    series: HashMap<LabelSet, Box<[Slot]>>,
+    /// The metrics of each label set.
+    series: Vec<Series>,
+    by_labels: HashMap<Rc<LabelSet>, SeriesId>,
     max_series: usize,
     /// How many metrics the label sets have, defined already or not.
     reserved: usize,
     overflow: Option<MetricId>,
-    recorded: Vec<Option<u64>>,
+}
+
+/// By what the metrics of a label set are found again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeriesId(usize);
+
+/// The metrics of a label set, in the order of its family's plan.
+#[derive(Debug)]
+struct Series {
+    set: Rc<LabelSet>,
+    slots: Box<[Slot]>,
 }
 
 /// What is recorded of a family.
@@ -52,6 +67,8 @@ struct Plan {
     expressions: Vec<usize>,
     /// Whether any expression can be evaluated only in a callback of the stream.
     needs_stream: bool,
+    /// Which of the family's own values are recorded.
+    needs: [bool; MAX_VALUES],
 }
 
 /// A metric, ready to be recorded.
@@ -107,11 +124,11 @@ impl Recorder {
             request,
             messages,
             connection,
-            series: HashMap::new(),
+            series: Vec::new(),
+            by_labels: HashMap::new(),
             max_series: config.max_series,
             reserved: 0,
             overflow: None,
-            recorded: Vec::new(),
         }
     }
 
@@ -141,62 +158,60 @@ impl Recorder {
         }
     }
 
+    /// Whether the labels of `family` are the standard ones alone, so that the same labels have the same series.
+    pub fn is_standard(&self, family: Family) -> bool {
+        self.plan(family).expressions.is_empty()
+    }
+
+    /// Whether the family's own value number `index` is recorded at all.
+    pub fn needs_value(&self, family: Family, index: usize) -> bool {
+        self.plan(family).needs.get(index).copied().unwrap_or(true)
+    }
+
     /// Records the family's own values, and those that are expressions. A value that is not there is not recorded, a
-    /// metric without records is not defined, and a label set without any is not kept.
-    pub fn record(&mut self, host: &impl Host, symbols: &Symbols, set: &LabelSet, values: &[Option<u64>]) {
-        // Taken out and put back, so that a request does not allocate.
-        let mut recorded = mem::take(&mut self.recorded);
-        recorded.clear();
-        recorded.extend(self.plan(set.family).metrics.iter().map(|metric| self.value(host, metric, values)));
-        self.record_values(host, symbols, set, &recorded);
-        self.recorded = recorded;
-    }
-
-    fn record_values(&mut self, host: &impl Host, symbols: &Symbols, set: &LabelSet, values: &[Option<u64>]) {
-        if values.iter().all(Option::is_none) {
-            return;
-        }
-        if self.series.contains_key(set) || self.has_room(set) {
-            self.record_series(host, symbols, set, values);
-        } else {
-            self.count_overflow(host);
-            self.record_series(host, symbols, &set.fold(), values);
-        }
-    }
-
-    fn value(&self, host: &impl Host, metric: &Metric, values: &[Option<u64>]) -> Option<u64> {
-        match metric.value {
-            Number::Standard(index) => values.get(index).copied().flatten(),
-            // As in Istio, a counter to which nothing is added has no series.
-            Number::Expression(index) => {
-                let value = self.expressions.number(host, index);
-                value.filter(|value| *value > 0 || metric.kind != MetricKind::Counter)
+    /// metric without records is not defined, and a label set without any is not kept. Returns the series of `set`, or
+    /// `None` if it has none because nothing was recorded or they are too many to tell apart.
+    pub fn record(
+        &mut self,
+        host: &impl Host,
+        symbols: &Symbols,
+        set: &LabelSet,
+        values: &[Option<u64>],
+    ) -> Option<SeriesId> {
+        let mut series = self.by_labels.get(set).copied();
+        if series.is_none() {
+            if !self.records(host, set.family, values) {
+                return None;
+            }
+            if self.has_room(set) {
+                series = Some(self.add(set.clone()));
             }
         }
+        match series {
+            Some(id) => self.record_series(host, symbols, id, values),
+            None => {
+                self.count_overflow(host);
+                let fold = set.fold();
+                let known = self.by_labels.get(&fold).copied();
+                let id = known.unwrap_or_else(|| self.add(fold));
+                self.record_series(host, symbols, id, values);
+            }
+        }
+        series
     }
 
-    /// Whether a new label set can be told from others.
-    fn has_room(&self, set: &LabelSet) -> bool {
-        let series = self.reserved.saturating_add(self.plan(set.family).metrics.len());
-        series <= self.max_series && !set.contains(Symbol::OVERFLOW)
-    }
-
-    fn record_series(&mut self, host: &impl Host, symbols: &Symbols, set: &LabelSet, values: &[Option<u64>]) {
+    /// Records to series that are known already.
+    pub fn record_series(&mut self, host: &impl Host, symbols: &Symbols, id: SeriesId, values: &[Option<u64>]) {
+        let Some(Series { set, slots }) = self.series.get_mut(id.0) else {
+            return;
+        };
         let plan = match set.family {
             Family::Request => &self.request,
             Family::Messages => &self.messages,
             Family::Connection => &self.connection,
         };
-        let series = match self.series.get_mut(set) {
-            Some(series) => series,
-            None => {
-                self.reserved = self.reserved.saturating_add(plan.metrics.len());
-                let undefined = || vec![Slot::Undefined; plan.metrics.len()].into_boxed_slice();
-                self.series.entry(set.clone()).or_insert_with(undefined)
-            }
-        };
-        for ((slot, metric), value) in series.iter_mut().zip(&plan.metrics).zip(values) {
-            let Some(value) = value else {
+        for (slot, metric) in slots.iter_mut().zip(&plan.metrics) {
+            let Some(value) = metric.value(host, &self.expressions, values) else {
                 continue;
             };
             if let Slot::Undefined = slot {
@@ -207,9 +222,30 @@ impl Recorder {
             }
             if let Slot::Defined(id) = *slot {
                 // With an id that Envoy gave, this cannot fail.
-                let _ = host.record_metric(id, *value);
+                let _ = host.record_metric(id, value);
             }
         }
+    }
+
+    /// Whether a new label set can be told from others.
+    fn has_room(&self, set: &LabelSet) -> bool {
+        let series = self.reserved.saturating_add(self.plan(set.family).metrics.len());
+        series <= self.max_series && !set.contains(Symbol::OVERFLOW)
+    }
+
+    /// Whether anything is recorded when the family's own values are `values`.
+    fn records(&self, host: &impl Host, family: Family, values: &[Option<u64>]) -> bool {
+        self.plan(family).metrics.iter().any(|metric| metric.value(host, &self.expressions, values).is_some())
+    }
+
+    fn add(&mut self, set: LabelSet) -> SeriesId {
+        let id = SeriesId(self.series.len());
+        let count = self.plan(set.family).metrics.len();
+        self.reserved = self.reserved.saturating_add(count);
+        let set = Rc::new(set);
+        self.by_labels.insert(Rc::clone(&set), id);
+        self.series.push(Series { set, slots: vec![Slot::Undefined; count].into_boxed_slice() });
+        id
     }
 
     fn plan(&self, family: Family) -> &Plan {
@@ -289,11 +325,24 @@ impl Plan {
             }
             compiled.push(Metric { name: [PREFIX, &metric.name].concat(), kind: metric.kind, value, tags });
         }
-        Self { metrics: compiled, used: metrics::used_labels(metrics, family), expressions, needs_stream: false }
+        let needs = core::array::from_fn(|value| {
+            compiled.iter().any(|metric| matches!(metric.value, Number::Standard(index) if index == value))
+        });
+        Self { metrics: compiled, used: metrics::used_labels(metrics, family), expressions, needs_stream: false, needs }
     }
 }
 
 impl Metric {
+    fn value(&self, host: &impl Host, expressions: &Expressions, values: &[Option<u64>]) -> Option<u64> {
+        match self.value {
+            Number::Standard(index) => values.get(index).copied().flatten(),
+            // As in Istio, a counter to which nothing is added has no series.
+            Number::Expression(index) => {
+                expressions.number(host, index).filter(|value| *value > 0 || self.kind != MetricKind::Counter)
+            }
+        }
+    }
+
     fn stat_name(&self, symbols: &Symbols, set: &LabelSet) -> String {
         let labels = set.labels.pairs();
         let tags = self.tags.iter().map(|(name, part)| {

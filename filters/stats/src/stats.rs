@@ -3,24 +3,29 @@
 use core::mem;
 use core::time::Duration;
 
-use mesh_common::config::ConfigError;
+use mesh_common::bounded::BoundedCache;
+use mesh_common::config::{ConfigError, Problem};
 use mesh_common::direction::Direction;
 use mesh_common::host::{Host, MetricKind, WarmCalls};
-use mesh_common::labels;
+use mesh_common::labels::{self, Labels};
 use mesh_common::metric_name;
 use mesh_common::peer::Peer;
 use mesh_common::property;
 
 use crate::config::Config;
-use crate::labels::Labeler;
+use crate::facts::{response_flags, Facts, Known, Protocol};
+use crate::labels::{flags, Labeler};
 use crate::metrics::Family;
-use crate::recorder::{LabelSet, Recorder};
-use crate::symbols::Symbols;
+use crate::recorder::{LabelSet, Recorder, SeriesId};
+use crate::symbols::{Symbol, Symbols};
 
 /// What a warm request takes: with the standard metrics and labels, a known peer and mutual TLS.
-pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 15, outbound: 14 };
+pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 13, outbound: 13 };
 
-const NANOSECONDS_PER_MILLISECOND: i64 = 1_000_000;
+const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
+
+/// Facts of requests remembered, about a kilobyte each.
+const MAX_FACTS: usize = 2_000;
 
 /// Stats on one worker.
 pub struct Stats {
@@ -31,6 +36,15 @@ pub struct Stats {
     symbols: Symbols,
     labeler: Labeler,
     recorder: Recorder,
+    seen: BoundedCache<Facts, Seen>,
+}
+
+/// What followed from the facts of a request.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    labels: Labels<Symbol>,
+    /// The series, where nothing else tells them apart.
+    series: Option<SeriesId>,
 }
 
 impl Stats {
@@ -38,26 +52,35 @@ impl Stats {
     pub fn new(json: &[u8], host: &impl Host) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
         let config = Config::parse_with(json, &mut problems);
-        let mut symbols = Symbols::new(config.separators.clone(), config.max_series);
-        let recorder = Recorder::new(&config, host, &mut symbols, &mut problems);
+        let stats = Self::of_config(&config, &Peer::local(host, &[]), host, &mut problems);
         ConfigError::unless_empty(problems)?;
-        let local = Peer::local(host, &[]);
-        let version = match local.istio_version.as_str() {
-            "" => labels::UNKNOWN,
-            version => version,
-        };
-        let build = host.define_metric(MetricKind::Gauge, &metric_name::build(version));
-        if let Err(error) = build.and_then(|id| host.record_metric(id, 1)) {
-            log::warn!("stats: istio_build is not set: {error}");
+        Ok(stats)
+    }
+
+    /// Begins with what was read of the configuration. `local` is who this proxy is. Call it while the plugin is configured;
+    /// what it finds is good for nothing if it has `problems`.
+    pub fn of_config(config: &Config, local: &Peer, host: &impl Host, problems: &mut Vec<Problem>) -> Self {
+        let mut symbols = Symbols::new(config.separators.clone(), config.max_series);
+        let recorder = Recorder::new(config, host, &mut symbols, problems);
+        if problems.is_empty() {
+            set_build(host, &local.istio_version);
         }
         let root_id = host.text(property::PLUGIN_ROOT_ID).unwrap_or_default();
-        Ok(Self {
+        Self {
             reporting_period: config.tcp_reporting_duration,
             direction: Direction::of_root_id(&root_id),
-            labeler: Labeler::new(&local, &mut symbols, !config.disable_host_header_fallback),
+            labeler: Labeler::new(local, &mut symbols, !config.disable_host_header_fallback),
             recorder,
             symbols,
-        })
+            seen: BoundedCache::new(MAX_FACTS),
+        }
+    }
+
+    /// Forgets what a configuration update may have changed: what clusters say, and our certificates. Call it every
+    /// reporting period.
+    pub fn refresh(&mut self) {
+        self.labeler.refresh();
+        self.seen = BoundedCache::new(MAX_FACTS);
     }
 
     /// Reports the messages of a live gRPC request since the last time, once it is answered: before, its peer is not known.
@@ -72,7 +95,8 @@ impl Stats {
                 // The Host header is gone until the request ends.
                 None if self.labeler.needs_host_header(host, &mut self.symbols) => return,
                 None => {
-                    let labels = self.labeler.request(host, &mut self.symbols, direction);
+                    let facts = self.labeler.request(host, &mut self.symbols, direction, Known::default());
+                    let labels = self.labeler.labels(host, &mut self.symbols, &facts);
                     self.recorder.label_set(host, &mut self.symbols, Family::Messages, &labels)
                 }
             };
@@ -80,21 +104,31 @@ impl Stats {
         }
     }
 
-    /// A request ends.
-    pub fn on_request_end(&mut self, host: &impl Host, request: &mut Request) {
+    /// A request ends. `known` is what need not be asked for again.
+    pub fn on_request_end(&mut self, host: &impl Host, request: &mut Request, known: Known) {
         self.recorder.generate(host, &self.symbols);
         let direction = self.direction(host);
-        let labels = self.labeler.request(host, &mut self.symbols, direction);
-        let values = [
-            Some(1),
-            host.int(property::REQUEST_DURATION)
-                .and_then(|duration| unsigned(duration.checked_div(NANOSECONDS_PER_MILLISECOND)?)),
-            host.int(property::REQUEST_TOTAL_SIZE).and_then(unsigned),
-            host.int(property::RESPONSE_TOTAL_SIZE).and_then(unsigned),
-        ];
-        let set = self.recorder.label_set(host, &mut self.symbols, Family::Request, &labels);
-        self.recorder.record(host, &self.symbols, &set, &values);
-        if self.labeler.is_grpc(&labels) {
+        let facts = self.labeler.request(host, &mut self.symbols, direction, known);
+        let grpc = facts.protocol == Protocol::Grpc;
+        let values = self.request_values(host);
+        let labels = match self.seen.get(&facts) {
+            Some(Seen { labels, series: Some(series) }) => {
+                self.recorder.record_series(host, &self.symbols, series, &values);
+                labels
+            }
+            Some(Seen { labels, series: None }) => {
+                self.record_request(host, &labels, &values);
+                labels
+            }
+            None => {
+                let labels = self.labeler.labels(host, &mut self.symbols, &facts);
+                let series = self.record_request(host, &labels, &values);
+                let series = series.filter(|_| self.recorder.is_standard(Family::Request));
+                self.seen.insert(facts, Seen { labels, series });
+                labels
+            }
+        };
+        if grpc {
             if let Some(messages) = messages(host) {
                 let set = request
                     .messages_labels
@@ -103,6 +137,29 @@ impl Stats {
                 self.report_messages(host, request, set, messages);
             }
         }
+    }
+
+    /// The values of the metrics of a request; those that no metric has are not asked for.
+    fn request_values(&self, host: &impl Host) -> [Option<u64>; 4] {
+        let read = |index, path| {
+            self.recorder.needs_value(Family::Request, index).then(|| u64::try_from(host.int(path)?).ok()).flatten()
+        };
+        [
+            Some(1),
+            read(1, property::REQUEST_DURATION).and_then(|time| time.checked_div(NANOSECONDS_PER_MILLISECOND)),
+            read(2, property::REQUEST_TOTAL_SIZE),
+            read(3, property::RESPONSE_TOTAL_SIZE),
+        ]
+    }
+
+    fn record_request(
+        &mut self,
+        host: &impl Host,
+        labels: &Labels<Symbol>,
+        values: &[Option<u64>],
+    ) -> Option<SeriesId> {
+        let set = self.recorder.label_set(host, &mut self.symbols, Family::Request, labels);
+        self.recorder.record(host, &self.symbols, &set, values)
     }
 
     /// Reports what passed through a live TCP connection since the last time.
@@ -145,10 +202,11 @@ impl Stats {
 
     fn report(&mut self, host: &impl Host, connection: &mut Connection, closed: bool) {
         let set = match &connection.labels {
-            Some(set) => set.with_response_flags(self.labeler.response_flags(host, &mut self.symbols)),
+            Some(set) => set.with_response_flags(flags(&mut self.symbols, response_flags(host))),
             None => {
                 let direction = self.direction(host);
-                let labels = self.labeler.connection(host, &mut self.symbols, direction);
+                let facts = self.labeler.connection(host, &mut self.symbols, direction);
+                let labels = self.labeler.labels(host, &mut self.symbols, &facts);
                 self.recorder.label_set(host, &mut self.symbols, Family::Connection, &labels)
             }
         };
@@ -226,15 +284,20 @@ impl Traffic {
     }
 }
 
+/// Sets `istio_build`, whose label is the version.
+fn set_build(host: &impl Host, version: &str) {
+    let version = if version.is_empty() { labels::UNKNOWN } else { version };
+    let build = host.define_metric(MetricKind::Gauge, &metric_name::build(version));
+    if let Err(error) = build.and_then(|id| host.record_metric(id, 1)) {
+        log::warn!("stats: istio_build is not set: {error}");
+    }
+}
+
 /// The messages of the current gRPC request so far: requests, responses. `None` for other requests.
 fn messages(host: &impl Host) -> Option<[u64; 2]> {
     let text = host.text(property::GRPC_MESSAGES)?;
     let (requests, responses) = text.split_once(',')?;
     Some([requests.parse().ok()?, responses.parse().ok()?])
-}
-
-fn unsigned(number: i64) -> Option<u64> {
-    u64::try_from(number).ok()
 }
 
 #[cfg(test)]

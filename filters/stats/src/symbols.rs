@@ -65,13 +65,10 @@ impl Symbols {
     }
 
     /// The symbol of a value that Envoy gave as bytes.
-    pub fn of_bytes(&mut self, bytes: Option<Vec<u8>>) -> Symbol {
-        match bytes {
-            Some(bytes) => match core::str::from_utf8(&bytes) {
-                Ok(text) => self.of(text),
-                Err(_) => self.of(&String::from_utf8_lossy(&bytes)),
-            },
-            None => Symbol::UNKNOWN,
+    pub fn of_bytes(&mut self, bytes: &[u8]) -> Symbol {
+        match core::str::from_utf8(bytes) {
+            Ok(text) => self.of(text),
+            Err(_) => self.of(&String::from_utf8_lossy(bytes)),
         }
     }
 
@@ -111,7 +108,7 @@ mod tests {
     fn what_is_not_there_is_unknown() {
         let mut symbols = Symbols::new(Separators::default(), 1000);
         assert_eq!(symbols.of(""), Symbol::UNKNOWN);
-        assert_eq!(symbols.of_bytes(None), Symbol::UNKNOWN);
+        assert_eq!(symbols.of_bytes(b""), Symbol::UNKNOWN);
         assert_eq!(symbols.text(Symbol::UNKNOWN), "unknown");
         assert_eq!(symbols.of("unknown"), Symbol::UNKNOWN);
         assert_eq!(symbols.text(Symbol::EMPTY), "");

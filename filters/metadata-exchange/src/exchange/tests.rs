@@ -79,9 +79,9 @@ fn a_server_outside_the_mesh_cannot_pose_as_a_workload() {
     let mut host = productpage(OUTBOUND);
     host.with_text(property::CLUSTER_NAME, "PassthroughCluster");
     let mut exchange = exchange(&host);
-    let stream = exchange.on_request_headers(&host);
+    let mut stream = exchange.on_request_headers(&host);
     with_reviews(&mut host, HeaderMap::Response);
-    exchange.on_response_headers(&host, &stream);
+    exchange.on_response_headers(&host, &mut stream);
     assert!(host.headers(HeaderMap::Response).is_empty());
     assert_eq!(host.state_of(peer::UPSTREAM_PEER), None);
 }
@@ -90,10 +90,10 @@ fn a_server_outside_the_mesh_cannot_pose_as_a_workload() {
 fn the_callee_s_answer_is_taken_off_and_stored() {
     let mut host = productpage(OUTBOUND);
     let mut exchange = exchange(&host);
-    let stream = exchange.on_request_headers(&host);
+    let mut stream = exchange.on_request_headers(&host);
     with_reviews(&mut host, HeaderMap::Response);
     host.with_text(property::UPSTREAM_PEER_SAN, REVIEWS_SAN);
-    exchange.on_response_headers(&host, &stream);
+    exchange.on_response_headers(&host, &mut stream);
     assert!(host.headers(HeaderMap::Response).is_empty());
     assert_eq!(stored(&host, peer::UPSTREAM_PEER), Some(reviews()));
     assert_eq!(host.state_of(peer::UPSTREAM_PEER_ID), Some(b"reviews".to_vec()));
@@ -104,10 +104,10 @@ fn the_caller_is_stored_and_answered() {
     let mut host = productpage(INBOUND);
     with_reviews(&mut host, HeaderMap::Request);
     let mut exchange = exchange(&host);
-    let stream = exchange.on_request_headers(&host);
+    let mut stream = exchange.on_request_headers(&host);
     assert!(host.headers(HeaderMap::Request).is_empty(), "the application does not see them");
     assert_eq!(stored(&host, peer::DOWNSTREAM_PEER), Some(reviews()));
-    exchange.on_response_headers(&host, &stream);
+    exchange.on_response_headers(&host, &mut stream);
     let headers = host.headers(HeaderMap::Response);
     let answer = wire::decode(headers.get(METADATA_HEADER).expect("sent").as_bytes()).expect("understood");
     assert_eq!(answer.workload_name, "productpage-v1");
@@ -118,9 +118,9 @@ fn the_caller_is_stored_and_answered() {
 fn a_plain_client_gets_no_answer_even_if_the_application_gives_one() {
     let mut host = productpage(INBOUND);
     let mut exchange = exchange(&host);
-    let stream = exchange.on_request_headers(&host);
+    let mut stream = exchange.on_request_headers(&host);
     with_reviews(&mut host, HeaderMap::Response);
-    exchange.on_response_headers(&host, &stream);
+    exchange.on_response_headers(&host, &mut stream);
     assert!(host.headers(HeaderMap::Response).is_empty());
     assert_eq!(host.state_of(peer::UPSTREAM_PEER), None);
 }
@@ -132,8 +132,8 @@ fn id_and_metadata_are_answered_each_for_itself() {
         let value = wire::encode(&reviews()).expect("fits");
         host.with_header(HeaderMap::Request, sent, &value);
         let mut exchange = exchange(&host);
-        let stream = exchange.on_request_headers(&host);
-        exchange.on_response_headers(&host, &stream);
+        let mut stream = exchange.on_request_headers(&host);
+        exchange.on_response_headers(&host, &mut stream);
         assert_eq!(host.headers(HeaderMap::Response).into_keys().collect::<Vec<_>>(), [answered]);
     }
 }
@@ -143,8 +143,8 @@ fn empty_headers_are_taken_off_and_not_answered() {
     let mut host = productpage(INBOUND);
     host.with_header(HeaderMap::Request, ID_HEADER, "").with_header(HeaderMap::Request, METADATA_HEADER, "");
     let mut exchange = exchange(&host);
-    let stream = exchange.on_request_headers(&host);
-    exchange.on_response_headers(&host, &stream);
+    let mut stream = exchange.on_request_headers(&host);
+    exchange.on_response_headers(&host, &mut stream);
     assert!(host.headers(HeaderMap::Request).is_empty());
     assert!(host.headers(HeaderMap::Response).is_empty());
 }
@@ -240,26 +240,28 @@ fn only_spiffe_identities_name_a_namespace() {
 #[test]
 fn a_warm_request_makes_as_many_host_calls_as_stated() {
     let mut host = productpage(INBOUND);
+    host.with_text(property::PLUGIN_ROOT_ID, "metadata_exchange_inbound");
     host.with_text(property::CONNECTION_PEER_SAN, REVIEWS_SAN);
     let mut inbound = exchange(&host);
     let mut calls = 0;
     for _ in 0..2 {
         with_reviews(&mut host, HeaderMap::Request);
         host.take_calls();
-        let stream = inbound.on_request_headers(&host);
-        inbound.on_response_headers(&host, &stream);
+        let mut stream = inbound.on_request_headers(&host);
+        inbound.on_response_headers(&host, &mut stream);
         calls = host.take_calls();
     }
     assert_eq!(calls, WARM_CALLS.inbound);
 
     let mut host = productpage(OUTBOUND);
+    host.with_text(property::PLUGIN_ROOT_ID, "metadata_exchange_outbound");
     host.with_text(property::UPSTREAM_PEER_SAN, REVIEWS_SAN);
     let mut outbound = exchange(&host);
     for _ in 0..2 {
         with_reviews(&mut host, HeaderMap::Response);
         host.take_calls();
-        let stream = outbound.on_request_headers(&host);
-        outbound.on_response_headers(&host, &stream);
+        let mut stream = outbound.on_request_headers(&host);
+        outbound.on_response_headers(&host, &mut stream);
         calls = host.take_calls();
     }
     assert_eq!(calls, WARM_CALLS.outbound);

@@ -1,7 +1,8 @@
 use mesh_common::fake::FakeHost;
+use mesh_common::host::HeaderMap;
 use mesh_common::metric_name::Separators;
 use mesh_common::peer::{CANONICAL_NAME, CANONICAL_REVISION};
-use mesh_common::property::{node_label, node_metadata};
+use mesh_common::property::{node_label, node_metadata, Property};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -46,7 +47,8 @@ fn with_service(host: &mut FakeHost, cluster: &str, service: &str) {
 fn labels_of(host: &FakeHost, direction: Direction, host_header_fallback: bool) -> Vec<(&'static str, String)> {
     let mut symbols = Symbols::new(Separators::default(), 1000);
     let mut labeler = Labeler::new(&Peer::local(host, &[]), &mut symbols, host_header_fallback);
-    let labels = labeler.request(host, &mut symbols, direction);
+    let facts = labeler.request(host, &mut symbols, direction, Known::default());
+    let labels = labeler.labels(host, &mut symbols, &facts);
     labels.pairs().map(|(name, symbol)| (name, symbols.text(symbol).to_string())).into()
 }
 
@@ -367,7 +369,8 @@ fn tls_that_only_passes_through_is_known_by_its_server_name() {
     ] {
         let mut symbols = Symbols::new(Separators::default(), 1000);
         let mut labeler = Labeler::new(&Peer::local(&host, &[]), &mut symbols, fallback);
-        let labels = labeler.connection(&host, &mut symbols, direction);
+        let facts = labeler.connection(&host, &mut symbols, direction);
+        let labels = labeler.labels(&host, &mut symbols, &facts);
         assert_eq!(symbols.text(labels.service.host), expected, "{direction:?}");
         assert_eq!(symbols.text(labels.service.name), "PassthroughCluster");
         assert_eq!(symbols.text(labels.request_protocol), "tcp");

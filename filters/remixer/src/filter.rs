@@ -1,0 +1,54 @@
+//! Which filter a plugin is.
+
+/// The filters of the module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// Metadata exchange alone, over HTTP or TCP.
+    MetadataExchange,
+    /// Stats alone, of HTTP or TCP.
+    Stats,
+    /// Both in one pass, over HTTP.
+    Telemetry,
+}
+
+impl Filter {
+    /// The names of the filters.
+    pub const NAMES: [&'static str; 3] = ["metadata_exchange", "stats", "telemetry"];
+
+    /// The filter that a root id names: its name, which may follow `tcp_` and be followed by `_inbound` or `_outbound`.
+    pub fn of_root_id(root_id: &str) -> Option<Self> {
+        let name = root_id.strip_prefix("tcp_").unwrap_or(root_id);
+        let name = name.strip_suffix("_inbound").or_else(|| name.strip_suffix("_outbound")).unwrap_or(name);
+        match name {
+            "metadata_exchange" => Some(Self::MetadataExchange),
+            "stats" => Some(Self::Stats),
+            "telemetry" => Some(Self::Telemetry),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_root_id_names_its_filter() {
+        for (root_id, filter) in [
+            ("stats", Some(Filter::Stats)),
+            ("stats_inbound", Some(Filter::Stats)),
+            ("tcp_stats_outbound", Some(Filter::Stats)),
+            ("metadata_exchange", Some(Filter::MetadataExchange)),
+            ("tcp_metadata_exchange", Some(Filter::MetadataExchange)),
+            ("telemetry_outbound", Some(Filter::Telemetry)),
+            ("", None),
+            ("Stats", None),
+            ("statistics", None),
+        ] {
+            assert_eq!(Filter::of_root_id(root_id), filter, "{root_id}");
+        }
+        assert!(Filter::NAMES.iter().all(|name| Filter::of_root_id(name).is_some()));
+    }
+}

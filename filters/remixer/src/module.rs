@@ -1,0 +1,127 @@
+//! The proxy-wasm callbacks of [`Telemetry`], and the choice of a filter by root id.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use mesh_common::host::Host;
+use mesh_common::property;
+use mesh_host::{Envoy, Live};
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{Action, ContextType};
+
+use crate::filter::Filter;
+use crate::telemetry::{Request, Telemetry};
+
+proxy_wasm::main! {{
+    proxy_wasm::set_root_context(|_| {
+        mesh_host::start();
+        match Filter::of_root_id(&Envoy.text(property::PLUGIN_ROOT_ID).unwrap_or_default()) {
+            Some(Filter::MetadataExchange) => metadata_exchange::new_root(),
+            Some(Filter::Stats) => stats::new_root(),
+            Some(Filter::Telemetry) => Box::new(TelemetryRoot::default()),
+            None => Box::new(NoFilter),
+        }
+    });
+}}
+
+#[derive(Default)]
+struct TelemetryRoot {
+    shared: Option<Rc<RefCell<Shared>>>,
+}
+
+/// What the requests of one root context share, with those that live.
+struct Shared {
+    telemetry: Telemetry,
+    requests: Live<Request>,
+}
+
+struct HttpStream {
+    shared: Rc<RefCell<Shared>>,
+    id: u32,
+    request: Rc<RefCell<Request>>,
+}
+
+impl Context for TelemetryRoot {}
+
+impl RootContext for TelemetryRoot {
+    fn on_configure(&mut self, _configuration_size: usize) -> bool {
+        let telemetry = match Telemetry::new(&mesh_host::plugin_configuration(), &Envoy) {
+            Ok(telemetry) => telemetry,
+            Err(error) => {
+                log::error!("telemetry: {error}");
+                return false;
+            }
+        };
+        if let Err(error) = mesh_host::set_tick_period(telemetry.reporting_period) {
+            log::warn!("telemetry: live requests are reported at their end only: {error}");
+        }
+        self.shared = Some(Rc::new(RefCell::new(Shared { telemetry, requests: Live::default() })));
+        true
+    }
+
+    fn on_tick(&mut self) {
+        if let Some(Ok(mut shared)) = self.shared.as_ref().map(|shared| shared.try_borrow_mut()) {
+            let Shared { telemetry, requests } = &mut *shared;
+            telemetry.refresh();
+            requests.retain(|request| {
+                telemetry.on_request_tick(&Envoy, request);
+                true
+            });
+        }
+    }
+
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        let shared = Rc::clone(self.shared.as_ref()?);
+        let request = Rc::default();
+        if let Ok(mut shared) = shared.try_borrow_mut() {
+            shared.requests.insert(id, Rc::clone(&request));
+        }
+        Some(Box::new(HttpStream { shared, id, request }))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+impl Context for HttpStream {}
+
+impl HttpStream {
+    fn handle(&self, handle: impl FnOnce(&mut Shared, &mut Request)) {
+        if let (Ok(mut shared), Ok(mut request)) = (self.shared.try_borrow_mut(), self.request.try_borrow_mut()) {
+            handle(&mut shared, &mut request);
+        }
+    }
+}
+
+impl HttpContext for HttpStream {
+    fn on_http_request_headers(&mut self, _header_count: usize, _end_of_stream: bool) -> Action {
+        self.handle(|shared, request| shared.telemetry.on_request_headers(&Envoy, request));
+        Action::Continue
+    }
+
+    fn on_http_response_headers(&mut self, _header_count: usize, _end_of_stream: bool) -> Action {
+        self.handle(|shared, request| shared.telemetry.on_response_headers(&Envoy, request));
+        Action::Continue
+    }
+
+    fn on_log(&mut self) {
+        self.handle(|shared, request| {
+            shared.requests.remove(self.id);
+            shared.telemetry.on_request_end(&Envoy, request);
+        });
+    }
+}
+
+/// Stands where a root id names no filter.
+struct NoFilter;
+
+impl Context for NoFilter {}
+
+impl RootContext for NoFilter {
+    fn on_configure(&mut self, _configuration_size: usize) -> bool {
+        let root_id = Envoy.text(property::PLUGIN_ROOT_ID).unwrap_or_default();
+        log::error!("root_id: {root_id:?} is not a filter, must be one of {}", Filter::NAMES.join(", "));
+        false
+    }
+}

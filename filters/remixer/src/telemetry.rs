@@ -1,0 +1,88 @@
+//! Metadata exchange and stats in one pass.
+
+use core::time::Duration;
+
+use mesh_common::config::{self, ConfigError};
+use mesh_common::host::{Host, WarmCalls};
+use mesh_common::peer::Peer;
+use metadata_exchange::exchange::{self, Exchange};
+use stats::facts::Known;
+use stats::stats::Stats;
+
+/// What a warm request takes, with a peer that takes part, mutual TLS, and the standard metrics and labels.
+pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 20, outbound: 21 };
+
+/// Both filters on one worker.
+pub struct Telemetry {
+    /// How often live requests are to be reported.
+    pub reporting_period: Duration,
+    exchange: Exchange,
+    stats: Stats,
+}
+
+/// What is remembered of a request.
+#[derive(Debug, Default)]
+pub struct Request {
+    /// Nothing until the request's headers have come.
+    exchange: Option<exchange::Stream>,
+    stats: stats::stats::Request,
+}
+
+impl Telemetry {
+    /// Reads the configuration: an object with the configuration of each filter under its name. Call it while the plugin is
+    /// configured.
+    pub fn new(json: &[u8], host: &impl Host) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let (exchange_config, stats_config) = config::parse_with(json, &mut problems, |section| {
+            (
+                section.object("metadata_exchange", metadata_exchange::config::Config::read),
+                section.object("stats", stats::config::Config::read),
+            )
+        });
+        let local = Peer::local(host, &exchange_config.additional_labels);
+        let mut of_stats = Vec::new();
+        let stats = Stats::of_config(&stats_config, &local, host, &mut of_stats);
+        problems.extend(of_stats.into_iter().map(|problem| problem.within("stats")));
+        ConfigError::unless_empty(problems)?;
+        exchange::declare_peers(host);
+        Ok(Self {
+            reporting_period: stats.reporting_period,
+            exchange: Exchange::new(&local, exchange_config.max_peer_cache_size, host),
+            stats,
+        })
+    }
+
+    /// The request passes on its way to the application or upstream.
+    pub fn on_request_headers(&mut self, host: &impl Host, request: &mut Request) {
+        request.exchange = Some(self.exchange.on_request_headers(host));
+    }
+
+    /// The response passes on its way back.
+    pub fn on_response_headers(&mut self, host: &impl Host, request: &mut Request) {
+        if let Some(exchange) = &mut request.exchange {
+            self.exchange.on_response_headers(host, exchange);
+        }
+    }
+
+    /// A request lives on.
+    pub fn on_request_tick(&mut self, host: &impl Host, request: &mut Request) {
+        self.stats.on_request_tick(host, &mut request.stats);
+    }
+
+    /// A request ends.
+    pub fn on_request_end(&mut self, host: &impl Host, request: &mut Request) {
+        let known = match request.exchange.take() {
+            Some(exchange) => Known { peer: Some(exchange.found.peer), certificate: exchange.found.certificate },
+            None => Known::default(),
+        };
+        self.stats.on_request_end(host, &mut request.stats, known);
+    }
+
+    /// Forgets what a configuration update may have changed. Call it every reporting period.
+    pub fn refresh(&mut self) {
+        self.stats.refresh();
+    }
+}
+
+#[cfg(test)]
+mod tests;

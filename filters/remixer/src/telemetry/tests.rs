@@ -1,0 +1,103 @@
+use mesh_common::fake::FakeHost;
+use mesh_common::host::HeaderMap;
+use mesh_common::property::{self, node_metadata, Property};
+use metadata_exchange::wire::{self, ID_HEADER, METADATA_HEADER};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use super::*;
+
+const SAN: &str = "spiffe://cluster.local/ns/default/sa/any";
+
+/// The proxy of reviews.
+fn reviews(root_id: &str) -> FakeHost {
+    let mut host = FakeHost::new();
+    host.with_text(property::PLUGIN_ROOT_ID, root_id)
+        .with_text(property::NODE_ID, "sidecar~10.0.0.1~reviews-v1-1.default~default.svc.cluster.local")
+        .with_text(Property(&node_metadata("NAMESPACE")), "default")
+        .with_text(Property(&node_metadata("WORKLOAD_NAME")), "reviews-v1")
+        .with_text(property::CLUSTER_NAME, "outbound|9080||ratings.default.svc.cluster.local")
+        .with_int(property::RESPONSE_CODE, 200)
+        .with_int(property::RESPONSE_FLAGS, 0)
+        .with_int(property::REQUEST_DURATION, 12_900_000)
+        .with_int(property::REQUEST_TOTAL_SIZE, 120)
+        .with_int(property::RESPONSE_TOTAL_SIZE, 3400);
+    for certificate in [
+        property::CONNECTION_PEER_SAN,
+        property::CONNECTION_LOCAL_SAN,
+        property::UPSTREAM_PEER_SAN,
+        property::UPSTREAM_LOCAL_SAN,
+    ] {
+        host.with_text(certificate, SAN);
+    }
+    host
+}
+
+/// A request of which `map` has the headers of the peer `workload`; returns how many host calls it took.
+fn request(telemetry: &mut Telemetry, host: &mut FakeHost, map: HeaderMap, workload: &str) -> usize {
+    let peer = Peer { workload_name: workload.into(), namespace: "default".into(), ..Peer::default() };
+    host.with_header(map, METADATA_HEADER, &wire::encode(&peer).expect("fits")).with_header(map, ID_HEADER, workload);
+    host.take_calls();
+    let mut request = Request::default();
+    telemetry.on_request_headers(host, &mut request);
+    telemetry.on_response_headers(host, &mut request);
+    telemetry.on_request_end(host, &mut request);
+    host.take_calls()
+}
+
+fn counted(host: &FakeHost) -> Vec<(String, u64)> {
+    host.values().into_iter().filter(|(name, _)| name.ends_with("istio_requests_total")).collect()
+}
+
+#[test]
+fn the_peer_of_the_headers_is_the_peer_of_the_metrics() {
+    for (root_id, map, label) in [
+        ("telemetry_inbound", HeaderMap::Request, "source_workload=.=ratings-v1;.;"),
+        ("telemetry_outbound", HeaderMap::Response, "destination_workload=.=ratings-v1;.;"),
+    ] {
+        let mut host = reviews(root_id);
+        let mut telemetry = Telemetry::new(b"", &host).expect("valid");
+        request(&mut telemetry, &mut host, map, "ratings-v1");
+        // The host of the test keeps filter state for ever: what is counted must be of this request alone.
+        request(&mut telemetry, &mut host, map, "details-v1");
+        let counted = counted(&host);
+        assert_eq!(counted.len(), 2, "{counted:?}");
+        assert!(counted.iter().any(|(name, count)| name.contains(label) && *count == 1), "{counted:?}");
+        assert!(host.headers(map).is_empty(), "nobody else sees the headers of the peer");
+    }
+}
+
+#[test]
+fn a_request_without_any_callback_but_the_last_is_counted() {
+    let host = reviews("telemetry_inbound");
+    let mut telemetry = Telemetry::new(b"", &host).expect("valid");
+    telemetry.on_request_end(&host, &mut Request::default());
+    assert_eq!(counted(&host).into_iter().map(|(_, count)| count).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn both_filters_are_configured_and_all_mistakes_named() {
+    let host = reviews("telemetry_inbound");
+    let config = r#"{"metadata_exchange": {"max_peer_cache_size": 7}, "stats": {"metrics": [{"tags_to_remove": ["reporter"]}]}}"#;
+    assert!(Telemetry::new(config.as_bytes(), &host).is_ok());
+    let config = r#"{"metadata_exchange": {"max_peers": 7}, "stats": {"definitions": [{"name": "x", "value": "nonsense("}]},
+        "statistics": {}}"#;
+    let refused = Telemetry::new(config.as_bytes(), &host).err().expect("refused").to_string();
+    for path in ["metadata_exchange.max_peers: ", "stats.definitions[0].value: ", "statistics: unknown field"] {
+        assert!(refused.contains(path), "{path} in {refused}");
+    }
+}
+
+#[test]
+fn a_warm_request_makes_as_many_host_calls_as_stated() {
+    for (root_id, map, expected) in [
+        ("telemetry_inbound", HeaderMap::Request, WARM_CALLS.inbound),
+        ("telemetry_outbound", HeaderMap::Response, WARM_CALLS.outbound),
+    ] {
+        let mut host = reviews(root_id);
+        let mut telemetry =
+            Telemetry::new(br#"{"stats": {"disable_host_header_fallback": true}}"#, &host).expect("valid");
+        request(&mut telemetry, &mut host, map, "ratings-v1");
+        assert_eq!(request(&mut telemetry, &mut host, map, "ratings-v1"), expected, "{root_id}");
+    }
+}
