@@ -4,6 +4,9 @@
 //! Field names are Istio's, in snake_case; camelCase is accepted too, as protobuf JSON does. Trailing commas are
 //! forgiven, because the configuration that came with Istio 1.5 has them.
 
+mod document;
+mod nested;
+
 use core::fmt;
 use core::ops::RangeInclusive;
 use core::time::Duration;
@@ -78,10 +81,7 @@ pub fn parse<T>(bytes: &[u8], read: impl FnOnce(&mut Section) -> T) -> Result<T,
 
 /// Reads a configuration, and goes on where it can, for a caller who has more to check.
 pub fn parse_with<T>(bytes: &[u8], problems: &mut Vec<Problem>, read: impl FnOnce(&mut Section) -> T) -> T {
-    let document = document(bytes).unwrap_or_else(|message| {
-        problems.push(Problem { path: String::new(), message });
-        Map::new()
-    });
+    let document = document::read(bytes, problems);
     let mut section = Section { object: &document, path: String::new(), known: Vec::new(), problems };
     let value = read(&mut section);
     section.finish();
@@ -180,16 +180,6 @@ impl<'a> Section<'a> {
         values
     }
 
-    /// An object, read by `read`; an empty one if there is none.
-    pub fn object<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Section) -> T) -> T {
-        let object = self.read(name, "an object", |value| value.as_object().cloned()).unwrap_or_default();
-        let mut section =
-            Section { object: &object, path: self.path_of(name), known: Vec::new(), problems: self.problems };
-        let value = read(&mut section);
-        section.finish();
-        value
-    }
-
     /// Fields that Istio knows but that have no effect here.
     pub fn ignore(&mut self, names: &[&'static str]) {
         self.known.extend_from_slice(names);
@@ -197,7 +187,7 @@ impl<'a> Section<'a> {
 
     /// Reports that a field is not there, unless it is and was refused.
     pub fn require(&mut self, name: &'static str) {
-        if !self.object.contains_key(name) && !self.object.contains_key(&camel_case(name)) {
+        if !self.has(name) {
             self.refuse(name, "missing".into());
         }
     }
@@ -245,56 +235,8 @@ impl<'a> Section<'a> {
     }
 }
 
-/// The JSON object in `bytes`.
-fn document(bytes: &[u8]) -> Result<Map<String, Value>, String> {
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Map::new());
-    }
-    let parsed = serde_json::from_slice(bytes)
-        .or_else(|error| serde_json::from_slice(&without_trailing_commas(bytes)).map_err(|_| error));
-    match parsed {
-        Ok(Value::Object(object)) => Ok(object),
-        Ok(other) => Err(format!("{} is not allowed, must be a JSON object", quote(&other))),
-        Err(error) => Err(format!("not valid JSON: {error}")),
-    }
-}
-
-/// `json` with the commas blanked out that stand, but for white space, before a closing bracket.
-fn without_trailing_commas(json: &[u8]) -> Vec<u8> {
-    let mut output: Vec<u8> = Vec::with_capacity(json.len());
-    let mut in_text = false;
-    let mut escaped = false;
-    let mut comma = None;
-    let mut before = b'[';
-    for &byte in json {
-        if in_text {
-            in_text = escaped || byte != b'"';
-            escaped = !escaped && byte == b'\\';
-        } else {
-            match byte {
-                b',' if !matches!(before, b'{' | b'[' | b',') => comma = Some(output.len()),
-                b'}' | b']' => {
-                    if let Some(blank) = comma.take().and_then(|position| output.get_mut(position)) {
-                        *blank = b' ';
-                    }
-                }
-                _ if byte.is_ascii_whitespace() => {}
-                _ => {
-                    comma = None;
-                    in_text = byte == b'"';
-                }
-            }
-        }
-        if !byte.is_ascii_whitespace() {
-            before = byte;
-        }
-        output.push(byte);
-    }
-    output
-}
-
 /// `text` as a sum of numbers with units, as Go and protobuf write durations.
-fn duration(mut text: &str) -> Option<Duration> {
+pub fn duration(mut text: &str) -> Option<Duration> {
     if text.is_empty() {
         return None;
     }

@@ -3,14 +3,18 @@
 use core::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use crate::host::{Buffer, Expression, HeaderMap, Host, HostError, MetricId, MetricKind, StateKind};
+use core::time::Duration;
+
+use crate::host::{Buffer, Expression, HeaderMap, Host, HostError, MetricId, MetricKind, Reply, StateKind};
+use crate::pairs;
 use crate::property::Property;
 
 /// A host whose state is plain maps. It counts the calls that are made to it.
 #[derive(Default)]
 pub struct FakeHost {
     properties: BTreeMap<String, Vec<u8>>,
-    headers: RefCell<BTreeMap<(bool, String), String>>,
+    /// The lines of each header, whether it is one of the response, and its name.
+    headers: RefCell<BTreeMap<(bool, String), Vec<Vec<u8>>>>,
     filter_state: RefCell<BTreeMap<String, Vec<u8>>>,
     buffers: RefCell<[Vec<u8>; 2]>,
     resumed: RefCell<Vec<Buffer>>,
@@ -18,7 +22,24 @@ pub struct FakeHost {
     /// What expressions evaluate to; any other does not compile.
     values: BTreeMap<String, Option<Vec<u8>>>,
     expressions: RefCell<Vec<String>>,
+    context: Cell<u32>,
+    ends: RefCell<Vec<(u32, End)>>,
+    tick_period: Cell<Duration>,
+    monotonic: Cell<Duration>,
+    wall: Cell<Duration>,
+    random: Cell<Option<[u8; 16]>>,
     calls: Cell<usize>,
+}
+
+/// What became of a request that a filter held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It went on.
+    Resumed,
+    /// It was broken off.
+    Reset,
+    /// It was answered: HTTP status, status of gRPC, details, body, further headers.
+    Replied(u16, Option<u8>, String, String, Vec<(String, String)>),
 }
 
 #[derive(Clone)]
@@ -61,8 +82,55 @@ impl FakeHost {
 
     /// Lets the stream have a header.
     pub fn with_header(&mut self, map: HeaderMap, name: &str, value: &str) -> &mut Self {
-        self.headers.borrow_mut().insert((map == HeaderMap::Response, name.into()), value.into());
+        self.headers.borrow_mut().insert((map == HeaderMap::Response, name.into()), vec![value.into()]);
         self
+    }
+
+    /// Lets the stream have one more line of a header, of any bytes.
+    pub fn with_line(&mut self, map: HeaderMap, name: &str, value: &[u8]) -> &mut Self {
+        let key = (map == HeaderMap::Response, name.into());
+        self.headers.borrow_mut().entry(key).or_default().push(value.into());
+        self
+    }
+
+    /// Lets the stream have no headers.
+    pub fn without_headers(&mut self) -> &mut Self {
+        self.headers.borrow_mut().clear();
+        self
+    }
+
+    /// Lets there be randomness, of these bytes.
+    pub fn with_random(&mut self, bytes: [u8; 16]) -> &mut Self {
+        self.random.set(Some(bytes));
+        self
+    }
+
+    /// Lets the machine's clock be so long after 1970.
+    pub fn with_wall_time(&mut self, time: Duration) -> &mut Self {
+        self.wall.set(time);
+        self
+    }
+
+    /// Lets time go by, on both clocks.
+    pub fn pass(&self, time: Duration) {
+        for clock in [&self.monotonic, &self.wall] {
+            clock.set(clock.get().saturating_add(time));
+        }
+    }
+
+    /// Lets the following calls be about a stream.
+    pub fn enter(&self, context_id: u32) {
+        self.context.set(context_id);
+    }
+
+    /// What became of requests since the last time that this was asked, by the ids of their contexts.
+    pub fn take_ends(&self) -> Vec<(u32, End)> {
+        self.ends.take()
+    }
+
+    /// The period of the timer; zero when there is none.
+    pub fn tick_period(&self) -> Duration {
+        self.tick_period.get()
     }
 
     /// Lets `bytes` be on their way.
@@ -93,7 +161,8 @@ impl FakeHost {
     pub fn headers(&self, map: HeaderMap) -> BTreeMap<String, String> {
         let headers = self.headers.borrow();
         let of_map = headers.iter().filter(|((response, _), _)| *response == (map == HeaderMap::Response));
-        of_map.map(|((_, name), value)| (name.clone(), value.clone())).collect()
+        let first = |lines: &Vec<Vec<u8>>| lines.first().map(|line| String::from_utf8_lossy(line).into_owned());
+        of_map.map(|((_, name), lines)| (name.clone(), first(lines).unwrap_or_default())).collect()
     }
 
     /// The bytes that are on their way now; they are gone then.
@@ -147,6 +216,10 @@ impl FakeHost {
         })
     }
 
+    fn end(&self, end: End) {
+        self.ends.borrow_mut().push((self.context.get(), end));
+    }
+
     fn called(&self) {
         self.calls.set(self.calls.get().saturating_add(1));
     }
@@ -180,12 +253,20 @@ impl Host for FakeHost {
     fn header(&self, map: HeaderMap, name: &str) -> Option<Vec<u8>> {
         self.called();
         let key = (map == HeaderMap::Response, name.to_string());
-        self.headers.borrow().get(&key).map(|value| value.clone().into_bytes())
+        self.headers.borrow().get(&key)?.first().cloned()
+    }
+
+    fn header_pairs(&self, map: HeaderMap) -> Option<Vec<u8>> {
+        self.called();
+        let headers = self.headers.borrow();
+        let of_map = headers.iter().filter(|((response, _), _)| *response == (map == HeaderMap::Response));
+        let lines = of_map.flat_map(|((_, name), lines)| lines.iter().map(|line| (name.as_bytes(), line.as_slice())));
+        Some(pairs::encode(lines))
     }
 
     fn replace_header(&self, map: HeaderMap, name: &str, value: &str) -> Result<(), HostError> {
         self.called();
-        self.headers.borrow_mut().insert((map == HeaderMap::Response, name.into()), value.into());
+        self.headers.borrow_mut().insert((map == HeaderMap::Response, name.into()), vec![value.into()]);
         Ok(())
     }
 
@@ -209,14 +290,34 @@ impl Host for FakeHost {
         Ok(())
     }
 
+    fn reply(&self, reply: &Reply) -> Result<(), HostError> {
+        self.called();
+        let body = String::from_utf8_lossy(reply.body).into_owned();
+        self.end(End::Replied(reply.status, reply.grpc_status, reply.details.into(), body, reply.headers.into()));
+        Ok(())
+    }
+
+    fn resume_request(&self) -> Result<(), HostError> {
+        self.called();
+        self.end(End::Resumed);
+        Ok(())
+    }
+
+    fn reset_request(&self) -> Result<(), HostError> {
+        self.called();
+        self.end(End::Reset);
+        Ok(())
+    }
+
     fn resume(&self, buffer: Buffer) -> Result<(), HostError> {
         self.called();
         self.resumed.borrow_mut().push(buffer);
         Ok(())
     }
 
-    fn set_context(&self, _context_id: u32) -> Result<(), HostError> {
+    fn set_context(&self, context_id: u32) -> Result<(), HostError> {
         self.called();
+        self.enter(context_id);
         Ok(())
     }
 
@@ -243,7 +344,7 @@ impl Host for FakeHost {
     }
 
     fn increment_metric(&self, id: MetricId, by: i64) -> Result<(), HostError> {
-        self.update("proxy_increment_metric", id, |metric| metric.value = metric.value.saturating_add_signed(by))
+        self.update("proxy_increment_metric", id, |metric| metric.value = metric.value.wrapping_add_signed(by))
     }
 
     fn record_metric(&self, id: MetricId, value: u64) -> Result<(), HostError> {
@@ -254,5 +355,34 @@ impl Host for FakeHost {
                 MetricKind::Counter | MetricKind::Histogram => metric.value.saturating_add(value),
             };
         })
+    }
+
+    fn metric(&self, id: MetricId) -> Option<u64> {
+        self.called();
+        // Envoy adds up all metrics of one name.
+        let metrics = self.metrics.borrow();
+        let name = &metrics.get(id.0 as usize)?.name;
+        Some(metrics.iter().filter(|metric| metric.name == *name).fold(0, |sum, metric| sum.wrapping_add(metric.value)))
+    }
+
+    fn monotonic_time(&self) -> Option<Duration> {
+        self.called();
+        Some(self.monotonic.get())
+    }
+
+    fn wall_time(&self) -> Option<Duration> {
+        self.called();
+        Some(self.wall.get())
+    }
+
+    fn random(&self) -> Option<[u8; 16]> {
+        self.called();
+        self.random.get()
+    }
+
+    fn set_tick_period(&self, period: Duration) -> Result<(), HostError> {
+        self.called();
+        self.tick_period.set(period);
+        Ok(())
     }
 }

@@ -4,6 +4,8 @@
 //! No method panics or blocks. A read that Envoy refuses is the same as a value that is not there: telemetry has no
 //! better answer to either than `unknown`.
 
+use core::time::Duration;
+
 use crate::property::Property;
 
 /// A header map of the current HTTP stream.
@@ -67,6 +69,21 @@ impl core::fmt::Display for HostError {
     }
 }
 
+/// An answer that Envoy gives in the place of an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply<'a> {
+    /// HTTP status. For a gRPC request, Envoy makes of it a status of gRPC and answers 200.
+    pub status: u16,
+    /// Status of gRPC, instead of the one that follows from the HTTP status. Only a gRPC request gets to see it.
+    pub grpc_status: Option<u8>,
+    /// Where the answer comes from, in access logs (`%RESPONSE_CODE_DETAILS%`).
+    pub details: &'a str,
+    /// Body; the message, for a gRPC request.
+    pub body: &'a [u8],
+    /// Headers besides those that Envoy sets.
+    pub headers: &'a [(String, String)],
+}
+
 /// Host calls that a request takes at most once everything that can be remembered is: each crosses the sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WarmCalls {
@@ -88,8 +105,11 @@ pub trait Host {
     /// configured.
     fn declare_filter_state(&self, key: &str, kind: StateKind) -> Result<(), HostError>;
 
-    /// A header's value; several lines of one name come joined by commas. `Some` of nothing for an empty header.
+    /// A header's value; of several lines of one name, the first. `Some` of nothing for an empty header.
     fn header(&self, map: HeaderMap, name: &str) -> Option<Vec<u8>>;
+
+    /// All lines of all headers, as [`crate::pairs`] reads them.
+    fn header_pairs(&self, map: HeaderMap) -> Option<Vec<u8>>;
 
     /// Sets a header, in place of all lines of that name.
     fn replace_header(&self, map: HeaderMap, name: &str, value: &str) -> Result<(), HostError>;
@@ -102,6 +122,15 @@ pub trait Host {
 
     /// Puts `bytes` in place of the first `size` bytes of a buffer.
     fn replace_front(&self, buffer: Buffer, size: usize, bytes: &[u8]) -> Result<(), HostError>;
+
+    /// Answers the request in the place of an upstream, once the callback returns. Let the callback pause the request.
+    fn reply(&self, reply: &Reply) -> Result<(), HostError>;
+
+    /// Lets a request go on that a callback has paused, once the current callback returns.
+    fn resume_request(&self) -> Result<(), HostError>;
+
+    /// Breaks a request off without an answer: over HTTP/1, by closing the connection. Let the callback pause the request.
+    fn reset_request(&self) -> Result<(), HostError>;
 
     /// Lets bytes pass that a callback held back; the filter does not see them again.
     fn resume(&self, buffer: Buffer) -> Result<(), HostError>;
@@ -123,6 +152,23 @@ pub trait Host {
 
     /// Sets a gauge or adds a sample to a histogram.
     fn record_metric(&self, id: MetricId, value: u64) -> Result<(), HostError>;
+
+    /// What a counter or gauge holds, by all workers together. One that was counted below zero is a number above
+    /// [`i64::MAX`].
+    fn metric(&self, id: MetricId) -> Option<u64>;
+
+    /// Time that never goes back, from any beginning.
+    fn monotonic_time(&self) -> Option<Duration>;
+
+    /// Time since 1970, by the machine's clock, which can be set.
+    fn wall_time(&self) -> Option<Duration>;
+
+    /// Bytes that nobody can foretell.
+    fn random(&self) -> Option<[u8; 16]>;
+
+    /// Has Envoy call the root context back every `period`, from now; never if it is zero. Parts of a millisecond are
+    /// cut off. Whenever it is called, the time begins anew, so a call per request would put the callback off for ever.
+    fn set_tick_period(&self, period: Duration) -> Result<(), HostError>;
 
     /// An attribute as text; bytes that are not UTF-8 are replaced.
     fn text(&self, path: Property) -> Option<String> {

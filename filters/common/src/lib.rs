@@ -3,7 +3,7 @@
 //! Nothing here links proxy-wasm, so everything here is tested natively and under Node. A filter crate adds its own
 //! decisions to these parts; `mesh-host` connects them to Envoy.
 //!
-//! * [`host`]: what a filter may ask of Envoy, and [`property`]: the names it asks by
+//! * [`host`]: what a filter may ask of Envoy, and [`property`]: the names it asks by; [`pairs`]: how header maps come
 //! * [`peer`]: who a proxy is, and the filter state in which the filters of a stream share it
 //! * [`labels`], [`response_flags`], [`metric_name`]: the vocabulary of the metrics, and how Envoy is told of it
 //! * [`config`]: plugin configuration, with every mistake named
@@ -18,6 +18,7 @@ pub mod fake;
 pub mod host;
 pub mod labels;
 pub mod metric_name;
+pub mod pairs;
 pub mod peer;
 pub mod property;
 pub mod protobuf;

@@ -6,7 +6,7 @@
 
 use core::ptr::null_mut;
 
-use mesh_common::host::HostError;
+use mesh_common::host::{HostError, Reply};
 
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
@@ -36,6 +36,17 @@ extern "C" {
         value_size: usize,
     ) -> u32;
     fn proxy_remove_header_map_value(map: u32, key: *const u8, key_size: usize) -> u32;
+    fn proxy_get_header_map_pairs(map: u32, pairs: *mut *mut u8, pairs_size: *mut usize) -> u32;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_size: usize,
+        body: *const u8,
+        body_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        grpc_status: i32,
+    ) -> u32;
     fn proxy_get_buffer_bytes(
         buffer: u32,
         start: usize,
@@ -45,11 +56,13 @@ extern "C" {
     ) -> u32;
     fn proxy_set_buffer_bytes(buffer: u32, start: usize, size: usize, data: *const u8, data_size: usize) -> u32;
     fn proxy_continue_stream(stream: u32) -> u32;
+    fn proxy_close_stream(stream: u32) -> u32;
     fn proxy_set_effective_context(context_id: u32) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, by: i64) -> u32;
     fn proxy_record_metric(id: u32, value: u64) -> u32;
+    fn proxy_get_metric(id: u32, value: *mut u64) -> u32;
     fn proxy_call_foreign_function(
         name: *const u8,
         name_size: usize,
@@ -58,6 +71,13 @@ extern "C" {
         result: *mut *mut u8,
         result_size: *mut usize,
     ) -> u32;
+}
+
+// What Envoy has of WASI: the module's own target knows neither clock nor randomness.
+#[link(wasm_import_module = "wasi_snapshot_preview1")]
+extern "C" {
+    fn random_get(bytes: *mut u8, size: usize) -> u32;
+    fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u32;
 }
 
 pub fn log(level: u32, message: &str) {
@@ -96,6 +116,29 @@ pub fn remove_header(map: u32, name: &str) -> Result<(), HostError> {
     done("proxy_remove_header_map_value", status)
 }
 
+pub fn get_header_pairs(map: u32) -> Result<Option<Vec<u8>>, HostError> {
+    bytes("proxy_get_header_map_pairs", |data, size| unsafe { proxy_get_header_map_pairs(map, data, size) })
+}
+
+pub fn send_local_response(reply: &Reply, headers: &[u8]) -> Result<(), HostError> {
+    // Without a status of gRPC, Envoy derives one from the HTTP status.
+    let grpc_status = reply.grpc_status.map_or(-1, i32::from);
+    let (details, body) = (reply.details, reply.body);
+    let status = unsafe {
+        proxy_send_local_response(
+            u32::from(reply.status),
+            details.as_ptr(),
+            details.len(),
+            body.as_ptr(),
+            body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            grpc_status,
+        )
+    };
+    done("proxy_send_local_response", status)
+}
+
 pub fn get_buffer(buffer: u32, size: usize) -> Result<Option<Vec<u8>>, HostError> {
     bytes("proxy_get_buffer_bytes", |data, data_size| unsafe {
         proxy_get_buffer_bytes(buffer, 0, size, data, data_size)
@@ -109,6 +152,10 @@ pub fn set_buffer(buffer: u32, size: usize, data: &[u8]) -> Result<(), HostError
 
 pub fn continue_stream(stream: u32) -> Result<(), HostError> {
     done("proxy_continue_stream", unsafe { proxy_continue_stream(stream) })
+}
+
+pub fn close_stream(stream: u32) -> Result<(), HostError> {
+    done("proxy_close_stream", unsafe { proxy_close_stream(stream) })
 }
 
 pub fn set_effective_context(context_id: u32) -> Result<(), HostError> {
@@ -131,6 +178,22 @@ pub fn increment_metric(id: u32, by: i64) -> Result<(), HostError> {
 
 pub fn record_metric(id: u32, value: u64) -> Result<(), HostError> {
     done("proxy_record_metric", unsafe { proxy_record_metric(id, value) })
+}
+
+pub fn get_metric(id: u32) -> Result<u64, HostError> {
+    let mut value = 0;
+    done("proxy_get_metric", unsafe { proxy_get_metric(id, &mut value) }).map(|()| value)
+}
+
+/// Time in nanoseconds.
+pub fn clock_time(clock: u32) -> Result<u64, HostError> {
+    let mut time = 0;
+    done("clock_time_get", unsafe { clock_time_get(clock, 0, &mut time) }).map(|()| time)
+}
+
+pub fn random<const SIZE: usize>() -> Result<[u8; SIZE], HostError> {
+    let mut bytes = [0; SIZE];
+    done("random_get", unsafe { random_get(bytes.as_mut_ptr(), SIZE) }).map(|()| bytes)
 }
 
 pub fn call_foreign_function(name: &'static str, argument: &[u8]) -> Result<Option<Vec<u8>>, HostError> {

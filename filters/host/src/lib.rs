@@ -11,7 +11,8 @@ mod logging;
 use core::cell::Cell;
 use core::time::Duration;
 
-use mesh_common::host::{Buffer, Expression, HeaderMap, Host, HostError, MetricId, MetricKind, StateKind};
+use mesh_common::host::{Buffer, Expression, HeaderMap, Host, HostError, MetricId, MetricKind, Reply, StateKind};
+use mesh_common::pairs;
 use mesh_common::property::{self, Property};
 
 use proxy_wasm::types::ContextType;
@@ -40,6 +41,10 @@ impl Host for Envoy {
         abi::get_header(map_type(map), name).ok().flatten()
     }
 
+    fn header_pairs(&self, map: HeaderMap) -> Option<Vec<u8>> {
+        abi::get_header_pairs(map_type(map)).ok().flatten()
+    }
+
     fn replace_header(&self, map: HeaderMap, name: &str, value: &str) -> Result<(), HostError> {
         abi::replace_header(map_type(map), name, value)
     }
@@ -54,6 +59,19 @@ impl Host for Envoy {
 
     fn replace_front(&self, buffer: Buffer, size: usize, bytes: &[u8]) -> Result<(), HostError> {
         abi::set_buffer(buffer_type(buffer), size, bytes)
+    }
+
+    fn reply(&self, reply: &Reply) -> Result<(), HostError> {
+        let headers = reply.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        abi::send_local_response(reply, &pairs::encode(headers))
+    }
+
+    fn resume_request(&self) -> Result<(), HostError> {
+        abi::continue_stream(HTTP_REQUEST)
+    }
+
+    fn reset_request(&self) -> Result<(), HostError> {
+        abi::close_stream(HTTP_REQUEST)
     }
 
     fn resume(&self, buffer: Buffer) -> Result<(), HostError> {
@@ -95,6 +113,26 @@ impl Host for Envoy {
     fn record_metric(&self, id: MetricId, value: u64) -> Result<(), HostError> {
         abi::record_metric(id.0, value)
     }
+
+    fn metric(&self, id: MetricId) -> Option<u64> {
+        abi::get_metric(id.0).ok()
+    }
+
+    fn monotonic_time(&self) -> Option<Duration> {
+        abi::clock_time(1).ok().map(Duration::from_nanos)
+    }
+
+    fn wall_time(&self) -> Option<Duration> {
+        abi::clock_time(0).ok().map(Duration::from_nanos)
+    }
+
+    fn random(&self) -> Option<[u8; 16]> {
+        abi::random().ok()
+    }
+
+    fn set_tick_period(&self, period: Duration) -> Result<(), HostError> {
+        abi::set_tick_period(u32::try_from(period.as_millis()).unwrap_or(u32::MAX))
+    }
 }
 
 /// The bytes of the plugin's configuration.
@@ -104,7 +142,7 @@ pub fn plugin_configuration() -> Vec<u8> {
 
 /// Has Envoy call the root context back every `period`, on each worker and on the main thread.
 pub fn set_tick_period(period: Duration) -> Result<(), HostError> {
-    abi::set_tick_period(u32::try_from(period.as_millis()).unwrap_or(u32::MAX))
+    Envoy.set_tick_period(period)
 }
 
 /// Which kind of streams a root context has.
@@ -136,6 +174,9 @@ impl StreamKind {
         })
     }
 }
+
+/// The stream of a request's bytes.
+const HTTP_REQUEST: u32 = 0;
 
 fn buffer_type(buffer: Buffer) -> u32 {
     match buffer {

@@ -40,3 +40,9 @@ pub const CALLBACKS: [&str; 21] = [
     "proxy_on_grpc_close",
     "proxy_on_foreign_function",
 ];
+
+/// Where Envoy has a few calls of WASI.
+pub const WASI: &str = "wasi_snapshot_preview1";
+
+/// Those of them that a module may use: what the ABI has not.
+pub const WASI_CALLS: [&str; 2] = ["clock_time_get", "random_get"];

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{bail, ensure, Context, Result};
 use walrus::{ExportItem, Module, ModuleConfig};
 
-use crate::abi::{ALLOCATORS, ALWAYS, CALLBACKS};
+use crate::abi::{ALLOCATORS, ALWAYS, CALLBACKS, WASI, WASI_CALLS};
 
 /// What becomes of the name section, from which Envoy takes the function names of a crash backtrace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,11 @@ fn drop_custom_sections(module: &mut Module) {
 fn check_imports(module: &Module) -> Result<()> {
     for import in module.imports.iter() {
         ensure!(
-            import.module == "env" && import.name.starts_with("proxy_"),
+            match import.module.as_str() {
+                "env" => import.name.starts_with("proxy_"),
+                WASI => WASI_CALLS.contains(&import.name.as_str()),
+                _ => false,
+            },
             "the module calls {}.{}, which Envoy does not have",
             import.module,
             import.name

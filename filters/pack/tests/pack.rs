@@ -140,22 +140,36 @@ fn module_without_a_needed_export_is_refused() {
     assert!(error(&memory_is_a_function, &[]).contains("does not export memory"));
 }
 
-#[test]
-fn call_of_what_envoy_does_not_have_is_refused() {
-    let linked = wat::parse_str(
+/// A module that calls an imported function.
+fn calling(module: &str, name: &str) -> Vec<u8> {
+    let text = format!(
         r#"(module
-            (import "__wbindgen_placeholder__" "now" (func $now))
+            (import "{module}" "{name}" (func $call))
             (memory (export "memory") 1)
             (func (export "malloc") (param i32) (result i32) i32.const 8)
-            (func (export "_initialize") (call $now))
+            (func (export "_initialize") (call $call))
             (func (export "proxy_abi_version_0_2_1"))
             (func (export "proxy_on_context_create") (param i32 i32))
             (func (export "proxy_on_vm_start") (param i32 i32) (result i32) i32.const 1)
             (func (export "proxy_on_configure") (param i32 i32) (result i32) i32.const 1)
-            (func (export "proxy_on_delete") (param i32)))"#,
-    )
-    .expect("a module");
-    assert_eq!(error(&linked, &[]), "the module calls __wbindgen_placeholder__.now, which Envoy does not have");
+            (func (export "proxy_on_delete") (param i32)))"#
+    );
+    wat::parse_str(text).expect("a module")
+}
+
+#[test]
+fn call_of_what_envoy_does_not_have_is_refused() {
+    for (module, name) in [("__wbindgen_placeholder__", "now"), ("env", "now"), ("wasi_snapshot_preview1", "fd_read")] {
+        let expected = format!("the module calls {module}.{name}, which Envoy does not have");
+        assert_eq!(error(&calling(module, name), &[]), expected);
+    }
+}
+
+#[test]
+fn clock_and_randomness_may_be_called() {
+    for name in ["clock_time_get", "random_get"] {
+        assert!(pack(&calling("wasi_snapshot_preview1", name), &[], Names::Drop).is_ok(), "{name}");
+    }
 }
 
 #[test]

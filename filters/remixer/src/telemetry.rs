@@ -35,8 +35,8 @@ impl Telemetry {
         let mut problems = Vec::new();
         let (exchange_config, stats_config) = config::parse_with(json, &mut problems, |section| {
             (
-                section.object("metadata_exchange", metadata_exchange::config::Config::read),
-                section.object("stats", stats::config::Config::read),
+                section.object_or_empty("metadata_exchange", metadata_exchange::config::Config::read),
+                section.object_or_empty("stats", stats::config::Config::read),
             )
         });
         let local = Peer::local(host, &exchange_config.additional_labels);

@@ -62,6 +62,7 @@ fn what_is_no_object_is_refused() {
         ("{\"a\": ", "not valid JSON: EOF while parsing a value at line 1 column 6"),
         ("[]", "[] is not allowed, must be a JSON object"),
         ("\"{}\"", "\"{}\" is not allowed, must be a JSON object"),
+        ("\n\u{1c}\n\u{12}", "configuration is not JSON text: use google.protobuf.StringValue"),
         ("\u{fffd}", "not valid JSON: expected value at line 1 column 1"),
     ] {
         assert_eq!(read(json), Err(format!("configuration refused, 1 problem: {message}")), "{json}");
@@ -73,6 +74,59 @@ fn a_field_in_both_spellings_is_refused() {
     assert_eq!(
         read(r#"{"max_series": 1, "maxSeries": 2}"#),
         Err("configuration refused, 1 problem: max_series: given twice, also as maxSeries".into())
+    );
+}
+
+#[test]
+fn a_field_that_is_given_twice_is_refused_wherever_it_is() {
+    let json = r#"{"a": 1, "b": [{"c": "x\"}", "d": {}}, {"c": [1, 2], "d": {"e": 1, "f": true, "e": 2}, "c": []}], "a": {"a": 1}}"#;
+    let error = parse(json.as_bytes(), |section| section.ignore(&["a", "b"])).expect_err("refused").to_string();
+    assert_eq!(
+        error,
+        "configuration refused, 3 problems: \
+         b[1].d.e: duplicate field; b[1].c: duplicate field; a: duplicate field"
+    );
+    assert!(parse(br#"{"a": "\\", "b": {"a": 1}, "c": [{"a": 1}, {"a": 2}],}"#, |section| {
+        section.ignore(&["a", "b", "c"]);
+    })
+    .is_ok());
+}
+
+#[test]
+fn what_stands_within_objects_is_read_and_named() {
+    let read = |json: &str| {
+        parse(json.as_bytes(), |section| {
+            let inner = section.object("inner", |section| {
+                section.scalar("even", |text| match text.parse::<u64>() {
+                    Ok(number) if number % 2 == 0 => Ok(number),
+                    _ => Err("is not an even number".into()),
+                })
+            });
+            let map = section.object_map("map", |name, section| (name.to_string(), section.any_text("text")));
+            (section.has("limit"), section.optional_integer("limit", 1..=9), inner.flatten(), map)
+        })
+        .map_err(|error| error.to_string())
+    };
+    assert_eq!(read("{}"), Ok((false, None, None, vec![])));
+    assert_eq!(
+        read(r#"{"limit": 2, "inner": {"even": "4"}, "map": {"a b": {"text": ""}}}"#),
+        Ok((true, Some(2), Some(4), vec![("a b".to_string(), Some(String::new()))]))
+    );
+    assert_eq!(
+        read(r#"{"limit": 0, "inner": {"even": 5, "odd": 1}, "map": {"a b": {"text": 1}}}"#),
+        Err("configuration refused, 4 problems: \
+             inner.even: 5 is not an even number; \
+             inner.odd: unknown field (value 1), known are even; \
+             map[\"a b\"].text: 1 is not allowed, must be a text; \
+             limit: 0 is not allowed, must be a whole number from 1 to 9"
+            .into())
+    );
+    assert_eq!(
+        read(r#"{"inner": [], "map": {"a": 1}}"#),
+        Err("configuration refused, 2 problems: \
+             inner: [] is not allowed, must be an object; \
+             map: {\"a\":1} is not allowed, must be an object of objects"
+            .into())
     );
 }
 
