@@ -6,6 +6,7 @@
 //! * [`host`]: what a filter may ask of Envoy, and [`property`]: the names it asks by; [`pairs`]: how header maps come
 //! * [`peer`]: who a proxy is, and the filter state in which the filters of a stream share it
 //! * [`labels`], [`response_flags`], [`metric_name`]: the vocabulary of the metrics, and how Envoy is told of it
+//! * [`expression`] and [`evaluation`]: the expressions that an operator writes
 //! * [`config`]: plugin configuration, with every mistake named
 //! * [`bounded`]: caches that an outsider cannot grow
 
@@ -13,6 +14,8 @@ pub mod bounded;
 pub mod bytes;
 pub mod config;
 pub mod direction;
+pub mod evaluation;
+pub mod expression;
 #[cfg(feature = "test-util")]
 pub mod fake;
 pub mod host;

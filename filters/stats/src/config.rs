@@ -4,10 +4,9 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use mesh_common::config::{self, ConfigError, Problem, Section};
+use mesh_common::expression::{is_name, is_taken};
 use mesh_common::host::MetricKind;
 use mesh_common::metric_name::Separators;
-
-use crate::expression::{is_name, is_taken};
 
 /// Series defined per worker unless configured otherwise: 2,000 label sets of four metrics, about 40 MB in Envoy.
 const DEFAULT_SERIES: u64 = 8_000;

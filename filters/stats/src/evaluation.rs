@@ -1,35 +1,30 @@
-//! Expressions at work: compiled while the plugin is configured, evaluated when a stream is reported.
+//! Expressions as labels and as values of metrics, and the attributes that a configuration makes.
 
 use mesh_common::config::Problem;
-use mesh_common::host::{text_of, Expression, Host, StateKind};
-use mesh_common::property::Property;
+use mesh_common::evaluation::{create, Compiled, Value};
+use mesh_common::expression::{self, Parsed};
+use mesh_common::host::{Expression, Host, StateKind};
 
 use crate::config::Attribute;
-use crate::expression::{self, Kind, Parsed};
 use crate::symbols::{Symbol, Symbols};
 
 /// All expressions of a configuration, each text once.
 #[derive(Debug, Default)]
 pub struct Expressions {
     texts: Vec<String>,
-    compiled: Vec<Compiled>,
+    compiled: Vec<Entry>,
     generated: Vec<Generated>,
 }
 
-/// Where an expression's value comes from.
+/// An expression, by what this filter does about it.
 #[derive(Clone, Debug)]
-enum Compiled {
-    /// It never changes.
+enum Entry {
+    /// A text that never changes.
     Constant(Symbol),
-    /// It never changes and is a number.
-    Number(u64),
-    /// An attribute, by its path.
-    Attribute(String, Kind),
     /// An attribute that the configuration makes, by index.
     Generated(usize),
-    /// Envoy's engine, by what the value is for: the text of a label, or a number that is recorded. Where it cannot be
-    /// made either by the engine, it is taken as it is.
-    Engine { text: Expression, number: Expression, plain: Expression },
+    /// Anything else.
+    Compiled(Compiled),
     /// It does not compile, and that was reported.
     Refused,
 }
@@ -93,27 +88,15 @@ impl Expressions {
         text: &str,
         path: &str,
         problems: &mut Vec<Problem>,
-    ) -> Compiled {
-        match expression::parse(text) {
-            Parsed::Text(text) => Compiled::Constant(symbols.of(&text)),
-            Parsed::Number(number) => Compiled::Number(number),
-            Parsed::Node(path) => Compiled::Constant(symbols.of(&node_value(host, &path.join("\0")))),
-            Parsed::Attribute(path, kind) => {
-                let generated = match path.as_slice() {
-                    [name] => self.generated.iter().position(|generated| generated.name == *name),
-                    _ => None,
-                };
-                generated.map_or_else(|| Compiled::Attribute(path.join("\0"), kind), Compiled::Generated)
+    ) -> Entry {
+        match Compiled::new(host, text, path, problems) {
+            Some(Compiled::Constant(Value::Text(text))) => Entry::Constant(symbols.of_bytes(&text)),
+            Some(Compiled::Attribute(path, kind)) => {
+                let generated = self.generated.iter().position(|generated| generated.name == path);
+                generated.map_or_else(|| Entry::Compiled(Compiled::Attribute(path, kind)), Entry::Generated)
             }
-            Parsed::Other(rewritten) => {
-                let Some(plain) = create(host, &rewritten, text, path, problems) else {
-                    return Compiled::Refused;
-                };
-                let within = |function: &str| {
-                    create(host, &format!("{function}({rewritten})"), text, path, &mut Vec::new()).unwrap_or(plain)
-                };
-                Compiled::Engine { text: within("string"), number: within("int"), plain }
-            }
+            Some(compiled) => Entry::Compiled(compiled),
+            None => Entry::Refused,
         }
     }
 
@@ -132,51 +115,33 @@ impl Expressions {
     /// The value of an expression as a label; unknown if there is none.
     pub fn label(&self, host: &impl Host, symbols: &mut Symbols, index: usize) -> Symbol {
         match self.compiled.get(index) {
-            Some(Compiled::Constant(symbol)) => *symbol,
-            Some(Compiled::Number(number)) => symbols.of(&number.to_string()),
-            Some(Compiled::Attribute(path, kind)) => {
-                let path = Property(path);
-                match kind {
-                    Kind::Text => host.property(path).map_or(Symbol::UNKNOWN, |text| symbols.of_bytes(&text)),
-                    Kind::Integer => host.int(path).map_or(Symbol::UNKNOWN, |number| symbols.of(&number.to_string())),
-                    Kind::Boolean => host.boolean(path).map_or(Symbol::UNKNOWN, |is| symbols.of(&is.to_string())),
-                }
-            }
-            Some(Compiled::Generated(index)) => {
+            Some(Entry::Constant(symbol)) => *symbol,
+            Some(Entry::Generated(index)) => {
                 self.generated.get(*index).map_or(Symbol::UNKNOWN, |attribute| attribute.value)
             }
-            Some(Compiled::Engine { text, plain, .. }) => match host.evaluate(*text) {
-                Some(text) => symbols.of_bytes(&text),
-                // Envoy 1.36 compiles a boolean as text, but does not evaluate it.
-                None => match host.evaluate(*plain).as_deref() {
-                    Some([boolean @ (0 | 1)]) => symbols.of(if *boolean == 1 { "true" } else { "false" }),
-                    _ => Symbol::UNKNOWN,
-                },
+            Some(Entry::Compiled(compiled)) => match compiled.text(host) {
+                Some(Value::Text(text)) => symbols.of_bytes(&text),
+                Some(Value::Integer(number)) => symbols.of(&number.to_string()),
+                Some(Value::Boolean(is)) => symbols.of(if is { "true" } else { "false" }),
+                _ => Symbol::UNKNOWN,
             },
-            Some(Compiled::Refused) | None => Symbol::UNKNOWN,
+            Some(Entry::Refused) | None => Symbol::UNKNOWN,
         }
     }
 
     /// The value of an expression as a number to be recorded.
     pub fn number(&self, host: &impl Host, index: usize) -> Option<u64> {
         match self.compiled.get(index)? {
-            Compiled::Number(number) => Some(*number),
-            Compiled::Attribute(path, Kind::Integer) => host.int(Property(path))?.try_into().ok(),
-            Compiled::Engine { number, plain, .. } => {
-                // A duration is no number to the engine, but comes as one of nanoseconds.
-                let bytes = host.evaluate(*number).or_else(|| host.evaluate(*plain))?.try_into().ok()?;
-                u64::try_from(i64::from_le_bytes(bytes)).ok()
-            }
+            Entry::Compiled(compiled) => u64::try_from(compiled.number(host)?).ok(),
             _ => None,
         }
     }
 
-    /// Whether the expression can be evaluated only in a callback of the stream, not within a tick: the engine has no
-    /// stream then, and the request's own attributes are gone between its headers and its end.
+    /// Whether the expression can be evaluated only in a callback of the stream, not within a tick.
     pub fn needs_stream(&self, index: usize) -> bool {
         match self.compiled.get(index) {
-            Some(Compiled::Engine { .. } | Compiled::Generated(_)) => true,
-            Some(Compiled::Attribute(path, _)) => path.starts_with("request\0"),
+            Some(Entry::Generated(_)) => true,
+            Some(Entry::Compiled(compiled)) => compiled.needs_stream(),
             _ => false,
         }
     }
@@ -200,44 +165,11 @@ impl Generated {
     }
 }
 
-/// Compiles `expression`, which was written as `text`.
-fn create(
-    host: &impl Host,
-    expression: &str,
-    text: &str,
-    path: &str,
-    problems: &mut Vec<Problem>,
-) -> Option<Expression> {
-    let created = host.create_expression(expression);
-    if let Err(error) = created {
-        problems.push(Problem {
-            path: path.into(),
-            message: format!(
-                "{text:?} is not an expression that Envoy can evaluate ({error}; its log says why, at level info)"
-            ),
-        });
-    }
-    created.ok()
-}
-
-/// Something of this node as text. In its metadata there may also be numbers, of 8 bytes, and booleans, of one.
-fn node_value(host: &impl Host, path: &str) -> String {
-    let Some(bytes) = host.property(Property(path)) else {
-        return String::new();
-    };
-    match bytes.as_slice() {
-        [boolean @ (0 | 1)] => (*boolean == 1).to_string(),
-        number if number.len() == 8 && number.iter().any(u8::is_ascii_control) => {
-            number.try_into().map(|bytes| f64::from_le_bytes(bytes).to_string()).unwrap_or_default()
-        }
-        _ => text_of(bytes),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use mesh_common::fake::FakeHost;
     use mesh_common::metric_name::Separators;
+    use mesh_common::property::Property;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 

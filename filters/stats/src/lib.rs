@@ -5,13 +5,12 @@
 //!
 //! * [`metrics`] are what is recorded, by Istio's standard and the configuration
 //! * [`facts`] are what is read of a stream, as little as possible, and [`labels`] what follows from them
-//! * [`expression`] and [`evaluation`] are the labels and values that an operator adds
+//! * [`evaluation`] makes labels and values of the expressions that an operator adds
 //! * [`recorder`] turns label sets into Envoy's metrics, each once
 //! * [`symbols`] lets all of them compare numbers instead of text
 
 pub mod config;
 pub mod evaluation;
-pub mod expression;
 pub mod facts;
 pub mod labels;
 pub mod metrics;

@@ -10,7 +10,7 @@
 //! | `….labels['app'].value` of a peer | `….labels['app']` |
 //! | `….workload`, `….cluster`, `….service`, `….revision`, `….app`, `….version` of a peer | the field or label that has it |
 
-use mesh_common::peer::{
+use crate::peer::{
     APP, CANONICAL_NAME, CANONICAL_REVISION, DOWNSTREAM_PEER, DOWNSTREAM_PEER_ID, UPSTREAM_PEER, UPSTREAM_PEER_ID,
     VERSION,
 };
@@ -26,6 +26,8 @@ pub enum Parsed {
     Node(Vec<String>),
     /// An attribute of the stream, by the parts of its path.
     Attribute(Vec<String>, Kind),
+    /// A time or a duration of the stream, which the engine writes as text; that is the last part.
+    Time(Vec<String>, Kind, String),
     /// An expression for the engine.
     Other(String),
 }
@@ -37,8 +39,14 @@ pub enum Kind {
     Text,
     /// As an integer of 8 bytes.
     Integer,
+    /// As a double of 8 bytes. No attribute is one, but what the engine comes to may be.
+    Double,
     /// As a boolean of one byte.
     Boolean,
+    /// As nanoseconds, in 8 bytes.
+    Duration,
+    /// As nanoseconds since 1970, in 8 bytes.
+    Timestamp,
 }
 
 /// Attributes that hold integers.
@@ -138,8 +146,10 @@ pub fn parse(text: &str) -> Parsed {
         if path.len() > 2 && path.iter().take(2).eq(["xds", "node"]) {
             return Parsed::Node(path);
         }
-        if let Some(kind) = kind(&path) {
-            return Parsed::Attribute(path, kind);
+        match kind(&path) {
+            Some(kind @ (Kind::Duration | Kind::Timestamp)) => return Parsed::Time(path, kind, rewrite(&tokens)),
+            Some(kind) => return Parsed::Attribute(path, kind),
+            None => {}
         }
     }
     Parsed::Other(rewrite(&tokens))
@@ -150,10 +160,11 @@ fn kind(path: &[String]) -> Option<Kind> {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     match path.as_slice() {
         ["connection", "mtls"] => Some(Kind::Boolean),
-        // Times and durations have a form of their own; what is in metadata may be of any type; a whole map is no label.
-        ["request", "time" | "duration"] | ["response", "backend_latency"] | ["upstream", "cx_pool_ready_duration"] => {
-            None
+        ["request", "time"] => Some(Kind::Timestamp),
+        ["request", "duration"] | ["response", "backend_latency"] | ["upstream", "cx_pool_ready_duration"] => {
+            Some(Kind::Duration)
         }
+        // What is in metadata may be of any type; a whole map is no label.
         ["request" | "response", "headers" | "trailers"] | ["upstream_peer" | "downstream_peer", "labels"] => None,
         ["request" | "response", "headers" | "trailers", _]
         | ["request" | "response" | "connection" | "source" | "destination" | "upstream", _]

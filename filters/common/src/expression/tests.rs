@@ -34,6 +34,17 @@ fn expressions_that_only_name_an_attribute_are_attributes() {
 }
 
 #[test]
+fn times_can_be_read_or_left_to_the_engine() {
+    for (text, path, kind) in [
+        ("request.time", ["request", "time"], Kind::Timestamp),
+        ("request.duration", ["request", "duration"], Kind::Duration),
+        ("response.backend_latency", ["response", "backend_latency"], Kind::Duration),
+    ] {
+        assert_eq!(parse(text), Parsed::Time(path.map(String::from).to_vec(), kind, text.into()));
+    }
+}
+
+#[test]
 fn what_is_of_the_node_never_changes() {
     for (text, path) in [
         ("node.id", "xds node id"),
@@ -72,7 +83,6 @@ fn the_rest_is_for_the_engine_with_the_names_that_it_has() {
         ("upstream_peer.workload.startsWith('a')", "upstream_peer.workload_name.startsWith('a')"),
         ("m.node.id + node.id", "m.node.id + xds.node.id"),
         ("'x-a' in request.headers", "'x-a' in request.headers"),
-        ("request.duration", "request.duration"),
         ("filter_state['wasm.keep'] == b'yes'", "filter_state['wasm.keep'] == b'yes'"),
         ("request.headers['it\\'s']", "request.headers['it\\'s']"),
         ("request.headers", "request.headers"),
