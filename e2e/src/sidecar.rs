@@ -55,7 +55,7 @@ pub enum Update {
 
 impl Sidecar {
     /// Writes the configuration and starts Envoy; it is ready when [`Self::is_ready`] says so.
-    pub(crate) fn start(
+    pub fn start(
         (name, ip): (&str, Ipv4Addr),
         config: &SidecarConfig,
         files: Files,
@@ -184,7 +184,7 @@ impl Sidecar {
     }
 
     /// An error with the log if Envoy refused what it was started with; it would then serve nothing.
-    pub(crate) fn check_accepted(&self) -> Result<()> {
+    pub fn check_accepted(&self) -> Result<()> {
         for kind in [LISTENERS, CLUSTERS] {
             let rejected = self.counter(&format!("{}.update_rejected", kind.stat))?;
             ensure!(rejected == 0, "the sidecar of {} refuses its configuration; its log:\n{}", self.name, self.log());
