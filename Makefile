@@ -1,7 +1,8 @@
 # Everything is done by scripts/*.sh; this file only names it.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup build test lint fmt mesh clean
+comma := ,
+.PHONY: help setup build test lint fmt mesh bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +24,9 @@ fmt: ## format the code
 
 mesh: ## run Bookinfo with real Envoys on loopback (FOR=20s: end by itself)
 	@scripts/mesh.sh $(if $(FOR),--for $(FOR))
+
+bench: ## measure CPU time per request, memory and latency (SHORT=1: a quick look; VARIANT=a,b and ROUNDS=n; LIST=1)
+	@scripts/bench.sh $(if $(SHORT),--short) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LIST),--list) $(patsubst %,--variant %,$(subst $(comma), ,$(VARIANT)))
 
 clean: ## remove what was built (.tools/, what was fetched, stays)
 	@rm -rf dist target

@@ -77,6 +77,12 @@ end_to_end_tests_on_the_oldest_envoy() {
     ENVOY=$ROOT/$oldest cargo test --workspace --no-fail-fast "${WITH[@]}" -- --test-threads="$TEST_THREADS"
 }
 
+# That it works; its numbers are of no interest here, so that the programs need not be optimised.
+short_bench() {
+    cargo build --workspace --bins
+    "$TARGET/debug/bench" --short
+}
+
 mesh() { scripts/mesh.sh --for "$FOR"; }
 
 # --- Running them -----------------------------------------------------------------------------------------------------
@@ -127,13 +133,14 @@ test)
     trap summary EXIT
     scripts/setup.sh test
     wasm_select
-    STEPS=$((6 + (${#modules[@]} > 0) + (${#pure[@]} > 0) + 2 * (${#mesh_tests[@]} > 0)))
+    STEPS=$((7 + (${#modules[@]} > 0) + (${#pure[@]} > 0) + 2 * (${#mesh_tests[@]} > 0)))
     lint
     check "unit tests" unit_tests
     [ ${#pure[@]} -eq 0 ] || check "unit tests under Node, as wasm" tests_under_node
     check "building the modules" modules
     [ ${#mesh_tests[@]} -eq 0 ] || check "end-to-end tests" end_to_end_tests
     [ ${#mesh_tests[@]} -eq 0 ] || check "end-to-end tests on the oldest Envoy" end_to_end_tests_on_the_oldest_envoy
+    check "the bench, a short one" short_bench
     check "the mesh, for $FOR" mesh
     say "All in $((SECONDS / 60)) min $((SECONDS % 60)) s"
     ;;

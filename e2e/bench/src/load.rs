@@ -1,9 +1,10 @@
 //! The load: a few connections that are kept open, each with one request under way at a time.
 //!
 //! Everything is done by one thread, the one that calls: while it waits for a run to end, it also serves the upstreams
-//! ([`crate::upstream`]). As long as this is quicker than the proxy, the proxy's worker never waits, which is the state
-//! in which CPU time per request is comparable.
+//! ([`crate::upstream`]). It never sleeps, and is quicker than the proxy, so that the proxy's worker never waits for it:
+//! that is the state in which CPU time per request is comparable.
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,14 +13,18 @@ use anyhow::{ensure, Context, Result};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
+use tokio::time::timeout;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::TlsConnector;
 
 use crate::response;
 
-/// A request that gets no answer within this is an error.
+/// A single request that gets no answer within this is an error.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// So is a run that takes longer than this.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// A transport: TCP, or TLS over it.
 trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -41,9 +46,11 @@ pub struct Load<'a> {
     runtime: &'a Runtime,
     target: Target,
     connections: Vec<Connection>,
+    answered: u64,
 }
 
-struct Connection {
+/// A connection that is kept open.
+pub struct Connection {
     stream: Box<dyn Transport>,
     buffer: Vec<u8>,
 }
@@ -66,7 +73,7 @@ impl<'a> Load<'a> {
             Ok::<_, anyhow::Error>(opened)
         });
         let connections = connections.with_context(|| format!("cannot connect to {}", target.address))?;
-        Ok(Self { runtime, target, connections })
+        Ok(Self { runtime, target, connections, answered: 0 })
     }
 
     /// Sends requests on all connections for a while; gives how many were answered.
@@ -83,18 +90,34 @@ impl<'a> Load<'a> {
     pub fn head(&mut self) -> Result<String> {
         let (runtime, request) = (self.runtime, Arc::clone(&self.target.request));
         let connection = self.connections.first_mut().context("no connection")?;
-        runtime.block_on(connection.ask(&request))
+        let head = runtime.block_on(connection.ask(&request))?;
+        self.answered += 1;
+        Ok(head)
+    }
+
+    /// Sends these instead, one after the other on the first connection.
+    pub fn send(&mut self, requests: &[Arc<[u8]>]) -> Result<()> {
+        let connection = self.connections.first_mut().context("no connection")?;
+        self.runtime.block_on(awake(async {
+            for request in requests {
+                timeout(TIMEOUT, connection.exchange(request)).await.context("no answer")??;
+            }
+            Ok(())
+        }))
+    }
+
+    /// How many of its own requests were answered by now.
+    pub fn answered(&self) -> u64 {
+        self.answered
     }
 
     fn run(&mut self, until: Until) -> Result<u64> {
         let connections = std::mem::take(&mut self.connections);
-        let (runtime, request) = (self.runtime, &self.target.request);
-        runtime.block_on(async {
+        let request = Arc::clone(&self.target.request);
+        let answered = self.runtime.block_on(awake(async {
             let tasks: Vec<_> = connections
                 .into_iter()
-                .map(|connection| {
-                    tokio::spawn(tokio::time::timeout(LONGEST, drive(connection, Arc::clone(request), until)))
-                })
+                .map(|connection| tokio::spawn(timeout(LONGEST, drive(connection, Arc::clone(&request), until))))
                 .collect();
             let mut answered = 0;
             for task in tasks {
@@ -102,13 +125,25 @@ impl<'a> Load<'a> {
                 self.connections.push(connection);
                 answered += count;
             }
-            Ok(answered)
-        })
+            Ok::<_, anyhow::Error>(answered)
+        }))?;
+        self.answered += answered;
+        Ok(answered)
     }
 }
 
-/// No run is this long.
-const LONGEST: Duration = Duration::from_secs(60);
+/// Keeps the thread from sleeping while `work` is under way. Otherwise the proxy would have to wake this core now and then
+/// with its answers, which takes the sender's time, on virtual machines most of all, and not always the same.
+pub async fn awake<T>(work: impl Future<Output = T>) -> T {
+    let spinning = tokio::spawn(async {
+        loop {
+            tokio::task::yield_now().await;
+        }
+    });
+    let result = work.await;
+    spinning.abort();
+    result
+}
 
 async fn drive(mut connection: Connection, request: Arc<[u8]>, until: Until) -> Result<(Connection, u64)> {
     let mut count = 0;
@@ -126,7 +161,8 @@ async fn drive(mut connection: Connection, request: Arc<[u8]>, until: Until) -> 
 }
 
 impl Connection {
-    async fn open(target: &Target) -> Result<Self> {
+    /// Connects, and shakes hands.
+    pub async fn open(target: &Target) -> Result<Self> {
         let stream = TcpStream::connect(target.address).await?;
         stream.set_nodelay(true)?;
         let stream: Box<dyn Transport> = match &target.tls {
@@ -140,7 +176,7 @@ impl Connection {
     }
 
     /// One request and its answer, which must be 200.
-    async fn exchange(&mut self, request: &[u8]) -> Result<()> {
+    pub async fn exchange(&mut self, request: &[u8]) -> Result<()> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
         loop {
@@ -155,7 +191,7 @@ impl Connection {
     }
 
     async fn ask(&mut self, request: &[u8]) -> Result<String> {
-        tokio::time::timeout(TIMEOUT, self.exchange(request)).await.context("no answer")??;
+        timeout(TIMEOUT, self.exchange(request)).await.context("no answer")??;
         let head = response::parse(&self.buffer)?.map_or(0, |response| response.head);
         Ok(String::from_utf8_lossy(self.buffer.get(..head).unwrap_or_default()).into_owned())
     }

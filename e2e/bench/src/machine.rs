@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
 
 /// The core of the proxy, and the one of everything else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cores {
     /// Envoy's alone.
     pub proxy: usize,
@@ -35,14 +36,16 @@ impl Cores {
     }
 }
 
-/// Keeps a process, with all threads that it has by now and those that they will make, on one core.
-pub fn pin(process: u32, core: usize) -> Result<()> {
+/// Keeps a process, with all threads that it has by now and those that they will make, on some cores.
+pub fn pin(process: u32, cores: &[usize]) -> Result<()> {
+    let cores: Vec<String> = cores.iter().map(usize::to_string).collect();
+    let cores = cores.join(",");
     let mut command = Command::new("taskset");
-    command.args(["--all-tasks", "--cpu-list", "--pid", &core.to_string(), &process.to_string()]);
+    command.args(["--all-tasks", "--cpu-list", "--pid", &cores, &process.to_string()]);
     let output = command.stdin(Stdio::null()).output().context("cannot run taskset (of util-linux)")?;
     ensure!(
         output.status.success(),
-        "taskset cannot keep process {process} on core {core}: {}",
+        "taskset cannot keep process {process} on core {cores}: {}",
         String::from_utf8_lossy(&output.stderr).trim()
     );
     Ok(())
@@ -68,6 +71,12 @@ impl Thread {
         let text = fs::read_to_string(&self.0).with_context(|| format!("cannot read {}", self.0.display()))?;
         let time = text.split_whitespace().next().and_then(|word| word.parse().ok());
         time.with_context(|| format!("{} does not begin with a number: {text}", self.0.display()))
+    }
+
+    /// The same, once the thread had time to fall asleep: after the last answer a worker still has its log to write.
+    pub fn settled_cpu_time(&self) -> Result<u64> {
+        std::thread::sleep(Duration::from_millis(2));
+        self.cpu_time()
     }
 }
 

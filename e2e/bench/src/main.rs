@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use bench::options::{Arguments, USAGE};
-use bench::{report, run};
+use bench::{run, table};
 
 fn main() -> ExitCode {
     match start() {
@@ -23,7 +23,7 @@ fn start() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if arguments.list {
-        print!("{}", report::list());
+        print!("{}", table::list());
         return Ok(ExitCode::SUCCESS);
     }
     run::bench(&arguments)

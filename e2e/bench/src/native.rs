@@ -11,8 +11,11 @@ use mesh::topology::Workload;
 /// Prefix of the metrics of the native stats logger.
 pub const STATS_PREFIX: &str = "native";
 
+/// What a workload says of itself under a label.
+type Says = fn(&Workload) -> String;
+
 /// Filter state with one text for each label that tells of the caller.
-const CALLER_STATE: [(&str, fn(&Workload) -> String); 7] = [
+const CALLER_STATE: [(&str, Says); 7] = [
     ("source_workload", |w| w.name.clone()),
     ("source_workload_namespace", |w| w.namespace.clone()),
     ("source_app", |w| label(w, "app")),

@@ -11,12 +11,13 @@ usage: bench [OPTION]...
 Measures what the modules cost, beside what Envoy has of its own. Says what it did, prints a table and writes JSON.
 
   --short           a quick look: few variants, few rounds, under a minute
-  --variant NAME    only this variant (stats, hop/stats) or scene (hop); may be given several times
+  --variant NAME    only this: a variant (hop/stats, or stats in all scenes), a scene (hop), or one of new-labels, idle
+                    and latency; may be given several times
   --rounds N        rounds per scene
   --modules DIR     where the modules are; default dist/
   --json FILE       where the JSON goes; default target/bench.json
   --network N       addresses 127.N.x.x; default 20
-  --list            show the variants and end";
+  --list            show what can be measured and end";
 
 /// Default of `--network`.
 const NETWORK: u8 = 20;
@@ -58,6 +59,14 @@ impl Default for Arguments {
 }
 
 impl Arguments {
+    /// Whether something beside variants is to be measured, by its name.
+    pub fn wants(&self, extra: &str) -> bool {
+        match self.variants.is_empty() {
+            true => !self.short,
+            false => self.variants.iter().any(|name| name == extra),
+        }
+    }
+
     /// Reads the words after the program's name.
     pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Self> {
         let mut arguments = Self::default();

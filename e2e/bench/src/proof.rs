@@ -29,10 +29,20 @@ pub type Series = BTreeMap<String, String>;
 /// Sends some requests and looks at what came of them. Gives the series that they were counted in, if any.
 pub fn prove(variant: &Variant, load: &mut Load<'_>, proxy: &Proxy) -> Result<Option<Series>> {
     let before = counts(proxy, variant.proof)?;
+    let lines_before = lines(proxy)?;
     let head = load.head()?;
     let sent = 1 + load.run_each(REQUESTS)?;
     match variant.proof {
-        Proof::Answers | Proof::Log => return Ok(None),
+        Proof::Answers => return Ok(None),
+        Proof::Log => {
+            let lines = lines(proxy)? - lines_before;
+            ensure!(lines >= sent, "{sent} requests gave {lines} lines in access logs");
+            return Ok(None);
+        }
+        Proof::NoHeader(name) => {
+            ensure!(response::header(&head, name).is_none(), "the answer still has the header {name}:\n{head}");
+            return Ok(None);
+        }
         Proof::Header(name) => {
             expect_header(&head, name)?;
             return Ok(None);
@@ -54,14 +64,15 @@ pub fn prove(variant: &Variant, load: &mut Load<'_>, proxy: &Proxy) -> Result<Op
     Ok(Some((*series).clone()))
 }
 
-/// That each counted series has its three histograms, with as many requests.
-pub fn prove_histograms(proxy: &Proxy, proof: Proof, series: &Series, requests: u64) -> Result<()> {
+/// That a series of the counter has its three histograms, with as many requests.
+pub fn prove_histograms(proxy: &Proxy, proof: Proof, series: &Series) -> Result<()> {
+    let requests = counts(proxy, proof)?.get(series).copied().unwrap_or(0.0);
     let prefix = prefix(proof);
     let complete = |samples: &[Sample]| {
         let all = HISTOGRAMS.iter().all(|name| {
             let wanted = format!("{prefix}{name}_count");
             let found = samples.iter().find(|sample| sample.name == wanted && labels_of(sample) == *series);
-            found.is_some_and(|sample| sample.value >= requests as f64)
+            found.is_some_and(|sample| sample.value == requests)
         });
         all.then_some(())
     };
@@ -69,6 +80,23 @@ pub fn prove_histograms(proxy: &Proxy, proof: Proof, series: &Series, requests: 
         .sidecar
         .wait_for_stats(&format!("{prefix}istio_request"), FLUSH, complete)
         .with_context(|| format!("the three histograms do not have {requests} requests"))
+}
+
+/// That nothing was counted twice or not at all: each series has as many requests as were sent to the variants that count in
+/// it.
+pub fn prove_counts(proxy: &Proxy, sent: &[(Proof, Series, u64)]) -> Result<()> {
+    for (proof, series, _) in sent {
+        let same = |(other, labels, _): &&(Proof, Series, u64)| prefix(*other) == prefix(*proof) && labels == series;
+        let expected: u64 = sent.iter().filter(same).map(|(_, _, requests)| requests).sum();
+        let counted = counts(proxy, *proof)?.get(series).copied().unwrap_or(0.0);
+        ensure!(counted == expected as f64, "{expected} requests were sent, and {counted} counted as {series:?}");
+    }
+    Ok(())
+}
+
+/// Lines in access logs, by Envoy's own counter.
+fn lines(proxy: &Proxy) -> Result<u64> {
+    proxy.sidecar.counter("filesystem.write_buffered")
 }
 
 /// How often each series was counted.

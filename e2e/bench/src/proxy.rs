@@ -15,12 +15,12 @@ use mesh::sidecar::Sidecar;
 use mesh::tools;
 
 use crate::machine::{self, Thread};
-use crate::scene;
+use crate::scene::{self, set};
 use crate::site::{Site, MEASURED};
 use crate::variants::Variant;
 
 /// The EnvoyFilter that a proxy with stats has in its bootstrap.
-const BOOTSTRAP_FILTER: &str = "stats-bootstrap.yaml";
+pub const BOOTSTRAP_FILTER: &str = "stats-bootstrap.yaml";
 
 /// How long it may take to serve.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -45,7 +45,7 @@ pub fn configuration(site: &Site, variants: &[Variant]) -> Result<SidecarConfig>
     let options = Options { filters, ..Options::default() };
     Attachment::load(&options)?.apply(site.workload(MEASURED)?, &mut config)?;
     // Envoy's own, as in production; the mesh flushes more often, which takes the worker's time.
-    config.bootstrap["stats_flush_interval"] = "5s".into();
+    set(&mut config.bootstrap, "stats_flush_interval", "5s".into());
     let listeners = variants.iter().enumerate().map(|(index, variant)| variant.listener(site, index));
     config.listeners = listeners.collect::<Result<_>>()?;
     Ok(config)
@@ -82,10 +82,10 @@ impl Proxy {
             (&tools::envoy(None)?, &arguments(1)),
             client.clone(),
         )?;
-        machine::pin(sidecar.pid(), core)?;
+        machine::pin(sidecar.pid(), &[core])?;
         wait_until_ready(&sidecar, interrupt)?;
         // Once more for threads that were being made meanwhile.
-        machine::pin(sidecar.pid(), core)?;
+        machine::pin(sidecar.pid(), &[core])?;
         let worker = Thread::find(sidecar.pid(), "wrk:worker_0")?;
         Ok(Self { sidecar, worker, tag_regexes })
     }

@@ -44,7 +44,6 @@ pub struct Rounds {
     looks: Vec<Vec<Look>>,
     /// Added CPU time per request of each variant in each round, in microseconds.
     added: Vec<Vec<f64>>,
-    requests: Vec<u64>,
 }
 
 /// The steps of a round: indices of variants, the baseline's is 0.
@@ -86,22 +85,17 @@ impl Rounds {
         rounds: usize,
         interrupt: &Interrupt,
     ) -> Result<Self> {
-        let mut result = Self {
-            looks: vec![Vec::new(); loads.len()],
-            added: vec![Vec::new(); loads.len()],
-            requests: vec![0; loads.len()],
-        };
-        for (load, requests) in loads.iter_mut().zip(&mut result.requests) {
+        let mut result = Self { looks: vec![Vec::new(); loads.len()], added: vec![Vec::new(); loads.len()] };
+        for load in loads.iter_mut() {
             interrupt.check()?;
-            *requests += load.run_for(timing.first)?;
+            load.run_for(timing.first)?;
         }
         for round in 0..rounds {
             let mut steps = Vec::new();
             for variant in order(loads.len(), round) {
                 interrupt.check()?;
-                let (load, requests) = (loads.get_mut(variant), result.requests.get_mut(variant));
-                let (load, requests) = load.zip(requests).context("a variant without load")?;
-                let look = look(load, worker, timing, requests)?;
+                let load = loads.get_mut(variant).context("a variant without load")?;
+                let look = look(load, worker, timing)?;
                 steps.push((variant, look.cpu));
                 result.looks.get_mut(variant).context("a variant without looks")?.push(look);
             }
@@ -110,6 +104,12 @@ impl Rounds {
             }
         }
         Ok(result)
+    }
+
+    /// What was seen of each variant, and what each added in each round.
+    #[cfg(test)]
+    pub(crate) fn of(looks: Vec<Vec<Look>>, added: Vec<Vec<f64>>) -> Self {
+        Self { looks, added }
     }
 
     /// CPU time per request of a variant.
@@ -144,11 +144,6 @@ impl Rounds {
         median(&ratios)
     }
 
-    /// All requests that a variant answered, warm-up included.
-    pub fn requests(&self, variant: usize) -> u64 {
-        self.requests.get(variant).copied().unwrap_or(0)
-    }
-
     fn summary(&self, variant: usize, of: fn(&Look) -> f64) -> Option<Summary> {
         let values: Vec<f64> = self.looks.get(variant)?.iter().map(of).collect();
         Summary::of(&values)
@@ -156,26 +151,18 @@ impl Rounds {
 }
 
 /// The worker sleeps before and after, as every request has its answer: so count and time belong together exactly.
-fn look(load: &mut Load<'_>, worker: &Thread, timing: Timing, requests: &mut u64) -> Result<Look> {
-    *requests += load.run_for(timing.warm_up)?;
-    settle();
-    let (before, begin) = (worker.cpu_time()?, Instant::now());
+fn look(load: &mut Load<'_>, worker: &Thread, timing: Timing) -> Result<Look> {
+    load.run_for(timing.warm_up)?;
+    let (before, begin) = (worker.settled_cpu_time()?, Instant::now());
     let answered = load.run_for(timing.window)?;
     let elapsed = begin.elapsed().as_secs_f64();
-    settle();
-    let nanoseconds = worker.cpu_time()?.saturating_sub(before) as f64;
+    let nanoseconds = worker.settled_cpu_time()?.saturating_sub(before) as f64;
     ensure!(answered > 0, "no request was answered in {:?}", timing.window);
-    *requests += answered;
     Ok(Look {
         cpu: nanoseconds / 1000.0 / answered as f64,
         rate: answered as f64 / elapsed,
         busy: nanoseconds / 1e9 / elapsed,
     })
-}
-
-/// After the last answer the worker still has a little to do, as to write its log.
-fn settle() {
-    std::thread::sleep(Duration::from_millis(2));
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! The three situations in which a filter is measured, each a listener as Istio configures it.
 
-use std::sync::Arc;
-
 use anyhow::{Context, Result};
 use mesh::config::{outbound_cluster, port, SidecarConfig};
 use serde_json::{json, Value};
@@ -9,6 +7,7 @@ use serde_json::{json, Value};
 use crate::load::Target;
 use crate::native;
 use crate::site::{body, Site, CALLEE, CALLER, MEASURED};
+use crate::variants::{Variant, VARIANTS};
 use crate::{tls, upstream};
 
 /// Where a filter stands.
@@ -36,6 +35,11 @@ impl Scene {
             Self::Hop => "hop",
             Self::Outbound => "outbound",
         }
+    }
+
+    /// What is compared in it.
+    pub fn variants(self) -> impl Iterator<Item = &'static Variant> {
+        VARIANTS.iter().filter(move |variant| variant.scene == self)
     }
 
     /// What it is.
@@ -73,11 +77,11 @@ impl Scene {
         match self {
             Self::Direct => {
                 let manager = listener.pointer("/filter_chains/0/filters/0/typed_config").cloned().unwrap_or_default();
-                listener["listener_filters"] = json!([]);
-                listener["filter_chains"] = json!([{"filters": [direct_manager(manager)]}]);
+                set(&mut listener, "listener_filters", json!([]));
+                set(&mut listener, "filter_chains", json!([{"filters": [direct_manager(manager)]}]));
             }
             Self::Hop => {
-                if let Some(chains) = listener["filter_chains"].as_array_mut() {
+                if let Some(chains) = listener.get_mut("filter_chains").and_then(Value::as_array_mut) {
                     chains.truncate(1); // mutual TLS; the other is for plaintext
                 }
             }
@@ -98,7 +102,7 @@ impl Scene {
             Self::Hop => Target {
                 address,
                 tls: Some(tls::client(site.workload(CALLER)?, &site.files.pki, MESH_HTTP1)?),
-                request: site.request("productpage:9080", Some(CALLER))?,
+                request: site.request("productpage:9080", Some(site.workload(CALLER)?))?,
             },
             Self::Outbound => Target { address, tls: None, request: site.request("reviews:9080", None)? },
         })
@@ -123,8 +127,8 @@ pub fn prepare_clusters(site: &Site, config: &mut SidecarConfig) -> Result<()> {
     for cluster in &mut config.clusters {
         if names.iter().any(|name| cluster["name"] == name.as_str()) {
             let metadata = cluster.pointer_mut("/load_assignment/endpoints/0/lb_endpoints/0/metadata/filter_metadata");
-            metadata.context("a cluster without endpoint metadata")?[native::ENDPOINT_METADATA] =
-                native::callee_metadata(site)?;
+            let metadata = metadata.context("a cluster without endpoint metadata")?;
+            set(metadata, native::ENDPOINT_METADATA, native::callee_metadata(site)?);
         }
     }
     Ok(())
@@ -135,15 +139,15 @@ pub fn serve_upstreams(site: &Site, runtime: &tokio::runtime::Runtime) -> Result
     upstream::serve(runtime, site.application(MEASURED)?, None, site.answer(None)?)?;
     let callee = site.workload(CALLEE)?;
     let tls = tls::server(callee, &site.files.pki)?;
-    upstream::serve(runtime, (callee.address, port::INBOUND).into(), Some(tls), site.answer(Some(CALLEE))?)
+    upstream::serve(runtime, (callee.address, port::INBOUND).into(), Some(tls), site.answer(Some(callee))?)
 }
 
 /// The connection manager with the router alone, and an answer of its own.
 fn direct_manager(mut manager: Value) -> Value {
-    if let Some(filters) = manager["http_filters"].as_array_mut() {
+    if let Some(filters) = manager.get_mut("http_filters").and_then(Value::as_array_mut) {
         filters.retain(|filter| filter["name"] == "envoy.filters.http.router");
     }
-    manager["route_config"] = json!({"name": "direct", "virtual_hosts": [{
+    let routes = json!({"name": "direct", "virtual_hosts": [{
         "name": "direct",
         "domains": ["*"],
         "routes": [{
@@ -151,10 +155,13 @@ fn direct_manager(mut manager: Value) -> Value {
             "direct_response": {"status": 200, "body": {"inline_string": body()}},
         }],
     }]});
+    set(&mut manager, "route_config", routes);
     json!({"name": "envoy.filters.network.http_connection_manager", "typed_config": manager})
 }
 
-/// A target with other request bytes.
-pub fn with_request(target: &Target, request: Arc<[u8]>) -> Target {
-    Target { request, ..target.clone() }
+/// Sets a member of an object; anything else is left as it is.
+pub fn set(object: &mut Value, name: &str, value: Value) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(name.to_owned(), value);
+    }
 }

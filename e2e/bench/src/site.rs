@@ -87,7 +87,7 @@ impl Site {
     }
 
     /// A request as a browser's, passed on by a sidecar.
-    pub fn request(&self, host: &str, from: Option<&str>) -> Result<Arc<[u8]>> {
+    pub fn request(&self, host: &str, from: Option<&Workload>) -> Result<Arc<[u8]>> {
         let mut text = format!(
             "GET /api/v1/products/17/reviews?page=2 HTTP/1.1\r\n\
              host: {host}\r\n\
@@ -100,22 +100,22 @@ impl Site {
              x-request-id: 6f1d3c1e-57a0-9d5a-a2a6-0f3f8c1c9b11\r\n\
              traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n"
         );
-        if let Some(name) = from {
-            text.push_str(&self.peer_headers(name)?);
+        if let Some(workload) = from {
+            text.push_str(&self.peer_headers(workload)?);
         }
         text.push_str("\r\n");
         Ok(text.into_bytes().into())
     }
 
     /// An answer; with metadata if it comes from a sidecar.
-    pub fn answer(&self, from: Option<&str>) -> Result<Arc<[u8]>> {
+    pub fn answer(&self, from: Option<&Workload>) -> Result<Arc<[u8]>> {
         let mut text = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ndate: Thu, 01 Jan 2026 00:00:00 GMT\r\n\
              server: bench\r\ncontent-length: {BODY}\r\n"
         );
-        if let Some(name) = from {
+        if let Some(workload) = from {
             text.push_str("x-envoy-upstream-service-time: 1\r\n");
-            text.push_str(&self.peer_headers(name)?);
+            text.push_str(&self.peer_headers(workload)?);
         }
         text.push_str("\r\n");
         text.push_str(&body());
@@ -123,8 +123,7 @@ impl Site {
     }
 
     /// The two headers by which a workload's proxy introduces itself.
-    pub fn peer_headers(&self, name: &str) -> Result<String> {
-        let workload = self.workload(name)?;
+    pub fn peer_headers(&self, workload: &Workload) -> Result<String> {
         let metadata = metadata_exchange::wire::encode(&self.peer(workload)).ok().context("metadata too large")?;
         Ok(format!("{METADATA_HEADER}: {metadata}\r\n{ID_HEADER}: {}\r\n", node_id(workload)))
     }

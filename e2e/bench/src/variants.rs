@@ -11,7 +11,7 @@ use serde_json::{json, Value};
 
 use crate::assembly;
 use crate::native;
-use crate::scene::Scene;
+use crate::scene::{set, Scene};
 use crate::site::{Site, MEASURED};
 
 /// Something on a listener whose cost is measured.
@@ -68,10 +68,12 @@ pub enum Proof {
     NativeMetrics,
     /// The answer has this header.
     Header(&'static str),
+    /// The answer has not this header, which the upstream gave it.
+    NoHeader(&'static str),
+    /// As many lines were written to access logs.
+    Log,
     /// The answer has this header, and there are the metrics.
     HeaderAndMetrics(&'static str),
-    /// The metrics, and requests reach the upstream with metadata. The upstream's answer tells the callee.
-    Log,
 }
 
 /// Metadata exchange.
@@ -88,6 +90,10 @@ pub const MODULES: &[Module] = &[METADATA_EXCHANGE, STATS];
 
 /// The name of the variant that is subtracted from the others.
 pub const BASELINE: &str = "none";
+/// The variants on which new labels are shown.
+pub const WITH_BOTH: &str = "hop/exchange+stats";
+/// See [`WITH_BOTH`].
+pub const WITH_EXCHANGE: &str = "hop/metadata-exchange";
 /// The name of the variant that ours are compared with.
 pub const NATIVE_STATS: &str = "native-stats";
 
@@ -129,7 +135,7 @@ pub const VARIANTS: &[Variant] = &[
 
     variant(Outbound, BASELINE, "Istio's filters alone", &[], Proof::Answers, false),
     variant(Outbound, "empty", "a wasm filter that does nothing, called at the end", &[Empty(assembly::EMPTY)], Proof::Answers, false),
-    variant(Outbound, "metadata-exchange", "metadata_exchange.wasm", &[EnvoyFilter(METADATA_EXCHANGE)], Proof::Answers, false),
+    variant(Outbound, "metadata-exchange", "metadata_exchange.wasm", &[EnvoyFilter(METADATA_EXCHANGE)], Proof::NoHeader(PEER_HEADER), false),
     variant(Outbound, "exchange+stats", "metadata_exchange.wasm and stats.wasm", &[EnvoyFilter(METADATA_EXCHANGE), EnvoyFilter(STATS)], Proof::Metrics, false),
     variant(Outbound, NATIVE_STATS, "envoy.access_loggers.stats, the callee known from its endpoint", &[AccessLog(stats_logger)], Proof::NativeMetrics, false),
 ];
@@ -167,6 +173,11 @@ impl Variant {
         Some(self.modules().map(calls).sum())
     }
 
+    /// Whether new labels are shown on its listener.
+    pub fn shows_new_labels(&self) -> bool {
+        [WITH_BOTH, WITH_EXCHANGE].contains(&self.id().as_str())
+    }
+
     /// Whether a name on the command line means it: `stats` in every scene, or `hop/stats`, or `hop` for a whole scene.
     pub fn is_meant(&self, wanted: &str) -> bool {
         wanted == self.name || wanted == self.id() || wanted == self.scene.name()
@@ -195,23 +206,38 @@ impl Variant {
             }
         }
         let address = site.listener(self.scene.network(), index)?;
-        listener["name"] = json!(self.id());
-        listener["address"] = json!({"socket_address": {"address": address.ip(), "port_value": address.port()}});
+        set(&mut listener, "name", json!(self.id()));
+        let socket = json!({"socket_address": {"address": address.ip(), "port_value": address.port()}});
+        set(&mut listener, "address", socket);
         Ok(listener)
     }
 }
 
+/// What else is measured, by the name that asks for it.
+pub const EXTRAS: [(&str, &str); 3] = [
+    (NEW_LABELS, "CPU time of the first request of a new set of labels; needs the variants of hop"),
+    (IDLE, "memory of an idle proxy, and time until it is ready, with each module and with all"),
+    (LATENCY, "latency through two sidecars at 1,000 requests/s, with the filters and without"),
+];
+/// See [`EXTRAS`].
+pub const NEW_LABELS: &str = "new-labels";
+/// See [`EXTRAS`].
+pub const IDLE: &str = "idle";
+/// See [`EXTRAS`].
+pub const LATENCY: &str = "latency";
+
 /// Those that are meant by the names, each with its scene's baseline; all if there are no names.
 pub fn choose(names: &[String], short: bool) -> Result<Vec<Variant>> {
     for name in names {
+        let is_extra = EXTRAS.iter().any(|(extra, _)| extra == name);
         ensure!(
-            VARIANTS.iter().any(|variant| variant.is_meant(name)),
+            is_extra || VARIANTS.iter().any(|variant| variant.is_meant(name)),
             "there is no variant `{name}`; --list shows them"
         );
     }
     let wanted = |variant: &Variant| match names.is_empty() {
         true => variant.short || !short,
-        false => names.iter().any(|name| variant.is_meant(name)),
+        false => names.iter().any(|name| variant.is_meant(name) || (name == NEW_LABELS && variant.shows_new_labels())),
     };
     let scenes: Vec<Scene> = VARIANTS.iter().filter(|variant| wanted(variant)).map(|variant| variant.scene).collect();
     let needed = |variant: &Variant| wanted(variant) || (variant.is_baseline() && scenes.contains(&variant.scene));

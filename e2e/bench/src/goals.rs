@@ -1,0 +1,122 @@
+//! What was set as a goal, and what is reached.
+
+use crate::idle::{Idle, ALL, NONE};
+use crate::report::Report;
+use crate::scene::Scene;
+use crate::variants::MODULES;
+
+/// A goal, with what a run measured of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Goal {
+    /// What is limited.
+    pub what: String,
+    /// At most this.
+    pub limit: f64,
+    /// What it is; None where the run did not measure it.
+    pub reached: Option<f64>,
+    /// Unit of both, after the number.
+    pub unit: &'static str,
+}
+
+impl Goal {
+    fn new(what: impl Into<String>, limit: f64, reached: Option<f64>, unit: &'static str) -> Self {
+        Self { what: what.into(), limit, reached, unit }
+    }
+
+    /// `ok`, `missed`, or that it was not measured.
+    pub fn verdict(&self) -> &'static str {
+        match self.reached {
+            None => "not measured",
+            Some(reached) if reached <= self.limit => "ok",
+            Some(_) => "missed",
+        }
+    }
+
+    /// The number reached, with as many digits as it deserves.
+    pub fn number(&self) -> String {
+        let digits = match self.limit {
+            limit if limit >= 1000.0 => 0,
+            limit if limit >= 5.0 => 1,
+            _ => 2,
+        };
+        self.reached.map_or_else(|| "-".to_owned(), |reached| format!("{reached:.digits$}"))
+    }
+}
+
+/// All goals. Those of filters that are not there are left out.
+pub fn of(report: &Report) -> Vec<Goal> {
+    let mut goals = vec![Goal::new(
+        "stats, over envoy.access_loggers.stats with the same metrics and labels",
+        1.0,
+        report.scene(Scene::Direct).and_then(|scene| scene.ratio_by_name("stats")),
+        "×",
+    )];
+    for scene in [Scene::Hop, Scene::Outbound] {
+        for (variant, what, limit) in [
+            ("exchange+stats", "metadata exchange + stats", 20.0),
+            ("exchange+stats+log", "the same with access log", 26.0),
+        ] {
+            if scene.variants().any(|other| other.name == variant) {
+                let reached = report.scene(scene).and_then(|scene| scene.added_by_name(variant));
+                goals.push(Goal::new(format!("{what}, {}: added per request", scene.name()), limit, reached, "µs"));
+            }
+        }
+    }
+    for filter in ["fault", "shadow"] {
+        if Scene::Direct.variants().any(|other| other.name == filter) {
+            let reached = report.scene(Scene::Direct).and_then(|scene| scene.ratio_of_names(filter, "empty-headers"));
+            goals.push(Goal::new(format!("{filter}, not matching, over an empty filter"), 1.5, reached, "×"));
+        }
+    }
+    let complete = report.sizes.len() == MODULES.len();
+    let bytes: u64 = report.sizes.iter().map(|(_, size)| size).sum();
+    goals.push(Goal::new("all modules together", 999_999.0, complete.then_some(bytes as f64), "bytes"));
+
+    let idle = |set: &str, workers: u32| report.idle.iter().find(|idle| idle.set == set && idle.workers == workers);
+    let added = |workers: u32, of: fn(&Idle) -> f64| Some(of(idle(ALL, workers)?) - of(idle(NONE, workers)?));
+    let memory = |workers| added(workers, |idle| idle.resident / MEGABYTE);
+    let per_worker = memory(2).zip(memory(1)).map(|(two, one)| two - one);
+    goals.push(Goal::new("all modules: memory of an idle proxy with one worker", 40.0, memory(1), "MB"));
+    goals.push(Goal::new("all modules: memory per further worker", 3.0, per_worker, "MB"));
+    goals.push(Goal::new("all modules: time to start", 0.3, added(1, |idle| idle.ready), "s"));
+
+    let latency = |of: fn(crate::latency::Latency) -> f64| report.latency.map(|comparison| of(comparison.added));
+    goals.push(Goal::new("latency through two sidecars at 1,000/s, p50", 0.1, latency(|l| l.p50), "ms"));
+    goals.push(Goal::new("latency through two sidecars at 1,000/s, p99", 0.5, latency(|l| l.p99), "ms"));
+    goals
+}
+
+/// Bytes in a megabyte.
+pub const MEGABYTE: f64 = 1e6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_goal_is_met_up_to_its_limit() {
+        let goal = |reached| Goal::new("x", 1.5, reached, "×");
+        assert_eq!(goal(Some(1.5)).verdict(), "ok");
+        assert_eq!(goal(Some(1.51)).verdict(), "missed");
+        assert_eq!(goal(None).verdict(), "not measured");
+        assert_eq!((goal(Some(1.2)).number(), goal(None).number()), ("1.20".to_owned(), "-".to_owned()));
+    }
+
+    #[test]
+    fn what_modules_take_is_over_a_proxy_without_them() {
+        let mut report = Report::default();
+        let idle = |set: &str, workers, megabytes: f64, ready| Idle {
+            set: set.to_owned(),
+            workers,
+            resident: megabytes * MEGABYTE,
+            ready,
+        };
+        report.idle =
+            vec![idle(NONE, 1, 60.0, 0.1), idle(ALL, 1, 90.0, 0.35), idle(NONE, 2, 61.0, 0.1), idle(ALL, 2, 96.0, 0.4)];
+        let reached = |what: &str| of(&report).into_iter().find(|goal| goal.what.contains(what)).unwrap().number();
+        assert_eq!(reached("with one worker"), "30.0");
+        assert_eq!(reached("further worker"), "5.00");
+        assert_eq!(reached("time to start"), "0.25");
+        assert_eq!(reached("together"), "-");
+    }
+}
