@@ -85,8 +85,14 @@ pub const METADATA_EXCHANGE: Module = Module {
 /// Stats.
 pub const STATS: Module = Module { filter: "stats.yaml", file: "stats.wasm", calls: stats::stats::WARM_CALLS };
 
+/// Stats, as an access logger.
+pub const STATS_LOGGER: Module = Module { filter: "stats-logger.yaml", ..STATS };
+/// Metadata exchange and stats in one pass.
+pub const TELEMETRY: Module =
+    Module { filter: "telemetry.yaml", file: "remixer.wasm", calls: remixer::telemetry::WARM_CALLS };
+
 /// Every module that is shipped.
-pub const MODULES: &[Module] = &[METADATA_EXCHANGE, STATS];
+pub const MODULES: &[Module] = &[METADATA_EXCHANGE, STATS, TELEMETRY];
 
 /// The name of the variant that is subtracted from the others.
 pub const BASELINE: &str = "none";
@@ -120,6 +126,7 @@ pub const VARIANTS: &[Variant] = &[
     variant(Direct, "empty", "a wasm filter that does nothing, called at the end", &[CallerOnConnection, Empty(assembly::EMPTY)], Proof::Answers, true),
     variant(Direct, "empty-headers", "a wasm filter that does nothing, called at the request's headers", &[CallerOnConnection, Empty(assembly::EMPTY_HEADERS)], Proof::Answers, false),
     variant(Direct, "stats", "stats.wasm: 4 metrics, 25 labels", &[CallerOnConnection, EnvoyFilter(STATS)], Proof::Metrics, true),
+    variant(Direct, "stats-logger", "stats.wasm as an access logger", &[CallerOnConnection, EnvoyFilter(STATS_LOGGER)], Proof::Metrics, true),
     variant(Direct, NATIVE_STATS, "envoy.access_loggers.stats: the same 4 metrics and 25 labels", &[CallerOnConnection, AccessLog(stats_logger)], Proof::NativeMetrics, true),
     variant(Direct, "metadata-exchange", "metadata_exchange.wasm, a caller outside the mesh", &[CallerOnConnection, EnvoyFilter(METADATA_EXCHANGE)], Proof::Answers, false),
     variant(Direct, "native-fault", "envoy.filters.http.fault, not matching", &[CallerOnConnection, HttpFilter(native::fault)], Proof::Answers, false),
@@ -131,12 +138,15 @@ pub const VARIANTS: &[Variant] = &[
     variant(Hop, "metadata-exchange", "metadata_exchange.wasm", &[EnvoyFilter(METADATA_EXCHANGE)], Proof::Header(PEER_HEADER), false),
     variant(Hop, "stats", "stats.wasm, the caller known from its connection", &[CallerOnConnection, EnvoyFilter(STATS)], Proof::Metrics, false),
     variant(Hop, "exchange+stats", "metadata_exchange.wasm and stats.wasm", &[EnvoyFilter(METADATA_EXCHANGE), EnvoyFilter(STATS)], Proof::HeaderAndMetrics(PEER_HEADER), false),
+    variant(Hop, "stats-logger", "stats.wasm as an access logger", &[CallerOnConnection, EnvoyFilter(STATS_LOGGER)], Proof::Metrics, false),
+    variant(Hop, "telemetry", "remixer.wasm: both in one pass", &[EnvoyFilter(TELEMETRY)], Proof::HeaderAndMetrics(PEER_HEADER), false),
     variant(Hop, NATIVE_STATS, "envoy.access_loggers.stats, the caller known from its connection", &[AccessLog(stats_logger)], Proof::NativeMetrics, false),
 
     variant(Outbound, BASELINE, "Istio's filters alone", &[], Proof::Answers, false),
     variant(Outbound, "empty", "a wasm filter that does nothing, called at the end", &[Empty(assembly::EMPTY)], Proof::Answers, false),
     variant(Outbound, "metadata-exchange", "metadata_exchange.wasm", &[EnvoyFilter(METADATA_EXCHANGE)], Proof::NoHeader(PEER_HEADER), false),
     variant(Outbound, "exchange+stats", "metadata_exchange.wasm and stats.wasm", &[EnvoyFilter(METADATA_EXCHANGE), EnvoyFilter(STATS)], Proof::Metrics, false),
+    variant(Outbound, "telemetry", "remixer.wasm: both in one pass", &[EnvoyFilter(TELEMETRY)], Proof::Metrics, false),
     variant(Outbound, NATIVE_STATS, "envoy.access_loggers.stats, the callee known from its endpoint", &[AccessLog(stats_logger)], Proof::NativeMetrics, false),
 ];
 

@@ -1,10 +1,9 @@
 //! Maps that whoever chooses the keys cannot grow.
 
-use core::borrow::Borrow;
 use core::hash::Hash;
 use core::mem;
 
-use hashbrown::HashMap;
+use hashbrown::{Equivalent, HashMap};
 
 /// A cache of at most `capacity` entries, or one more, that forgets what was not used for longest, roughly.
 ///
@@ -27,8 +26,7 @@ impl<K: Hash + Eq, V: Clone> BoundedCache<K, V> {
     /// The value of `key`.
     pub fn get<Q>(&mut self, key: &Q) -> Option<V>
     where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
+        Q: Hash + Equivalent<K> + ?Sized,
     {
         if let Some(value) = self.young.get(key) {
             return Some(value.clone());

@@ -1,10 +1,15 @@
-//! Bytes that one filter read and another may use, without a copy.
+//! Bytes that one filter read and another may use, and how they are found in a cache.
 
 use core::hash::{Hash, Hasher};
 use core::ops::Deref;
 use std::rc::Rc;
 
-/// Bytes of which somebody else may have a copy. Equal if the bytes are.
+use hashbrown::Equivalent;
+
+/// Bytes of which somebody else may have a copy.
+///
+/// Those that are kept are the same only where they are the same piece of memory, which is much faster to see: whoever
+/// keeps them keeps each value once.
 #[derive(Clone, Debug)]
 pub enum Bytes {
     /// Read for one stream.
@@ -12,6 +17,10 @@ pub enum Bytes {
     /// Kept by somebody.
     Kept(Rc<[u8]>),
 }
+
+/// Bytes to look up where the keys are [`Bytes`] that were read.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'a>(pub &'a [u8]);
 
 impl Deref for Bytes {
     type Target = [u8];
@@ -26,7 +35,11 @@ impl Deref for Bytes {
 
 impl PartialEq for Bytes {
     fn eq(&self, other: &Self) -> bool {
-        **self == **other
+        match (self, other) {
+            (Self::Read(bytes), Self::Read(others)) => equal(bytes, others),
+            (Self::Kept(bytes), Self::Kept(others)) => Rc::ptr_eq(bytes, others),
+            _ => false,
+        }
     }
 }
 
@@ -34,6 +47,68 @@ impl Eq for Bytes {}
 
 impl Hash for Bytes {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (**self).hash(state);
+        match self {
+            Self::Read(bytes) => Key(bytes).hash(state),
+            Self::Kept(bytes) => Rc::as_ptr(bytes).cast::<u8>().hash(state),
+        }
+    }
+}
+
+impl Hash for Key<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_usize(self.0.len());
+        state.write(self.0);
+    }
+}
+
+impl Equivalent<Bytes> for Key<'_> {
+    fn equivalent(&self, key: &Bytes) -> bool {
+        matches!(key, Bytes::Read(bytes) if equal(self.0, bytes))
+    }
+}
+
+/// Whether two values are equal. In WebAssembly, the standard library compares byte by byte.
+fn equal(one: &[u8], other: &[u8]) -> bool {
+    let (words, rest) = one.as_chunks::<8>();
+    let (other_words, other_rest) = other.as_chunks::<8>();
+    one.len() == other.len()
+        && words.iter().zip(other_words).all(|(word, other)| u64::from_le_bytes(*word) == u64::from_le_bytes(*other))
+        && rest == other_rest
+}
+
+#[cfg(test)]
+mod tests {
+    use hashbrown::HashMap;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn values_are_equal_if_each_byte_is() {
+        let value: Vec<u8> = (0..100).collect();
+        for length in 0..value.len() {
+            let one: Vec<u8> = value.iter().copied().take(length).collect();
+            assert!(equal(&one, &one.clone()));
+            assert!(!equal(&one, &value), "{length}");
+            for index in 0..length {
+                let mut other = one.clone();
+                other[index] ^= 1;
+                assert!(!equal(&one, &other), "{length} {index}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_read_is_found_by_its_bytes_and_what_is_kept_by_its_place() {
+        let kept: Rc<[u8]> = Rc::from(b"peer".as_slice());
+        let mut map = HashMap::new();
+        map.insert(Bytes::Read(b"peer".to_vec()), 1);
+        map.insert(Bytes::Kept(Rc::clone(&kept)), 2);
+        assert_eq!(map.get(&Key(b"peer")), Some(&1));
+        assert_eq!(map.get(&Bytes::Read(b"peer".to_vec())), Some(&1));
+        assert_eq!(map.get(&Bytes::Kept(kept)), Some(&2));
+        assert_eq!(map.get(&Bytes::Kept(Rc::from(b"peer".as_slice()))), None);
+        assert_eq!(map.get(&Key(b"pear")), None);
     }
 }

@@ -13,6 +13,7 @@
 pub mod bounded;
 pub mod bytes;
 pub mod config;
+pub mod content_type;
 pub mod direction;
 pub mod evaluation;
 pub mod expression;

@@ -12,9 +12,11 @@
 use std::rc::Rc;
 
 use mesh_common::bounded::BoundedCache;
-use mesh_common::bytes::Bytes;
+use mesh_common::bytes::{Bytes, Key};
+use mesh_common::content_type::is_grpc;
 use mesh_common::direction::Direction;
 use mesh_common::host::{HeaderMap, Host, StateKind, WarmCalls};
+use mesh_common::pairs::Pairs;
 use mesh_common::peer::{self, Peer};
 use mesh_common::property::{self, Property};
 
@@ -23,7 +25,7 @@ use crate::counters::{Counters, Event, Rejection};
 use crate::wire::{self, ID_HEADER, MAX_ID_BYTES, METADATA_HEADER};
 
 /// What a warm request takes, with a peer that takes part and mutual TLS.
-pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 9, outbound: 10 };
+pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 8, outbound: 9 };
 
 /// Metadata exchange on one worker.
 pub struct Exchange {
@@ -33,7 +35,9 @@ pub struct Exchange {
     /// Known where the root id tells it, else asked of each stream's listener.
     direction: Option<Direction>,
     /// What metadata headers say, by the header itself: a peer cannot speak for another by sending its id.
-    peers: BoundedCache<Vec<u8>, Result<Rc<KnownPeer>, Rejection>>,
+    peers: BoundedCache<Bytes, Result<Rc<KnownPeer>, Rejection>>,
+    /// Whether anybody wants to know the ids of peers.
+    stores_ids: bool,
     clusters: MeshClusters,
     counters: Counters,
 }
@@ -57,6 +61,8 @@ pub struct Found {
     pub peer: Option<Bytes>,
     /// First URI SAN of its certificate; `None` if it was not looked for, `Some(None)` if there is none.
     pub certificate: Option<Option<Bytes>>,
+    /// Whether the request is gRPC, where its headers had to be read.
+    pub grpc: Option<bool>,
 }
 
 /// A peer that was understood.
@@ -126,9 +132,15 @@ impl Exchange {
             own_metadata,
             direction: Direction::of_root_id(&host.text(property::PLUGIN_ROOT_ID).unwrap_or_default()),
             peers: BoundedCache::new(max_peer_cache_size),
+            stores_ids: true,
             clusters: MeshClusters::default(),
             counters: Counters::default(),
         }
+    }
+
+    /// Leaves the ids of peers out of filter state, for whoever has another use for the metadata.
+    pub fn without_ids(self) -> Self {
+        Self { stores_ids: false, ..self }
     }
 
     /// The request passes on its way to the application or upstream.
@@ -173,8 +185,18 @@ impl Exchange {
 
     /// Takes the peer's headers off and stores what they say, if it is inside the mesh and can be believed.
     fn take(&mut self, host: &impl Host, side: &Side, inside: bool, found: &mut Found) -> Taken {
-        let id = take_header(host, side.headers, ID_HEADER);
-        let metadata = take_header(host, side.headers, METADATA_HEADER);
+        // All headers at once come as cheap as one of them.
+        let pairs = host.header_pairs(side.headers).unwrap_or_default();
+        let Headers { id, metadata, grpc } = Headers::of(&pairs);
+        for (name, value) in [(ID_HEADER, id), (METADATA_HEADER, metadata)] {
+            if value.is_some() {
+                put(host, side.headers, name, None);
+            }
+        }
+        if side.headers == HeaderMap::Request {
+            found.grpc = Some(grpc);
+        }
+        let (id, metadata) = (id.unwrap_or_default(), metadata.unwrap_or_default());
         let taken = Taken { id: !id.is_empty(), metadata: !metadata.is_empty() };
         if !inside {
             return taken;
@@ -193,8 +215,8 @@ impl Exchange {
         }
         if id.len() > MAX_ID_BYTES {
             self.counters.count(host, Event::Rejected(Rejection::TooLarge));
-        } else if taken.id {
-            store(host, side.id_key, &id);
+        } else if taken.id && self.stores_ids {
+            store(host, side.id_key, id);
         }
         taken
     }
@@ -204,7 +226,7 @@ impl Exchange {
         &mut self,
         host: &impl Host,
         side: &Side,
-        header: Vec<u8>,
+        header: &[u8],
         found: &mut Found,
     ) -> Result<Rc<KnownPeer>, Rejection> {
         let peer = self.understand(header)?;
@@ -217,27 +239,42 @@ impl Exchange {
         Ok(peer)
     }
 
-    fn understand(&mut self, header: Vec<u8>) -> Result<Rc<KnownPeer>, Rejection> {
+    fn understand(&mut self, header: &[u8]) -> Result<Rc<KnownPeer>, Rejection> {
         if header.len() > wire::MAX_METADATA_BYTES {
             return Err(Rejection::TooLarge);
         }
-        if let Some(known) = self.peers.get(header.as_slice()) {
+        if let Some(known) = self.peers.get(&Key(header)) {
             return known;
         }
-        let known = wire::decode(&header)
+        let known = wire::decode(header)
             .map(|peer| Rc::new(KnownPeer { state: peer.to_state().into(), namespace: peer.namespace }));
-        self.peers.insert(header, known.clone());
+        self.peers.insert(Bytes::Read(header.into()), known.clone());
         known
     }
 }
 
-/// Takes a header off; empty if it was not there.
-fn take_header(host: &impl Host, map: HeaderMap, name: &str) -> Vec<u8> {
-    let Some(value) = host.header(map, name) else {
-        return Vec::new();
-    };
-    put(host, map, name, None);
-    value
+/// The headers that metadata exchange looks at; of several lines, the first.
+#[derive(Default)]
+struct Headers<'a> {
+    id: Option<&'a [u8]>,
+    metadata: Option<&'a [u8]>,
+    grpc: bool,
+}
+
+impl<'a> Headers<'a> {
+    fn of(pairs: &'a [u8]) -> Self {
+        let mut headers = Self::default();
+        for (name, value) in Pairs::new(pairs) {
+            if name == METADATA_HEADER.as_bytes() {
+                headers.metadata = headers.metadata.or(Some(value));
+            } else if name == ID_HEADER.as_bytes() {
+                headers.id = headers.id.or(Some(value));
+            } else if name == b"content-type" {
+                headers.grpc = is_grpc(value);
+            }
+        }
+        headers
+    }
 }
 
 /// Sets a header, or makes sure that it is not there.

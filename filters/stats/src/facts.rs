@@ -8,6 +8,7 @@
 //! * what another filter of the stream has read already comes with [`Known`].
 
 use mesh_common::bytes::Bytes;
+use mesh_common::content_type;
 use mesh_common::direction::Direction;
 use mesh_common::host::{HeaderMap, Host};
 use mesh_common::property::{self, Property};
@@ -65,6 +66,8 @@ pub struct Known {
     pub peer: Option<Option<Bytes>>,
     /// First URI SAN of the peer's certificate; `Some(None)` if there is none.
     pub certificate: Option<Option<Bytes>>,
+    /// Whether it is gRPC.
+    pub grpc: Option<bool>,
 }
 
 impl Facts {
@@ -76,7 +79,7 @@ impl Facts {
         known: Known,
         names_service: impl FnOnce(Option<&[u8]>) -> bool,
     ) -> Self {
-        let grpc = is_grpc(host);
+        let grpc = known.grpc.unwrap_or_else(|| is_grpc(host));
         Self {
             protocol: if grpc { Protocol::Grpc } else { Protocol::Http },
             response_code: host.int(property::RESPONSE_CODE).unwrap_or(0),
@@ -181,11 +184,5 @@ fn read(host: &impl Host, path: Property) -> Option<Bytes> {
 }
 
 fn is_grpc(host: &impl Host) -> bool {
-    match host.header(HeaderMap::Request, "content-type") {
-        Some(content_type) => match content_type.strip_prefix(b"application/grpc") {
-            Some(rest) => matches!(rest.first(), None | Some(b'+')),
-            None => false,
-        },
-        None => false,
-    }
+    host.header(HeaderMap::Request, "content-type").is_some_and(|content_type| content_type::is_grpc(&content_type))
 }
