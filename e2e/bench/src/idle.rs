@@ -1,4 +1,4 @@
-//! What modules cost a proxy that does nothing: memory, and time until it is ready.
+//! What modules, and the bootstrap that stats needs, cost a proxy that does nothing: memory, and time until it is ready.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ const MORE_WORKERS: u32 = 2;
 /// What a proxy with a set of modules takes.
 #[derive(Debug, Clone)]
 pub struct Idle {
-    /// Which modules: `none`, a module's file, or `all`.
+    /// Which: `none`, `stats_tags`, a module's file, or `all`.
     pub set: String,
     /// Worker threads.
     pub workers: u32,
@@ -45,41 +45,43 @@ pub struct Idle {
     pub ready: f64,
 }
 
-/// The name of the set without a module, and of the one with all.
+/// The name of the set without a module, of the one with the bootstrap's expressions alone, and of the one with all.
 pub const NONE: &str = "none";
+/// See [`NONE`].
+pub const BOOTSTRAP: &str = "stats_tags";
 /// See [`NONE`].
 pub const ALL: &str = "all";
 
 /// Starts a sidecar with each set of modules, in turns.
 pub fn measure(bench: &Bench, site: &Site) -> Result<Vec<Idle>> {
-    let mut sets: Vec<(String, Vec<&Module>, u32)> = vec![(NONE.to_owned(), Vec::new(), 1)];
-    sets.extend(MODULES.iter().map(|module| (module.file.to_owned(), vec![module], 1)));
-    sets.push((ALL.to_owned(), MODULES.iter().collect(), 1));
-    sets.push((NONE.to_owned(), Vec::new(), MORE_WORKERS));
-    sets.push((ALL.to_owned(), MODULES.iter().collect(), MORE_WORKERS));
+    let file = |module: &Module| vec![module.filter];
+    let all: Vec<&str> = MODULES.iter().map(|module| module.filter).chain([BOOTSTRAP_FILTER]).collect();
+    let mut sets = vec![(NONE, Vec::new(), 1), (BOOTSTRAP, vec![BOOTSTRAP_FILTER], 1)];
+    sets.extend(MODULES.iter().map(|module| (module.file, file(module), 1)));
+    sets.extend([(ALL, all.clone(), 1), (NONE, Vec::new(), MORE_WORKERS), (ALL, all, MORE_WORKERS)]);
 
     let mut seen = vec![(Vec::new(), Vec::new()); sets.len()];
     for _ in 0..TIMES {
-        for ((set, modules, workers), (resident, ready)) in sets.iter().zip(&mut seen) {
+        for ((set, filters, workers), (resident, ready)) in sets.iter().zip(&mut seen) {
             bench.interrupt.check()?;
             let (bytes, seconds) =
-                start(bench, site, modules, *workers).with_context(|| format!("a proxy with modules: {set}"))?;
+                start(bench, site, filters, *workers).with_context(|| format!("a proxy with modules: {set}"))?;
             resident.push(bytes);
             ready.push(seconds);
         }
     }
     let results = sets.into_iter().zip(seen).map(|((set, _, workers), (resident, ready))| {
         let (resident, ready) = (median(&resident).unwrap_or(f64::NAN), median(&ready).unwrap_or(f64::NAN));
-        Idle { set, workers, resident, ready }
+        Idle { set: set.to_owned(), workers, resident, ready }
     });
     Ok(results.collect())
 }
 
 /// Resident memory in bytes and time until ready in seconds of one proxy.
-fn start(bench: &Bench, site: &Site, modules: &[&Module], workers: u32) -> Result<(f64, f64)> {
+fn start(bench: &Bench, site: &Site, filters: &[&str], workers: u32) -> Result<(f64, f64)> {
     let mut files = site.files.clone();
     files.directory.set_file_name("idle");
-    let config = configuration(site, &files, modules)?;
+    let config = configuration(site, &files, filters)?;
     let ip = site.workload(MEASURED)?.address;
     let begin = Instant::now();
     let sidecar = Sidecar::start(
@@ -103,12 +105,11 @@ fn start(bench: &Bench, site: &Site, modules: &[&Module], workers: u32) -> Resul
     Ok((machine::resident(sidecar.pid())? as f64, ready))
 }
 
-/// A sidecar as in production, with the EnvoyFilters of these modules.
-fn configuration(site: &Site, files: &Files, modules: &[&Module]) -> Result<SidecarConfig> {
+/// A sidecar as in production, with these EnvoyFilters.
+fn configuration(site: &Site, files: &Files, filters: &[&str]) -> Result<SidecarConfig> {
     let workload = site.workload(MEASURED)?;
     let mut config = SidecarConfig::plain(&site.topology, workload, files);
-    let mut filters: Vec<PathBuf> = modules.iter().map(|module| tools::filters().join(module.filter)).collect();
-    filters.push(tools::filters().join(BOOTSTRAP_FILTER));
+    let filters: Vec<PathBuf> = filters.iter().map(|filter| tools::filters().join(filter)).collect();
     Attachment::load(&Options { filters, ..Options::default() })?.apply(workload, &mut config)?;
     for module in config.map_modules(&site.modules) {
         tools::module(&module)?;

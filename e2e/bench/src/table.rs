@@ -160,6 +160,7 @@ fn modules(report: &Report) -> String {
 
 fn goals_text(goals: &[Goal]) -> String {
     let mut text = String::new();
+    let (goals, others): (Vec<&Goal>, Vec<&Goal>) = goals.iter().partition(|goal| goal.reached.is_some());
     let width = goals.iter().map(|goal| goal.what.chars().count()).max().unwrap_or(0);
     for goal in goals {
         let limit = format!("at most {} {}", goal.limit, goal.unit);
@@ -167,6 +168,9 @@ fn goals_text(goals: &[Goal]) -> String {
             &mut text,
             format_args!("goal  {:<width$}  {:<20}{:>9}  {}", goal.what, limit, goal.number(), goal.verdict()),
         );
+    }
+    if !others.is_empty() {
+        line(&mut text, format_args!("{} goals are not measured by this run", others.len()));
     }
     text
 }
@@ -219,6 +223,6 @@ mod tests {
     #[test]
     fn goals_that_were_not_measured_say_so() {
         let text = text(&Report::default());
-        assert!(text.contains("not measured") && !text.contains("missed"), "{text}");
+        assert!(text.contains(" goals are not measured") && !text.contains("missed"), "{text}");
     }
 }
