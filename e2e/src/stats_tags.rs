@@ -100,7 +100,7 @@ mod tests {
             "value_separator": "=="
         }"#;
         let yaml = bootstrap(&[configuration]).unwrap();
-        assert!(yaml.contains(r"regex: '(?:^wasmcustom\.|;\.;)(request_method==(.*?);\.;)'"), "{yaml}");
+        assert!(yaml.contains(r"regex: '^wasmcustom\.(?:.*?;\.;)?(request_method==(.*?);\.;)'"), "{yaml}");
         assert!(!yaml.contains("tag_name: source_app\n"), "{yaml}");
         let list = extra_stat_tags(&[configuration]).unwrap();
         assert!(list.starts_with("reporter,source_workload,") && list.ends_with(",request_method"), "{list}");

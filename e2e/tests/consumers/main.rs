@@ -57,7 +57,7 @@ spec:
         stats_config:
           stats_tags:
           - tag_name: request_operation
-            regex: '(?:^wasmcustom\.|;\.;)(request_operation=\.=(.*?);\.;)'
+            regex: '^wasmcustom\.(?:.*?;\.;)?(request_operation=\.=(.*?);\.;)'
 ";
 
 /// One message of three bytes, as gRPC frames it.

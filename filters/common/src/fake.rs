@@ -264,13 +264,6 @@ impl Host for FakeHost {
         Some(pairs::encode(lines))
     }
 
-    fn headers_size(&self, map: HeaderMap) -> Option<u64> {
-        self.called();
-        let headers = self.headers.borrow();
-        let of_map = headers.iter().filter(|((response, _), _)| *response == (map == HeaderMap::Response));
-        Some(of_map.flat_map(|((_, name), lines)| lines.iter().map(|line| (name.len() + line.len()) as u64)).sum())
-    }
-
     fn replace_header(&self, map: HeaderMap, name: &str, value: &str) -> Result<(), HostError> {
         self.called();
         self.headers.borrow_mut().insert((map == HeaderMap::Response, name.into()), vec![value.into()]);

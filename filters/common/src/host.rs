@@ -111,9 +111,6 @@ pub trait Host {
     /// All lines of all headers, as [`crate::pairs`] reads them.
     fn header_pairs(&self, map: HeaderMap) -> Option<Vec<u8>>;
 
-    /// How many bytes the names and values of all headers have together.
-    fn headers_size(&self, map: HeaderMap) -> Option<u64>;
-
     /// Sets a header, in place of all lines of that name.
     fn replace_header(&self, map: HeaderMap, name: &str, value: &str) -> Result<(), HostError>;
 

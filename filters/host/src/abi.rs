@@ -36,7 +36,6 @@ extern "C" {
         value_size: usize,
     ) -> u32;
     fn proxy_remove_header_map_value(map: u32, key: *const u8, key_size: usize) -> u32;
-    fn proxy_get_header_map_size(map: u32, size: *mut usize) -> u32;
     fn proxy_get_header_map_pairs(map: u32, pairs: *mut *mut u8, pairs_size: *mut usize) -> u32;
     fn proxy_send_local_response(
         status: u32,
@@ -105,12 +104,6 @@ pub fn get_header(map: u32, name: &str) -> Result<Option<Vec<u8>>, HostError> {
     bytes("proxy_get_header_map_value", |data, size| unsafe {
         proxy_get_header_map_value(map, name.as_ptr(), name.len(), data, size)
     })
-}
-
-pub fn get_headers_size(map: u32) -> Result<usize, HostError> {
-    let mut size = 0;
-    let status = unsafe { proxy_get_header_map_size(map, &mut size) };
-    done("proxy_get_header_map_size", status).map(|()| size)
 }
 
 pub fn replace_header(map: u32, name: &str, value: &str) -> Result<(), HostError> {

@@ -45,10 +45,6 @@ impl Host for Envoy {
         abi::get_header_pairs(map_type(map)).ok().flatten()
     }
 
-    fn headers_size(&self, map: HeaderMap) -> Option<u64> {
-        abi::get_headers_size(map_type(map)).ok().map(|size| size as u64)
-    }
-
     fn replace_header(&self, map: HeaderMap, name: &str, value: &str) -> Result<(), HostError> {
         abi::replace_header(map_type(map), name, value)
     }

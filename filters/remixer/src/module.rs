@@ -95,8 +95,8 @@ impl HttpStream {
 }
 
 impl HttpContext for HttpStream {
-    fn on_http_request_headers(&mut self, _header_count: usize, end_of_stream: bool) -> Action {
-        self.handle(|shared, request| shared.telemetry.on_request_headers(&Envoy, request, end_of_stream));
+    fn on_http_request_headers(&mut self, _header_count: usize, _end_of_stream: bool) -> Action {
+        self.handle(|shared, request| shared.telemetry.on_request_headers(&Envoy, request));
         Action::Continue
     }
 

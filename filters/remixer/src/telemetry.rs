@@ -53,8 +53,7 @@ impl Telemetry {
     }
 
     /// The request passes on its way to the application or upstream.
-    pub fn on_request_headers(&mut self, host: &impl Host, request: &mut Request, end_of_stream: bool) {
-        request.stats.bodyless = end_of_stream;
+    pub fn on_request_headers(&mut self, host: &impl Host, request: &mut Request) {
         request.exchange = Some(self.exchange.on_request_headers(host));
     }
 

@@ -6,7 +6,7 @@ use core::time::Duration;
 use mesh_common::bounded::BoundedCache;
 use mesh_common::config::{ConfigError, Problem};
 use mesh_common::direction::Direction;
-use mesh_common::host::{HeaderMap, Host, MetricKind, WarmCalls};
+use mesh_common::host::{Host, MetricKind, WarmCalls};
 use mesh_common::labels::{self, Labels};
 use mesh_common::metric_name;
 use mesh_common::peer::Peer;
@@ -110,7 +110,7 @@ impl Stats {
         let direction = self.direction(host);
         let facts = self.labeler.request(host, &mut self.symbols, direction, known);
         let grpc = facts.protocol == Protocol::Grpc;
-        let values = self.request_values(host, request);
+        let values = self.request_values(host);
         let labels = match self.seen.get(&facts) {
             Some(Seen { labels, series: Some(series) }) => {
                 self.recorder.record_series(host, &self.symbols, series, &values);
@@ -140,19 +140,14 @@ impl Stats {
     }
 
     /// The values of the metrics of a request; those that no metric has are not asked for.
-    fn request_values(&self, host: &impl Host, request: &Request) -> [Option<u64>; 4] {
+    fn request_values(&self, host: &impl Host) -> [Option<u64>; 4] {
         let read = |index, path| {
             self.recorder.needs_value(Family::Request, index).then(|| u64::try_from(host.int(path)?).ok()).flatten()
-        };
-        // The size of the headers is returned without bytes.
-        let received = || match request.bodyless {
-            true if self.recorder.needs_value(Family::Request, 2) => host.headers_size(HeaderMap::Request),
-            _ => read(2, property::REQUEST_TOTAL_SIZE),
         };
         [
             Some(1),
             read(1, property::REQUEST_DURATION).and_then(|time| time.checked_div(NANOSECONDS_PER_MILLISECOND)),
-            received(),
+            read(2, property::REQUEST_TOTAL_SIZE),
             read(3, property::RESPONSE_TOTAL_SIZE),
         ]
     }
@@ -247,8 +242,6 @@ impl Stats {
 /// What is remembered of an HTTP request.
 #[derive(Debug, Default)]
 pub struct Request {
-    /// Whether the request ended with its headers, as far as that was seen.
-    pub bodyless: bool,
     /// The gRPC messages that were reported: requests, responses.
     messages: [u64; 2],
     /// The labels under which they were.

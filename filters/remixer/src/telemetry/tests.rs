@@ -39,7 +39,7 @@ fn request(telemetry: &mut Telemetry, host: &mut FakeHost, map: HeaderMap, workl
     host.with_header(map, METADATA_HEADER, &wire::encode(&peer).expect("fits")).with_header(map, ID_HEADER, workload);
     host.take_calls();
     let mut request = Request::default();
-    telemetry.on_request_headers(host, &mut request, true);
+    telemetry.on_request_headers(host, &mut request);
     telemetry.on_response_headers(host, &mut request);
     telemetry.on_request_end(host, &mut request);
     host.take_calls()
