@@ -8,15 +8,18 @@
 //! callbacks = ["proxy_on_log"]
 //! ```
 //!
-//! and this step removes all other exports, then every function, global and import that only they reached. It adds
-//! nothing to a module; the code that stays is the same, written in fewer bytes than the linker pads it to.
+//! and this step removes all other exports, takes the bodies out of the SDK's methods that no filter calls
+//! ([`HELPERS`]), then removes every function, global and import that only these reached. It adds nothing to a module; the
+//! code that stays is the same, written in fewer bytes than the linker pads it to.
 
 mod abi;
+mod helpers;
 mod manifest;
 mod module;
 mod report;
 
 pub use abi::{ALWAYS, CALLBACKS};
+pub use helpers::HELPERS;
 pub use manifest::{filters_in, ModuleCrate};
 pub use module::{pack, Names};
 pub use report::{Packed, Report, SIZE_LIMIT};

@@ -6,6 +6,7 @@ use anyhow::{bail, ensure, Context, Result};
 use walrus::{ExportItem, Module, ModuleConfig};
 
 use crate::abi::{ALLOCATORS, ALWAYS, CALLBACKS, WASI, WASI_CALLS};
+use crate::helpers;
 
 /// What becomes of the name section, from which Envoy takes the function names of a crash backtrace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,7 @@ pub fn pack(linked: &[u8], callbacks: &[String], names: Names) -> Result<Vec<u8>
     let kept = kept_exports(&module, callbacks)?;
     drop_exports(&mut module, &kept);
     drop_custom_sections(&mut module);
+    helpers::take_out(&mut module)?;
     walrus::passes::gc::run(&mut module);
     check_imports(&module)?;
     let packed = module.emit_wasm();

@@ -1,7 +1,9 @@
 //! Small modules, before and after.
 #![allow(clippy::expect_used)] // clippy.toml allows it in tests, but not in what they share
 
-use pack::{pack, ModuleCrate, Names, Packed, Report, ALWAYS, CALLBACKS, SIZE_LIMIT};
+use std::collections::BTreeSet;
+
+use pack::{pack, ModuleCrate, Names, Packed, Report, ALWAYS, CALLBACKS, HELPERS, SIZE_LIMIT};
 use walrus::Module;
 
 /// What every module has, around the given text.
@@ -82,6 +84,55 @@ fn a_function_of_the_table_stays() {
     let imports: Vec<String> =
         Module::from_buffer(&packed).expect("a module").imports.iter().map(|import| import.name.clone()).collect();
     assert_eq!(imports, ["proxy_set_tick_period_milliseconds"]);
+}
+
+/// A module with one of the SDK's helpers in its table, and something that `calls` it or not.
+fn with_helper(calls: &str) -> Vec<u8> {
+    module(&format!(
+        r#"(type $plain (func (param i32) (result i32)))
+           (table 1 funcref)
+           (elem (i32.const 0) $_ZN10proxy_wasm6traits11RootContext15set_tick_period17h0123456789abcdefE)
+           (func $_ZN10proxy_wasm6traits11RootContext15set_tick_period17h0123456789abcdefE (param i32) (result i32)
+             (call $tick (local.get 0)))
+           (func $_ZN5stats4root17h0123456789abcdefE (param i32) (result i32) {calls})
+           (func (export "proxy_on_log") (param i32)
+             (drop (call $_ZN5stats4root17h0123456789abcdefE (local.get 0)))
+             (drop (call_indirect (type $plain) (local.get 0) (i32.const 0))))"#
+    ))
+}
+
+#[test]
+fn body_of_a_helper_that_only_a_table_has_is_taken_out() {
+    let packed = pack(&with_helper("(local.get 0)"), &names(&["proxy_on_log"]), Names::Drop).expect("packed");
+    let after = Module::from_buffer(&packed).expect("a module");
+    assert_eq!(after.imports.iter().count(), 0, "the host call that only the helper made is gone");
+    assert_eq!(after.elements.iter().count(), 1, "the table is as it was");
+}
+
+#[test]
+fn call_of_a_helper_is_refused() {
+    let call = "(call $_ZN10proxy_wasm6traits11RootContext15set_tick_period17h0123456789abcdefE (local.get 0))";
+    assert_eq!(
+        error(&with_helper(call), &["proxy_on_log"]),
+        "stats::root calls proxy_wasm::traits::RootContext::set_tick_period, whose body is taken out: \
+         call the host through mesh-host"
+    );
+}
+
+#[test]
+fn helpers_are_those_that_clippy_forbids() {
+    let file = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../clippy.toml")).expect("clippy.toml");
+    let forbidden: BTreeSet<String> = file
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("{ path = \"proxy_wasm::")?.split('"').next())
+        .map(|path| format!("proxy_wasm::{path}"))
+        .collect();
+    let helpers: BTreeSet<String> = HELPERS
+        .iter()
+        .flat_map(|(name, methods)| methods.iter().map(move |method| format!("proxy_wasm::traits::{name}::{method}")))
+        .collect();
+    assert_eq!(helpers.len(), 100);
+    assert_eq!(forbidden, helpers);
 }
 
 #[test]
