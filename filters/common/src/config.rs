@@ -10,9 +10,10 @@ mod nested;
 use core::fmt;
 use core::ops::RangeInclusive;
 use core::time::Duration;
-use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use document::{Json, Object};
+
+use crate::text_map::TextMap;
 
 /// More problems than this are not told at once: the log line would be too long to read.
 const MAX_TOLD: usize = 50;
@@ -81,8 +82,9 @@ pub fn parse<T>(bytes: &[u8], read: impl FnOnce(&mut Section) -> T) -> Result<T,
 
 /// Reads a configuration, and goes on where it can, for a caller who has more to check.
 pub fn parse_with<T>(bytes: &[u8], problems: &mut Vec<Problem>, read: impl FnOnce(&mut Section) -> T) -> T {
-    let document = document::read(bytes, problems);
-    let mut section = Section { object: &document, path: String::new(), known: Vec::new(), problems };
+    let text = document::read(bytes, problems);
+    let object = Json::new(&text).object().unwrap_or_default();
+    let mut section = Section { object: &object, path: String::new(), known: Vec::new(), problems };
     let value = read(&mut section);
     section.finish();
     value
@@ -90,7 +92,7 @@ pub fn parse_with<T>(bytes: &[u8], problems: &mut Vec<Problem>, read: impl FnOnc
 
 /// A JSON object of the configuration, whose fields are read one by one.
 pub struct Section<'a> {
-    object: &'a Map<String, Value>,
+    object: &'a Object<'a>,
     path: String,
     known: Vec<&'static str>,
     problems: &'a mut Vec<Problem>,
@@ -99,22 +101,15 @@ pub struct Section<'a> {
 impl<'a> Section<'a> {
     /// `true` or `false`; Istio's own configurations write them as text, too.
     pub fn boolean(&mut self, name: &'static str, default: bool) -> bool {
-        self.read(name, "true or false", |value| match value {
-            Value::Bool(boolean) => Some(*boolean),
-            Value::String(text) => text.parse().ok(),
-            _ => None,
-        })
-        .unwrap_or(default)
+        self.read(name, "true or false", |value| value.text().as_deref().unwrap_or(value.source()).parse().ok())
+            .unwrap_or(default)
     }
 
     /// A whole number within `range`; protobuf JSON writes large ones as text.
     pub fn integer(&mut self, name: &'static str, range: RangeInclusive<u64>, default: u64) -> u64 {
         let allowed = format!("a whole number from {} to {}", range.start(), range.end());
         self.read(name, &allowed, |value| {
-            let number = match value {
-                Value::String(text) => text.parse().ok()?,
-                _ => value.as_u64()?,
-            };
+            let number = value.text().as_deref().unwrap_or(value.source()).parse().ok()?;
             range.contains(&number).then_some(number)
         })
         .unwrap_or(default)
@@ -122,8 +117,9 @@ impl<'a> Section<'a> {
 
     /// A duration within `range`, such as `15s`, `0.5s`, `500ms` or `1m30s`.
     pub fn duration(&mut self, name: &'static str, range: RangeInclusive<Duration>, default: Duration) -> Duration {
-        let allowed = format!("a duration such as \"15s\" or \"500ms\", from {:?} to {:?}", range.start(), range.end());
-        self.read(name, &allowed, |value| duration(value.as_str()?).filter(|duration| range.contains(duration)))
+        let [start, end] = [range.start(), range.end()].map(duration_text);
+        let allowed = format!("a duration such as \"15s\" or \"500ms\", from {start} to {end}");
+        self.read(name, &allowed, |value| duration(&value.text()?).filter(|duration| range.contains(duration)))
             .unwrap_or(default)
     }
 
@@ -131,8 +127,8 @@ impl<'a> Section<'a> {
     pub fn texts(&mut self, name: &'static str, max: usize) -> Vec<String> {
         let allowed = format!("a list of at most {max} texts, none empty");
         self.read(name, &allowed, |value| {
-            let list = value.as_array().filter(|list| list.len() <= max)?;
-            list.iter().map(|item| item.as_str().filter(|text| !text.is_empty()).map(String::from)).collect()
+            let list = value.list().filter(|list| list.len() <= max)?;
+            list.into_iter().map(|item| item.text().filter(|text| !text.is_empty())).collect()
         })
         .unwrap_or_default()
     }
@@ -140,26 +136,26 @@ impl<'a> Section<'a> {
     /// One of the texts `allowed`.
     pub fn choice(&mut self, name: &'static str, allowed: &[&'static str]) -> Option<&'static str> {
         let quoted: Vec<String> = allowed.iter().map(|text| format!("{text:?}")).collect();
-        self.read(name, &quoted.join(" or "), |value| allowed.iter().find(|text| value == *text).copied())
+        self.read(name, &quoted.join(" or "), |value| {
+            let text = value.text()?;
+            allowed.iter().find(|allowed| **allowed == text).copied()
+        })
     }
 
     /// A text that is not empty.
     pub fn text(&mut self, name: &'static str) -> Option<String> {
-        self.read(name, "a text that is not empty", |value| {
-            value.as_str().filter(|text| !text.is_empty()).map(String::from)
-        })
+        self.read(name, "a text that is not empty", |value| value.text().filter(|text| !text.is_empty()))
     }
 
     /// A text; an empty one is none.
     pub fn optional_text(&mut self, name: &'static str) -> Option<String> {
-        self.read(name, "a text", |value| value.as_str().map(String::from)).filter(|text| !text.is_empty())
+        self.read(name, "a text", Json::text).filter(|text| !text.is_empty())
     }
 
     /// An object whose fields are all texts.
-    pub fn text_map(&mut self, name: &'static str) -> BTreeMap<String, String> {
+    pub fn text_map(&mut self, name: &'static str) -> TextMap {
         self.read(name, "an object of texts", |value| {
-            let fields = value.as_object()?.iter();
-            fields.map(|(name, value)| Some((name.clone(), value.as_str()?.to_string()))).collect()
+            value.object()?.fields.into_iter().map(|(name, value)| Some((name, value.text()?))).collect()
         })
         .unwrap_or_default()
     }
@@ -167,22 +163,21 @@ impl<'a> Section<'a> {
     /// A list of objects, each read by `read`.
     pub fn objects<T>(&mut self, name: &'static str, mut read: impl FnMut(&mut Section) -> T) -> Vec<T> {
         let list = self.read(name, "a list of objects", |value| {
-            let list = value.as_array()?.iter();
-            list.map(|item| item.as_object().cloned()).collect::<Option<Vec<_>>>()
+            value.list()?.into_iter().map(Json::object).collect::<Option<Vec<Object>>>()
         });
         let mut values = Vec::new();
         for (index, object) in list.unwrap_or_default().iter().enumerate() {
             let path = format!("{}[{index}]", self.path_of(name));
-            let mut section = Section { object, path, known: Vec::new(), problems: self.problems };
-            values.push(read(&mut section));
-            section.finish();
+            values.push(self.inside(object, path, &mut read));
         }
         values
     }
 
     /// Fields that Istio knows but that have no effect here.
     pub fn ignore(&mut self, names: &[&'static str]) {
-        self.known.extend_from_slice(names);
+        for name in names {
+            self.know(name);
+        }
     }
 
     /// Reports that a field is not there, unless it is and was refused.
@@ -198,21 +193,33 @@ impl<'a> Section<'a> {
         self.problems.push(Problem { path, message });
     }
 
-    fn read<T>(&mut self, name: &'static str, allowed: &str, convert: impl FnOnce(&Value) -> Option<T>) -> Option<T> {
-        self.known.push(name);
-        let object = self.object;
-        let value = match (object.get(name), object.get(&camel_case(name)).filter(|_| name.contains('_'))) {
-            (Some(_), Some(_)) => {
-                self.refuse(name, format!("given twice, also as {}", camel_case(name)));
-                return None;
-            }
-            (value, None) | (None, value) => value?,
-        };
+    /// What `convert` makes of a field; nothing if it is not there.
+    fn read<T>(&mut self, name: &'static str, allowed: &str, convert: impl FnOnce(Json<'a>) -> Option<T>) -> Option<T> {
+        let value = self.find(name)?;
         let converted = convert(value);
         if converted.is_none() {
-            self.refuse(name, format!("{} is not allowed, must be {allowed}", quote(value)));
+            self.refuse(name, format!("{} is not allowed, must be {allowed}", value.quote()));
         }
         converted
+    }
+
+    /// Keeps the names in order: sorting them would be more code.
+    fn know(&mut self, name: &'static str) {
+        let place = self.known.partition_point(|known| *known < name);
+        self.known.insert(place, name);
+    }
+
+    #[inline(never)]
+    fn find(&mut self, name: &'static str) -> Option<Json<'a>> {
+        self.know(name);
+        let camel = camel_case(name);
+        match (self.object.get(name), self.object.get(&camel).filter(|_| camel != name)) {
+            (Some(_), Some(_)) => {
+                self.refuse(name, format!("given twice, also as {camel}"));
+                None
+            }
+            (value, None) | (None, value) => value,
+        }
     }
 
     fn path_of(&self, name: &str) -> String {
@@ -224,12 +231,10 @@ impl<'a> Section<'a> {
 
     fn finish(mut self) {
         let known = core::mem::take(&mut self.known);
-        let object = self.object;
-        for (name, value) in object {
+        for (name, value) in &self.object.fields {
             if !known.iter().any(|known| known == name || &camel_case(known) == name) {
-                let mut allowed = known.clone();
-                allowed.sort_unstable();
-                self.refuse(name, format!("unknown field (value {}), known are {}", quote(value), allowed.join(", ")));
+                let message = format!("unknown field (value {}), known are {}", value.quote(), known.join(", "));
+                self.refuse(name, message);
             }
         }
     }
@@ -240,33 +245,48 @@ pub fn duration(mut text: &str) -> Option<Duration> {
     if text.is_empty() {
         return None;
     }
-    let mut total = Duration::ZERO;
+    let mut total: u64 = 0;
     while !text.is_empty() {
         let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let (number, rest) = text.split_at_checked(unit_at)?;
         let end = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
         let (unit, rest) = rest.split_at_checked(end)?;
-        let seconds = match unit {
-            "ns" => 1e-9,
-            "us" | "µs" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
+        let unit = match unit {
+            "ns" => 1,
+            "us" | "µs" => 1_000,
+            "ms" => 1_000_000,
+            "s" => 1_000_000_000,
+            "m" => 60_000_000_000,
+            "h" => 3_600_000_000_000,
             _ => return None,
-        } * number.parse::<f64>().ok()?;
-        total = total.checked_add(Duration::try_from_secs_f64(seconds).ok()?)?;
+        };
+        total = total.checked_add(multiple(number, unit)?)?;
         text = rest;
+    }
+    Some(Duration::from_nanos(total))
+}
+
+/// The decimal `number` times `unit`, without what is less than 1.
+fn multiple(number: &str, unit: u64) -> Option<u64> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let mut total: u64 = match whole {
+        "" if fraction.is_empty() => return None,
+        "" => 0,
+        whole => whole.parse::<u64>().ok()?.checked_mul(unit)?,
+    };
+    let mut place = unit;
+    for digit in fraction.chars() {
+        place = place.checked_div(10)?;
+        total = total.checked_add(u64::from(digit.to_digit(10)?).checked_mul(place)?)?;
     }
     Some(total)
 }
 
-/// `value` as JSON on one line, cut if it is long.
-fn quote(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(MAX_QUOTED) {
-        Some((end, _)) => [text.get(..end).unwrap_or_default(), "…"].concat(),
-        None => text,
+/// A duration of whole milliseconds as [`duration`] reads it.
+fn duration_text(duration: &Duration) -> String {
+    match duration.subsec_millis() {
+        0 => format!("{}s", duration.as_secs()),
+        _ => format!("{}ms", duration.as_millis()),
     }
 }
 

@@ -169,9 +169,26 @@ pub fn node_value(host: &impl Host, path: &str) -> String {
     match bytes.as_slice() {
         [boolean @ (0 | 1)] => (*boolean == 1).to_string(),
         number if number.len() == 8 && number.iter().any(u8::is_ascii_control) => {
-            number.try_into().map(|bytes| f64::from_le_bytes(bytes).to_string()).unwrap_or_default()
+            number.try_into().map(|bytes| number_text(f64::from_le_bytes(bytes))).unwrap_or_default()
         }
         _ => text_of(bytes),
+    }
+}
+
+/// `number` with at most six decimals, or nothing where that is not exact enough. The standard library's text of a float
+/// is 15 KB of code.
+fn number_text(number: f64) -> String {
+    const EXACT: f64 = 9e15; // all whole numbers up to here are floats
+    if !(-EXACT..EXACT).contains(&number) {
+        return String::new();
+    }
+    let sign = if number < 0.0 { "-" } else { "" };
+    let whole = number.abs().trunc();
+    let millionths = ((number.abs() - whole) * 1e6).round();
+    match (whole as u64, millionths as u64) {
+        (whole, 0) => format!("{sign}{whole}"),
+        (whole, 1_000_000) => format!("{sign}{}", whole.saturating_add(1)),
+        (whole, millionths) => format!("{sign}{whole}.{millionths:06}").trim_end_matches('0').into(),
     }
 }
 
@@ -197,6 +214,25 @@ mod tests {
             (&[], Kind::Boolean, None),
         ] {
             assert_eq!(Value::of_bytes(bytes.to_vec(), kind), expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_metadata_are_written_as_an_operator_would() {
+        for (number, expected) in [
+            (0.0, "0"),
+            (3.0, "3"),
+            (-2.0, "-2"),
+            (0.5, "0.5"),
+            (-1.25, "-1.25"),
+            (0.000_001, "0.000001"),
+            (2.999_999_9, "3"),
+            (1.1, "1.1"),
+            (123_456_789_012.0, "123456789012"),
+            (1e300, ""),
+            (f64::NAN, ""),
+        ] {
+            assert_eq!(number_text(number), expected);
         }
     }
 }

@@ -8,6 +8,7 @@
 //! * [`labels`], [`response_flags`], [`metric_name`]: the vocabulary of the metrics, and how Envoy is told of it
 //! * [`expression`] and [`evaluation`]: the expressions that an operator writes
 //! * [`config`]: plugin configuration, with every mistake named
+//! * [`text_map`]: a few texts by name
 //! * [`bounded`]: caches that an outsider cannot grow
 
 pub mod bounded;
@@ -27,3 +28,4 @@ pub mod peer;
 pub mod property;
 pub mod protobuf;
 pub mod response_flags;
+pub mod text_map;

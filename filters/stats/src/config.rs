@@ -1,12 +1,12 @@
 //! The plugin configuration: Istio's `stats.PluginConfig` in JSON.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
 
 use mesh_common::config::{self, ConfigError, Problem, Section};
 use mesh_common::expression::{is_name, is_taken};
 use mesh_common::host::MetricKind;
 use mesh_common::metric_name::Separators;
+use mesh_common::text_map::TextMap;
 
 /// Series defined per worker unless configured otherwise: 2,000 label sets of four metrics, about 40 MB in Envoy.
 const DEFAULT_SERIES: u64 = 8_000;
@@ -62,7 +62,7 @@ pub struct Change {
     /// `name`, without the prefix `istio_`; of all if there is none.
     pub name: Option<String>,
     /// `dimensions`: expressions by label.
-    pub dimensions: BTreeMap<String, String>,
+    pub dimensions: TextMap,
     /// `tags_to_remove`: labels.
     pub tags_to_remove: Vec<String>,
     /// `drop`: whether not to record it at all.
@@ -167,7 +167,7 @@ impl Change {
             if !is_name(label) {
                 section.refuse(&field, format!("{label:?} is not a label, must be letters, digits and underscores"));
             }
-            if RESERVED_LABELS.contains(&label.as_str()) || label.starts_with("__") {
+            if RESERVED_LABELS.contains(&label) || label.starts_with("__") {
                 section.refuse(&field, format!("{label:?} is a label that is made elsewhere, must be another"));
             }
             if expression.trim().is_empty() {
@@ -299,7 +299,7 @@ mod tests {
         };
         let dropped = Change {
             name: Some("requests_total".into()),
-            dimensions: BTreeMap::new(),
+            dimensions: TextMap::default(),
             tags_to_remove: vec![],
             drop: true,
         };

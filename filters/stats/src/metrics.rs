@@ -144,9 +144,9 @@ pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
                 tag.hidden = true;
             }
             for (name, expression) in &change.dimensions {
-                let source = Source::Expression(expression.clone());
-                let tag = Tag { name: name.clone(), source, hidden: false };
-                match metric.tags.iter_mut().find(|tag| tag.name == *name) {
+                let source = Source::Expression(expression.into());
+                let tag = Tag { name: name.into(), source, hidden: false };
+                match metric.tags.iter_mut().find(|tag| tag.name == name) {
                     Some(old) => *old = tag,
                     None => metric.tags.push(tag),
                 }
@@ -207,13 +207,13 @@ fn standard((name, family, kind, value): (&str, Family, MetricKind, usize)) -> M
 /// merely ends in the same letters.
 fn collisions(config: &Config) -> Vec<Problem> {
     let standard = labels::names();
-    let changed = config.metrics.iter().flat_map(|change| change.dimensions.keys().map(String::as_str));
+    let changed = config.metrics.iter().flat_map(|change| change.dimensions.iter().map(|(name, _)| name));
     let all: Vec<&str> = standard.into_iter().chain(changed).collect();
     let mut problems = Vec::new();
     for (index, change) in config.metrics.iter().enumerate() {
-        for name in change.dimensions.keys().filter(|name| !standard.contains(&name.as_str())) {
+        for name in change.dimensions.iter().map(|(name, _)| name).filter(|name| !standard.contains(name)) {
             let clash = all.iter().find(|other| {
-                *other != name && (other.ends_with(name.as_str()) || standard.contains(other) && name.ends_with(*other))
+                **other != name && (other.ends_with(name) || standard.contains(other) && name.ends_with(*other))
             });
             if let Some(other) = clash {
                 problems.push(Problem {

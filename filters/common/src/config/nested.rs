@@ -2,14 +2,12 @@
 
 use core::ops::RangeInclusive;
 
-use serde_json::{Map, Value};
-
-use super::{camel_case, quote, Section};
+use super::{camel_case, Json, Object, Section};
 
 impl Section<'_> {
     /// Whether the field is there, with whatever value.
     pub fn has(&self, name: &str) -> bool {
-        self.object.contains_key(name) || self.object.contains_key(&camel_case(name))
+        self.object.get(name).or_else(|| self.object.get(&camel_case(name))).is_some()
     }
 
     /// A whole number within `range`, which has no default.
@@ -21,10 +19,9 @@ impl Section<'_> {
 
     /// A text or number, as it is written, read by `parse`, whose error says after the value what is wrong with it.
     pub fn scalar<T>(&mut self, name: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
-        let text = self.read(name, "a text", |value| match value {
-            Value::String(text) => Some((text.clone(), quote(value))),
-            Value::Number(number) => Some((number.to_string(), quote(value))),
-            _ => None,
+        let text = self.read(name, "a text", |value| {
+            let text = value.text().or_else(|| value.is_number().then(|| value.source().into()));
+            Some((text?, value.quote()))
         });
         let (text, quoted) = text?;
         match parse(&text) {
@@ -38,19 +35,19 @@ impl Section<'_> {
 
     /// A text that may be empty; `None` when it is not there.
     pub fn any_text(&mut self, name: &'static str) -> Option<String> {
-        self.read(name, "a text", |value| value.as_str().map(String::from))
+        self.read(name, "a text", Json::text)
     }
 
     /// An object, read by `read`; `None` when it is not there.
     pub fn object<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Section) -> T) -> Option<T> {
-        let object = self.read(name, "an object", |value| value.as_object().cloned())?;
+        let object = self.read(name, "an object", Json::object)?;
         let path = self.path_of(name);
         Some(self.inside(&object, path, read))
     }
 
     /// An object, read by `read`; an empty one when it is not there.
     pub fn object_or_empty<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Section) -> T) -> T {
-        let object = self.read(name, "an object", |value| value.as_object().cloned()).unwrap_or_default();
+        let object = self.read(name, "an object", Json::object).unwrap_or_default();
         let path = self.path_of(name);
         self.inside(&object, path, read)
     }
@@ -58,8 +55,8 @@ impl Section<'_> {
     /// An object whose fields have names of the operator's choice and are objects, each read by `read` with its name.
     pub fn object_map<T>(&mut self, name: &'static str, mut read: impl FnMut(&str, &mut Section) -> T) -> Vec<T> {
         let objects = self.read(name, "an object of objects", |value| {
-            let fields = value.as_object()?.iter();
-            fields.map(|(name, value)| Some((name.clone(), value.as_object()?.clone()))).collect::<Option<Vec<_>>>()
+            let fields = value.object()?.fields.into_iter();
+            fields.map(|(name, value)| Some((name, value.object()?))).collect::<Option<Vec<_>>>()
         });
         let mut values = Vec::new();
         for (key, object) in objects.unwrap_or_default() {
@@ -75,7 +72,7 @@ impl Section<'_> {
         self.problems.push(super::Problem { path, message });
     }
 
-    fn inside<T>(&mut self, object: &Map<String, Value>, path: String, read: impl FnOnce(&mut Section) -> T) -> T {
+    pub(super) fn inside<T>(&mut self, object: &Object, path: String, read: impl FnOnce(&mut Section) -> T) -> T {
         let mut section = Section { object, path, known: Vec::new(), problems: self.problems };
         let value = read(&mut section);
         section.finish();

@@ -93,6 +93,37 @@ fn a_field_that_is_given_twice_is_refused_wherever_it_is() {
 }
 
 #[test]
+fn texts_are_read_and_what_is_refused_is_quoted_as_written() {
+    let json = "{ \"names\" : [ \"\\u00fc \\\"\" ], \"max_series\" : { \"a b\" :\n [ 1.50, \"\\\" :\" ] } }";
+    assert_eq!(
+        read(json),
+        Err("configuration refused, 1 problem: max_series: {\"a b\":[1.50,\"\\\" :\"]} is not allowed, \
+             must be a whole number from 1 to 100"
+            .into())
+    );
+    assert_eq!(read(r#"{"names": ["\u00fc \""]}"#).map(|read| read.3), Ok(vec!["ü \"".to_string()]));
+    for number in ["1.0", "-1", "1e1", "18446744073709551616", "1e999", "true", "\"+ 1\""] {
+        assert!(read(&format!("{{\"max_series\": {number}}}")).is_err(), "{number}");
+    }
+}
+
+#[test]
+fn escapes_without_meaning_and_deep_nesting_are_refused() {
+    let error = |json: &str| parse(json.as_bytes(), |section| section.ignore(&["a"])).expect_err("refused").to_string();
+    assert_eq!(
+        error(r#"{"a": [1, "\ud800"]}"#),
+        "configuration refused, 1 problem: a[1]: not valid JSON: an escape that stands for no character, or too large a number"
+    );
+    assert_eq!(
+        error(r#"{"a": {"\udfff": 1}}"#),
+        "configuration refused, 1 problem: a: not valid JSON: an escape that stands for no character, or too large a number"
+    );
+    let nested = |depth| format!("{{\"a\": {}{}}}", "[".repeat(depth), "]".repeat(depth));
+    assert!(parse(nested(60).as_bytes(), |section| section.ignore(&["a"])).is_ok());
+    assert!(error(&nested(100_000)).ends_with(": nested too deeply"));
+}
+
+#[test]
 fn what_stands_within_objects_is_read_and_named() {
     let read = |json: &str| {
         parse(json.as_bytes(), |section| {

@@ -1,0 +1,103 @@
+//! A few texts by name.
+
+/// Texts by name, in the order of the names.
+///
+/// A list and not a tree, whose code is ten times as large: these maps have a handful of entries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TextMap {
+    entries: Vec<(String, String)>,
+}
+
+/// Names and texts of a [`TextMap`], in order.
+#[derive(Clone, Debug)]
+pub struct Texts<'a> {
+    entries: core::slice::Iter<'a, (String, String)>,
+}
+
+impl TextMap {
+    /// The text of that name.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let place = self.place(name).ok()?;
+        self.entries.get(place).map(|(_, text)| text.as_str())
+    }
+
+    /// Sets a text, in place of the one that has the name.
+    pub fn insert(&mut self, name: String, text: String) {
+        match self.place(&name) {
+            Ok(place) => {
+                if let Some(entry) = self.entries.get_mut(place) {
+                    entry.1 = text;
+                }
+            }
+            Err(place) => self.entries.insert(place, (name, text)),
+        }
+    }
+
+    /// Names and texts.
+    pub fn iter(&self) -> Texts<'_> {
+        self.into_iter()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn place(&self, name: &str) -> Result<usize, usize> {
+        self.entries.binary_search_by(|(entry, _)| entry.as_str().cmp(name))
+    }
+}
+
+impl FromIterator<(String, String)> for TextMap {
+    fn from_iter<T: IntoIterator<Item = (String, String)>>(texts: T) -> Self {
+        let mut map = Self::default();
+        for (name, text) in texts {
+            map.insert(name, text);
+        }
+        map
+    }
+}
+
+impl<const N: usize> From<[(String, String); N]> for TextMap {
+    fn from(texts: [(String, String); N]) -> Self {
+        texts.into_iter().collect()
+    }
+}
+
+impl<'a> IntoIterator for &'a TextMap {
+    type Item = (&'a str, &'a str);
+    type IntoIter = Texts<'a>;
+
+    fn into_iter(self) -> Texts<'a> {
+        Texts { entries: self.entries.iter() }
+    }
+}
+
+impl<'a> Iterator for Texts<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.entries.next().map(|(name, text)| (name.as_str(), text.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn texts_are_found_and_come_in_order() {
+        let mut map =
+            TextMap::from([("b", "1"), ("c", "2"), ("a", "3")].map(|(name, text)| (name.into(), text.into())));
+        map.insert("b".into(), "4".into());
+        assert_eq!(map.iter().collect::<Vec<_>>(), [("a", "3"), ("b", "4"), ("c", "2")]);
+        assert_eq!((map.get("c"), map.get("d"), map.len()), (Some("2"), None, 3));
+    }
+}
