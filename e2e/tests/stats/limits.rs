@@ -1,10 +1,9 @@
 //! What strangers can do to the metrics: not much.
 
-use std::collections::BTreeMap;
-
 use base64::prelude::{Engine, BASE64_STANDARD};
 use mesh::{Mesh, Request};
 use mesh_common::peer::{Peer, APP, VERSION};
+use mesh_common::text_map::TextMap;
 use prost::Message;
 
 use crate::{expect_requests, get, outside, start, stats_outbound, wait_for_counts};
@@ -25,7 +24,7 @@ fn a_label_s_value_cannot_forge_other_labels() {
         workload_name: "w;.;reporter=.=source;.;response_code=.=500".into(),
         namespace: "two\nlines\r\0".into(),
         cluster_id: "ends;.".into(),
-        labels: BTreeMap::from([(APP.into(), "\";.;istio_requests_total".into()), (VERSION.into(), "x".repeat(1000))]),
+        labels: TextMap::from([(APP.into(), "\";.;istio_requests_total".into()), (VERSION.into(), "x".repeat(1000))]),
         ..Peer::default()
     };
     for _ in 0..2 {

@@ -4,13 +4,12 @@
 //! `google.protobuf.Struct` in filter state, whose fields have the names of Istio's node info, so that expressions such
 //! as `upstream_peer.workload_name` or `downstream_peer.labels['app']` work.
 
-use std::collections::BTreeMap;
-
 use prost::Message;
 
 use crate::host::Host;
 use crate::property::{self, Property};
 use crate::protobuf::{Kind, Struct};
+use crate::text_map::TextMap;
 
 /// Filter state key of the peer that called this proxy; Envoy adds the prefix `wasm.`.
 pub const DOWNSTREAM_PEER: &str = "downstream_peer";
@@ -60,7 +59,7 @@ pub struct Peer {
     /// Version of the proxy.
     pub istio_version: String,
     /// Labels of the pod.
-    pub labels: BTreeMap<String, String>,
+    pub labels: TextMap,
 }
 
 /// A text of [`Peer`], with its name in node metadata (and on the wire) and in filter state.
@@ -150,7 +149,7 @@ impl Peer {
 
     /// A label's value, empty if it is not there.
     pub fn label(&self, name: &str) -> &str {
-        self.labels.get(name).map_or("", String::as_str)
+        self.labels.get(name).unwrap_or_default()
     }
 
     /// The canonical service: its label, or else the workload.
@@ -175,9 +174,13 @@ impl Peer {
             *(field.get_mut)(&mut peer) = from.text(name(field)).into();
         }
         if let Some(labels) = from.structure(labels) {
-            let others = labels.fields.keys().map(String::as_str).filter(|label| !METRIC_LABELS.contains(label));
-            let kept = METRIC_LABELS.into_iter().filter(|label| labels.fields.contains_key(*label)).chain(others);
-            peer.labels = kept.take(MAX_LABELS).map(|label| (label.into(), labels.text(label).into())).collect();
+            let is_for_metrics = |label: &&str| METRIC_LABELS.contains(label);
+            let others = labels.names().filter(|label| !is_for_metrics(label));
+            for label in labels.names().filter(is_for_metrics).chain(others) {
+                if peer.labels.len() < MAX_LABELS {
+                    peer.labels.insert(label.into(), labels.text(label).into());
+                }
+            }
         }
         peer
     }

@@ -1,15 +1,22 @@
 //! `google.protobuf.Struct`, the form in which proxies exchange metadata.
 //!
-//! Maps are ordered, so encoding is deterministic: two proxies with equal metadata produce equal bytes.
-
-use std::collections::BTreeMap;
+//! Fields are written in the order of their names, so two proxies with equal metadata produce equal bytes.
 
 /// `google.protobuf.Struct`.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Struct {
-    /// The fields by name.
-    #[prost(btree_map = "string, message", tag = "1")]
-    pub fields: BTreeMap<String, Value>,
+    // On the wire, a map is a list of entries. prost's maps are trees, with three times as much code.
+    #[prost(message, repeated, tag = "1")]
+    fields: Vec<Field>,
+}
+
+/// A field of a [`Struct`].
+#[derive(Clone, PartialEq, prost::Message)]
+struct Field {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(message, optional, tag = "2")]
+    value: Option<Value>,
 }
 
 /// `google.protobuf.Value`.
@@ -54,7 +61,7 @@ pub struct ListValue {
 impl Struct {
     /// The text of a field; nothing if it is absent or of another kind.
     pub fn text(&self, name: &str) -> &str {
-        match self.fields.get(name).and_then(|value| value.kind.as_ref()) {
+        match self.get(name) {
             Some(Kind::Text(text)) => text,
             _ => "",
         }
@@ -62,10 +69,20 @@ impl Struct {
 
     /// A field that is a struct.
     pub fn structure(&self, name: &str) -> Option<&Struct> {
-        match self.fields.get(name)?.kind.as_ref()? {
+        match self.get(name)? {
             Kind::Struct(structure) => Some(structure),
             _ => None,
         }
+    }
+
+    /// The names of the fields.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|field| field.name.as_str())
+    }
+
+    /// A field; the last one, where a peer sends several of the name.
+    fn get(&self, name: &str) -> Option<&Kind> {
+        self.fields.iter().rfind(|field| field.name == name)?.value.as_ref()?.kind.as_ref()
     }
 
     /// Sets a text field, unless the text is empty.
@@ -77,6 +94,42 @@ impl Struct {
 
     /// Sets a field.
     pub fn set(&mut self, name: &str, kind: Kind) {
-        self.fields.insert(name.into(), Value { kind: Some(kind) });
+        let value = Some(Value { kind: Some(kind) });
+        let place = self.fields.partition_point(|field| field.name.as_str() < name);
+        match self.fields.get_mut(place).filter(|field| field.name == name) {
+            Some(field) => field.value = value,
+            None => self.fields.insert(place, Field { name: name.into(), value }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn fields_are_written_in_the_order_of_their_names() {
+        let mut one = Struct::default();
+        for (name, text) in [("b", "1"), ("a", "2"), ("c", "3"), ("a", "4")] {
+            one.set_text(name, text);
+        }
+        let field = |name: u8, text: u8| [0x0a, 8, 0x0a, 1, name, 0x12, 3, 0x1a, 1, text];
+        assert_eq!(one.encode_to_vec(), [field(b'a', b'4'), field(b'b', b'1'), field(b'c', b'3')].concat());
+        assert_eq!(one.names().collect::<Vec<_>>(), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn of_fields_with_one_name_the_last_holds_and_what_is_not_there_is_empty() {
+        let field = |text: u8| [0x0a, 8, 0x0a, 1, b'a', 0x12, 3, 0x1a, 1, text];
+        let twice = [field(b'1'), field(b'2')].concat();
+        assert_eq!(Struct::decode(twice.as_slice()).expect("a struct").text("a"), "2");
+        // An entry without a value, one without a name, and one with neither.
+        for bytes in [&[0x0a, 3, 0x0a, 1, b'a'][..], &[0x0a, 5, 0x12, 3, 0x1a, 1, b'1'], &[0x0a, 0]] {
+            assert_eq!(Struct::decode(bytes).expect("a struct").text("a"), "", "{bytes:?}");
+        }
     }
 }

@@ -22,8 +22,9 @@ pub const PREFIX_BYTES: usize = 8;
 struct Any {
     #[prost(string, tag = "1")]
     type_url: String,
-    #[prost(bytes = "vec", tag = "2")]
-    value: Vec<u8>,
+    // Bytes, to which a message is equal on the wire.
+    #[prost(message, optional, tag = "2")]
+    value: Option<Struct>,
 }
 
 /// What a frame says.
@@ -53,7 +54,7 @@ pub fn encode(id: Option<&str>, peer: &Peer) -> Result<Vec<u8>, Rejection> {
     let mut fields = Struct::default();
     fields.set(METADATA_HEADER, Kind::Struct(peer.to_metadata()));
     fields.set_text(ID_HEADER, id.unwrap_or_default());
-    let body = Any { type_url: STRUCT_TYPE_URL.into(), value: fields.encode_to_vec() }.encode_to_vec();
+    let body = Any { type_url: STRUCT_TYPE_URL.into(), value: Some(fields) }.encode_to_vec();
     let length = u32::try_from(body.len()).map_err(|_| Rejection::TooLarge)?;
     if body.len() > MAX_METADATA_BYTES {
         return Err(Rejection::TooLarge);
@@ -87,7 +88,7 @@ pub fn decode(bytes: &[u8]) -> Beginning {
 
 fn introduction(body: &[u8]) -> Option<Introduction> {
     let any = Any::decode(body).ok().filter(|any| any.type_url == STRUCT_TYPE_URL)?;
-    let fields = Struct::decode(any.value.as_slice()).ok()?;
+    let fields = any.value.unwrap_or_default();
     Some(Introduction {
         id: fields.text(ID_HEADER).into(),
         peer: Peer::from_metadata(fields.structure(METADATA_HEADER)?),
@@ -143,7 +144,7 @@ mod tests {
         let mut broken = frame();
         broken[8..].fill(0xff);
         assert_eq!(decode(&broken), Beginning::Unreadable(broken.len(), Rejection::Malformed));
-        let other_type = Any { type_url: "type.googleapis.com/other".into(), value: vec![] }.encode_to_vec();
+        let other_type = Any { type_url: "type.googleapis.com/other".into(), value: None }.encode_to_vec();
         let bytes = [MAGIC.as_slice(), &(other_type.len() as u32).to_be_bytes(), &other_type].concat();
         assert_eq!(decode(&bytes), Beginning::Unreadable(bytes.len(), Rejection::Malformed));
         let huge = [MAGIC.as_slice(), &u32::MAX.to_be_bytes()].concat();
