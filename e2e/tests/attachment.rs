@@ -111,7 +111,8 @@ fn both_modules_work_in_each_envoy_that_setup_gets() {
 #[test]
 fn direction_and_reporter_follow_from_the_listener_under_any_root_id_or_none() {
     for root_id in [Some("something_else"), None] {
-        let filters = ["stats.yaml", "metadata-exchange.yaml"].map(|name| with_root_id(&file(name), root_id));
+        let filters =
+            ["separate/stats.yaml", "separate/metadata-exchange.yaml"].map(|name| with_root_id(&file(name), root_id));
         let bootstrap = tools::filters().join("stats-bootstrap.yaml");
         let options = Options { filters: vec![bootstrap], patches: filters.to_vec(), ..Options::default() };
         let mesh = start(PAIR, options).unwrap();
@@ -210,7 +211,7 @@ fn replace_modules(filter: &str, module: &Module) -> String {
 
 #[test]
 fn requests_go_on_when_a_module_crashes() {
-    for filter in ["stats.yaml", "metadata-exchange.yaml"] {
+    for filter in ["telemetry.yaml", "separate/stats.yaml", "separate/metadata-exchange.yaml"] {
         assert_eq!(statuses_around_a_crash(filter, |yaml| yaml), [200; 7], "{filter}");
     }
 }
@@ -246,7 +247,7 @@ fn ask(stream: &mut TcpStream) {
 /// Why our files have the deprecated `fail_open` and not this.
 #[test]
 fn with_failure_policy_fail_open_a_crash_fails_the_requests_under_way() {
-    let statuses = statuses_around_a_crash("stats.yaml", |yaml| {
+    let statuses = statuses_around_a_crash("separate/stats.yaml", |yaml| {
         let other = yaml.replace("fail_open: true", "failure_policy: FAIL_OPEN");
         assert_ne!(other, yaml);
         other

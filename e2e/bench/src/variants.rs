@@ -78,15 +78,15 @@ pub enum Proof {
 
 /// Metadata exchange.
 pub const METADATA_EXCHANGE: Module = Module {
-    filter: "metadata-exchange.yaml",
+    filter: "separate/metadata-exchange.yaml",
     file: "metadata_exchange.wasm",
     calls: metadata_exchange::exchange::WARM_CALLS,
 };
 /// Stats.
-pub const STATS: Module = Module { filter: "stats.yaml", file: "stats.wasm", calls: stats::stats::WARM_CALLS };
+pub const STATS: Module = Module { filter: "separate/stats.yaml", file: "stats.wasm", calls: stats::stats::WARM_CALLS };
 
 /// Stats, as an access logger.
-pub const STATS_LOGGER: Module = Module { filter: "stats-logger.yaml", ..STATS };
+pub const STATS_LOGGER: Module = Module { filter: "separate/stats-logger.yaml", ..STATS };
 /// Metadata exchange and stats in one pass.
 pub const TELEMETRY: Module =
     Module { filter: "telemetry.yaml", file: "remixer.wasm", calls: remixer::telemetry::WARM_CALLS };

@@ -70,8 +70,8 @@ impl Setting<'_> {
         let mut patches: Vec<String> = self.patches.iter().map(|patch| envoy_filter(patch)).collect();
         patches.push(stats_tags::bootstrap(&[self.inbound.as_bytes(), self.outbound.as_bytes()]).unwrap());
         let files = [
-            "metadata-exchange",
-            "stats",
+            "separate/metadata-exchange",
+            "separate/stats",
             "tcp-metadata-exchange-inbound",
             "tcp-metadata-exchange-outbound",
             "tcp-stats",

@@ -104,7 +104,7 @@ spec:
 
 #[test]
 fn proxies_know_each_other_and_neither_application_nor_client_sees_how() {
-    let mesh = start(PAIR, &["metadata-exchange.yaml", "stats.yaml", "stats-bootstrap.yaml"], vec![]);
+    let mesh = start(PAIR, &["separate/metadata-exchange.yaml", "separate/stats.yaml", "stats-bootstrap.yaml"], vec![]);
     let request = outbound(&mesh, "server:9080", "/headers");
     let answer = mesh.client().send(&request).unwrap();
     assert_eq!((answer.status, peer_headers(&answer)), (200, vec![]));
@@ -121,7 +121,7 @@ fn proxies_know_each_other_and_neither_application_nor_client_sees_how() {
 fn metadata_is_exchanged_over_http2() {
     let mesh = start(
         &PAIR.replace("protocol: http", "protocol: grpc"),
-        &["metadata-exchange.yaml", "stats.yaml", "stats-bootstrap.yaml"],
+        &["separate/metadata-exchange.yaml", "separate/stats.yaml", "stats-bootstrap.yaml"],
         vec![],
     );
     let answer = mesh.client().send(&outbound(&mesh, "server:9080", "/headers").http2()).unwrap();
@@ -135,7 +135,7 @@ fn metadata_is_exchanged_over_http2() {
 fn metadata_is_exchanged_when_a_connection_is_upgraded() {
     let mesh = start(
         &PAIR.replace("address: 127.1.0.2 }", "address: 127.1.0.2, serve: false }"),
-        &["metadata-exchange.yaml", "stats.yaml", "stats-bootstrap.yaml"],
+        &["separate/metadata-exchange.yaml", "separate/stats.yaml", "stats-bootstrap.yaml"],
         vec![],
     );
     let upgraded = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
@@ -161,7 +161,11 @@ fn metadata_is_exchanged_when_a_connection_is_upgraded() {
 
 #[test]
 fn istio_s_sidecars_are_understood_and_answered_in_their_own_form() {
-    let mesh = start(SERVER_ALONE, &["metadata-exchange.yaml", "stats.yaml", "stats-bootstrap.yaml"], vec![]);
+    let mesh = start(
+        SERVER_ALONE,
+        &["separate/metadata-exchange.yaml", "separate/stats.yaml", "stats-bootstrap.yaml"],
+        vec![],
+    );
     let unpadded = ISTIO_1_5.trim_end_matches('=');
     assert_ne!(unpadded, ISTIO_1_5);
     for metadata in [ISTIO_1_5, unpadded, ISTIO_NATIVE] {
@@ -228,7 +232,8 @@ fn only_who_introduces_himself_is_answered_even_by_a_local_reply_or_an_applicati
 
 #[test]
 fn a_gateway_understands_an_answer_and_passes_none_of_it_on() {
-    let mesh = start(GATEWAY, &["metadata-exchange.yaml", "stats.yaml", "stats-bootstrap.yaml"], vec![]);
+    let mesh =
+        start(GATEWAY, &["separate/metadata-exchange.yaml", "separate/stats.yaml", "stats-bootstrap.yaml"], vec![]);
     let (_server, received) = raw_application(&mesh, "legacy-v1", with_metadata(ISTIO_NATIVE));
     let gateway = mesh.gateway("gateway").unwrap();
     for (path, status) in [("/checkout", 200), ("/no-route", 404)] {
@@ -251,7 +256,11 @@ fn a_gateway_understands_an_answer_and_passes_none_of_it_on() {
 
 #[test]
 fn a_caller_that_cannot_be_understood_costs_its_label_and_is_counted() {
-    let mesh = start(SERVER_ALONE, &["metadata-exchange.yaml", "stats.yaml", "stats-bootstrap.yaml"], vec![]);
+    let mesh = start(
+        SERVER_ALONE,
+        &["separate/metadata-exchange.yaml", "separate/stats.yaml", "stats-bootstrap.yaml"],
+        vec![],
+    );
     let large = "A".repeat(8193);
     let bad = [(large.as_str(), [1.0, 0.0, 0.0]), ("!!!", [0.0, 1.0, 0.0]), ("Cg==", [0.0, 1.0, 0.0])];
     for (metadata, rise) in bad {
@@ -275,7 +284,8 @@ fn a_peer_of_another_namespace_than_its_certificate_is_not_believed() {
         lua("SIDECAR_OUTBOUND", BEHIND_EXCHANGE, &forge("request", OF_KUBE_SYSTEM)),
         lua("SIDECAR_INBOUND", BEFORE_EXCHANGE, &forge("response", OF_KUBE_SYSTEM)),
     ];
-    let mesh = start(PAIR, &["metadata-exchange.yaml", "stats.yaml", "stats-bootstrap.yaml"], patches);
+    let mesh =
+        start(PAIR, &["separate/metadata-exchange.yaml", "separate/stats.yaml", "stats-bootstrap.yaml"], patches);
     let answer = mesh.client().send(&outbound(&mesh, "server:9080", "/headers")).unwrap();
     assert_eq!((answer.status, peer_headers(&answer)), (200, vec![]));
     no_metadata_in(&answer);
@@ -310,7 +320,11 @@ fn the_peer_can_be_read_by_others_on_the_stream() {
 
 #[test]
 fn more_peers_than_are_remembered_are_served_and_told_apart() {
-    let mesh = start(SERVER_ALONE, &["metadata-exchange.yaml", "stats.yaml", "stats-bootstrap.yaml"], vec![]);
+    let mesh = start(
+        SERVER_ALONE,
+        &["separate/metadata-exchange.yaml", "separate/stats.yaml", "stats-bootstrap.yaml"],
+        vec![],
+    );
     // Twice what is remembered by default, of ten workloads: a thousand label sets would take Envoy half a minute.
     let peer = |number: usize| {
         let metadata = STANDARD.decode(ISTIO_NATIVE).unwrap();

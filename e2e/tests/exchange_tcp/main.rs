@@ -65,18 +65,19 @@ spec:
 /// The convention that a name begins with `tcp_` is Istio's; nobody has to know it.
 #[test]
 fn the_modules_are_network_filters_by_whatever_name() {
-    let unnamed = |file: &str| {
+    let unnamed = |file: &str, module: &str| {
         let yaml = std::fs::read_to_string(mesh::tools::filters().join(file)).unwrap();
         let renamed = yaml.replace("_id: tcp_", "_id: my_");
         assert_ne!(renamed, yaml);
-        renamed
+        // In the module that holds all filters, the root id names one.
+        renamed.replace("remixer.wasm", module)
     };
     let options = Options {
         filters: vec![mesh::tools::filters().join("stats-bootstrap.yaml")],
         patches: vec![
-            unnamed("tcp-metadata-exchange-inbound.yaml"),
-            unnamed("tcp-metadata-exchange-outbound.yaml"),
-            unnamed("tcp-stats.yaml"),
+            unnamed("tcp-metadata-exchange-inbound.yaml", "metadata_exchange.wasm"),
+            unnamed("tcp-metadata-exchange-outbound.yaml", "metadata_exchange.wasm"),
+            unnamed("tcp-stats.yaml", "stats.wasm"),
         ],
         ..Options::default()
     };

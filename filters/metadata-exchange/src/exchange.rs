@@ -36,10 +36,20 @@ pub struct Exchange {
     direction: Option<Direction>,
     /// What metadata headers say, by the header itself: a peer cannot speak for another by sending its id.
     peers: BoundedCache<Bytes, Result<Rc<KnownPeer>, Rejection>>,
-    /// Whether anybody wants to know the ids of peers.
-    stores_ids: bool,
+    shares: Shares,
     clusters: MeshClusters,
     counters: Counters,
+}
+
+/// What is put into filter state for other filters and access loggers: each value costs as much as reading two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shares {
+    /// Peers and their ids.
+    All,
+    /// Peers.
+    Peers,
+    /// Nothing: whoever asks gets what was found.
+    Nothing,
 }
 
 /// What is remembered of one HTTP stream.
@@ -132,15 +142,15 @@ impl Exchange {
             own_metadata,
             direction: Direction::of_root_id(&host.text(property::PLUGIN_ROOT_ID).unwrap_or_default()),
             peers: BoundedCache::new(max_peer_cache_size),
-            stores_ids: true,
+            shares: Shares::All,
             clusters: MeshClusters::default(),
             counters: Counters::default(),
         }
     }
 
-    /// Leaves the ids of peers out of filter state, for whoever has another use for the metadata.
-    pub fn without_ids(self) -> Self {
-        Self { stores_ids: false, ..self }
+    /// Puts only this into filter state.
+    pub fn sharing(self, shares: Shares) -> Self {
+        Self { shares, ..self }
     }
 
     /// The request passes on its way to the application or upstream.
@@ -204,7 +214,9 @@ impl Exchange {
         if taken.metadata {
             match self.believe(host, side, metadata, found) {
                 Ok(peer) => {
-                    store(host, side.peer_key, &peer.state);
+                    if self.shares != Shares::Nothing {
+                        store(host, side.peer_key, &peer.state);
+                    }
                     found.peer = Some(Bytes::Kept(Rc::clone(&peer.state)));
                 }
                 Err(rejection) => {
@@ -215,7 +227,7 @@ impl Exchange {
         }
         if id.len() > MAX_ID_BYTES {
             self.counters.count(host, Event::Rejected(Rejection::TooLarge));
-        } else if taken.id && self.stores_ids {
+        } else if taken.id && self.shares == Shares::All {
             store(host, side.id_key, id);
         }
         taken

@@ -29,9 +29,10 @@ struct TelemetryRoot {
     shared: Option<Rc<RefCell<Shared>>>,
 }
 
-/// What the requests of one root context share, with those that live.
+/// What the requests of one root context share.
 struct Shared {
     telemetry: Telemetry,
+    /// Those that are reported while they live.
     requests: Live<Request>,
 }
 
@@ -71,12 +72,7 @@ impl RootContext for TelemetryRoot {
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        let shared = Rc::clone(self.shared.as_ref()?);
-        let request = Rc::default();
-        if let Ok(mut shared) = shared.try_borrow_mut() {
-            shared.requests.insert(id, Rc::clone(&request));
-        }
-        Some(Box::new(HttpStream { shared, id, request }))
+        Some(Box::new(HttpStream { shared: Rc::clone(self.shared.as_ref()?), id, request: Rc::default() }))
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -96,7 +92,11 @@ impl HttpStream {
 
 impl HttpContext for HttpStream {
     fn on_http_request_headers(&mut self, _header_count: usize, _end_of_stream: bool) -> Action {
-        self.handle(|shared, request| shared.telemetry.on_request_headers(&Envoy, request));
+        self.handle(|shared, request| {
+            if shared.telemetry.on_request_headers(&Envoy, request) {
+                shared.requests.insert(self.id, Rc::clone(&self.request));
+            }
+        });
         Action::Continue
     }
 

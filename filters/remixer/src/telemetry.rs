@@ -5,12 +5,12 @@ use core::time::Duration;
 use mesh_common::config::{self, ConfigError};
 use mesh_common::host::{Host, WarmCalls};
 use mesh_common::peer::Peer;
-use metadata_exchange::exchange::{self, Exchange};
-use stats::facts::Known;
+use metadata_exchange::exchange::{self, Exchange, Shares};
+use stats::facts::{is_grpc, Known};
 use stats::stats::Stats;
 
 /// What a warm request takes, with a peer that takes part, mutual TLS, and the standard metrics and labels.
-pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 17, outbound: 19 };
+pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 16, outbound: 18 };
 
 /// Both filters on one worker.
 pub struct Telemetry {
@@ -29,12 +29,13 @@ pub struct Request {
 }
 
 impl Telemetry {
-    /// Reads the configuration: an object with the configuration of each filter under its name. Call it while the plugin is
-    /// configured.
+    /// Reads the configuration: an object with the configuration of each filter under its name, and `share_peers`, whether
+    /// peers are put into filter state for other filters and access loggers. Call it while the plugin is configured.
     pub fn new(json: &[u8], host: &impl Host) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
-        let (exchange_config, stats_config) = config::parse_with(json, &mut problems, |section| {
+        let (share_peers, exchange_config, stats_config) = config::parse_with(json, &mut problems, |section| {
             (
+                section.boolean("share_peers", false),
                 section.object_or_empty("metadata_exchange", metadata_exchange::config::Config::read),
                 section.object_or_empty("stats", stats::config::Config::read),
             )
@@ -44,17 +45,25 @@ impl Telemetry {
         let stats = Stats::of_config(&stats_config, &local, host, &mut of_stats);
         problems.extend(of_stats.into_iter().map(|problem| problem.within("stats")));
         ConfigError::unless_empty(problems)?;
+        // Expressions of the operator may look at the peer; the standard labels need not.
+        let shares = match share_peers || stats_config.has_expressions() {
+            true => Shares::Peers,
+            false => Shares::Nothing,
+        };
         exchange::declare_peers(host);
         Ok(Self {
             reporting_period: stats.reporting_period,
-            exchange: Exchange::new(&local, exchange_config.max_peer_cache_size, host).without_ids(),
+            exchange: Exchange::new(&local, exchange_config.max_peer_cache_size, host).sharing(shares),
             stats,
         })
     }
 
-    /// The request passes on its way to the application or upstream.
-    pub fn on_request_headers(&mut self, host: &impl Host, request: &mut Request) {
-        request.exchange = Some(self.exchange.on_request_headers(host));
+    /// The request passes on its way to the application or upstream. Returns whether it is to be reported while it lives.
+    pub fn on_request_headers(&mut self, host: &impl Host, request: &mut Request) -> bool {
+        let mut exchange = self.exchange.on_request_headers(host);
+        let grpc = *exchange.found.grpc.get_or_insert_with(|| is_grpc(host));
+        request.exchange = Some(exchange);
+        grpc
     }
 
     /// The response passes on its way back.

@@ -100,6 +100,13 @@ impl Config {
         config::parse_with(json, problems, Self::read)
     }
 
+    /// Whether any label, value or condition is an expression of the operator.
+    pub fn has_expressions(&self) -> bool {
+        !self.definitions.is_empty()
+            || !self.attributes.is_empty()
+            || self.metrics.iter().any(|change| !change.dimensions.is_empty())
+    }
+
     /// Reads the configuration of stats.
     pub fn read(section: &mut Section) -> Self {
         // Istio's own configurations hold these; they mean nothing here.

@@ -183,6 +183,7 @@ fn read(host: &impl Host, path: Property) -> Option<Bytes> {
     host.property(path).map(Bytes::Read)
 }
 
-fn is_grpc(host: &impl Host) -> bool {
+/// Whether the request is gRPC, by its headers.
+pub fn is_grpc(host: &impl Host) -> bool {
     host.header(HeaderMap::Request, "content-type").is_some_and(|content_type| content_type::is_grpc(&content_type))
 }

@@ -76,6 +76,25 @@ fn a_request_without_any_callback_but_the_last_is_counted() {
 }
 
 #[test]
+fn peers_are_shared_where_somebody_may_want_them() {
+    for (config, shared) in [
+        ("{}", false),
+        (r#"{"share_peers": true}"#, true),
+        (r#"{"stats": {"metrics": [{"dimensions": {"peer": "downstream_peer.NAME"}}]}}"#, true),
+        (r#"{"stats": {"metrics": [{"tags_to_remove": ["reporter"]}]}}"#, false),
+    ] {
+        let mut host = reviews("telemetry_inbound");
+        host.with_expression("downstream_peer.NAME", Some(b"ratings"))
+            .with_expression("string(downstream_peer.NAME)", Some(b"ratings"))
+            .with_expression("int(downstream_peer.NAME)", None);
+        let mut telemetry = Telemetry::new(config.as_bytes(), &host).expect("valid");
+        request(&mut telemetry, &mut host, HeaderMap::Request, "ratings-v1");
+        assert_eq!(host.state_of("downstream_peer").is_some(), shared, "{config}");
+        assert_eq!(host.state_of("downstream_peer_id"), None, "{config}");
+    }
+}
+
+#[test]
 fn both_filters_are_configured_and_all_mistakes_named() {
     let host = reviews("telemetry_inbound");
     let config = r#"{"metadata_exchange": {"max_peer_cache_size": 7}, "stats": {"metrics": [{"tags_to_remove": ["reporter"]}]}}"#;
