@@ -222,6 +222,7 @@ impl<'a> Section<'a> {
         }
     }
 
+    #[inline(never)]
     fn path_of(&self, name: &str) -> String {
         match self.path.as_str() {
             "" => name.into(),

@@ -97,6 +97,7 @@ const LABELS_STATE: &str = "labels";
 
 impl Peer {
     /// This proxy, from its node metadata, with the labels that metrics need and `more_labels`.
+    #[inline(never)]
     pub fn local(host: &impl Host, more_labels: &[String]) -> Self {
         let mut peer = Self::default();
         for field in &FIELDS {
@@ -134,6 +135,7 @@ impl Peer {
 
     /// A peer that never answered, from what the control plane says of its endpoint:
     /// `workload;namespace;canonical-service;revision;cluster`, the last one optional.
+    #[inline(never)]
     pub fn from_endpoint(text: &str) -> Option<Self> {
         let mut parts = text.split(';');
         let mut peer = Self { workload_name: parts.next()?.into(), namespace: parts.next()?.into(), ..Self::default() };
@@ -168,6 +170,7 @@ impl Peer {
         }
     }
 
+    #[inline(never)]
     fn read(from: &Struct, name: fn(&Field) -> &'static str, labels: &str) -> Self {
         let mut peer = Self::default();
         for field in &FIELDS {
@@ -185,6 +188,7 @@ impl Peer {
         peer
     }
 
+    #[inline(never)]
     fn write(&self, name: fn(&Field) -> &'static str, labels_name: &str) -> Struct {
         let mut to = Struct::default();
         for field in &FIELDS {

@@ -31,6 +31,7 @@ impl Config {
     }
 
     /// Reads the configuration of metadata exchange.
+    #[inline(never)]
     pub fn read(section: &mut Section) -> Self {
         Self {
             max_peer_cache_size: usize::try_from(section.integer("max_peer_cache_size", 0..=MAX_PEERS, DEFAULT_PEERS))

@@ -95,6 +95,7 @@ impl Connection {
 
 impl TcpExchange {
     /// `local` is who this proxy is.
+    #[inline(never)]
     pub fn new(local: &Peer, introduce: bool, host: &impl Host) -> Self {
         let id = host.text(property::NODE_ID);
         let own_frame = frame::encode(id.as_deref(), local);

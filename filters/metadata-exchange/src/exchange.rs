@@ -126,6 +126,7 @@ struct Taken {
 
 impl Exchange {
     /// `local` is who this proxy is.
+    #[inline(never)]
     pub fn new(local: &Peer, max_peer_cache_size: usize, host: &impl Host) -> Self {
         let own_metadata = match wire::encode(local) {
             Ok(header) => Some(header).filter(|_| *local != Peer::default()),
@@ -301,6 +302,7 @@ fn put(host: &impl Host, map: HeaderMap, name: &str, value: Option<&str>) {
 }
 
 /// Tells Envoy what the filter state will hold. Works only while the plugin is configured.
+#[inline(never)]
 pub fn declare_peers(host: &impl Host) {
     for (key, kind) in [
         (peer::DOWNSTREAM_PEER, StateKind::Struct),

@@ -108,6 +108,7 @@ impl Config {
     }
 
     /// Reads the configuration of stats.
+    #[inline(never)]
     pub fn read(section: &mut Section) -> Self {
         // Istio's own configurations hold these; they mean nothing here.
         section.ignore(&[
@@ -165,6 +166,7 @@ impl Definition {
 }
 
 impl Change {
+    #[inline(never)]
     fn read(section: &mut Section) -> Self {
         // Istio's documentation names `match`, none of its releases reads it.
         section.ignore(&["match"]);
@@ -191,6 +193,7 @@ impl Change {
 }
 
 impl Attribute {
+    #[inline(never)]
     fn read(section: &mut Section) -> Self {
         section.choice("phase", &["ON_LOG", "ON_REQUEST"]);
         let name = name(section, "output_attribute");

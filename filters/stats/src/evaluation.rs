@@ -40,6 +40,7 @@ struct Generated {
 
 impl Expressions {
     /// Compiles the attributes that the configuration makes.
+    #[inline(never)]
     pub fn new(host: &impl Host, symbols: &mut Symbols, attributes: &[Attribute], problems: &mut Vec<Problem>) -> Self {
         let mut expressions = Self::default();
         for (index, attribute) in attributes.iter().enumerate() {

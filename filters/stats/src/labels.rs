@@ -70,6 +70,7 @@ struct ClusterService {
 
 impl Labeler {
     /// `local` is who this proxy is.
+    #[inline(never)]
     pub fn new(local: &Peer, symbols: &mut Symbols, host_header_fallback: bool) -> Self {
         let words = Words {
             source: symbols.of("source"),

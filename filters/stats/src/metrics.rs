@@ -98,6 +98,7 @@ pub fn standard_names() -> impl Iterator<Item = &'static str> {
 }
 
 /// The metrics that `config` asks for.
+#[inline(never)]
 pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
     let mut metrics: Vec<Metric> = STANDARD.into_iter().map(standard).collect();
     for (index, definition) in config.definitions.iter().enumerate() {
@@ -173,6 +174,7 @@ pub fn label_names(metrics: &[Metric]) -> Vec<String> {
 }
 
 /// The standard labels that metrics of `family` have.
+#[inline(never)]
 pub fn used_labels(metrics: &[Metric], family: Family) -> Labels<bool> {
     let tags = metrics.iter().filter(|metric| metric.family == family).flat_map(|metric| &metric.tags);
     let used: Vec<usize> =
@@ -205,6 +207,7 @@ fn standard((name, family, kind, value): (&str, Family, MetricKind, usize)) -> M
 
 /// New labels that the regular expressions of Istio's own bootstrap could not tell from others: those match a label that
 /// merely ends in the same letters.
+#[inline(never)]
 fn collisions(config: &Config) -> Vec<Problem> {
     let standard = labels::names();
     let changed = config.metrics.iter().flat_map(|change| change.dimensions.iter().map(|(name, _)| name));

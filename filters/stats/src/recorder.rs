@@ -106,6 +106,7 @@ enum Slot {
 
 impl Recorder {
     /// Compiles what `config` asks for. Call it while the plugin is configured.
+    #[inline(never)]
     pub fn new(config: &Config, host: &impl Host, symbols: &mut Symbols, problems: &mut Vec<Problem>) -> Self {
         let metrics = metrics::of_config(config, problems);
         let mut expressions = Expressions::new(host, symbols, &config.attributes, problems);

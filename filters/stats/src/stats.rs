@@ -59,6 +59,7 @@ impl Stats {
 
     /// Begins with what was read of the configuration. `local` is who this proxy is. Call it while the plugin is configured;
     /// what it finds is good for nothing if it has `problems`.
+    #[inline(never)]
     pub fn of_config(config: &Config, local: &Peer, host: &impl Host, problems: &mut Vec<Problem>) -> Self {
         let mut symbols = Symbols::new(config.separators.clone(), config.max_series);
         let recorder = Recorder::new(config, host, &mut symbols, problems);

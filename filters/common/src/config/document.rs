@@ -34,6 +34,7 @@ enum Content<'a> {
 }
 
 /// The text of the object in `bytes`; of an empty one if there is none, or none that can be read.
+#[inline(never)]
 pub(super) fn read(bytes: &[u8], problems: &mut Vec<Problem>) -> String {
     match parse(bytes) {
         Ok(text) => {
@@ -148,6 +149,7 @@ impl<'a> Json<'a> {
     }
 
     /// On one line, cut if it is long.
+    #[inline(never)]
     pub(super) fn quote(self) -> String {
         let mut quoted = String::new();
         let mut in_text = false;
