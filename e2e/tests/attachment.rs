@@ -51,6 +51,18 @@ fn attached() -> Options {
     Options { filters: vec![tools::filters()], ..Options::default() }
 }
 
+/// Each filter by itself.
+fn separately() -> Options {
+    let files = ["stats-bootstrap.yaml", "separate/stats.yaml", "separate/metadata-exchange.yaml"];
+    Options { filters: files.map(|file| tools::filters().join(file)).to_vec(), ..Options::default() }
+}
+
+/// Stats as an access logger.
+fn with_logger() -> Options {
+    let files = ["stats-bootstrap.yaml", "separate/stats-logger.yaml", "separate/metadata-exchange.yaml"];
+    Options { filters: files.map(|file| tools::filters().join(file)).to_vec(), ..Options::default() }
+}
+
 fn configured(plugin: &str, configuration: &str) -> Vec<PluginConfig> {
     vec![PluginConfig { workload: None, plugin: plugin.to_owned(), configuration: configuration.to_owned() }]
 }
@@ -99,12 +111,14 @@ fn the_bootstrap_takes_out_the_labels_that_stats_writes() {
 }
 
 #[test]
-fn both_modules_work_in_each_envoy_that_setup_gets() {
+fn telemetry_works_in_each_envoy_that_setup_gets_together_and_by_each_filter() {
     for version in [tools::ENVOY_VERSION, "1.36.2"] {
-        let mesh = start(PAIR, Options { envoy_version: Some(version.to_owned()), ..attached() }).unwrap();
-        let running = mesh.sidecar("client").unwrap().admin("/server_info").unwrap();
-        assert!(running.contains(&format!("/{version}/")), "{running}");
-        expect_telemetry(&mesh);
+        for options in [attached(), separately(), with_logger()] {
+            let mesh = start(PAIR, Options { envoy_version: Some(version.to_owned()), ..options }).unwrap();
+            let running = mesh.sidecar("client").unwrap().admin("/server_info").unwrap();
+            assert!(running.contains(&format!("/{version}/")), "{running}");
+            expect_telemetry(&mesh);
+        }
     }
 }
 
@@ -256,7 +270,7 @@ fn with_failure_policy_fail_open_a_crash_fails_the_requests_under_way() {
 }
 
 /// Configurations of which everything is wrong, by root id, and what is said of each field.
-const BAD: [(&str, &str, &[&str]); 4] = [
+const BAD: [(&str, &str, &[&str]); 5] = [
     (
         "stats_outbound",
         r#"{"disable_host_header_fallback": 1, "max_series": 7, "tcp_reporting_duration": "soon", "max_serie": 3}"#,
@@ -270,7 +284,7 @@ const BAD: [(&str, &str, &[&str]); 4] = [
     ),
     ("stats_outbound", r#"{"max_series": 100"#, &["1 problem: not valid JSON: EOF while parsing an object at line 1 column 18"]),
     (
-        "metadata_exchange",
+        "metadata_exchange_outbound",
         r#"{"max_peer_cache_size": -1, "additional_labels": "role", "max_peers": 1}"#,
         &[
             "3 problems",
@@ -279,8 +293,28 @@ const BAD: [(&str, &str, &[&str]); 4] = [
             "max_peers: unknown field (value 1), known are ",
         ],
     ),
-    ("metadata_exchange", "[]", &["1 problem: [] is not allowed, must be a JSON object"]),
+    ("metadata_exchange_outbound", "[]", &["1 problem: [] is not allowed, must be a JSON object"]),
+    (
+        "telemetry_outbound",
+        r#"{"share_peers": "maybe", "stats": {"max_series": 7}, "metadata_exchange": 1, "logs": {}}"#,
+        &[
+            "4 problems",
+            "share_peers: \"maybe\" is not allowed, must be true or false",
+            "stats.max_series: 7 is not allowed, must be a whole number from 100 to 1000000",
+            "metadata_exchange: 1 is not allowed, must be an object",
+            "logs: unknown field (value {}), known are metadata_exchange, share_peers, stats",
+        ],
+    ),
 ];
+
+/// What has this plugin.
+fn with_plugin(plugin: &str) -> Options {
+    if plugin.starts_with("telemetry") {
+        attached()
+    } else {
+        separately()
+    }
+}
 
 /// There is one message, and it says all that is expected.
 fn expect_refusal(log: &str, expected: &[&str]) {
@@ -294,7 +328,7 @@ fn expect_refusal(log: &str, expected: &[&str]) {
 #[test]
 fn a_bad_configuration_is_refused_at_the_start() {
     for (plugin, configuration, expected) in BAD {
-        let options = Options { plugins: configured(plugin, configuration), ..attached() };
+        let options = Options { plugins: configured(plugin, configuration), ..with_plugin(plugin) };
         let error = format!("{:#}", start(ONE_PROXY, options).unwrap_err());
         assert!(error.contains("the sidecar of client refuses its configuration"), "{error}");
         expect_refusal(&error, expected);
@@ -303,20 +337,23 @@ fn a_bad_configuration_is_refused_at_the_start() {
 
 #[test]
 fn a_bad_update_is_refused_and_the_old_configuration_goes_on() {
-    let mesh = start(ONE_PROXY, attached()).unwrap();
-    send(&mesh);
-    for (count, (plugin, configuration, expected)) in (2..).zip(BAD) {
-        let update = mesh.push("client", |options| options.plugins = configured(plugin, configuration)).unwrap();
-        let Update::Rejected(log) = update else { panic!("accepted: {configuration}") };
-        expect_refusal(&log, expected);
+    for options in [separately(), attached()] {
+        let mesh = start(ONE_PROXY, options.clone()).unwrap();
         send(&mesh);
-        expect_series(&mesh, "client", count, &[("response_code", "200")]);
+        let bad = BAD.into_iter().filter(|(plugin, ..)| with_plugin(plugin).filters == options.filters);
+        for (count, (plugin, configuration, expected)) in (2..).zip(bad) {
+            let update = mesh.push("client", |options| options.plugins = configured(plugin, configuration)).unwrap();
+            let Update::Rejected(log) = update else { panic!("accepted: {configuration}") };
+            expect_refusal(&log, expected);
+            send(&mesh);
+            expect_series(&mesh, "client", count, &[("response_code", "200")]);
+        }
     }
 }
 
 #[test]
 fn a_good_update_takes_effect_and_no_request_is_lost() {
-    let mesh = start(ONE_PROXY, attached()).unwrap();
+    let mesh = start(ONE_PROXY, separately()).unwrap();
     let mut sent = 0;
     let mut counts = |service: &str| {
         // No host of the mesh, so that it depends on the configuration whether it becomes a label.
@@ -336,7 +373,7 @@ fn a_good_update_takes_effect_and_no_request_is_lost() {
 fn the_configuration_that_came_with_istio_1_5_is_read() {
     let configuration = "{\n  \"debug\": \"false\",\n  \"stat_prefix\": \"istio\",\n}\n";
     let mesh =
-        start(ONE_PROXY, Options { plugins: configured("stats_outbound", configuration), ..attached() }).unwrap();
+        start(ONE_PROXY, Options { plugins: configured("stats_outbound", configuration), ..separately() }).unwrap();
     send(&mesh);
     expect_series(&mesh, "client", 1, &[("response_code", "200")]);
 }

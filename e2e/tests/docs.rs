@@ -65,9 +65,11 @@ fn the_configuration_tables_have_every_field() {
 
 #[test]
 fn the_readme_has_the_host_calls_of_each_module() {
-    for (module, calls) in
-        [("metadata_exchange", metadata_exchange::exchange::WARM_CALLS), ("stats", stats::stats::WARM_CALLS)]
-    {
+    for (module, calls) in [
+        ("remixer", remixer::telemetry::WARM_CALLS),
+        ("metadata_exchange", metadata_exchange::exchange::WARM_CALLS),
+        ("stats", stats::stats::WARM_CALLS),
+    ] {
         let row = README.lines().find(|line| line.starts_with(&format!("| [`{module}.wasm`]"))).unwrap();
         let told = format!("| {} inbound, {} outbound |", calls.inbound, calls.outbound);
         assert!(row.ends_with(&told), "{row}");

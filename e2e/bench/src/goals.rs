@@ -46,16 +46,15 @@ impl Goal {
 /// All goals. Those of filters that are not there are left out.
 pub fn of(report: &Report) -> Vec<Goal> {
     let mut goals = vec![Goal::new(
-        "stats, over envoy.access_loggers.stats with the same metrics and labels",
+        "stats as an access logger, over envoy.access_loggers.stats with the same metrics and labels",
         1.0,
-        report.scene(Scene::Direct).and_then(|scene| scene.ratio_by_name("stats")),
+        report.scene(Scene::Direct).and_then(|scene| scene.ratio_by_name("stats-logger")),
         "×",
     )];
     for scene in [Scene::Hop, Scene::Outbound] {
-        for (variant, what, limit) in [
-            ("exchange+stats", "metadata exchange + stats", 20.0),
-            ("exchange+stats+log", "the same with access log", 26.0),
-        ] {
+        for (variant, what, limit) in
+            [("telemetry", "metadata exchange + stats", 20.0), ("telemetry+log", "the same with access log", 26.0)]
+        {
             if scene.variants().any(|other| other.name == variant) {
                 let reached = report.scene(scene).and_then(|scene| scene.added_by_name(variant));
                 goals.push(Goal::new(format!("{what}, {}: added per request", scene.name()), limit, reached, "µs"));

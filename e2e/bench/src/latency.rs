@@ -21,7 +21,7 @@ use crate::run::Bench;
 use crate::site::{Site, APPLICATION_PORT, CALLER, MEASURED};
 use crate::statistics::{median, quantile};
 use crate::upstream;
-use crate::variants::{METADATA_EXCHANGE, STATS};
+use crate::variants::TELEMETRY;
 
 /// Between two requests: 1,000 per second.
 const EVERY: Duration = Duration::from_millis(1);
@@ -57,7 +57,7 @@ pub struct Comparison {
 
 /// Measures.
 pub fn measure(bench: &Bench, site: &Site) -> Result<Comparison> {
-    let files = [METADATA_EXCHANGE.filter, STATS.filter, BOOTSTRAP_FILTER].map(|file| tools::filters().join(file));
+    let files = [TELEMETRY.filter, BOOTSTRAP_FILTER].map(|file| tools::filters().join(file));
     let meshes = [start(bench, site, Vec::new())?, start(bench, site, files.to_vec())?];
     for mesh in &meshes {
         let target = target(site, mesh)?;

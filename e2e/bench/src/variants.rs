@@ -97,7 +97,7 @@ pub const MODULES: &[Module] = &[METADATA_EXCHANGE, STATS, TELEMETRY];
 /// The name of the variant that is subtracted from the others.
 pub const BASELINE: &str = "none";
 /// The variants on which new labels are shown.
-pub const WITH_BOTH: &str = "hop/exchange+stats";
+pub const WITH_BOTH: &str = "hop/telemetry";
 /// See [`WITH_BOTH`].
 pub const WITH_EXCHANGE: &str = "hop/metadata-exchange";
 /// The name of the variant that ours are compared with.

@@ -128,7 +128,7 @@ fn start() -> Mesh {
         gateway.routes.push(GatewayRoute { prefix: "/retired".to_owned(), to: "retired".to_owned() });
     }
     let operation =
-        PluginConfig { workload: None, plugin: "stats_inbound".to_owned(), configuration: OPERATION.to_owned() };
+        PluginConfig { workload: None, plugin: "telemetry_inbound".to_owned(), configuration: format!("{{\"stats\": {OPERATION}}}") };
     let options = Options {
         filters: vec![tools::filters()],
         patches: vec![OPERATION_TAG.to_owned()],

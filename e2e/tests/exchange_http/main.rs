@@ -67,7 +67,7 @@ services:
 
 #[test]
 fn a_sidecar_introduces_itself_with_istio_s_bytes_whatever_its_application_says() {
-    let mesh = start(CLIENT_AND_LEGACY, &["metadata-exchange.yaml"], vec![]);
+    let mesh = start(CLIENT_AND_LEGACY, &["separate/metadata-exchange.yaml"], vec![]);
     let request = outbound(&mesh, "legacy:9080", "/headers");
     let id = node_id(mesh.topology().workload("client").unwrap());
     for request in [request.clone(), request.header(METADATA, OF_KUBE_SYSTEM).header(ID, STRANGER_ID)] {
@@ -88,7 +88,7 @@ spec:
     match: { context: SIDECAR_OUTBOUND, cluster: { service: legacy.default.svc.cluster.local } }
     patch: { operation: MERGE, value: { metadata: { filter_metadata: { istio: { disable_mx: true } } } } }
 ";
-    let mesh = start(CLIENT_AND_LEGACY, &["metadata-exchange.yaml"], vec![no_exchange.to_owned()]);
+    let mesh = start(CLIENT_AND_LEGACY, &["separate/metadata-exchange.yaml"], vec![no_exchange.to_owned()]);
     let outside = application(&mesh, "outside-v1").to_string();
     for request in [
         outbound(&mesh, "outside:9080", "/headers"),
@@ -206,7 +206,7 @@ fn only_who_introduces_himself_is_answered_even_by_a_local_reply_or_an_applicati
     );
     let mesh = start(
         &SERVER_ALONE.replace("address: 127.1.0.2 }", "address: 127.1.0.2, serve: false }"),
-        &["metadata-exchange.yaml"],
+        &["separate/metadata-exchange.yaml"],
         vec![deny],
     );
     let (_server, received) = raw_application(&mesh, "server-v1", with_metadata(OF_KUBE_SYSTEM));
@@ -302,7 +302,7 @@ fn a_peer_of_another_namespace_than_its_certificate_is_not_believed() {
 fn the_peer_can_be_read_by_others_on_the_stream() {
     let mesh = start(
         PAIR,
-        &["metadata-exchange.yaml"],
+        &["separate/metadata-exchange.yaml"],
         vec![peer_log("SIDECAR_INBOUND", "downstream"), peer_log("SIDECAR_OUTBOUND", "upstream")],
     );
     assert_eq!(mesh.client().send(&outbound(&mesh, "server:9080", "/")).unwrap().status, 200);

@@ -22,7 +22,7 @@ const TEAPOT: &str = "{ applyTo: HTTP_FILTER,
         if h:headers():get(\"teapot\") then h:respond({[\":status\"] = \"418\"}, \"\") end end' } } } } }";
 const DENIAL: &str = "{ applyTo: HTTP_FILTER,
     match: { context: SIDECAR_INBOUND, listener: { filterChain: { filter: {
-      name: envoy.filters.network.http_connection_manager, subFilter: { name: remixer.metadata_exchange } } } } },
+      name: envoy.filters.network.http_connection_manager, subFilter: { name: remixer.telemetry } } } } },
     patch: { operation: INSERT_AFTER, value: { name: envoy.filters.http.rbac, typed_config: {
       '@type': type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC,
       rules: { action: DENY, policies: { all: { principals: [ { any: true } ],

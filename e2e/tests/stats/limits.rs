@@ -73,9 +73,9 @@ fn many_hosts_do_not_make_more_series_than_allowed_and_no_request_is_lost() {
 #[test]
 fn many_forged_peers_do_not_make_more_series_than_allowed_and_no_request_is_lost() {
     let mesh = start(&outside("client-v1"), |options| {
-        let configuration = r#"{"max_series": "100"}"#.to_owned();
+        let configuration = r#"{"stats": {"max_series": "100"}}"#.to_owned();
         options.plugins =
-            vec![mesh::PluginConfig { workload: None, plugin: "stats_inbound".to_owned(), configuration }];
+            vec![mesh::PluginConfig { workload: None, plugin: "telemetry_inbound".to_owned(), configuration }];
     });
     let peers = (0..200).map(|index| {
         let workload_name = format!("forged-{index}");

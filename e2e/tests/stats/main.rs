@@ -66,8 +66,8 @@ fn envoy_filter(patch: &str) -> String {
 
 /// A configuration for stats on the way out.
 fn stats_outbound(configuration: &str) -> PluginConfig {
-    let plugin = "stats_outbound".to_owned();
-    PluginConfig { workload: None, plugin, configuration: configuration.to_owned() }
+    let plugin = "telemetry_outbound".to_owned();
+    PluginConfig { workload: None, plugin, configuration: format!("{{\"stats\": {configuration}}}") }
 }
 
 /// GET from the application of `client-v1` to the server.
