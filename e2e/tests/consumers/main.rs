@@ -127,8 +127,11 @@ fn start() -> Mesh {
     for gateway in gateways {
         gateway.routes.push(GatewayRoute { prefix: "/retired".to_owned(), to: "retired".to_owned() });
     }
-    let operation =
-        PluginConfig { workload: None, plugin: "telemetry_inbound".to_owned(), configuration: format!("{{\"stats\": {OPERATION}}}") };
+    let operation = PluginConfig {
+        workload: None,
+        plugin: "telemetry_inbound".to_owned(),
+        configuration: format!("{{\"stats\": {OPERATION}}}"),
+    };
     let options = Options {
         filters: vec![tools::filters()],
         patches: vec![OPERATION_TAG.to_owned()],
