@@ -4,12 +4,13 @@
 //! of these per type of context, with all they call. Filters reach the host through `mesh-host` instead, and
 //! `filters/clippy.toml` forbids to call these. So their bodies are never run, and are taken out.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{ensure, Result};
 use rustc_demangle::demangle;
 use walrus::ir::{Call, RefFunc, Visitor};
-use walrus::{FunctionBuilder, FunctionId, Module};
+use walrus::{ElementItems, FunctionBuilder, FunctionId, Module, TypeId};
 
 /// Where the traits are.
 const TRAITS: &str = "proxy_wasm::traits::";
@@ -131,7 +132,7 @@ pub const HELPERS: [(&str, &[&str]); 4] = [
     ),
 ];
 
-/// Replaces the bodies of the helpers by a trap. A direct call of one, which clippy should have refused, is an error.
+/// Takes the helpers out of the tables, where traps are instead. A direct call of one, which clippy should have refused, is an error.
 pub fn take_out(module: &mut Module) -> Result<()> {
     let helpers: BTreeSet<FunctionId> = module
         .funcs
@@ -152,15 +153,33 @@ pub fn take_out(module: &mut Module) -> Result<()> {
             );
         }
     }
-    for id in helpers {
-        let (parameters, results) = module.types.params_results(module.funcs.get(id).ty());
-        let (parameters, results) = (parameters.to_vec(), results.to_vec());
-        let mut trap = FunctionBuilder::new(&mut module.types, &parameters, &results);
-        trap.func_body().unreachable();
-        let arguments = parameters.into_iter().map(|kind| module.locals.add(kind)).collect();
-        *module.funcs.get_mut(id).kind.unwrap_local_mut() = trap.local_func(arguments);
-    }
+    replace_by_traps(module, &helpers);
     Ok(())
+}
+
+/// Puts traps where tables have helpers, one for each type of function.
+fn replace_by_traps(module: &mut Module, helpers: &BTreeSet<FunctionId>) {
+    let mut traps: BTreeMap<TypeId, FunctionId> = BTreeMap::new();
+    for id in helpers {
+        let kind = module.funcs.get(*id).ty();
+        if let Entry::Vacant(entry) = traps.entry(kind) {
+            let (parameters, results) = module.types.params_results(kind);
+            let (parameters, results) = (parameters.to_vec(), results.to_vec());
+            let mut trap = FunctionBuilder::new(&mut module.types, &parameters, &results);
+            trap.name("taken_out".to_owned()).func_body().unreachable();
+            let arguments = parameters.into_iter().map(|kind| module.locals.add(kind)).collect();
+            entry.insert(trap.finish(arguments, &mut module.funcs));
+        }
+    }
+    for element in module.elements.iter_mut() {
+        if let ElementItems::Functions(functions) = &mut element.items {
+            for function in functions.iter_mut().filter(|function| helpers.contains(function)) {
+                if let Some(trap) = traps.get(&module.funcs.get(*function).ty()) {
+                    *function = *trap;
+                }
+            }
+        }
+    }
 }
 
 /// Whether a symbol is a helper: `proxy_wasm::traits::Context::done`, or, as newer compilers name the copy of a type,
