@@ -82,7 +82,7 @@ impl Site {
             mesh_id: self.topology.trust_domain.clone(),
             cluster_id: "Kubernetes".to_owned(),
             istio_version: ISTIO_VERSION.to_owned(),
-            labels: workload.all_labels(),
+            labels: workload.all_labels().into_iter().collect(),
         }
     }
 

@@ -9,12 +9,15 @@ use crate::host::{Buffer, Expression, HeaderMap, Host, HostError, MetricId, Metr
 use crate::pairs;
 use crate::property::Property;
 
+/// The lines of each header, by whether it is of the response and by name.
+type Headers = BTreeMap<(bool, String), Vec<Vec<u8>>>;
+
 /// A host whose state is plain maps. It counts the calls that are made to it.
 #[derive(Default)]
 pub struct FakeHost {
     properties: BTreeMap<String, Vec<u8>>,
     /// The lines of each header, whether it is one of the response, and its name.
-    headers: RefCell<BTreeMap<(bool, String), Vec<Vec<u8>>>>,
+    headers: RefCell<Headers>,
     filter_state: RefCell<BTreeMap<String, Vec<u8>>>,
     buffers: RefCell<[Vec<u8>; 2]>,
     resumed: RefCell<Vec<Buffer>>,
