@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use mesh_common::config::ConfigError;
 use mesh_common::metric_name::{build_tag_regexes, tag_regex, Separators};
+use serde_json::Value;
 use stats::config::Config;
 use stats::metrics;
 
@@ -38,7 +39,7 @@ const BUCKETS: &str = "          histogram_bucket_settings:
             buckets: [0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000]
 ";
 
-/// The EnvoyFilter that makes the labels of `configurations`, each the JSON of a stats plugin: all those that one proxy may
+/// The EnvoyFilter that makes the labels of `configurations`, each the JSON of a stats or telemetry plugin: all those that one proxy may
 /// run, as its inbound and its outbound one.
 pub fn bootstrap(configurations: &[&[u8]]) -> Result<String, ConfigError> {
     let mut text = HEAD.to_owned();
@@ -77,10 +78,22 @@ pub fn extra_stat_tags(configurations: &[&[u8]]) -> Result<String, ConfigError> 
 /// The labels of a configuration's metrics, and how they are written.
 fn labels(configuration: &[u8]) -> Result<(Vec<String>, Separators), ConfigError> {
     let mut problems = Vec::new();
-    let config = Config::parse_with(configuration, &mut problems);
+    let config = if is_telemetry(configuration) {
+        remixer::config::Config::parse_with(configuration, &mut problems).stats
+    } else {
+        Config::parse_with(configuration, &mut problems)
+    };
     let metrics = metrics::of_config(&config, &mut problems);
     ConfigError::unless_empty(problems)?;
     Ok((metrics::label_names(&metrics), config.separators))
+}
+
+/// Whether a configuration is telemetry's, which has those of its filters under their names.
+fn is_telemetry(configuration: &[u8]) -> bool {
+    let Ok(Value::Object(fields)) = serde_json::from_slice(configuration) else {
+        return false;
+    };
+    ["stats", "metadata_exchange", "share_peers"].iter().any(|name| fields.contains_key(*name))
 }
 
 #[cfg(test)]
@@ -104,6 +117,15 @@ mod tests {
         assert!(!yaml.contains("tag_name: source_app\n"), "{yaml}");
         let list = extra_stat_tags(&[configuration]).unwrap();
         assert!(list.starts_with("reporter,source_workload,") && list.ends_with(",request_method"), "{list}");
+    }
+
+    #[test]
+    fn telemetry_has_the_labels_of_its_stats() {
+        let stats = r#"{"metrics": [{"dimensions": {"request_method": "request.method"}}]}"#;
+        let telemetry = format!(r#"{{"share_peers": true, "stats": {stats}}}"#);
+        assert_eq!(bootstrap(&[telemetry.as_bytes()]), bootstrap(&[stats.as_bytes()]));
+        let error = bootstrap(&[br#"{"stats": {"max_series": 1}}"#]).unwrap_err().to_string();
+        assert!(error.contains("stats.max_series: 1 is not allowed"), "{error}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use stats::metrics;
 
 const README: &str = include_str!("../../README.md");
 const STATS: &str = include_str!("../../filters/stats/README.md");
+const TELEMETRY: &str = include_str!("../../filters/remixer/README.md");
 const EXCHANGE: &str = include_str!("../../filters/metadata-exchange/README.md");
 
 /// What stands first, in backquotes, in the rows of the table under `heading`.
@@ -61,6 +62,8 @@ fn the_configuration_tables_have_every_field() {
     }
     let error = ExchangeConfig::parse(br#"{"x": 1}"#).unwrap_err().to_string();
     assert_eq!(sorted(first_column(EXCHANGE, "## Configuration")), fields(&error));
+    let error = remixer::config::Config::parse(br#"{"x": 1}"#).unwrap_err().to_string();
+    assert_eq!(sorted(first_column(TELEMETRY, "## Configuration of telemetry")), fields(&error));
 }
 
 #[test]
@@ -78,7 +81,7 @@ fn the_readme_has_the_host_calls_of_each_module() {
 
 #[test]
 fn examples_of_configuration_are_accepted() {
-    for document in [README, STATS] {
+    for document in [README, STATS, TELEMETRY] {
         for block in document.split("```json\n").skip(1) {
             let json = block.split("```").next().unwrap();
             mesh::stats_tags::bootstrap(&[json.as_bytes()]).unwrap();

@@ -4,6 +4,7 @@
 //! module a plugin's root id names the filter that it is, and all of them share one VM. [`telemetry`] is metadata exchange
 //! and stats in one filter: what the first finds out about the peer, the second need not ask Envoy for.
 
+pub mod config;
 pub mod filter;
 #[cfg(feature = "module")]
 mod module;

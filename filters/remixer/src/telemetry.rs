@@ -2,12 +2,14 @@
 
 use core::time::Duration;
 
-use mesh_common::config::{self, ConfigError};
+use mesh_common::config::ConfigError;
 use mesh_common::host::{Host, WarmCalls};
 use mesh_common::peer::Peer;
 use metadata_exchange::exchange::{self, Exchange, Shares};
 use stats::facts::{is_grpc, Known};
 use stats::stats::Stats;
+
+use crate::config::Config;
 
 /// What a warm request takes, with a peer that takes part, mutual TLS, and the standard metrics and labels.
 pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 16, outbound: 18 };
@@ -29,33 +31,19 @@ pub struct Request {
 }
 
 impl Telemetry {
-    /// Reads the configuration: an object with the configuration of each filter under its name, and `share_peers`, whether
-    /// peers are put into filter state for other filters and access loggers. Call it while the plugin is configured.
+    /// Reads the configuration. Call it while the plugin is configured.
     pub fn new(json: &[u8], host: &impl Host) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
-        let (share_peers, exchange_config, stats_config) = config::parse_with(json, &mut problems, |section| {
-            (
-                section.boolean("share_peers", false),
-                section.object_or_empty("metadata_exchange", metadata_exchange::config::Config::read),
-                section.object_or_empty("stats", stats::config::Config::read),
-            )
-        });
-        let local = Peer::local(host, &exchange_config.additional_labels);
+        let config = Config::parse_with(json, &mut problems);
+        let local = Peer::local(host, &config.metadata_exchange.additional_labels);
         let mut of_stats = Vec::new();
-        let stats = Stats::of_config(&stats_config, &local, host, &mut of_stats);
+        let stats = Stats::of_config(&config.stats, &local, host, &mut of_stats);
         problems.extend(of_stats.into_iter().map(|problem| problem.within("stats")));
         ConfigError::unless_empty(problems)?;
-        // Expressions of the operator may look at the peer; the standard labels need not.
-        let shares = match share_peers || stats_config.has_expressions() {
-            true => Shares::Peers,
-            false => Shares::Nothing,
-        };
         exchange::declare_peers(host);
-        Ok(Self {
-            reporting_period: stats.reporting_period,
-            exchange: Exchange::new(&local, exchange_config.max_peer_cache_size, host).sharing(shares),
-            stats,
-        })
+        let shares = if config.share_peers { Shares::Peers } else { Shares::Nothing };
+        let exchange = Exchange::new(&local, config.metadata_exchange.max_peer_cache_size, host).sharing(shares);
+        Ok(Self { reporting_period: stats.reporting_period, exchange, stats })
     }
 
     /// The request passes on its way to the application or upstream. Returns whether it is to be reported while it lives.

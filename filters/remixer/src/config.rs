@@ -1,0 +1,36 @@
+//! The configuration of telemetry: that of each filter, under its name.
+
+use mesh_common::config::{self, ConfigError, Problem, Section};
+use metadata_exchange::config::Config as ExchangeConfig;
+use stats::config::Config as StatsConfig;
+
+/// What an operator can set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `metadata_exchange`.
+    pub metadata_exchange: ExchangeConfig,
+    /// `stats`.
+    pub stats: StatsConfig,
+    /// `share_peers`: whether peers are put into filter state for other filters and access loggers. They are also if stats
+    /// has expressions, which may look at them.
+    pub share_peers: bool,
+}
+
+impl Config {
+    /// Reads the plugin configuration.
+    pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
+        config::parse(json, Self::read)
+    }
+
+    /// Reads the plugin configuration, and goes on where it can, for a caller who has more to check.
+    pub fn parse_with(json: &[u8], problems: &mut Vec<Problem>) -> Self {
+        config::parse_with(json, problems, Self::read)
+    }
+
+    fn read(section: &mut Section) -> Self {
+        let share_peers = section.boolean("share_peers", false);
+        let metadata_exchange = section.object_or_empty("metadata_exchange", ExchangeConfig::read);
+        let stats = section.object_or_empty("stats", StatsConfig::read);
+        Self { share_peers: share_peers || stats.has_expressions(), metadata_exchange, stats }
+    }
+}
