@@ -18,6 +18,16 @@ pub enum Bytes {
     Kept(Rc<[u8]>),
 }
 
+impl Bytes {
+    /// How many of them nobody else keeps.
+    pub fn own_len(&self) -> usize {
+        match self {
+            Self::Read(bytes) => bytes.len(),
+            Self::Kept(_) => 0,
+        }
+    }
+}
+
 /// Bytes to look up where the keys are [`Bytes`] that were read.
 #[derive(Clone, Copy, Debug)]
 pub struct Key<'a>(pub &'a [u8]);

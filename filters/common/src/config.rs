@@ -49,7 +49,8 @@ impl ConfigError {
 impl Problem {
     /// The same problem, where the configuration that it is in is the field `name` of another.
     pub fn within(self, name: &str) -> Self {
-        Self { path: format!("{name}.{}", self.path), ..self }
+        let path = if self.path.is_empty() { name.into() } else { format!("{name}.{}", self.path) };
+        Self { path, ..self }
     }
 }
 

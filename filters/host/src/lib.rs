@@ -163,6 +163,11 @@ impl StreamKind {
         Self { known: Cell::new(named_tcp.then_some(ContextType::StreamContext)) }
     }
 
+    /// Whether the root context is named as one of TCP connections.
+    pub fn is_known_as_tcp(&self) -> bool {
+        self.known.get() == Some(ContextType::StreamContext)
+    }
+
     /// The kind of the stream that is about to begin.
     pub fn get(&self) -> ContextType {
         self.known.get().unwrap_or_else(|| {

@@ -71,8 +71,8 @@ pub struct Found {
     pub peer: Option<Bytes>,
     /// First URI SAN of its certificate; `None` if it was not looked for, `Some(None)` if there is none.
     pub certificate: Option<Option<Bytes>>,
-    /// Whether the request is gRPC, where its headers had to be read.
-    pub grpc: Option<bool>,
+    /// Whether the request came in as gRPC, as far as its headers had to be read.
+    pub came_as_grpc: bool,
 }
 
 /// A peer that was understood.
@@ -154,6 +154,11 @@ impl Exchange {
         Self { shares, ..self }
     }
 
+    /// Forgets what clusters say of themselves, which a configuration update may have changed.
+    pub fn refresh(&mut self) {
+        self.clusters = MeshClusters::default();
+    }
+
     /// The request passes on its way to the application or upstream.
     pub fn on_request_headers(&mut self, host: &impl Host) -> Stream {
         let mut stream = Stream {
@@ -205,7 +210,7 @@ impl Exchange {
             }
         }
         if side.headers == HeaderMap::Request {
-            found.grpc = Some(grpc);
+            found.came_as_grpc = grpc;
         }
         let (id, metadata) = (id.unwrap_or_default(), metadata.unwrap_or_default());
         let taken = Taken { id: !id.is_empty(), metadata: !metadata.is_empty() };

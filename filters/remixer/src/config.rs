@@ -11,8 +11,7 @@ pub struct Config {
     pub metadata_exchange: ExchangeConfig,
     /// `stats`.
     pub stats: StatsConfig,
-    /// `share_peers`: whether peers are put into filter state for other filters and access loggers. They are also if stats
-    /// has expressions, which may look at them.
+    /// `share_peers`: whether peers are put into filter state for other filters and access loggers.
     pub share_peers: bool,
 }
 
@@ -28,9 +27,10 @@ impl Config {
     }
 
     fn read(section: &mut Section) -> Self {
-        let share_peers = section.boolean("share_peers", false);
-        let metadata_exchange = section.object_or_empty("metadata_exchange", ExchangeConfig::read);
-        let stats = section.object_or_empty("stats", StatsConfig::read);
-        Self { share_peers: share_peers || stats.has_expressions(), metadata_exchange, stats }
+        Self {
+            metadata_exchange: section.object_or_empty("metadata_exchange", ExchangeConfig::read),
+            stats: section.object_or_empty("stats", StatsConfig::read),
+            share_peers: section.boolean("share_peers", false),
+        }
     }
 }

@@ -15,13 +15,13 @@ impl Filter {
     /// The names of the filters.
     pub const NAMES: [&'static str; 3] = ["metadata_exchange", "stats", "telemetry"];
 
-    /// The filter that a root id names: its name, which may follow `tcp_` and be followed by `_inbound` or `_outbound`.
+    /// The filter that a root id names: its name, which may be followed by `_inbound` or `_outbound`, and follow `tcp_` if
+    /// it is a filter of TCP connections, too.
     pub fn of_root_id(root_id: &str) -> Option<Self> {
-        let name = root_id.strip_prefix("tcp_").unwrap_or(root_id);
-        let name = name.strip_suffix("_inbound").or_else(|| name.strip_suffix("_outbound")).unwrap_or(name);
+        let name = root_id.strip_suffix("_inbound").or_else(|| root_id.strip_suffix("_outbound")).unwrap_or(root_id);
         match name {
-            "metadata_exchange" => Some(Self::MetadataExchange),
-            "stats" => Some(Self::Stats),
+            "metadata_exchange" | "tcp_metadata_exchange" => Some(Self::MetadataExchange),
+            "stats" | "tcp_stats" => Some(Self::Stats),
             "telemetry" => Some(Self::Telemetry),
             _ => None,
         }
@@ -43,6 +43,7 @@ mod tests {
             ("metadata_exchange", Some(Filter::MetadataExchange)),
             ("tcp_metadata_exchange", Some(Filter::MetadataExchange)),
             ("telemetry_outbound", Some(Filter::Telemetry)),
+            ("tcp_telemetry", None),
             ("", None),
             ("Stats", None),
             ("statistics", None),

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use mesh_common::host::Host;
 use mesh_common::property;
-use mesh_host::{Envoy, Live};
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use mesh_host::{Envoy, Live, StreamKind};
+use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 
 use crate::filter::Filter;
@@ -18,21 +18,21 @@ proxy_wasm::main! {{
         match Filter::of_root_id(&Envoy.text(property::PLUGIN_ROOT_ID).unwrap_or_default()) {
             Some(Filter::MetadataExchange) => metadata_exchange::new_root(),
             Some(Filter::Stats) => stats::new_root(),
-            Some(Filter::Telemetry) => Box::new(TelemetryRoot::default()),
+            Some(Filter::Telemetry) => Box::new(TelemetryRoot { shared: None, kind: StreamKind::of_root() }),
             None => Box::new(NoFilter),
         }
     });
 }}
 
-#[derive(Default)]
 struct TelemetryRoot {
     shared: Option<Rc<RefCell<Shared>>>,
+    kind: StreamKind,
 }
 
 /// What the requests of one root context share.
 struct Shared {
     telemetry: Telemetry,
-    /// Those that are reported while they live.
+    /// Those that live.
     requests: Live<Request>,
 }
 
@@ -72,13 +72,29 @@ impl RootContext for TelemetryRoot {
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(HttpStream { shared: Rc::clone(self.shared.as_ref()?), id, request: Rc::default() }))
+        let shared = Rc::clone(self.shared.as_ref()?);
+        let request = Rc::default();
+        if let Ok(mut shared) = shared.try_borrow_mut() {
+            shared.requests.insert(id, Rc::clone(&request));
+        }
+        Some(Box::new(HttpStream { shared, id, request }))
+    }
+
+    /// As a filter of TCP connections, it lets them pass: there is nothing that it knows of them.
+    fn create_stream_context(&self, _id: u32) -> Option<Box<dyn StreamContext>> {
+        Some(Box::new(Passing))
     }
 
     fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
+        Some(self.kind.get())
     }
 }
+
+struct Passing;
+
+impl Context for Passing {}
+
+impl StreamContext for Passing {}
 
 impl Context for HttpStream {}
 
@@ -92,11 +108,7 @@ impl HttpStream {
 
 impl HttpContext for HttpStream {
     fn on_http_request_headers(&mut self, _header_count: usize, _end_of_stream: bool) -> Action {
-        self.handle(|shared, request| {
-            if shared.telemetry.on_request_headers(&Envoy, request) {
-                shared.requests.insert(self.id, Rc::clone(&self.request));
-            }
-        });
+        self.handle(|shared, request| shared.telemetry.on_request_headers(&Envoy, request));
         Action::Continue
     }
 

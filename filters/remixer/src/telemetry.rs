@@ -5,14 +5,14 @@ use core::time::Duration;
 use mesh_common::config::ConfigError;
 use mesh_common::host::{Host, WarmCalls};
 use mesh_common::peer::Peer;
-use metadata_exchange::exchange::{self, Exchange, Shares};
-use stats::facts::{is_grpc, Known};
+use metadata_exchange::exchange::{self, Exchange, Found, Shares};
+use stats::facts::Known;
 use stats::stats::Stats;
 
 use crate::config::Config;
 
 /// What a warm request takes, with a peer that takes part, mutual TLS, and the standard metrics and labels.
-pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 16, outbound: 18 };
+pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 17, outbound: 18 };
 
 /// Both filters on one worker.
 pub struct Telemetry {
@@ -41,17 +41,19 @@ impl Telemetry {
         problems.extend(of_stats.into_iter().map(|problem| problem.within("stats")));
         ConfigError::unless_empty(problems)?;
         exchange::declare_peers(host);
-        let shares = if config.share_peers { Shares::Peers } else { Shares::Nothing };
+        // Expressions of the operator may look at the peer; the standard labels need not.
+        let shares = match (config.stats.has_expressions(), config.share_peers) {
+            (true, _) => Shares::All,
+            (false, true) => Shares::Peers,
+            (false, false) => Shares::Nothing,
+        };
         let exchange = Exchange::new(&local, config.metadata_exchange.max_peer_cache_size, host).sharing(shares);
         Ok(Self { reporting_period: stats.reporting_period, exchange, stats })
     }
 
-    /// The request passes on its way to the application or upstream. Returns whether it is to be reported while it lives.
-    pub fn on_request_headers(&mut self, host: &impl Host, request: &mut Request) -> bool {
-        let mut exchange = self.exchange.on_request_headers(host);
-        let grpc = *exchange.found.grpc.get_or_insert_with(|| is_grpc(host));
-        request.exchange = Some(exchange);
-        grpc
+    /// The request passes on its way to the application or upstream.
+    pub fn on_request_headers(&mut self, host: &impl Host, request: &mut Request) {
+        request.exchange = Some(self.exchange.on_request_headers(host));
     }
 
     /// The response passes on its way back.
@@ -63,24 +65,39 @@ impl Telemetry {
 
     /// A request lives on.
     pub fn on_request_tick(&mut self, host: &impl Host, request: &mut Request) {
-        self.stats.on_request_tick(host, &mut request.stats);
+        self.stats.on_request_tick(
+            host,
+            &mut request.stats,
+            known(request.exchange.as_ref().map(|exchange| exchange.found.clone())),
+        );
     }
 
     /// A request ends.
     pub fn on_request_end(&mut self, host: &impl Host, request: &mut Request) {
-        let known = match request.exchange.take() {
-            Some(exchange) => {
-                let exchange::Found { peer, certificate, grpc } = exchange.found;
-                Known { peer: Some(peer), certificate, grpc }
-            }
-            None => Known::default(),
-        };
-        self.stats.on_request_end(host, &mut request.stats, known);
+        self.stats.on_request_end(
+            host,
+            &mut request.stats,
+            known(request.exchange.take().map(|exchange| exchange.found)),
+        );
     }
 
     /// Forgets what a configuration update may have changed. Call it every reporting period.
     pub fn refresh(&mut self) {
+        self.exchange.refresh();
         self.stats.refresh();
+    }
+}
+
+/// What stats need not ask for, once the request's headers have come.
+fn known(found: Option<Found>) -> Known {
+    let Some(Found { peer, certificate, came_as_grpc }) = found else {
+        return Known::default();
+    };
+    Known {
+        peer: Some(peer),
+        certificate,
+        // A filter behind may make gRPC of something else, as that of gRPC-Web does.
+        grpc: came_as_grpc.then_some(true),
     }
 }
 

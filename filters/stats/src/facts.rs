@@ -27,8 +27,8 @@ pub enum Protocol {
     Tcp,
 }
 
-/// All that the labels of a stream follow from, but for what its cluster says of itself and the name of this proxy's own
-/// certificate, which follow from the cluster's name.
+/// All that the labels of a stream follow from, but for what its cluster says of itself and, where the other side shows a
+/// name, the name of this proxy's own certificate: they are taken to be the same for all streams to the cluster, or to none.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Facts {
     /// Which side this proxy is.
@@ -143,6 +143,20 @@ impl Facts {
             certificate,
             cluster,
         }
+    }
+
+    /// How many bytes they hold that nobody else keeps.
+    pub fn own_len(&self) -> usize {
+        let parts = [
+            &self.peer,
+            &self.endpoint,
+            &self.certificate,
+            &self.own_certificate,
+            &self.cluster,
+            &self.route,
+            &self.named,
+        ];
+        parts.into_iter().flatten().map(Bytes::own_len).fold(0, usize::saturating_add)
     }
 
     /// The certificate of this proxy that the other side of the stream saw, for facts that were not seen before.

@@ -1,7 +1,7 @@
 //! The proxy-wasm callbacks, which hand over to [`Stats`].
 //!
-//! As an HTTP or network filter, each stream has a context, and live streams are reported. As an access logger, Envoy
-//! calls the root context when a stream ends, which costs half as much.
+//! As an HTTP or network filter, each stream has a context, and live streams are reported. As an access logger of HTTP,
+//! Envoy calls the root context when a request ends, which costs less.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -83,7 +83,7 @@ impl RootContext for StatsRoot {
         let Shared { stats, requests, connections } = &mut *shared;
         stats.refresh();
         requests.retain(|request| {
-            stats.on_request_tick(&Envoy, request);
+            stats.on_request_tick(&Envoy, request, Known::default());
             true
         });
         connections.retain(|state| {
@@ -93,6 +93,10 @@ impl RootContext for StatsRoot {
     }
 
     fn on_log(&mut self) {
+        if self.kind.is_known_as_tcp() {
+            // What a connection's access logger sees is not enough for its metrics.
+            return;
+        }
         if let Some(Ok(mut shared)) = self.shared.as_ref().map(|shared| shared.try_borrow_mut()) {
             shared.stats.on_request_end(&Envoy, &mut Request::default(), Known::default());
         }

@@ -24,8 +24,10 @@ pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 13, outbound: 13 };
 
 const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
 
-/// Facts of requests remembered, about a kilobyte each.
+/// Facts of requests remembered.
 const MAX_FACTS: usize = 2_000;
+/// Longer ones are not remembered: whoever sends requests chooses the Host header.
+const MAX_FACTS_BYTES: usize = 2_048;
 
 /// Stats on one worker.
 pub struct Stats {
@@ -85,7 +87,7 @@ impl Stats {
     }
 
     /// Reports the messages of a live gRPC request since the last time, once it is answered: before, its peer is not known.
-    pub fn on_request_tick(&mut self, host: &impl Host, request: &mut Request) {
+    pub fn on_request_tick(&mut self, host: &impl Host, request: &mut Request, known: Known) {
         if self.recorder.needs_stream(Family::Messages) || host.int(property::RESPONSE_CODE).is_none() {
             return;
         }
@@ -96,7 +98,7 @@ impl Stats {
                 // The Host header is gone until the request ends.
                 None if self.labeler.needs_host_header(host, &mut self.symbols) => return,
                 None => {
-                    let facts = self.labeler.request(host, &mut self.symbols, direction, Known::default());
+                    let facts = self.labeler.request(host, &mut self.symbols, direction, known);
                     let labels = self.labeler.labels(host, &mut self.symbols, &facts);
                     self.recorder.label_set(host, &mut self.symbols, Family::Messages, &labels)
                 }
@@ -125,7 +127,9 @@ impl Stats {
                 let labels = self.labeler.labels(host, &mut self.symbols, &facts);
                 let series = self.record_request(host, &labels, &values);
                 let series = series.filter(|_| self.recorder.is_standard(Family::Request));
-                self.seen.insert(facts, Seen { labels, series });
+                if facts.own_len() <= MAX_FACTS_BYTES {
+                    self.seen.insert(facts, Seen { labels, series });
+                }
                 labels
             }
         };

@@ -67,6 +67,44 @@ fn the_peer_of_the_headers_is_the_peer_of_the_metrics() {
     }
 }
 
+/// The messages are reported before the request ends, under the same peer.
+#[test]
+fn a_live_grpc_request_has_the_peer_of_the_headers() {
+    for (root_id, map, label) in [
+        ("telemetry_inbound", HeaderMap::Request, "source_workload=.=ratings-v1;.;"),
+        ("telemetry_outbound", HeaderMap::Response, "destination_workload=.=ratings-v1;.;"),
+    ] {
+        let mut host = reviews(root_id);
+        host.with_header(HeaderMap::Request, "content-type", "application/grpc");
+        let peer = Peer { workload_name: "ratings-v1".into(), namespace: "default".into(), ..Peer::default() };
+        host.with_header(map, METADATA_HEADER, &wire::encode(&peer).expect("fits"));
+        let mut telemetry = Telemetry::new(b"", &host).expect("valid");
+        let mut request = Request::default();
+        telemetry.on_request_headers(&host, &mut request);
+        telemetry.on_response_headers(&host, &mut request);
+        host.with_text(property::GRPC_MESSAGES, "2,3");
+        telemetry.on_request_tick(&host, &mut request);
+        host.with_text(property::GRPC_MESSAGES, "2,5");
+        telemetry.on_request_end(&host, &mut request);
+        let messages = host.values().into_iter().filter(|(name, _)| name.ends_with("_messages_total"));
+        let messages: Vec<_> = messages.filter(|(name, _)| name.contains(label)).map(|(_, count)| count).collect();
+        assert_eq!(messages, [2, 5], "{root_id}");
+    }
+}
+
+/// Metadata exchange stands first, so it sees gRPC-Web where stats, at the end, sees gRPC.
+#[test]
+fn what_another_filter_makes_grpc_of_is_grpc() {
+    let mut host = reviews("telemetry_outbound");
+    let mut telemetry = Telemetry::new(b"", &host).expect("valid");
+    let mut request = Request::default();
+    telemetry.on_request_headers(&host, &mut request);
+    host.with_header(HeaderMap::Request, "content-type", "application/grpc");
+    telemetry.on_request_end(&host, &mut request);
+    let counted = counted(&host);
+    assert!(counted.iter().all(|(name, _)| name.contains("request_protocol=.=grpc;.;")), "{counted:?}");
+}
+
 #[test]
 fn a_request_without_any_callback_but_the_last_is_counted() {
     let host = reviews("telemetry_inbound");
@@ -90,7 +128,8 @@ fn peers_are_shared_where_somebody_may_want_them() {
         let mut telemetry = Telemetry::new(config.as_bytes(), &host).expect("valid");
         request(&mut telemetry, &mut host, HeaderMap::Request, "ratings-v1");
         assert_eq!(host.state_of("downstream_peer").is_some(), shared, "{config}");
-        assert_eq!(host.state_of("downstream_peer_id"), None, "{config}");
+        let read_by_expressions = config.contains("dimensions");
+        assert_eq!(host.state_of("downstream_peer_id").is_some(), read_by_expressions, "{config}");
     }
 }
 

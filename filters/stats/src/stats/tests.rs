@@ -194,7 +194,7 @@ fn messages_of_a_live_grpc_request_are_reported_as_they_come() {
     let mut request = Request::default();
     for messages in ["1,0", "1,3", "2,5"] {
         host.with_text(property::GRPC_MESSAGES, messages);
-        stats.on_request_tick(&host, &mut request);
+        stats.on_request_tick(&host, &mut request, Known::default());
     }
     host.with_text(property::GRPC_MESSAGES, "2,6");
     stats.on_request_end(&host, &mut request, Known::default());
@@ -212,7 +212,7 @@ fn messages_whose_labels_need_what_is_gone_are_reported_at_the_end() {
     host.with_header(mesh_common::host::HeaderMap::Request, "content-type", "application/grpc");
     let mut stats = Stats::new(b"{}", &host).expect("valid");
     let mut request = Request::default();
-    stats.on_request_tick(&host, &mut request);
+    stats.on_request_tick(&host, &mut request, Known::default());
     assert!(!host.values().keys().any(|name| name.ends_with("_messages_total")));
     host.with_text(property::REQUEST_HOST, "reviews.example:9080");
     stats.on_request_end(&host, &mut request, Known::default());
