@@ -131,12 +131,15 @@ mod tests {
 
     #[test]
     fn a_thread_s_cpu_time_grows_with_its_work() {
-        let name = fs::read_to_string("/proc/thread-self/comm").unwrap();
-        let thread = Thread::find(std::process::id(), name.trim_end()).unwrap();
-        let before = thread.cpu_time().unwrap();
-        let begin = std::time::Instant::now();
-        while begin.elapsed() < std::time::Duration::from_millis(60) {}
-        assert!(thread.cpu_time().unwrap() > before);
+        // A test's own thread has a name that is cut, and then another's, too.
+        let work = || {
+            let thread = Thread::find(std::process::id(), "counted").unwrap();
+            let before = thread.cpu_time().unwrap();
+            let begin = std::time::Instant::now();
+            while begin.elapsed() < std::time::Duration::from_millis(60) {}
+            assert!(thread.cpu_time().unwrap() > before);
+        };
+        std::thread::Builder::new().name("counted".to_owned()).spawn(work).unwrap().join().unwrap();
         assert!(Thread::find(std::process::id(), "none of that name").is_err());
     }
 }
