@@ -18,13 +18,8 @@ pub enum Direction {
 impl Direction {
     /// What a root id says that is a filter's name and a direction, like Istio's `stats_inbound`; `None` for any other.
     pub fn of_root_id(root_id: &str) -> Option<Self> {
-        let (filter, direction) = root_id.rsplit_once('_')?;
-        match direction {
-            _ if !FILTERS.contains(&filter) => None,
-            "inbound" => Some(Self::Inbound),
-            "outbound" => Some(Self::Outbound),
-            _ => None,
-        }
+        let (filter, direction) = split_root_id(root_id);
+        direction.filter(|_| FILTERS.contains(&filter))
     }
 
     /// What the listener of the current stream says. A listener without a direction serves a gateway or a client.
@@ -34,6 +29,16 @@ impl Direction {
             _ => Self::Outbound,
         }
     }
+}
+
+/// What a root id says before its end that is a direction, and that direction.
+pub fn split_root_id(root_id: &str) -> (&str, Option<Direction>) {
+    for (end, direction) in [("_inbound", Direction::Inbound), ("_outbound", Direction::Outbound)] {
+        if let Some(filter) = root_id.strip_suffix(end) {
+            return (filter, Some(direction));
+        }
+    }
+    (root_id, None)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod logging;
 use core::cell::Cell;
 use core::time::Duration;
 
+use mesh_common::config::ConfigError;
 use mesh_common::host::{Buffer, Expression, HeaderMap, Host, HostError, MetricId, MetricKind, Reply, StateKind};
 use mesh_common::pairs;
 use mesh_common::property::{self, Property};
@@ -140,9 +141,9 @@ pub fn plugin_configuration() -> Vec<u8> {
     abi::get_buffer(abi::PLUGIN_CONFIGURATION, usize::MAX).ok().flatten().unwrap_or_default()
 }
 
-/// Has Envoy call the root context back every `period`, on each worker and on the main thread.
-pub fn set_tick_period(period: Duration) -> Result<(), HostError> {
-    Envoy.set_tick_period(period)
+/// What a filter makes of its configuration. If it refuses it, Envoy's log says why, under the filter's name.
+pub fn configured<T>(filter: &str, made: Result<T, ConfigError>) -> Option<T> {
+    made.inspect_err(|error| log::error!("{filter}: {error}")).ok()
 }
 
 /// Which kind of streams a root context has.

@@ -20,6 +20,16 @@ impl<T> Default for Live<T> {
 }
 
 impl<T> Live<T> {
+    /// A stream has begun, and is to be visited from now on.
+    pub fn begin(&mut self, id: u32) -> Rc<RefCell<T>>
+    where
+        T: Default,
+    {
+        let stream = Rc::default();
+        self.insert(id, Rc::clone(&stream));
+        stream
+    }
+
     /// A stream is to be visited from now on.
     pub fn insert(&mut self, id: u32, stream: Rc<RefCell<T>>) {
         self.streams.insert(id, stream);
@@ -33,6 +43,14 @@ impl<T> Live<T> {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.streams.is_empty()
+    }
+
+    /// Visits each stream, with host calls being about it. One that is gone for Envoy is not kept.
+    pub fn visit(&mut self, mut visit: impl FnMut(&mut T)) {
+        self.retain(|stream| {
+            visit(stream);
+            true
+        });
     }
 
     /// Visits each stream, with host calls being about it, and keeps those for which `visit` returns true. One that is gone

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use mesh_common::host::Host;
 use mesh_common::peer::Peer;
 use mesh_host::{Envoy, Live, StreamKind};
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
@@ -58,12 +59,9 @@ impl Context for ExchangeRoot {}
 
 impl RootContext for ExchangeRoot {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let config = match Config::parse(&mesh_host::plugin_configuration()) {
-            Ok(config) => config,
-            Err(error) => {
-                log::error!("metadata_exchange: {error}");
-                return false;
-            }
+        let config = Config::parse(&mesh_host::plugin_configuration());
+        let Some(config) = mesh_host::configured("metadata_exchange", config) else {
+            return false;
         };
         exchange::declare_peers(&Envoy);
         let local = Peer::local(&Envoy, &config.additional_labels);
@@ -146,7 +144,7 @@ impl StreamContext for TcpStream {
 }
 
 fn tick_every(period: Duration) {
-    if let Err(error) = mesh_host::set_tick_period(period) {
+    if let Err(error) = Envoy.set_tick_period(period) {
         log::warn!("metadata_exchange: no timer: {error}");
     }
 }

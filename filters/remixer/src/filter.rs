@@ -1,5 +1,7 @@
 //! Which filter a plugin is.
 
+use mesh_common::direction::split_root_id;
+
 /// The filters of the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filter {
@@ -18,7 +20,7 @@ impl Filter {
     /// The filter that a root id names: its name, which may be followed by `_inbound` or `_outbound`, and follow `tcp_` if
     /// it is a filter of TCP connections, too.
     pub fn of_root_id(root_id: &str) -> Option<Self> {
-        let name = root_id.strip_suffix("_inbound").or_else(|| root_id.strip_suffix("_outbound")).unwrap_or(root_id);
+        let (name, _) = split_root_id(root_id);
         match name {
             "metadata_exchange" | "tcp_metadata_exchange" => Some(Self::MetadataExchange),
             "stats" | "tcp_stats" => Some(Self::Stats),

@@ -46,14 +46,11 @@ impl Context for TelemetryRoot {}
 
 impl RootContext for TelemetryRoot {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let telemetry = match Telemetry::new(&mesh_host::plugin_configuration(), &Envoy) {
-            Ok(telemetry) => telemetry,
-            Err(error) => {
-                log::error!("telemetry: {error}");
-                return false;
-            }
+        let telemetry = Telemetry::new(&mesh_host::plugin_configuration(), &Envoy);
+        let Some(telemetry) = mesh_host::configured("telemetry", telemetry) else {
+            return false;
         };
-        if let Err(error) = mesh_host::set_tick_period(telemetry.reporting_period) {
+        if let Err(error) = Envoy.set_tick_period(telemetry.reporting_period) {
             log::warn!("telemetry: live requests are reported at their end only: {error}");
         }
         self.shared = Some(Rc::new(RefCell::new(Shared { telemetry, requests: Live::default() })));
@@ -64,19 +61,13 @@ impl RootContext for TelemetryRoot {
         if let Some(Ok(mut shared)) = self.shared.as_ref().map(|shared| shared.try_borrow_mut()) {
             let Shared { telemetry, requests } = &mut *shared;
             telemetry.refresh();
-            requests.retain(|request| {
-                telemetry.on_request_tick(&Envoy, request);
-                true
-            });
+            requests.visit(|request| telemetry.on_request_tick(&Envoy, request));
         }
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
         let shared = Rc::clone(self.shared.as_ref()?);
-        let request = Rc::default();
-        if let Ok(mut shared) = shared.try_borrow_mut() {
-            shared.requests.insert(id, Rc::clone(&request));
-        }
+        let request = shared.try_borrow_mut().map(|mut shared| shared.requests.begin(id)).unwrap_or_default();
         Some(Box::new(HttpStream { shared, id, request }))
     }
 

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use mesh_common::host::Host;
 use mesh_host::{Envoy, Live, StreamKind};
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
@@ -61,14 +62,11 @@ impl Context for StatsRoot {}
 
 impl RootContext for StatsRoot {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let stats = match Stats::new(&mesh_host::plugin_configuration(), &Envoy) {
-            Ok(stats) => stats,
-            Err(error) => {
-                log::error!("stats: {error}");
-                return false;
-            }
+        let stats = Stats::new(&mesh_host::plugin_configuration(), &Envoy);
+        let Some(stats) = mesh_host::configured("stats", stats) else {
+            return false;
         };
-        if let Err(error) = mesh_host::set_tick_period(stats.reporting_period) {
+        if let Err(error) = Envoy.set_tick_period(stats.reporting_period) {
             log::warn!("stats: live streams are reported at their end only: {error}");
         }
         let shared = Shared { stats, requests: Live::default(), connections: Live::default() };
@@ -82,14 +80,8 @@ impl RootContext for StatsRoot {
         };
         let Shared { stats, requests, connections } = &mut *shared;
         stats.refresh();
-        requests.retain(|request| {
-            stats.on_request_tick(&Envoy, request, Known::default());
-            true
-        });
-        connections.retain(|state| {
-            state.report_due = stats.on_connection_tick(&Envoy, &mut state.connection, true);
-            true
-        });
+        requests.visit(|request| stats.on_request_tick(&Envoy, request, Known::default()));
+        connections.visit(|state| state.report_due = stats.on_connection_tick(&Envoy, &mut state.connection, true));
     }
 
     fn on_log(&mut self) {
@@ -104,19 +96,13 @@ impl RootContext for StatsRoot {
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
         let shared = Rc::clone(self.shared.as_ref()?);
-        let request = Rc::default();
-        if let Ok(mut shared) = shared.try_borrow_mut() {
-            shared.requests.insert(id, Rc::clone(&request));
-        }
+        let request = shared.try_borrow_mut().map(|mut shared| shared.requests.begin(id)).unwrap_or_default();
         Some(Box::new(HttpStream { shared, id, request }))
     }
 
     fn create_stream_context(&self, id: u32) -> Option<Box<dyn StreamContext>> {
         let shared = Rc::clone(self.shared.as_ref()?);
-        let state = Rc::default();
-        if let Ok(mut shared) = shared.try_borrow_mut() {
-            shared.connections.insert(id, Rc::clone(&state));
-        }
+        let state = shared.try_borrow_mut().map(|mut shared| shared.connections.begin(id)).unwrap_or_default();
         Some(Box::new(TcpStream { shared, id, state }))
     }
 

@@ -34,9 +34,7 @@ pub struct LabelSet {
 /// The metrics that this worker records, and those that it has defined.
 pub struct Recorder {
     expressions: Expressions,
-    request: Plan,
-    messages: Plan,
-    connection: Plan,
+    plans: Plans,
     /// The metrics of each label set.
     series: Vec<Series>,
     by_labels: HashMap<Rc<LabelSet>, SeriesId>,
@@ -55,6 +53,14 @@ pub struct SeriesId(usize);
 struct Series {
     set: Rc<LabelSet>,
     slots: Box<[Slot]>,
+}
+
+/// What is recorded of each family.
+#[derive(Debug)]
+struct Plans {
+    request: Plan,
+    messages: Plan,
+    connection: Plan,
 }
 
 /// What is recorded of a family.
@@ -122,9 +128,7 @@ impl Recorder {
         }
         Self {
             expressions,
-            request,
-            messages,
-            connection,
+            plans: Plans { request, messages, connection },
             series: Vec::new(),
             by_labels: HashMap::new(),
             max_series: config.max_series,
@@ -135,7 +139,7 @@ impl Recorder {
 
     /// Whether label sets of `family` can be made only in a callback of the stream, not within a tick.
     pub fn needs_stream(&self, family: Family) -> bool {
-        self.plan(family).needs_stream
+        self.plans.of(family).needs_stream
     }
 
     /// Makes the attributes that labels of the current stream may be. Not within a tick.
@@ -151,7 +155,7 @@ impl Recorder {
         family: Family,
         labels: &Labels<Symbol>,
     ) -> LabelSet {
-        let plan = self.plan(family);
+        let plan = self.plans.of(family);
         LabelSet {
             family,
             labels: labels.select(&plan.used, Symbol::EMPTY),
@@ -161,12 +165,12 @@ impl Recorder {
 
     /// Whether the labels of `family` are the standard ones alone, so that the same labels have the same series.
     pub fn is_standard(&self, family: Family) -> bool {
-        self.plan(family).expressions.is_empty()
+        self.plans.of(family).expressions.is_empty()
     }
 
     /// Whether the family's own value number `index` is recorded at all.
     pub fn needs_value(&self, family: Family, index: usize) -> bool {
-        self.plan(family).needs.get(index).copied().unwrap_or(true)
+        self.plans.of(family).needs.get(index).copied().unwrap_or(true)
     }
 
     /// Records the family's own values, and those that are expressions. A value that is not there is not recorded, a
@@ -206,11 +210,7 @@ impl Recorder {
         let Some(Series { set, slots }) = self.series.get_mut(id.0) else {
             return;
         };
-        let plan = match set.family {
-            Family::Request => &self.request,
-            Family::Messages => &self.messages,
-            Family::Connection => &self.connection,
-        };
+        let plan = self.plans.of(set.family);
         for (slot, metric) in slots.iter_mut().zip(&plan.metrics) {
             let Some(value) = metric.value(host, &self.expressions, values) else {
                 continue;
@@ -230,31 +230,23 @@ impl Recorder {
 
     /// Whether a new label set can be told from others.
     fn has_room(&self, set: &LabelSet) -> bool {
-        let series = self.reserved.saturating_add(self.plan(set.family).metrics.len());
+        let series = self.reserved.saturating_add(self.plans.of(set.family).metrics.len());
         series <= self.max_series && !set.contains(Symbol::OVERFLOW)
     }
 
     /// Whether anything is recorded when the family's own values are `values`.
     fn records(&self, host: &impl Host, family: Family, values: &[Option<u64>]) -> bool {
-        self.plan(family).metrics.iter().any(|metric| metric.value(host, &self.expressions, values).is_some())
+        self.plans.of(family).metrics.iter().any(|metric| metric.value(host, &self.expressions, values).is_some())
     }
 
     fn add(&mut self, set: LabelSet) -> SeriesId {
         let id = SeriesId(self.series.len());
-        let count = self.plan(set.family).metrics.len();
+        let count = self.plans.of(set.family).metrics.len();
         self.reserved = self.reserved.saturating_add(count);
         let set = Rc::new(set);
         self.by_labels.insert(Rc::clone(&set), id);
         self.series.push(Series { set, slots: vec![Slot::Undefined; count].into_boxed_slice() });
         id
-    }
-
-    fn plan(&self, family: Family) -> &Plan {
-        match family {
-            Family::Request => &self.request,
-            Family::Messages => &self.messages,
-            Family::Connection => &self.connection,
-        }
     }
 
     fn count_overflow(&mut self, host: &impl Host) {
@@ -295,6 +287,16 @@ impl LabelSet {
                 ..Labels::all(Symbol::OVERFLOW)
             },
             more: self.more.iter().map(|_| Symbol::OVERFLOW).collect(),
+        }
+    }
+}
+
+impl Plans {
+    fn of(&self, family: Family) -> &Plan {
+        match family {
+            Family::Request => &self.request,
+            Family::Messages => &self.messages,
+            Family::Connection => &self.connection,
         }
     }
 }
