@@ -12,6 +12,8 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+pub use database::ask;
+
 use crate::config::port;
 use crate::process::listen;
 use crate::topology::{Fail, Protocol, Service, Slow, Topology, Workload};

@@ -30,6 +30,7 @@ pub mod topology;
 pub mod traffic;
 pub mod up;
 pub mod verdict;
+pub mod wait;
 
 pub use client::{Answer, Client, Request};
 pub use exposition::Sample;
@@ -38,3 +39,4 @@ pub use options::{Network, Options, PluginConfig};
 pub use raw::RawServer;
 pub use sidecar::{Sidecar, Update};
 pub use topology::Topology;
+pub use wait::wait_until;

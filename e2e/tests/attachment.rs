@@ -5,12 +5,12 @@
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::panic)]
 
 use std::fs;
-use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use mesh::application::ask;
 use mesh::{tools, Mesh, Options, PluginConfig, Request, Sample, Topology, Update};
 use mesh_common::labels;
 use mesh_common::metric_name::{self, Separators};
@@ -172,7 +172,7 @@ fn statuses_around_a_crash(filter: &str, change: impl Fn(String) -> String) -> V
     let outside = mesh.application("server").unwrap();
     let statuses = std::thread::scope(|scope| {
         let under_way = scope.spawn(|| mesh.client().send_together(&vec![get(&mesh, "/delay/1000"); 5]));
-        wait_until(|| outside.served() == 5);
+        mesh::wait_until(WAIT, || outside.served() == 5).unwrap();
         let crash = mesh.client().send(&get(&mesh, "/status/200"));
         let mut answers = under_way.join().unwrap();
         answers.extend([crash, mesh.client().send(&get(&mesh, "/status/200"))]);
@@ -236,26 +236,21 @@ fn connections_go_on_when_a_module_crashes() {
         let topology = ONE_PROXY.replace("9080, protocol: http", "27017, protocol: tcp");
         let mesh = with_crashing_module(&topology, filter, |yaml| yaml);
         let address = mesh.sidecar("client").unwrap().address(27017);
-        let connect = || TcpStream::connect(address).unwrap();
+        let connect = || {
+            let stream = TcpStream::connect(address).unwrap();
+            stream.set_read_timeout(Some(WAIT)).unwrap();
+            stream
+        };
         let (mut open, mut crashing) = (connect(), connect());
         for _ in 0..3 {
-            ask(&mut open);
-            ask(&mut crashing);
+            ask(&mut open).unwrap();
+            ask(&mut crashing).unwrap();
         }
         expect_crash(&mesh);
         for mut stream in [open, crashing, connect()] {
-            ask(&mut stream);
+            ask(&mut stream).unwrap();
         }
     }
-}
-
-/// A question to the database.
-fn ask(stream: &mut TcpStream) {
-    stream.set_read_timeout(Some(WAIT)).unwrap();
-    stream.write_all(b"GET rating\n").unwrap();
-    let mut answer = [0; 9];
-    stream.read_exact(&mut answer).unwrap();
-    assert_eq!(&answer, b"rating 5\n");
 }
 
 /// Why our files have the deprecated `fail_open` and not this.
@@ -366,7 +361,7 @@ fn a_good_update_takes_effect_and_no_request_is_lost() {
     assert!(counts("example.com") && !counts("unknown"));
     let good = configured("stats_outbound", r#"{"disable_host_header_fallback": true}"#);
     assert_eq!(mesh.push("client", |options| options.plugins = good).unwrap(), Update::Accepted);
-    wait_until(|| counts("unknown"));
+    mesh::wait_until(WAIT, || counts("unknown")).unwrap();
 }
 
 #[test]
@@ -376,12 +371,4 @@ fn the_configuration_that_came_with_istio_1_5_is_read() {
         start(ONE_PROXY, Options { plugins: configured("stats_outbound", configuration), ..separately() }).unwrap();
     send(&mesh);
     expect_series(&mesh, "client", 1, &[("response_code", "200")]);
-}
-
-fn wait_until(mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + WAIT;
-    while !condition() {
-        assert!(Instant::now() < end, "it did not come to be within {WAIT:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

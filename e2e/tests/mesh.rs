@@ -6,7 +6,7 @@
 use std::io::Read;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mesh::{Mesh, Network, Options, Request, Topology, Update};
 
@@ -18,6 +18,9 @@ workloads:
 services:
   - { name: server, port: 9080, protocol: http }
 ";
+
+/// The longest that something may take to come to be.
+const WAIT: Duration = Duration::from_secs(20);
 
 /// Answers every request itself, with 418.
 const TEAPOT: &str = "
@@ -100,14 +103,14 @@ fn an_update_is_accepted_or_rejected_and_then_the_old_configuration_serves() {
     let status = || mesh.client().send(&Request::get(to, "/status/200").host("server:9080")).unwrap().status;
     assert_eq!(status(), 200);
     assert_eq!(mesh.push("client", |options| options.patches = vec![TEAPOT.to_owned()]).unwrap(), Update::Accepted);
-    wait_until(|| status() == 418);
+    mesh::wait_until(WAIT, || status() == 418).unwrap();
 
     let broken = TEAPOT.replace("function envoy_on_request", "no lua");
     let update = mesh.push("client", |options| options.patches = vec![broken]).unwrap();
     assert!(matches!(&update, Update::Rejected(why) if why.contains("lua")), "{update:?}");
     assert_eq!(status(), 418);
     assert_eq!(mesh.push("client", |_| {}).unwrap(), Update::Accepted);
-    wait_until(|| status() == 200);
+    mesh::wait_until(WAIT, || status() == 200).unwrap();
     assert_eq!(mesh.push("client", |_| {}).unwrap(), Update::Accepted, "the same again");
 }
 
@@ -177,12 +180,12 @@ fn nothing_stays_behind_however_the_command_ends() {
         let yaml = PAIR.replace("workloads:", gate).replace("127.1.", &format!("127.{network}."));
         std::fs::write(&file, format!("{yaml}{traffic}")).unwrap();
         let mut up = start(&["up", "--plain", "--topology", file.to_str().unwrap()]);
-        wait_until(|| output_so_far(&file, &mut up) >= 3);
+        mesh::wait_until(WAIT, || output_so_far(&file, &mut up) >= 3).unwrap();
         assert!(Command::new("kill").args([signal, &up.id().to_string()]).status().unwrap().success());
         let ended = up.wait().unwrap();
         // 0 after it was up, 130 when interrupted before.
         assert!(matches!(ended.code(), Some(0 | 130)) || signal == "-KILL", "{signal}: {ended}");
-        wait_until(|| envoys_on(network) == 0);
+        mesh::wait_until(WAIT, || envoys_on(network) == 0).unwrap();
         std::fs::remove_file(&file).unwrap();
     }
 }
@@ -212,12 +215,4 @@ fn answers(address: &std::net::SocketAddr) -> bool {
     let request = b"GET /stats/prometheus HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     let mut byte = [0];
     stream.write_all(request).is_ok() && stream.read_exact(&mut byte).is_ok()
-}
-
-fn wait_until(mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
-    while !condition() {
-        assert!(Instant::now() < end, "it did not come to be within 20 s");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }

@@ -1,14 +1,20 @@
 //! The database: one line asked, one line answered, many times on a connection.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use anyhow::{ensure, Result};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 
 use super::Role;
+
+/// What is asked.
+const QUESTION: &str = "GET rating\n";
+/// What is answered.
+const ANSWER: &str = "rating 5\n";
 
 /// Requests on a connection before the client opens a new one, so that connections open and close while the mesh runs.
 const REQUESTS_PER_CONNECTION: u32 = 5;
@@ -36,7 +42,7 @@ impl Pool {
             Some(connection) => connection,
             None => Connection { stream: BufReader::new(TcpStream::connect(address).await?), requests: 0 },
         };
-        connection.stream.get_mut().write_all(b"GET rating\n").await?;
+        connection.stream.get_mut().write_all(QUESTION.as_bytes()).await?;
         let mut line = String::new();
         if connection.stream.read_line(&mut line).await? == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the database closed the connection"));
@@ -47,6 +53,15 @@ impl Pool {
         }
         Ok(line.trim_end().to_owned())
     }
+}
+
+/// Asks for a rating on a connection that blocks: 11 bytes there, 9 bytes back. Another answer is an error.
+pub fn ask(stream: &mut std::net::TcpStream) -> Result<()> {
+    stream.write_all(QUESTION.as_bytes())?;
+    let mut answer = [0; ANSWER.len()];
+    stream.read_exact(&mut answer)?;
+    ensure!(answer == *ANSWER.as_bytes(), "the database answered {:?}", String::from_utf8_lossy(&answer));
+    Ok(())
 }
 
 pub(super) async fn serve(listener: TcpListener, role: Arc<Role>) {
@@ -73,7 +88,8 @@ async fn converse(stream: TcpStream, role: &Role) -> io::Result<()> {
         }
         let number = role.next();
         tokio::time::sleep(role.delay(number)).await;
-        let answer = if line.trim_end() == "GET rating" { "rating 5\n" } else { "error: only `GET rating` is known\n" };
+        let known = line.trim_end() == QUESTION.trim_end();
+        let answer = if known { ANSWER } else { "error: only `GET rating` is known\n" };
         stream.get_mut().write_all(answer.as_bytes()).await?;
     }
 }

@@ -125,11 +125,12 @@ impl Scene {
             options.plugins.push(configured(plugin, configuration));
         });
         let sidecar = self.mesh.sidecar(workload).unwrap();
-        wait_until(|| {
+        let drained = || {
             ["total_filter_chains_draining", "total_listeners_draining"]
                 .iter()
                 .all(|gauge| sidecar.counter(&format!("listener_manager.{gauge}")).unwrap() == 0)
-        });
+        };
+        mesh::wait_until(WAIT, drained).unwrap();
         update.unwrap()
     }
 }
@@ -161,15 +162,6 @@ pub fn get_from(mesh: &Mesh, host: &str, path: &str) -> Request {
 /// Sends a request; the status of its answer.
 pub fn status(mesh: &Mesh, request: Request) -> u16 {
     mesh.client().send(&request).unwrap().status
-}
-
-/// Waits for a condition.
-pub fn wait_until(mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + WAIT;
-    while !condition() {
-        assert!(Instant::now() < end, "it did not come to be within {WAIT:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// An EnvoyFilter with this specification, in YAML's flow style.

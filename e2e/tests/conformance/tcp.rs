@@ -1,9 +1,10 @@
 //! TCP connections: labels of the engine while they live, and flags that change.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::TcpStream;
 use std::time::Duration;
 
+use mesh::application::ask;
 use mesh::Mesh;
 
 use crate::scene::{Setting, WAIT};
@@ -26,14 +27,6 @@ fn connect(mesh: &Mesh) -> TcpStream {
     stream
 }
 
-/// 11 bytes there, 9 bytes back.
-fn ask(stream: &mut TcpStream) {
-    stream.write_all(b"GET rating\n").unwrap();
-    let mut answer = [0; 9];
-    stream.read_exact(&mut answer).unwrap();
-    assert_eq!(&answer, b"rating 5\n");
-}
-
 pub fn a_label_of_the_engine_is_seen_on_a_live_connection(envoy: &str) {
     let setting = Setting {
         topology: DATABASE,
@@ -48,7 +41,7 @@ pub fn a_label_of_the_engine_is_seen_on_a_live_connection(envoy: &str) {
         "the engine cannot be asked on a timer: nothing is reported until bytes come",
         |mesh| {
             let mut stream = connect(mesh);
-            ask(&mut stream);
+            ask(&mut stream).unwrap();
             std::thread::sleep(TICK);
             stream
         },
@@ -57,7 +50,7 @@ pub fn a_label_of_the_engine_is_seen_on_a_live_connection(envoy: &str) {
     );
     scene.row(
         "with the next bytes the connection and all its bytes are seen, while it lives, with identities of mutual TLS",
-        |_| ask(&mut stream),
+        |_| ask(&mut stream).unwrap(),
         r#"client-v1 istio_tcp_connections_opened_total{target="outbound|27017||db.back.svc.cluster.local at 15006",destination_workload="db-v2",labels="24"} 1
            client-v1 istio_tcp_received_bytes_total{target="outbound|27017||db.back.svc.cluster.local at 15006"} 22
            client-v1 istio_tcp_sent_bytes_total{target="outbound|27017||db.back.svc.cluster.local at 15006"} 18
@@ -67,7 +60,7 @@ pub fn a_label_of_the_engine_is_seen_on_a_live_connection(envoy: &str) {
     );
     scene.row(
         "from then on a timer is enough",
-        |_| ask(&mut stream),
+        |_| ask(&mut stream).unwrap(),
         r#"client-v1 istio_tcp_received_bytes_total{destination_workload="db-v2"} 11
            client-v1 istio_tcp_connections_opened_total 0
            client-v1 istio_tcp_connections_closed_total 0
@@ -104,7 +97,7 @@ pub fn flags_are_those_of_the_moment(envoy: &str) {
         "what was reported before Envoy ended the connection has no flag, its end has one",
         |mesh| {
             let mut stream = connect(mesh);
-            ask(&mut stream);
+            ask(&mut stream).unwrap();
             // Envoy may end it with a reset as well.
             let _ = stream.read_to_end(&mut Vec::new());
         },

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mesh::Mesh;
 
-use crate::{expect_requests, get, pair, patched, start, status, wait_until, PAIR, SERVER, WAIT};
+use crate::{expect_requests, get, pair, patched, start, status, PAIR, SERVER, WAIT};
 
 /// What tells how a request ended.
 const END: [&str; 5] = ["reporter", "source_workload", "destination_workload", "response_code", "response_flags"];
@@ -150,7 +150,7 @@ fn the_application_breaks_off() {
 fn the_client_leaves_or_does_not_speak_http() {
     let mesh = pair(&[]);
     let before_headers = begin(mesh.sidecar("client-v1").unwrap().outbound(), "/delay/5000");
-    wait_until(|| served(&mesh) == 1);
+    mesh::wait_until(WAIT, || served(&mesh) == 1).unwrap();
     drop(before_headers);
     let mut in_the_body = begin(mesh.sidecar("client-v1").unwrap().outbound(), "/bytes/30000000");
     in_the_body.read_exact(&mut [0; 1000]).unwrap();

@@ -10,7 +10,7 @@ mod limits;
 mod tcp;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mesh::{tools, Mesh, Options, PluginConfig, Request, Sample, Topology};
 
@@ -106,12 +106,4 @@ fn wait_for_counts(mesh: &Mesh, workload: &str, metric: &str, labels: &[&str], t
         (counts.values().sum::<u64>() >= total).then_some(counts)
     };
     sidecar.wait_for_stats(metric, WAIT, found).unwrap()
-}
-
-fn wait_until(mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + WAIT;
-    while !condition() {
-        assert!(Instant::now() < end, "it did not come to be within {WAIT:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

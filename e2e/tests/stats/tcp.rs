@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use mesh::application::ask;
 use mesh::{Mesh, PluginConfig};
 
 use crate::{expect_counts, start, wait_for_counts, WAIT};
@@ -38,20 +39,12 @@ fn connect(mesh: &Mesh) -> TcpStream {
     stream
 }
 
-/// 11 bytes there, 9 bytes back.
-fn ask(stream: &mut TcpStream) {
-    stream.write_all(b"GET rating\n").unwrap();
-    let mut answer = [0; 9];
-    stream.read_exact(&mut answer).unwrap();
-    assert_eq!(&answer, b"rating 5\n");
-}
-
 #[test]
 fn a_connection_is_counted_with_its_bytes_and_both_peers_on_both_sides() {
     let mesh = start(DATABASE, |_| {});
     let mut stream = connect(&mesh);
     for _ in 0..3 {
-        ask(&mut stream);
+        ask(&mut stream).unwrap();
     }
     drop(stream);
     let peers = "client-v1 front client v1 client v1 Kubernetes db-v2 back db v2 db v2 Kubernetes";
@@ -99,7 +92,7 @@ fn long_connections_are_reported_while_they_live() {
     });
     let mut streams = [connect(&mesh), connect(&mesh), connect(&mesh)];
     for (round, silent) in [(1, 0), (2, 1)] {
-        streams.iter_mut().skip(silent).for_each(ask);
+        streams.iter_mut().skip(silent).for_each(|stream| ask(stream).unwrap());
         let asked = if round == 1 { 3 } else { 5 };
         for workload in ["client-v1", "db-v2"] {
             expect_counts(&mesh, workload, RECEIVED, &["source_workload"], &[("client-v1", asked * 11)]);
