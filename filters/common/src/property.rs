@@ -47,6 +47,8 @@ pub const RESPONSE_GRPC_STATUS: Property = path!("response", "grpc_status");
 /// `requests,responses`: the messages of a gRPC request so far, where Envoy's filter `grpc_stats` counts them.
 pub const GRPC_MESSAGES: Property = path!("filter_state", "envoy.filters.http.grpc_stats");
 
+/// The port that the downstream's connection was made to, before anything redirected it.
+pub const DESTINATION_PORT: Property = path!("destination", "port");
 /// Whether the downstream showed a certificate.
 pub const CONNECTION_MTLS: Property = path!("connection", "mtls");
 /// Version of TLS of the downstream connection; absent in plaintext.
@@ -99,4 +101,14 @@ pub fn node_metadata(key: &str) -> String {
 /// The path of a label in the node's metadata.
 pub fn node_label(label: &str) -> String {
     [NODE_METADATA, "LABELS\0", label].concat()
+}
+
+/// The path of a field of the peer that called this proxy, in filter state.
+pub fn downstream_peer(field: &[&str]) -> String {
+    let mut path = peer::DOWNSTREAM_PEER.to_string();
+    for part in field {
+        path.push('\0');
+        path.push_str(part);
+    }
+    path
 }

@@ -1,0 +1,98 @@
+//! The proxy-wasm module: callbacks that hand over to [`Injector`].
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use mesh_host::Envoy;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{Action, ContextType};
+
+use crate::injector::{Flow, Injector};
+
+proxy_wasm::main! {{
+    proxy_wasm::set_root_context(|id| {
+        mesh_host::start();
+        Box::new(FaultRoot { id, injector: None })
+    });
+}}
+
+struct FaultRoot {
+    id: u32,
+    injector: Option<Rc<RefCell<Injector>>>,
+}
+
+struct HttpStream {
+    id: u32,
+    injector: Option<Rc<RefCell<Injector>>>,
+    waits: bool,
+}
+
+impl Context for FaultRoot {}
+
+impl RootContext for FaultRoot {
+    fn on_configure(&mut self, _configuration_size: usize) -> bool {
+        let injector = match Injector::new(&mesh_host::plugin_configuration(), &Envoy, self.id) {
+            Ok(injector) => injector,
+            Err(error) => {
+                log::error!("fault: {error}");
+                return false;
+            }
+        };
+        for (is_warning, remark) in injector.remarks(&Envoy) {
+            log::log!(if is_warning { log::Level::Warn } else { log::Level::Info }, "fault: {remark}");
+        }
+        self.injector = Some(Rc::new(RefCell::new(injector)));
+        true
+    }
+
+    fn on_tick(&mut self) {
+        if let Some(Ok(mut injector)) = self.injector.as_ref().map(|injector| injector.try_borrow_mut()) {
+            injector.on_tick(&Envoy);
+        }
+    }
+
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(HttpStream { id, injector: self.injector.clone(), waits: false }))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+impl Drop for FaultRoot {
+    fn drop(&mut self) {
+        if let Some(Ok(mut injector)) = self.injector.as_ref().map(|injector| injector.try_borrow_mut()) {
+            injector.on_end(&Envoy);
+        }
+    }
+}
+
+impl Context for HttpStream {}
+
+impl HttpContext for HttpStream {
+    fn on_http_request_headers(&mut self, _header_count: usize, _end_of_stream: bool) -> Action {
+        let Some(Ok(mut injector)) = self.injector.as_ref().map(|injector| injector.try_borrow_mut()) else {
+            return Action::Continue;
+        };
+        match injector.on_request(&Envoy, self.id) {
+            Flow::Pass => Action::Continue,
+            Flow::Stop => Action::Pause,
+            Flow::Wait => {
+                self.waits = true;
+                Action::Pause
+            }
+        }
+    }
+}
+
+impl Drop for HttpStream {
+    fn drop(&mut self) {
+        if !self.waits {
+            return;
+        }
+        if let Some(Ok(mut injector)) = self.injector.as_ref().map(|injector| injector.try_borrow_mut()) {
+            injector.on_request_gone(&Envoy, self.id);
+        }
+    }
+}
