@@ -14,6 +14,7 @@ pub mod client;
 pub mod config;
 pub mod directory;
 pub mod exposition;
+pub mod faults;
 pub mod interrupt;
 pub mod mesh;
 pub mod options;

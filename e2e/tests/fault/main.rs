@@ -3,7 +3,13 @@
 //! Every [`scene::Scene`] checks at its end that no filter has failed and that nothing is still counted as being delayed.
 
 // Helpers outside of test functions are not excused by clippy.toml.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::arithmetic_side_effects, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod aborts;
 mod configuration;

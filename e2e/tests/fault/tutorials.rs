@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use mesh::faults::RuleFile;
 use mesh::{tools, Mesh, Options, Request, Topology};
 
 use crate::load;
@@ -117,4 +118,26 @@ fn one_request_in_a_thousand_waits_five_seconds() {
     let delayed = scene.counts("client", "fault_delays_injected_total", &["rule"]).values().sum::<u64>();
     assert!(one_in_a_thousand(delayed, COUNT), "{delayed}");
     assert!(delayed == 0 || begin.elapsed() >= Duration::from_secs(5), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_rule_file_comes_changes_and_goes_while_the_mesh_runs() {
+    let mesh = bookinfo("{}");
+    let path = std::env::temp_dir().join(format!("remixer-faults-{}.json", std::process::id()));
+    let mut file = RuleFile::new(&path);
+    let asked = |user| {
+        let request = Request::get(mesh.sidecar("reviews-v2").unwrap().outbound(), "/").host("ratings:9080");
+        mesh.client().send(&request.header("end-user", user).header("connection", "close")).unwrap().status
+    };
+    assert_eq!(file.poll(&mesh).unwrap(), None, "there is none, as before");
+    fs::write(&path, example("ratings-abort-jason-500")).unwrap();
+    assert_eq!(file.poll(&mesh).unwrap(), Some(format!("faults of {}: ratings-jason", path.display())));
+    assert_eq!((asked("jason"), asked("bob"), file.poll(&mesh).unwrap()), (500, 200, None));
+    fs::write(&path, r#"{"http": [{}]}"#).unwrap();
+    let said = file.poll(&mesh).unwrap().unwrap();
+    assert!(said.ends_with("http[0].fault: must have delay and/or abort; what was before stays"), "{said}");
+    assert_eq!(asked("jason"), 500);
+    fs::remove_file(&path).unwrap();
+    assert_eq!(file.poll(&mesh).unwrap(), Some(format!("no faults: {} is not there", path.display())));
+    assert_eq!(asked("jason"), 200);
 }
