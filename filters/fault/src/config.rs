@@ -1,16 +1,14 @@
 //! The plugin configuration: rules with the fields of Istio's `VirtualService`, and what Istio has not.
 
 mod fault;
-mod matches;
 
 use core::time::Duration;
 
 use mesh_common::config::{self, ConfigError, Section};
 use mesh_common::host::Host;
-
-use crate::matching::{Condition, HeaderId, HeaderNames, Source};
-use crate::moment;
-use crate::percentage::Percentage;
+use mesh_rules::matching::{self, Condition, HeaderId, HeaderNames};
+use mesh_rules::percentage::Percentage;
+use mesh_rules::{matches, moment};
 
 pub use fault::{Abort, AbortKind, Aborts, Delay, Delays};
 
@@ -106,11 +104,8 @@ impl Config {
 
     /// Finds out which rules ask for this proxy's own workload.
     pub fn look_at_node(&mut self, host: &impl Host) {
-        let conditions = self.rules.iter_mut().flat_map(|rule| &mut rule.matches).flatten();
-        for condition in conditions {
-            if let Condition::Source(source) = condition {
-                source.look_at_node(host);
-            }
+        for rule in &mut self.rules {
+            matching::look_at_node(&mut rule.matches, host);
         }
     }
 
@@ -261,13 +256,6 @@ fn stat_prefix(section: &mut Section) -> String {
 fn is_name(name: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     (1..=63).contains(&name.len()) && name.bytes().all(is_allowed)
-}
-
-/// Reads `sourceLabels` and `sourceNamespace`.
-fn source(section: &mut Section) -> Option<Source> {
-    let labels = section.text_map("sourceLabels");
-    let namespace = section.text("sourceNamespace");
-    (!labels.is_empty() || namespace.is_some()).then(|| Source::new(labels, namespace))
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use core::time::Duration;
 
 use mesh_common::host::{HeaderMap, Host};
+use mesh_rules::matching::{HeaderId, HeaderNames, Request};
+use mesh_rules::percentage::Percentage;
 
 use crate::config::AbortKind;
-use crate::matching::{HeaderId, HeaderNames, Request};
-use crate::percentage::Percentage;
 
 /// Asks for a delay, in milliseconds.
 pub const DELAY: &str = "x-envoy-fault-delay-request";

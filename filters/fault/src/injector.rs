@@ -6,14 +6,15 @@ use core::time::Duration;
 use hashbrown::HashMap;
 use mesh_common::config::ConfigError;
 use mesh_common::host::{HeaderMap, Host, HostError, Reply};
+use mesh_common::metric::Metric;
+use mesh_rules::matching::{Known, Request};
+use mesh_rules::percentage::Percentage;
+use mesh_rules::random::{self, Random};
 
 use crate::config::{Abort, AbortKind, Aborts, Config, Delays, Engine, Rule, Sampling};
 use crate::control;
 use crate::limits::Limits;
-use crate::matching::{Known, Request};
-use crate::metrics::{self, AbortCounters, Metric};
-use crate::percentage::Percentage;
-use crate::random::{self, Random};
+use crate::metrics::{self, AbortCounters};
 use crate::schedule::Schedule;
 
 /// Host calls of a request when no rule can do anything: none is configured, all are off or have expired.

@@ -3,10 +3,8 @@
 //! Stands where Istio has Envoy's own fault filter. A rule says which requests it is for, as a `VirtualService` does, and
 //! what is done to which share of them. A request that no rule is for passes at the cost of finding that out.
 //!
-//! * [`injector`] decides, and does it; [`limits`] say how often a rule may
-//! * [`matching`] finds out which requests a rule is for, with the [`pattern`]s that texts must have
+//! * [`injector`] decides, and does it; [`limits`] say how often a rule may. Which requests it is for, and which share of them, is found out by [`mesh_rules`]
 //! * [`schedule`] knows when delays are over
-//! * [`percentage`] and [`random`] are by what shares are drawn
 //! * [`control`] are the headers by which a request asks for a fault
 
 pub mod config;
@@ -14,12 +12,7 @@ pub mod control;
 pub mod grpc_status;
 pub mod injector;
 pub mod limits;
-pub mod matching;
 pub mod metrics;
 #[cfg(feature = "module")]
 mod module;
-pub mod moment;
-pub mod pattern;
-pub mod percentage;
-pub mod random;
 pub mod schedule;

@@ -1,9 +1,10 @@
 //! How often a rule may do something.
 
 use mesh_common::host::Host;
+use mesh_common::metric::Metric;
 
 use crate::config::Rule;
-use crate::metrics::{self, Metric};
+use crate::metrics;
 
 /// The limits of one rule, which all workers keep together, since they count in the same metrics. Two workers that
 /// decide at the same moment may both do what was left for one.

@@ -3,11 +3,12 @@
 use core::time::Duration;
 
 use mesh_common::config::{self, Section};
+use mesh_rules::matches;
+use mesh_rules::percentage::Percentage;
 
-use super::{matches, Gathered};
+use super::Gathered;
 use crate::control::ControlHeaders;
 use crate::grpc_status;
-use crate::percentage::Percentage;
 
 /// The longest delay.
 const MAX_DELAY: Duration = Duration::from_secs(24 * 3600);

@@ -75,6 +75,15 @@ pub struct Request<'a, H> {
     known: &'a mut Known,
 }
 
+/// Finds out which conditions on the source hold for this proxy's own workload. Call it while the plugin is configured.
+pub fn look_at_node(matches: &mut [Vec<Condition>], host: &impl Host) {
+    for condition in matches.iter_mut().flatten() {
+        if let Condition::Source(source) = condition {
+            source.look_at_node(host);
+        }
+    }
+}
+
 impl Condition {
     /// What the conditions of a match are sorted by: how much it costs to find out that they do not hold.
     pub fn cost(&self) -> u8 {
@@ -125,7 +134,7 @@ impl Source {
     }
 
     /// Finds out whether this proxy's own workload is such a one. Istio decides that when it makes the configuration.
-    pub fn look_at_node(&mut self, host: &impl Host) {
+    fn look_at_node(&mut self, host: &impl Host) {
         self.is_self = are(host, &self.of_node);
     }
 

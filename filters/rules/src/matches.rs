@@ -2,8 +2,7 @@
 
 use mesh_common::config::Section;
 
-use super::source;
-use crate::matching::{Condition, HeaderId, HeaderNames};
+use crate::matching::{Condition, HeaderId, HeaderNames, Source};
 use crate::pattern::Pattern;
 
 /// More matches of one rule are refused.
@@ -82,4 +81,11 @@ pub fn is_header_name(name: &str) -> bool {
     let token = name.strip_prefix(':').unwrap_or(name);
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !token.is_empty() && token.len() <= 255 && token.bytes().all(is_allowed)
+}
+
+/// Reads `sourceLabels` and `sourceNamespace`.
+fn source(section: &mut Section) -> Option<Source> {
+    let labels = section.text_map("sourceLabels");
+    let namespace = section.text("sourceNamespace");
+    (!labels.is_empty() || namespace.is_some()).then(|| Source::new(labels, namespace))
 }

@@ -1,10 +1,11 @@
+use mesh_common::config;
 use mesh_common::fake::FakeHost;
 use mesh_common::property::LISTENER_DIRECTION;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
-use crate::config::Config;
+use crate::matches;
 
 /// A request with these headers besides those that every request has.
 fn request(path: &str, lines: &[(&str, &str)]) -> FakeHost {
@@ -20,14 +21,15 @@ fn request(path: &str, lines: &[(&str, &str)]) -> FakeHost {
 
 /// Whether a rule with this list of matches is for the request.
 fn is_for(matches: &str, host: &FakeHost) -> bool {
-    let json =
-        format!(r#"{{"match": [{matches}], "fault": {{"abort": {{"reset": true, "percentage": {{"value": 1}}}}}}}}"#);
-    let mut config = Config::parse(json.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
-    config.look_at_node(host);
+    let json = format!(r#"{{"match": [{matches}]}}"#);
+    let mut names = HeaderNames::new();
+    let mut matches = config::parse(json.as_bytes(), |section| matches::read(section, &mut names))
+        .unwrap_or_else(|error| panic!("{error}"));
+    look_at_node(&mut matches, host);
     host.take_calls();
     let mut known = Known::default();
-    known.forget(&config.headers);
-    Request::new(host, &config.headers, &mut known).is_meant_by(&config.rules[0].matches)
+    known.forget(&names);
+    Request::new(host, &names, &mut known).is_meant_by(&matches)
 }
 
 #[test]
