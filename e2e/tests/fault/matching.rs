@@ -166,7 +166,7 @@ fn the_source_is_the_node_on_the_way_out_and_the_peer_on_the_way_in() {
             topology: PAIR,
             outbound: &outbound,
             inbound: &inbound,
-            filters: &["metadata-exchange"],
+            filters: &["separate/metadata-exchange"],
             envoy: Some(envoy),
             ..Setting::default()
         }

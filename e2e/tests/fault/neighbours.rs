@@ -131,7 +131,7 @@ services:
     }
     let dump = mesh.sidecar("server").unwrap().admin("/config_dump").unwrap();
     let (_, dump) = dump.split_once("\"virtualInbound\"").unwrap();
-    let places: Vec<_> = ["remixer.metadata_exchange", "remixer.fault", "envoy.filters.http.fault", "remixer.stats"]
+    let places: Vec<_> = ["remixer.telemetry", "remixer.fault", "envoy.filters.http.fault", "envoy.filters.http.router"]
         .iter()
         .map(|name| dump.find(&format!("\"name\": \"{name}\"")).unwrap())
         .collect();

@@ -13,6 +13,9 @@ pub mod grpc_status;
 pub mod injector;
 pub mod limits;
 pub mod metrics;
-#[cfg(feature = "module")]
+#[cfg(feature = "callbacks")]
 mod module;
 pub mod schedule;
+
+#[cfg(feature = "callbacks")]
+pub use module::new_root;

@@ -1,4 +1,4 @@
-//! The proxy-wasm module: callbacks that hand over to [`Injector`].
+//! The proxy-wasm callbacks, which hand over to [`Injector`].
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,10 +9,16 @@ use proxy_wasm::types::{Action, ContextType};
 
 use crate::injector::{Flow, Injector};
 
+/// What a plugin of this filter begins with; `id` is that of its context.
+pub fn new_root(id: u32) -> Box<dyn RootContext> {
+    Box::new(FaultRoot { id, injector: None })
+}
+
+#[cfg(feature = "module")]
 proxy_wasm::main! {{
     proxy_wasm::set_root_context(|id| {
         mesh_host::start();
-        Box::new(FaultRoot { id, injector: None })
+        new_root(id)
     });
 }}
 
@@ -31,12 +37,9 @@ impl Context for FaultRoot {}
 
 impl RootContext for FaultRoot {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let injector = match Injector::new(&mesh_host::plugin_configuration(), &Envoy, self.id) {
-            Ok(injector) => injector,
-            Err(error) => {
-                log::error!("fault: {error}");
-                return false;
-            }
+        let injector = Injector::new(&mesh_host::plugin_configuration(), &Envoy, self.id);
+        let Some(injector) = mesh_host::configured("fault", injector) else {
+            return false;
         };
         for (is_warning, remark) in injector.remarks(&Envoy) {
             log::log!(if is_warning { log::Level::Warn } else { log::Level::Info }, "fault: {remark}");
