@@ -131,9 +131,10 @@ services:
     }
     let dump = mesh.sidecar("server").unwrap().admin("/config_dump").unwrap();
     let (_, dump) = dump.split_once("\"virtualInbound\"").unwrap();
-    let places: Vec<_> = ["remixer.telemetry", "remixer.fault", "envoy.filters.http.fault", "envoy.filters.http.router"]
-        .iter()
-        .map(|name| dump.find(&format!("\"name\": \"{name}\"")).unwrap())
-        .collect();
+    let places: Vec<_> =
+        ["remixer.telemetry", "remixer.fault", "envoy.filters.http.fault", "envoy.filters.http.router"]
+            .iter()
+            .map(|name| dump.find(&format!("\"name\": \"{name}\"")).unwrap())
+            .collect();
     assert!(places.is_sorted(), "{places:?}");
 }

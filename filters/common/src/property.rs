@@ -3,7 +3,7 @@
 //! Envoy wants the parts of a path joined by NUL. The constants are joined when compiled, so that reading one on the
 //! hot path allocates nothing.
 
-use crate::peer;
+use crate::{peer, response_flags};
 
 /// The path of an attribute, its parts joined by NUL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,6 +92,9 @@ pub const UPSTREAM_PEER_ID: Property = Property(peer::UPSTREAM_PEER_ID);
 pub const DOWNSTREAM_PEER: Property = Property(peer::DOWNSTREAM_PEER);
 /// Filter state `wasm.upstream_peer`.
 pub const UPSTREAM_PEER: Property = Property(peer::UPSTREAM_PEER);
+
+/// Filter state `wasm.fault_flags`, as [`response_flags`] writes it.
+pub const FAULT_FLAGS: Property = Property(response_flags::FAULT_FLAGS);
 
 /// The path of a key of the node's metadata.
 pub fn node_metadata(key: &str) -> String {

@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use mesh_common::config::ConfigError;
 use mesh_common::host::{HeaderMap, Host, HostError, Reply};
 use mesh_common::metric::Metric;
+use mesh_common::response_flags;
 use mesh_rules::matching::{Known, Request};
 use mesh_rules::percentage::Percentage;
 use mesh_rules::random::{self, Random};
@@ -33,8 +34,6 @@ pub const MOST_HEADER_READS: usize = 3;
 pub const DEFAULT_BODY: &str = "fault filter abort";
 /// `%RESPONSE_CODE_DETAILS%` of an aborted request, as of Envoy's own filter.
 pub const DETAILS: &str = "fault_filter_abort";
-/// The filter state that says what was done, in the words of Envoy's response flags: `DI`, `FI` or `DI,FI`.
-pub const FLAGS: &str = "fault_flags";
 
 /// So many requests go on at most per tick; more at once would keep a worker from everything else.
 const BATCH: usize = 256;
@@ -44,9 +43,10 @@ const BATCH: usize = 256;
 pub enum Flow {
     /// Let the request go on.
     Pass,
-    /// Stop it: it was answered or broken off.
+    /// Stop it: it was answered or broken off. As long as it lives, it must have a [`response_flags::Mark`].
     Stop,
-    /// Stop it: it goes on later. [`Injector::on_request_gone`] must be told if it does not live to see that.
+    /// Stop it: it goes on later. [`Injector::on_request_gone`] must be told if it does not live to see that. As long as it
+    /// lives, it must have a [`response_flags::Mark`].
     Wait,
 }
 
@@ -290,7 +290,7 @@ impl Injector {
             state.limits.injected(host);
             state.delays.add(host, 1);
         }
-        tell(host, "DI");
+        tell(host, response_flags::DELAY);
         Flow::Wait
     }
 
@@ -324,7 +324,7 @@ impl Injector {
             report("a request is not aborted", ended);
             return Flow::Pass;
         }
-        tell(host, if was_delayed { "DI,FI" } else { "FI" });
+        tell(host, if was_delayed { response_flags::DELAY | response_flags::FAULT } else { response_flags::FAULT });
         if let Some(state) = self.rules.get_mut(rule) {
             state.aborts.count(host, abort.kind);
             if !was_delayed {
@@ -439,8 +439,8 @@ fn strip(host: &impl Host, rule: &Rule) {
 }
 
 /// Lets other filters and access logs know.
-fn tell(host: &impl Host, flags: &str) {
-    report("fault_flags", host.set_filter_state(FLAGS, flags.as_bytes()));
+fn tell(host: &impl Host, flags: u64) {
+    report(response_flags::FAULT_FLAGS, response_flags::tell_faults(host, flags));
 }
 
 fn report(what: &str, result: Result<(), HostError>) {

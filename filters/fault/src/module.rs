@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use mesh_common::response_flags::Mark;
 use mesh_host::Envoy;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
@@ -31,6 +32,8 @@ struct HttpStream {
     id: u32,
     injector: Option<Rc<RefCell<Injector>>>,
     waits: bool,
+    /// There if the request is delayed or aborted.
+    mark: Option<Mark>,
 }
 
 impl Context for FaultRoot {}
@@ -55,7 +58,7 @@ impl RootContext for FaultRoot {
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(HttpStream { id, injector: self.injector.clone(), waits: false }))
+        Some(Box::new(HttpStream { id, injector: self.injector.clone(), waits: false, mark: None }))
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -78,14 +81,13 @@ impl HttpContext for HttpStream {
         let Some(Ok(mut injector)) = self.injector.as_ref().map(|injector| injector.try_borrow_mut()) else {
             return Action::Continue;
         };
-        match injector.on_request(&Envoy, self.id) {
-            Flow::Pass => Action::Continue,
-            Flow::Stop => Action::Pause,
-            Flow::Wait => {
-                self.waits = true;
-                Action::Pause
-            }
+        let flow = injector.on_request(&Envoy, self.id);
+        if flow == Flow::Pass {
+            return Action::Continue;
         }
+        self.waits = flow == Flow::Wait;
+        self.mark = Some(Mark::new());
+        Action::Pause
     }
 }
 

@@ -96,7 +96,7 @@ fn requests_are_aborted_at_once() {
     let (flow, id) = worker.request();
     assert_eq!(flow, Flow::Stop);
     assert_eq!(worker.host.take_ends(), [(id, ended(503))]);
-    assert_eq!(worker.host.state_of(FLAGS).as_deref(), Some(b"FI".as_slice()));
+    assert_eq!(worker.host.state_of(response_flags::FAULT_FLAGS).as_deref(), Some(b"FI".as_slice()));
     assert_eq!((worker.value(ABORTED), worker.value(DELAYED), worker.value("fault_active")), (1, 0, 0));
     assert!(worker.host.tick_period().is_zero());
 }
@@ -130,7 +130,7 @@ fn requests_are_delayed_and_never_go_on_early() {
     let mut worker = Worker::new(&always(&delays(300), "", ""));
     let (flow, id) = worker.request();
     assert_eq!(flow, Flow::Wait);
-    assert_eq!(worker.host.state_of(FLAGS).as_deref(), Some(b"DI".as_slice()));
+    assert_eq!(worker.host.state_of(response_flags::FAULT_FLAGS).as_deref(), Some(b"DI".as_slice()));
     assert_eq!((worker.value(DELAYED), worker.value("fault_active")), (1, 1));
     // The timer may be early.
     worker.host.pass(ms(299));
@@ -147,7 +147,7 @@ fn a_delay_comes_before_an_abort() {
     let (flow, id) = worker.request();
     assert_eq!((flow, worker.value(ABORTED)), (Flow::Wait, 0));
     assert_eq!(worker.pass(ms(300)), [(id, ended(503))]);
-    assert_eq!(worker.host.state_of(FLAGS).as_deref(), Some(b"DI,FI".as_slice()));
+    assert_eq!(worker.host.state_of(response_flags::FAULT_FLAGS).as_deref(), Some(b"DI,FI".as_slice()));
     assert_eq!((worker.value(DELAYED), worker.value(ABORTED), worker.value("fault_active")), (1, 1, 0));
 }
 
