@@ -15,6 +15,7 @@ mod aborts;
 mod configuration;
 mod control;
 mod delays;
+mod flags;
 mod limits;
 mod load;
 mod matching;
