@@ -61,10 +61,11 @@ pub fn of(report: &Report) -> Vec<Goal> {
             }
         }
     }
-    for filter in ["fault", "shadow"] {
-        if Scene::Direct.variants().any(|other| other.name == filter) {
-            let reached = report.scene(Scene::Direct).and_then(|scene| scene.ratio_of_names(filter, "empty-headers"));
-            goals.push(Goal::new(format!("{filter}, not matching, over an empty filter"), 1.5, reached, "×"));
+    for (filter, scene) in [("fault", Scene::Direct), ("fault", Scene::Hop), ("shadow", Scene::Direct)] {
+        if scene.variants().any(|other| other.name == filter) {
+            let reached = report.scene(scene).and_then(|scene| scene.ratio_of_names(filter, "empty-headers"));
+            let what = format!("{filter}, not matching, over an empty filter, {}", scene.name());
+            goals.push(Goal::new(what, 1.5, reached, "×"));
         }
     }
     let complete = report.sizes.len() == MODULES.len();

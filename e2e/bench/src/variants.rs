@@ -96,6 +96,8 @@ pub const TELEMETRY: Module =
 /// Fault injection, with a rule for a header that the requests lack.
 pub const FAULT: Module =
     Module { filter: "separate/fault.yaml", file: "fault.wasm", calls: calls(fault::injector::CALLS_WITHOUT_HEADER) };
+/// The same, without a rule.
+const FAULT_OFF: Module = Module { calls: calls(fault::injector::CALLS_OF_NO_RULE), ..FAULT };
 /// The same, with a rule for a header that has another value.
 const FAULT_BY_VALUE: Module = Module { calls: calls(fault::injector::CALLS_OF_OTHER_VALUE), ..FAULT };
 /// The same, with a rule for another path.
@@ -157,6 +159,7 @@ pub const VARIANTS: &[Variant] = &[
     variant(Direct, "stats-logger", "stats.wasm as an access logger", &[CallerOnConnection, EnvoyFilter(STATS_LOGGER)], Proof::Metrics, true),
     variant(Direct, NATIVE_STATS, "envoy.access_loggers.stats: the same 4 metrics and 25 labels", &[CallerOnConnection, AccessLog(stats_logger)], Proof::NativeMetrics, true),
     variant(Direct, "metadata-exchange", "metadata_exchange.wasm, a caller outside the mesh", &[CallerOnConnection, EnvoyFilter(METADATA_EXCHANGE)], Proof::Answers, false),
+    variant(Direct, "fault-off", "fault.wasm, no rule", &[CallerOnConnection, Faults(FAULT_OFF, "{}")], Proof::Answers, false),
     variant(Direct, "fault", "fault.wasm, a rule for a header that requests lack", &[CallerOnConnection, Faults(FAULT, faults!(r#"{"headers": {"x-bench-fault": {"exact": "yes"}}}"#))], Proof::Answers, true),
     variant(Direct, "fault-remixer", "remixer.wasm as fault, the same rule", &[CallerOnConnection, Faults(FAULT_OF_ALL, faults!(r#"{"headers": {"x-bench-fault": {"exact": "yes"}}}"#))], Proof::Answers, false),
     variant(Direct, "fault-path", "fault.wasm, a rule for another path", &[CallerOnConnection, Faults(FAULT_BY_PATH, faults!(r#"{"uri": {"prefix": "/ratings"}}"#))], Proof::Answers, false),
@@ -167,6 +170,9 @@ pub const VARIANTS: &[Variant] = &[
 
     variant(Hop, BASELINE, "Istio's filters alone", &[], Proof::Answers, false),
     variant(Hop, "empty", "a wasm filter that does nothing, called at the end", &[Empty(assembly::EMPTY)], Proof::Answers, false),
+    variant(Hop, "empty-headers", "a wasm filter that does nothing, called at the request's headers", &[Empty(assembly::EMPTY_HEADERS)], Proof::Answers, false),
+    variant(Hop, "fault", "fault.wasm, a rule for a header that requests lack", &[Faults(FAULT, faults!(r#"{"headers": {"x-bench-fault": {"exact": "yes"}}}"#))], Proof::Answers, false),
+    variant(Hop, "native-fault", "envoy.filters.http.fault, not matching", &[HttpFilter(native::fault)], Proof::Answers, false),
     variant(Hop, "metadata-exchange", "metadata_exchange.wasm", &[EnvoyFilter(METADATA_EXCHANGE)], Proof::Header(PEER_HEADER), false),
     variant(Hop, "stats", "stats.wasm, the caller known from its connection", &[CallerOnConnection, EnvoyFilter(STATS)], Proof::Metrics, false),
     variant(Hop, "exchange+stats", "metadata_exchange.wasm and stats.wasm", &[EnvoyFilter(METADATA_EXCHANGE), EnvoyFilter(STATS)], Proof::HeaderAndMetrics(PEER_HEADER), false),

@@ -76,6 +76,6 @@ pub fn remove(host: &impl Host, headers: &[&str]) {
 }
 
 fn number(text: &[u8]) -> Option<u64> {
-    let text = core::str::from_utf8(text).ok()?.trim();
+    let text = core::str::from_utf8(text.trim_ascii()).ok()?;
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }

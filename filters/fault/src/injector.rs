@@ -363,7 +363,7 @@ impl Injector {
         control::remove(host, &[control::DELAY_PERCENTAGE, control::ABORT_PERCENTAGE]);
         let set = |name, value: &str| report(name, host.replace_header(HeaderMap::Request, name, value));
         if let Some(delay) = delay {
-            set(control::DELAY, &delay.as_millis().to_string());
+            set(control::DELAY, &u64::try_from(delay.as_millis()).unwrap_or(u64::MAX).to_string());
         }
         match abort.map(|abort| abort.kind) {
             Some(AbortKind::Http(status)) => set(control::ABORT, &status.to_string()),

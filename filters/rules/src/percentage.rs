@@ -25,7 +25,7 @@ impl Percentage {
 
     /// Reads percent that a request asks for.
     pub fn asked_for(text: &[u8]) -> Option<Self> {
-        Decimal::parse(core::str::from_utf8(text).ok()?.trim()).map(Decimal::rounded)
+        Decimal::parse(core::str::from_utf8(text.trim_ascii()).ok()?).map(Decimal::rounded)
     }
 
     /// Whether a request is among them, by a number that is drawn only if that is not certain.
