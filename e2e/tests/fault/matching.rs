@@ -3,7 +3,7 @@
 use mesh::{Request, Update};
 
 use crate::load;
-use crate::scene::{ms, named, outbound, quiet, rule, rules, Setting, PAIR, SERVER};
+use crate::scene::{configured, ms, named, outbound, quiet, rule, rules, Setting, PAIR, SERVER};
 
 /// F12
 #[test]
@@ -161,16 +161,24 @@ fn the_source_is_the_node_on_the_way_out_and_the_peer_on_the_way_in() {
         ),
         abort(525, &to("/in", r#""sourceLabels": {"app": "server"}"#)),
     ]);
-    for envoy in ["1.40.0", "1.36.2"] {
+    for (envoy, exchange) in [
+        ("1.40.0", "separate/metadata-exchange"),
+        ("1.40.0", "telemetry"),
+        ("1.36.2", "separate/metadata-exchange"),
+        ("1.36.2", "telemetry"),
+    ] {
         let scene = Setting {
             topology: PAIR,
             outbound: &outbound,
             inbound: &inbound,
-            filters: &["separate/metadata-exchange"],
+            filters: &[exchange],
             envoy: Some(envoy),
             ..Setting::default()
         }
-        .start();
+        .start_with(|options| {
+            options.every_patch_must_match = false;
+            options.plugins.push(configured("telemetry_inbound", r#"{"share_peers": true}"#));
+        });
         for (path, status) in [("/out", 513), ("/in", 523), ("/cert", 524), ("/other", 200)] {
             assert_eq!(scene.status(&scene.get(path)), status, "{path}");
         }

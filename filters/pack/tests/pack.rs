@@ -257,7 +257,7 @@ fn misspelt_key_of_the_table_is_refused() {
 #[test]
 fn report_shows_size_and_digest() {
     let mut report = Report::default();
-    report.push(Packed::new("stats.wasm", b"abcd", b"abc"));
+    report.push(Packed::new("stats.wasm", b"abcd", b"abc", false));
     let text = report.to_string();
     let row = text.lines().last().expect("a row");
     assert_eq!(
@@ -270,9 +270,11 @@ fn report_shows_size_and_digest() {
 fn modules_above_the_limit_together_are_refused() {
     let half = vec![0; SIZE_LIMIT / 2];
     let mut report = Report::default();
-    report.push(Packed::new("one.wasm", &half, &half));
-    report.push(Packed::new("two.wasm", &half, &half));
+    report.push(Packed::new("one.wasm", &half, &half, false));
+    report.push(Packed::new("two.wasm", &half, &half, false));
     assert!(report.check_size().is_ok());
-    report.push(Packed::new("three.wasm", &[0], &[0]));
+    report.push(Packed::new("all.wasm", &half, &half, true));
+    assert!(report.check_size().is_ok(), "a proxy has it instead of the others");
+    report.push(Packed::new("three.wasm", &[0], &[0], false));
     assert!(report.check_size().expect_err("an error").to_string().contains("1000001 bytes"));
 }
