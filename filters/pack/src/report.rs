@@ -56,7 +56,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = self.rows.iter().map(|row| row.name.len()).max().unwrap_or_default();
         writeln!(f, "{:width$}  {:>8}  {:>8}  sha256", "module", "linked", "bytes")?;
-        for Packed { name, bytes, linked_bytes, sha256 } in &self.rows {
+        for Packed { name, bytes, linked_bytes, sha256, .. } in &self.rows {
             writeln!(f, "{name:width$}  {linked_bytes:>8}  {bytes:>8}  {sha256}")?;
         }
         Ok(())

@@ -239,12 +239,13 @@ fn module_crates_are_those_with_the_table() {
         {"name": "stats", "metadata": {"module": {"callbacks": ["proxy_on_log"]}}},
         {"name": "other", "metadata": {"docs": {}}},
         {"name": "mesh", "metadata": null},
-        {"name": "metadata-exchange", "metadata": {"module": {"callbacks": []}}}]}"#;
+        {"name": "metadata-exchange", "metadata": {"module": {"callbacks": [], "has-all": true}}}]}"#;
     let crates = ModuleCrate::from_metadata(json).expect("crates");
     let files: Vec<String> = crates.iter().map(ModuleCrate::file_name).collect();
     assert_eq!(files, ["metadata_exchange.wasm", "stats.wasm"]);
-    let stats = ModuleCrate { package: "stats".to_owned(), callbacks: names(&["proxy_on_log"]) };
+    let stats = ModuleCrate { package: "stats".to_owned(), callbacks: names(&["proxy_on_log"]), has_all: false };
     assert_eq!(crates.last(), Some(&stats));
+    assert!(crates.first().is_some_and(|module| module.has_all));
 }
 
 #[test]
