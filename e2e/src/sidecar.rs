@@ -106,9 +106,14 @@ impl Sidecar {
         self.process.id()
     }
 
-    /// What Envoy wrote.
+    /// What Envoy logged.
     pub fn log(&self) -> String {
         self.process.log()
+    }
+
+    /// What its access loggers wrote to stdout.
+    pub fn output(&self) -> String {
+        self.process.output()
     }
 
     /// An error if Envoy has ended.
