@@ -15,6 +15,7 @@ pub mod config;
 pub mod directory;
 pub mod exposition;
 pub mod interrupt;
+pub mod log_lines;
 pub mod mesh;
 pub mod options;
 pub mod pki;

@@ -61,6 +61,11 @@ impl Process {
         read(&self.output)
     }
 
+    /// Where it writes what it writes to stdout.
+    pub fn output_path(&self) -> &Path {
+        &self.output
+    }
+
     /// An error with status and last words if it has ended.
     pub fn check(&self) -> Result<()> {
         match self.status() {

@@ -116,6 +116,11 @@ impl Sidecar {
         self.process.output()
     }
 
+    /// The file of that.
+    pub fn output_path(&self) -> &Path {
+        self.process.output_path()
+    }
+
     /// An error if Envoy has ended.
     pub fn check(&self) -> Result<()> {
         self.process.check()

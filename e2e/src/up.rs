@@ -14,7 +14,7 @@ use crate::options::{Network, Options};
 use crate::topology::Topology;
 use crate::traffic::Sending;
 use crate::verdict::Missing;
-use crate::{plain, table, tools, verdict};
+use crate::{log_lines, plain, table, tools, verdict};
 
 /// Traffic of a mesh that stays ends after this; the mesh stays.
 const LONGEST_TRAFFIC: Duration = Duration::from_secs(600);
@@ -141,6 +141,9 @@ fn show(mesh: &Mesh) -> Result<()> {
             "\nNo istio_* metrics: no stats filter is attached. What Envoy itself counted:\n\n{}",
             plain::render(mesh, false)?
         ),
+    }
+    if let Some(lines) = log_lines::render(mesh) {
+        println!("The last lines of the access logs, shortened; the files have all of them:\n\n{lines}");
     }
     Ok(())
 }
