@@ -183,10 +183,7 @@ impl Config {
         }
         let period = section.duration("tcp_reporting_duration", Duration::ZERO..=MAX_PERIOD, Duration::ZERO);
         if period > Duration::ZERO && period < MIN_PERIOD {
-            section.refuse(
-                "tcp_reporting_duration",
-                format!("{period:?} is too short, must be at least {MIN_PERIOD:?}, or 0s for never"),
-            );
+            section.refuse("tcp_reporting_duration", "is too short, must be at least 100ms, or 0s for never".into());
         }
         Self {
             preset,

@@ -1,7 +1,5 @@
 //! A line, as its plan says, of what one stream came to.
 
-use core::fmt::Write;
-
 use mesh_common::batch::Values;
 use mesh_common::content_type::is_grpc;
 use mesh_common::evaluation::Value;
@@ -184,20 +182,13 @@ fn write_other(buffer: &mut Vec<u8>, json: bool, style: Style, found: &Found) {
         Style::Microtime => is_time,
         Style::Milliseconds | Style::Seconds | Style::Nanoseconds => false,
     };
-    // JSON has no such numbers.
-    let as_text = as_text || matches!(found, Found::Double(number) if !number.is_finite());
     let quoted = json && as_text;
     if quoted {
         buffer.push(b'"');
     }
     match (found, style) {
         (Found::Integer(number), _) => time::integer(buffer, *number),
-        (Found::Double(number), _) => {
-            let mut text = String::new();
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{number}");
-            buffer.extend_from_slice(text.as_bytes());
-        }
+        (Found::Double(number), _) => time::double(buffer, *number),
         (Found::Boolean(is), _) => buffer.extend_from_slice(if *is { b"true" } else { b"false" }),
         (Found::Duration(time) | Found::Timestamp(time), Style::Seconds) => time::decimal(buffer, *time, PER_SECOND),
         (Found::Duration(time) | Found::Timestamp(time), Style::Nanoseconds) => time::integer(buffer, *time),

@@ -188,7 +188,11 @@ impl<H: Host> Planner<'_, H> {
             }
         }
         if config.preset == Preset::Mixer {
-            cells.sort_by(|(one, _), (other, _)| one.cmp(other));
+            let mut sorted: Vec<(String, Cell)> = Vec::new();
+            for cell in cells {
+                sorted.insert(sorted.partition_point(|(name, _)| *name < cell.0), cell);
+            }
+            cells = sorted;
             let name = config.instance.clone().unwrap_or_else(|| {
                 mixer::INSTANCES.map(String::from).into_iter().nth(usize::from(tcp)).unwrap_or_default()
             });
@@ -225,9 +229,13 @@ impl<H: Host> Planner<'_, H> {
             }
         }
         if !config.only_fields.is_empty() {
-            let place = |name: &String| config.only_fields.iter().position(|other| other == name);
-            cells.retain(|(name, _)| place(name).is_some());
-            cells.sort_by_key(|(name, _)| place(name));
+            let mut chosen = Vec::new();
+            for name in &config.only_fields {
+                if let Some(index) = cells.iter().position(|(other, _)| other == name) {
+                    chosen.push(cells.swap_remove(index));
+                }
+            }
+            *cells = chosen;
         }
         cells.retain(|(name, _)| !config.remove_fields.contains(name));
     }

@@ -1,4 +1,4 @@
-//! Times and durations as text.
+//! Times, durations and numbers as text.
 
 use mesh_common::host::Host;
 
@@ -83,6 +83,20 @@ pub fn decimal(output: &mut Vec<u8>, number: i64, per_unit: i64) {
         let digit = rest.div_euclid(unit).rem_euclid(10);
         output.push(b'0'.saturating_add(u8::try_from(digit).unwrap_or(0)));
         rest = rest.rem_euclid(unit);
+    }
+}
+
+/// A number with at most nine decimals; one too large for that without any, and what is none as `null`. The standard
+/// library would write all digits, but its code for that is larger than the rest of this crate's.
+pub fn double(output: &mut Vec<u8>, number: f64) {
+    const LARGEST: f64 = 9.0e18;
+    let (small, whole) = (number * 1e9, number.round());
+    if small.abs() < LARGEST {
+        decimal(output, small.round() as i64, PER_SECOND);
+    } else if whole.abs() < LARGEST {
+        integer(output, whole as i64);
+    } else {
+        output.extend_from_slice(b"null");
     }
 }
 
@@ -190,5 +204,17 @@ mod tests {
         }
         assert_eq!(text(|output| decimal(output, 1_000_000_001, PER_SECOND)), "1.000000001");
         assert_eq!(text(|output| decimal(output, -2_500, 1_000)), "-2.5");
+        for (number, expected) in [
+            (0.1, "0.1"),
+            (-2.5, "-2.5"),
+            (1.0, "1"),
+            (1e-10, "0"),
+            (1.0 / 3.0, "0.333333333"),
+            (12_345_678_901.5, "12345678902"),
+            (1e300, "null"),
+            (f64::NAN, "null"),
+        ] {
+            assert_eq!(text(|output| double(output, number)), expected);
+        }
     }
 }

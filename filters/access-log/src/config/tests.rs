@@ -95,7 +95,7 @@ fn every_wrong_field_is_named() {
         "policy.percentage: has no effect, must be left out or log be \"PERCENTAGE\"; ",
         "policy.window: has no effect, must be left out or log be \"FIRST_IN_WINDOW\"; ",
         "policy.matches: unknown field (value \"true\"), known are ",
-        "tcp_reporting_duration: 10ms is too short, must be at least 100ms, or 0s for never; ",
+        "tcp_reporting_duration: is too short, must be at least 100ms, or 0s for never; ",
         "level: \"debug\" is not allowed, must be \"info\" or \"warn\" or \"error\"",
     ] {
         assert!(error.contains(problem), "{problem} in {error}");
