@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use mesh_common::config::{self, Problem, Section};
+use mesh_common::config::{self, ConfigError, Problem, Section};
 use mesh_common::expression::Kind;
 use mesh_common::text_map::TextMap;
 
@@ -141,6 +141,13 @@ pub enum Rule {
 }
 
 impl Config {
+    /// Reads the plugin configuration.
+    pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let config = Self::parse_with(json, &mut problems);
+        ConfigError::unless_empty(problems).map(|()| config)
+    }
+
     /// Reads the plugin configuration, and goes on where it can, for a caller who has more to check.
     pub fn parse_with(json: &[u8], problems: &mut Vec<Problem>) -> Self {
         config::parse_with(json, problems, Self::read)

@@ -76,6 +76,11 @@ enum Piece<'a> {
     Wrong(&'a str),
 }
 
+/// The names of the operators that take nothing.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    OPERATORS.into_iter().map(|operator| operator.name)
+}
+
 /// Plans the lines of a format; of Istio's if it is empty.
 pub fn plan(planner: &mut Planner<impl Host>, format: &str) {
     let format = if format.is_empty() { ISTIO } else { format };

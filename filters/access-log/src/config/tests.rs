@@ -1,14 +1,10 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use mesh_common::config::ConfigError;
-
 use super::*;
 
 fn read(json: &str) -> Result<Config, String> {
-    let mut problems = Vec::new();
-    let config = Config::parse_with(json.as_bytes(), &mut problems);
-    ConfigError::unless_empty(problems).map(|()| config).map_err(|error| error.to_string())
+    Config::parse(json.as_bytes()).map_err(|error| error.to_string())
 }
 
 #[test]
