@@ -101,6 +101,16 @@ pub struct Slots {
     pub protocol: usize,
 }
 
+/// A field that may be chosen; it is planned when it is.
+enum Wanted {
+    /// One of the tables.
+    Known(fields::Field),
+    /// One of the configuration, by index.
+    Configured(usize),
+    /// A text.
+    Constant(String),
+}
+
 /// Makes a plan.
 pub struct Planner<'a, H> {
     pub(crate) host: &'a H,
@@ -153,26 +163,18 @@ impl Slots {
 impl<H: Host> Planner<'_, H> {
     /// The cells of a line of JSON.
     fn json(&mut self, config: &Config, tcp: bool) {
-        let mut cells = Vec::new();
-        match config.preset {
-            Preset::Istio => {
-                let event = tcp.then_some(fields::EVENT);
-                for field in event.iter().chain(&fields::DEFAULT) {
-                    cells.push((field.name.to_string(), self.known(field)));
-                }
-            }
-            Preset::Mixer => {
-                let variables: &[fields::Field] = if tcp { &mixer::CONNECTION } else { &mixer::REQUEST };
-                for field in variables {
-                    cells.push((field.name.to_string(), self.known(field)));
-                }
-            }
-        }
+        let known: &[fields::Field] = match (config.preset, tcp) {
+            (Preset::Istio, _) => &fields::DEFAULT,
+            (Preset::Mixer, true) => &mixer::CONNECTION,
+            (Preset::Mixer, false) => &mixer::REQUEST,
+        };
+        let event = (tcp && config.preset == Preset::Istio).then_some(&fields::EVENT);
+        let mut cells: Vec<(String, Wanted)> =
+            event.into_iter().chain(known).map(|field| (field.name.to_string(), Wanted::Known(*field))).collect();
         for (index, field) in config.fields.iter().enumerate() {
-            let cell = self.configured(field, index);
             match cells.iter_mut().find(|(name, _)| *name == field.name) {
-                Some((_, known)) => *known = cell,
-                None => cells.push((field.name.clone(), cell)),
+                Some((_, known)) => *known = Wanted::Configured(index),
+                None => cells.push((field.name.clone(), Wanted::Configured(index))),
             }
         }
         self.choose(config, &mut cells);
@@ -188,7 +190,7 @@ impl<H: Host> Planner<'_, H> {
             }
         }
         if config.preset == Preset::Mixer {
-            let mut sorted: Vec<(String, Cell)> = Vec::new();
+            let mut sorted: Vec<(String, Wanted)> = Vec::new();
             for cell in cells {
                 sorted.insert(sorted.partition_point(|(name, _)| *name < cell.0), cell);
             }
@@ -197,12 +199,26 @@ impl<H: Host> Planner<'_, H> {
                 mixer::INSTANCES.map(String::from).into_iter().nth(usize::from(tcp)).unwrap_or_default()
             });
             let [of_request, of_connection] = &mixer::TIMES;
-            let time = self.known(if tcp { of_connection } else { of_request });
-            let constant = |text: &str| Cell::of(vec![Place::Constant(Value::Text(text.into()))]);
-            let head = [("level", constant(config.level)), ("time", time), ("instance", constant(&name))];
+            let time = Wanted::Known(if tcp { *of_connection } else { *of_request });
+            let level = Wanted::Constant(config.level.into());
+            let head = [("level", level), ("time", time), ("instance", Wanted::Constant(name))];
             cells.splice(..0, head.map(|(name, cell)| (name.to_string(), cell)));
         }
-        for (name, mut cell) in cells {
+        // What is not chosen is not read for each request, but it is checked.
+        for (index, field) in config.fields.iter().enumerate() {
+            if !cells.iter().any(|(_, wanted)| matches!(wanted, Wanted::Configured(other) if *other == index)) {
+                self.configured(field, index);
+            }
+        }
+        for (name, wanted) in cells {
+            let mut cell = match &wanted {
+                Wanted::Known(field) => self.known(field),
+                Wanted::Configured(index) => match config.fields.get(*index) {
+                    Some(field) => self.configured(field, *index),
+                    None => continue,
+                },
+                Wanted::Constant(text) => Cell::of(vec![Place::Constant(Value::Text(text.as_bytes().into()))]),
+            };
             cell.before = [b",\"".as_slice(), &self.escaped(name.as_bytes()), b"\":"].concat();
             if config.omit_absent && cell.absent.as_deref() == Some(b"null") {
                 cell.absent = None;
@@ -213,11 +229,11 @@ impl<H: Host> Planner<'_, H> {
     }
 
     /// Applies `only_fields` and `remove_fields`.
-    fn choose(&mut self, config: &Config, cells: &mut Vec<(String, Cell)>) {
+    fn choose(&mut self, config: &Config, cells: &mut Vec<(String, Wanted)>) {
         for (index, name) in config.only_fields.iter().enumerate() {
             if !cells.iter().any(|(other, _)| other == name) {
                 match find(name) {
-                    Some(known) => cells.push((name.clone(), self.known(&known))),
+                    Some(known) => cells.push((name.clone(), Wanted::Known(known))),
                     None => self.refuse(&format!("only_fields[{index}]"), format!("{name:?} is not a field")),
                 }
             }

@@ -38,6 +38,11 @@ impl Batch {
         self.slots.len().saturating_sub(1)
     }
 
+    /// How many attributes there are.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Whether there is nothing to read.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()

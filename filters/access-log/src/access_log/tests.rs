@@ -165,6 +165,17 @@ fn a_warm_request_makes_few_host_calls() {
 }
 
 #[test]
+fn what_is_not_chosen_is_not_read() {
+    let host = host(true);
+    let mut access_log = access_log(&host, r#"{"only_fields": ["method", "path", "response_code"]}"#);
+    access_log.on_request_end(&host);
+    host.take_calls();
+    access_log.on_request_end(&host);
+    assert_eq!(host.take_calls(), 2, "the attributes and the line, but no peer");
+    assert_eq!(access_log.batch.len(), 5, "the original path and the listener's direction, too");
+}
+
+#[test]
 fn a_request_of_which_nothing_is_known_has_a_line() {
     let line = line(&FakeHost::new(), "");
     assert_eq!(line["response_code"], 0);
