@@ -11,8 +11,24 @@ use crate::expression::{is_name, Kind};
 use crate::host::{Expression, Host};
 use crate::property::Property;
 
-/// Names at the top that are not filter state and are always there.
-const ALWAYS_THERE: [&str; 4] = ["plugin_name", "plugin_root_id", "plugin_vm_id", "connection_id"];
+/// Attributes that each stream has when it ends, a request that is not HTTP and a connection included. To ask for them first
+/// would take as long as to read them.
+const ALWAYS_THERE: [&str; 14] = [
+    "plugin_name",
+    "plugin_root_id",
+    "plugin_vm_id",
+    "connection_id",
+    "request\0time",
+    "request\0size",
+    "request\0total_size",
+    "response\0flags",
+    "response\0size",
+    "response\0total_size",
+    "source\0address",
+    "destination\0address",
+    "connection\0mtls",
+    "xds\0listener_direction",
+];
 
 /// Attributes that are read together.
 #[derive(Debug, Default)]
@@ -135,8 +151,8 @@ fn element(path: &str) -> String {
     let mut parts = path.split('\0');
     let first = parts.next().unwrap_or_default();
     let rest: Vec<&str> = parts.collect();
-    if rest.is_empty() && ALWAYS_THERE.contains(&first) {
-        return first.into();
+    if ALWAYS_THERE.contains(&path) {
+        return path.replace('\0', ".");
     }
     // Other names at the top are filter state of some module.
     let in_state = rest.is_empty() || matches!(first, "upstream_peer" | "downstream_peer");
@@ -225,6 +241,7 @@ mod tests {
             ("filter_state\0a.b", "'a.b' in filter_state ? filter_state['a.b'] : ''"),
             ("fault_flags", "'wasm.fault_flags' in filter_state ? filter_state['wasm.fault_flags'] : ''"),
             ("plugin_name", "plugin_name"),
+            ("response\0flags", "response.flags"),
             (
                 "metadata\0filter_metadata\0a.b\0c",
                 "has(metadata.filter_metadata) && 'a.b' in metadata.filter_metadata && 'c' in metadata.filter_metadata['a.b'] \
