@@ -91,8 +91,14 @@ pub const STATS_LOGGER: Module = Module { filter: "separate/stats-logger.yaml", 
 pub const TELEMETRY: Module =
     Module { filter: "telemetry.yaml", file: "remixer.wasm", calls: remixer::telemetry::WARM_CALLS };
 
+/// The access log, by itself.
+pub const ACCESS_LOG: Module =
+    Module { filter: "separate/access-log.yaml", file: "access_log.wasm", calls: access_log::access_log::WARM_CALLS };
+/// The access log beside [`TELEMETRY`], in the same VM.
+pub const ACCESS_LOG_BESIDE: Module = Module { filter: "access-log.yaml", file: "remixer.wasm", ..ACCESS_LOG };
+
 /// Every module that is shipped.
-pub const MODULES: &[Module] = &[METADATA_EXCHANGE, STATS, TELEMETRY];
+pub const MODULES: &[Module] = &[METADATA_EXCHANGE, STATS, ACCESS_LOG, TELEMETRY];
 
 /// The name of the variant that is subtracted from the others.
 pub const BASELINE: &str = "none";
@@ -131,6 +137,7 @@ pub const VARIANTS: &[Variant] = &[
     variant(Direct, "metadata-exchange", "metadata_exchange.wasm, a caller outside the mesh", &[CallerOnConnection, EnvoyFilter(METADATA_EXCHANGE)], Proof::Answers, false),
     variant(Direct, "native-fault", "envoy.filters.http.fault, not matching", &[CallerOnConnection, HttpFilter(native::fault)], Proof::Answers, false),
     variant(Direct, "native-json-log", "envoy.access_loggers.file: Istio's 24 JSON fields, to /dev/null", &[CallerOnConnection, AccessLog(native::json_log)], Proof::Log, false),
+    variant(Direct, "access-log", "access_log.wasm: 48 JSON fields, to stdout", &[CallerOnConnection, EnvoyFilter(ACCESS_LOG)], Proof::Log, false),
     variant(Direct, "lua", "envoy.filters.http.lua: adds a response header", &[CallerOnConnection, HttpFilter(native::lua)], Proof::Header("x-bench-lua"), false),
 
     variant(Hop, BASELINE, "Istio's filters alone", &[], Proof::Answers, false),
@@ -140,6 +147,8 @@ pub const VARIANTS: &[Variant] = &[
     variant(Hop, "exchange+stats", "metadata_exchange.wasm and stats.wasm", &[EnvoyFilter(METADATA_EXCHANGE), EnvoyFilter(STATS)], Proof::HeaderAndMetrics(PEER_HEADER), false),
     variant(Hop, "stats-logger", "stats.wasm as an access logger", &[CallerOnConnection, EnvoyFilter(STATS_LOGGER)], Proof::Metrics, false),
     variant(Hop, "telemetry", "remixer.wasm: both in one pass", &[EnvoyFilter(TELEMETRY)], Proof::HeaderAndMetrics(PEER_HEADER), false),
+    variant(Hop, "telemetry+access-log", "remixer.wasm: both in one pass, and the access log", &[EnvoyFilter(TELEMETRY), EnvoyFilter(ACCESS_LOG_BESIDE)], Proof::HeaderAndMetrics(PEER_HEADER), false),
+    variant(Hop, "native-json-log", "envoy.access_loggers.file: Istio's 24 JSON fields, to /dev/null", &[AccessLog(native::json_log)], Proof::Log, false),
     variant(Hop, NATIVE_STATS, "envoy.access_loggers.stats, the caller known from its connection", &[AccessLog(stats_logger)], Proof::NativeMetrics, false),
 
     variant(Outbound, BASELINE, "Istio's filters alone", &[], Proof::Answers, false),

@@ -168,10 +168,8 @@ impl Config {
             _ => Format::Json,
         };
         if format != Format::Text && !text_format.is_empty() {
-            section.refuse(
-                "text_format",
-                "has no effect on this format, must be left out or format be \"TEXT\"".into(),
-            );
+            section
+                .refuse("text_format", "has no effect on this format, must be left out or format be \"TEXT\"".into());
         }
         let mut index = 0usize;
         let fields = section.objects("fields", |section| {

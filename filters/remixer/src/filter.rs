@@ -9,13 +9,15 @@ pub enum Filter {
     MetadataExchange,
     /// Stats alone, of HTTP or TCP.
     Stats,
-    /// Both in one pass, over HTTP.
+    /// The access log alone, of HTTP or TCP.
+    AccessLog,
+    /// Metadata exchange and stats in one pass, over HTTP.
     Telemetry,
 }
 
 impl Filter {
     /// The names of the filters.
-    pub const NAMES: [&'static str; 3] = ["metadata_exchange", "stats", "telemetry"];
+    pub const NAMES: [&'static str; 4] = ["metadata_exchange", "stats", "access_log", "telemetry"];
 
     /// The filter that a root id names: its name, which may be followed by `_inbound` or `_outbound`, and follow `tcp_` if
     /// it is a filter of TCP connections, too.
@@ -24,6 +26,7 @@ impl Filter {
         match name {
             "metadata_exchange" | "tcp_metadata_exchange" => Some(Self::MetadataExchange),
             "stats" | "tcp_stats" => Some(Self::Stats),
+            "access_log" | "tcp_access_log" => Some(Self::AccessLog),
             "telemetry" => Some(Self::Telemetry),
             _ => None,
         }
@@ -44,6 +47,8 @@ mod tests {
             ("tcp_stats_outbound", Some(Filter::Stats)),
             ("metadata_exchange", Some(Filter::MetadataExchange)),
             ("tcp_metadata_exchange", Some(Filter::MetadataExchange)),
+            ("access_log", Some(Filter::AccessLog)),
+            ("tcp_access_log_inbound", Some(Filter::AccessLog)),
             ("telemetry_outbound", Some(Filter::Telemetry)),
             ("tcp_telemetry", None),
             ("", None),

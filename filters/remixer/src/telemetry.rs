@@ -51,6 +51,11 @@ impl Telemetry {
         Ok(Self { reporting_period: stats.reporting_period, exchange, stats })
     }
 
+    /// Shares peers from now on, for a filter that has come after.
+    pub fn share_peers(&mut self) {
+        self.exchange.share_peers();
+    }
+
     /// The request passes on its way to the application or upstream.
     pub fn on_request_headers(&mut self, host: &impl Host, request: &mut Request) {
         request.exchange = Some(self.exchange.on_request_headers(host));
