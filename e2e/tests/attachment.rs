@@ -53,7 +53,8 @@ fn attached() -> Options {
 
 /// Each filter by itself.
 fn separately() -> Options {
-    let files = ["stats-bootstrap.yaml", "separate/stats.yaml", "separate/metadata-exchange.yaml"];
+    let files =
+        ["stats-bootstrap.yaml", "separate/stats.yaml", "separate/metadata-exchange.yaml", "separate/access-log.yaml"];
     Options { filters: files.map(|file| tools::filters().join(file)).to_vec(), ..Options::default() }
 }
 
@@ -225,7 +226,9 @@ fn replace_modules(filter: &str, module: &Module) -> String {
 
 #[test]
 fn requests_go_on_when_a_module_crashes() {
-    for filter in ["telemetry.yaml", "separate/stats.yaml", "separate/metadata-exchange.yaml", "access-log.yaml"] {
+    for filter in
+        ["telemetry.yaml", "separate/stats.yaml", "separate/metadata-exchange.yaml", "separate/access-log.yaml"]
+    {
         assert_eq!(statuses_around_a_crash(filter, |yaml| yaml), [200; 7], "{filter}");
     }
 }
@@ -297,11 +300,11 @@ const BAD: [(&str, &str, &[&str]); 6] = [
             "share_peers: \"maybe\" is not allowed, must be true or false",
             "stats.max_series: 7 is not allowed, must be a whole number from 100 to 1000000",
             "metadata_exchange: 1 is not allowed, must be an object",
-            "logs: unknown field (value {}), known are metadata_exchange, share_peers, stats",
+            "logs: unknown field (value {}), known are access_log, metadata_exchange, share_peers, stats",
         ],
     ),
     (
-        "access_log",
+        "access_log_outbound",
         r#"{"preset": "ENVOY", "policy": {"log": "PERCENTAGE"}, "fields": [{"name": "a", "value": "nosuch(1)"}], "only_field": []}"#,
         &[
             "4 problems",

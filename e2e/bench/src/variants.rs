@@ -97,6 +97,13 @@ pub const ACCESS_LOG: Module =
 /// The access log beside [`TELEMETRY`], in the same VM.
 pub const ACCESS_LOG_BESIDE: Module = Module { filter: "access-log.yaml", file: "remixer.wasm", ..ACCESS_LOG };
 
+/// Metadata exchange, stats and the access log in one pass.
+pub const TELEMETRY_WITH_LOG: Module = Module {
+    filter: "one-pass/telemetry-access-log.yaml",
+    calls: remixer::telemetry::WARM_CALLS_WITH_LINE,
+    ..TELEMETRY
+};
+
 /// Every module that is shipped.
 pub const MODULES: &[Module] = &[METADATA_EXCHANGE, STATS, ACCESS_LOG, TELEMETRY];
 
@@ -148,6 +155,7 @@ pub const VARIANTS: &[Variant] = &[
     variant(Hop, "stats-logger", "stats.wasm as an access logger", &[CallerOnConnection, EnvoyFilter(STATS_LOGGER)], Proof::Metrics, false),
     variant(Hop, "telemetry", "remixer.wasm: both in one pass", &[EnvoyFilter(TELEMETRY)], Proof::HeaderAndMetrics(PEER_HEADER), false),
     variant(Hop, "telemetry+access-log", "remixer.wasm: both in one pass, and the access log", &[EnvoyFilter(TELEMETRY), EnvoyFilter(ACCESS_LOG_BESIDE)], Proof::HeaderAndMetrics(PEER_HEADER), false),
+    variant(Hop, "telemetry-with-log", "remixer.wasm: all three in one pass", &[EnvoyFilter(TELEMETRY_WITH_LOG)], Proof::HeaderAndMetrics(PEER_HEADER), false),
     variant(Hop, "native-json-log", "envoy.access_loggers.file: Istio's 24 JSON fields, to /dev/null", &[AccessLog(native::json_log)], Proof::Log, false),
     variant(Hop, NATIVE_STATS, "envoy.access_loggers.stats, the caller known from its connection", &[AccessLog(stats_logger)], Proof::NativeMetrics, false),
 
@@ -156,6 +164,7 @@ pub const VARIANTS: &[Variant] = &[
     variant(Outbound, "metadata-exchange", "metadata_exchange.wasm", &[EnvoyFilter(METADATA_EXCHANGE)], Proof::NoHeader(PEER_HEADER), false),
     variant(Outbound, "exchange+stats", "metadata_exchange.wasm and stats.wasm", &[EnvoyFilter(METADATA_EXCHANGE), EnvoyFilter(STATS)], Proof::Metrics, false),
     variant(Outbound, "telemetry", "remixer.wasm: both in one pass", &[EnvoyFilter(TELEMETRY)], Proof::Metrics, false),
+    variant(Outbound, "telemetry-with-log", "remixer.wasm: all three in one pass", &[EnvoyFilter(TELEMETRY_WITH_LOG)], Proof::Metrics, false),
     variant(Outbound, NATIVE_STATS, "envoy.access_loggers.stats, the callee known from its endpoint", &[AccessLog(stats_logger)], Proof::NativeMetrics, false),
 ];
 

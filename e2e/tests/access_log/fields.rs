@@ -2,7 +2,7 @@
 
 use serde_json::{json, Value};
 
-use crate::{configured, get, lines, start, status, told, PAIR, VERSIONS};
+use crate::{configured, files, get, lines, start, status, told, PAIR, VERSIONS};
 
 #[test]
 fn a_line_names_both_workloads_on_both_reporters() {
@@ -60,6 +60,46 @@ fn a_line_names_both_workloads_on_both_reporters() {
             }
             for field in ["start_time", "upstream_host", "upstream_cluster", "downstream_remote_address"] {
                 assert!(lines[0][field].is_string(), "{version} {workload} {field}: {}", lines[0]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_line_is_the_same_in_one_pass_and_by_the_module_alone() {
+    let one_pass = "one-pass/telemetry-access-log";
+    for names in [&["telemetry", "access-log"][..], &[one_pass], &["separate/metadata-exchange", "separate/access-log"]]
+    {
+        for version in VERSIONS {
+            let mesh = start(PAIR, |options| {
+                options.envoy_version = Some(version.to_owned());
+                options.filters = files(names);
+            });
+            assert_eq!(status(&mesh, get(&mesh, "/status/404?a=1").header("user-agent", "tester")), 404);
+            for (workload, reporter) in [("client-v1", "source"), ("server-v2", "destination")] {
+                let lines = lines(&mesh, workload, 1);
+                let fields = [
+                    "reporter",
+                    "path",
+                    "user_agent",
+                    "response_code",
+                    "response_flags",
+                    "source_workload",
+                    "source_principal",
+                    "destination_workload",
+                    "destination_principal",
+                    "destination_service",
+                    "upstream_transport_failure_reason",
+                ];
+                let expected = format!(
+                    "{reporter} /status/404?a=1 tester 404 - client-v1 spiffe://cluster.local/ns/front/sa/shop-client \
+                     server-v2 spiffe://cluster.local/ns/back/sa/shop-server server.back.svc.cluster.local null"
+                );
+                assert_eq!(told(&lines, &fields), [expected], "{names:?} {version}");
+                assert_eq!(lines[0].as_object().unwrap().len(), 48);
+                for field in ["duration", "upstream_service_time"] {
+                    assert!(lines[0][field].is_u64(), "{names:?} {version} {workload} {field}: {}", lines[0]);
+                }
             }
         }
     }

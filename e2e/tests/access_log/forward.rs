@@ -32,7 +32,7 @@ fn a_receiver_of_the_forward_protocol_gets_the_same_records() {
         let stdout = std::fs::read_to_string(tools::filters().join("access-log.yaml")).unwrap();
         let mesh = start(PAIR, |options: &mut Options| {
             options.envoy_version = Some(version.to_owned());
-            options.filters = vec![tools::filters().join("metadata-exchange.yaml")];
+            options.filters = vec![tools::filters().join("telemetry.yaml")];
             options.patches = vec![filter.replace(ADDRESS, &here), only_logger(&stdout)];
         });
         for path in ["/status/200?n=1", "/status/404?n=2", "/status/200?n=%C3%BC'3"] {

@@ -1,48 +1,77 @@
 //! The filter on one worker: a decision, then a line.
 
+use core::mem;
 use core::time::Duration;
 
-use mesh_common::batch::{Batch, Values};
-use mesh_common::config::ConfigError;
+use mesh_common::config::{ConfigError, Problem};
+use mesh_common::content_type::is_grpc;
+use mesh_common::direction::Direction;
 use mesh_common::evaluation::Value;
+use mesh_common::expression::Kind;
+use mesh_common::facts::{self, Facts};
 use mesh_common::host::{Host, StateKind, WarmCalls};
 use mesh_common::peer::Peer;
 use mesh_common::property;
 
 use crate::config::{Config, Format};
-use crate::fields::Made;
+use crate::fields::{Made, Style};
 use crate::line::{Event, Moment, Writer};
-use crate::plan::{Place, Plan};
+use crate::plan::{Cell, Place, Plan, CONTENT_TYPE};
 use crate::policy::{Policy, DECISION};
-use crate::sides::{Reader, Sides};
+use crate::reads::{Reads, Values};
+use crate::sides::{Needs, Reader};
 use crate::time::nanoseconds;
 
 /// Filter state in which the native access logger finds the line, with its newline; Envoy adds the prefix `wasm.`.
 pub const LINE: &str = "access_log";
 
-/// What a warm request takes with the default fields: the attributes, the peer, the line.
-pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 3, outbound: 3 };
+/// What a warm request takes with the default fields, a known peer and mutual TLS.
+pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 21, outbound: 21 };
 /// What a request takes that the policy leaves out: the attributes that the policy needs, and to tell the decision.
-pub const WARM_CALLS_WITHOUT_LINE: WarmCalls = WarmCalls { inbound: 2, outbound: 2 };
+pub const WARM_CALLS_WITHOUT_LINE: WarmCalls = WarmCalls { inbound: 4, outbound: 4 };
+
+/// How often what a configuration update may have changed is forgotten.
+const REFRESH: Duration = Duration::from_secs(15);
 
 /// The access log on one worker.
 pub struct AccessLog {
-    /// How often there are to be lines of live connections.
-    pub reporting_period: Option<Duration>,
-    lines: Lines,
-    policy: Policy,
-    batch: Batch,
-    reader: Reader,
+    reporting_period: Option<Duration>,
     open_line: bool,
+    no_lines: bool,
+    policy: Policy,
+    reads: Reads,
+    lines: Lines,
+    who: Who,
+    /// Whether something of the stream that ends was read already.
+    has_begun: bool,
 }
 
-/// What makes lines of what is known already.
-pub struct Lines {
+/// What makes lines.
+struct Lines {
     plan: Plan,
     writer: Writer,
     evaluated: Vec<Option<Value>>,
-    none: bool,
     needs_time: bool,
+    content_type: usize,
+    /// Whether no time of a request is written more exactly than that.
+    is_in_milliseconds: bool,
+}
+
+/// What finds out who called whom.
+struct Who {
+    /// Known where the root id tells it, else asked of each stream's listener.
+    direction: Option<Direction>,
+    tcp: bool,
+    reader: Reader,
+}
+
+/// What is known of a stream that ends, where another filter has asked already.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// Who called whom.
+    pub facts: &'a Facts,
+    /// How long it took, in whole milliseconds.
+    pub milliseconds: Option<u64>,
 }
 
 /// What is remembered of a live connection.
@@ -56,105 +85,95 @@ pub struct Connection {
     has_line: bool,
 }
 
-impl Lines {
-    /// Plans the lines of requests, or of connections. The attributes that they take are added to `batch`, which must be
-    /// compiled afterwards.
-    pub fn new(
-        config: &Config,
-        tcp: bool,
-        host: &impl Host,
-        batch: &mut Batch,
-        problems: &mut Vec<mesh_common::config::Problem>,
-    ) -> Self {
-        let plan = Plan::new(config, tcp, host, batch, problems);
-        let times = |place: &Place| matches!(place, Place::Made(Made::Elapsed | Made::ElapsedWhenClosed));
-        let needs_time = plan.needs_now || tcp && plan.cells.iter().flat_map(|cell| &cell.places).any(times);
-        Self {
-            plan,
-            writer: Writer::new(config.ascii, config.max_line),
-            evaluated: Vec::new(),
-            none: config.format == Format::None,
-            needs_time,
-        }
-    }
-
-    /// Makes the line of the current stream and puts it into filter state. `values` are what the batch read, `sides` who
-    /// called whom.
-    pub fn write(
-        &mut self,
-        host: &impl Host,
-        values: &Values,
-        sides: &impl Sides,
-        connection: Option<(Event, [i64; 2])>,
-        within_tick: bool,
-    ) {
-        self.evaluated.clear();
-        if !within_tick {
-            let engines = self.plan.engines.iter();
-            self.evaluated.extend(engines.map(|(engine, kind)| engine.value(host, *kind)));
-        }
-        let now = if self.needs_time { nanoseconds(host) } else { 0 };
-        let moment = Moment { values, evaluated: &self.evaluated, sides, now, connection };
-        let line = self.writer.line(&self.plan, &moment);
-        if let Err(error) = host.set_filter_state(LINE, line) {
-            log::warn!("access log: a line is lost: {error}");
-        }
-    }
-}
-
 impl AccessLog {
     /// Reads the configuration and who this proxy is. Call it while the plugin is configured.
     pub fn new(json: &[u8], host: &impl Host) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
         let config = Config::parse_with(json, &mut problems);
-        let tcp = [property::PLUGIN_VM_ID, property::PLUGIN_ROOT_ID]
-            .into_iter()
-            .any(|path| host.property(path).is_some_and(|id| id.starts_with(b"tcp_")));
-        let mut batch = Batch::default();
-        let lines = Lines::new(&config, tcp, host, &mut batch, &mut problems);
-        let policy = Policy::new(&config.policy, host, &mut problems);
+        let access_log = Self::of_config(&config, Peer::local(host, &[]), host, &mut problems);
         ConfigError::unless_empty(problems)?;
-        let local = Peer::local(host, &[]);
-        let reader = Reader::new(local, lines.plan.needs, !config.disable_host_header_fallback, &mut batch);
-        batch.compile(host);
-        for key in [LINE, DECISION] {
-            if let Err(error) = host.declare_filter_state(key, StateKind::Text) {
-                log::warn!("access log: filter state {key} is bytes to expressions: {error}");
-            }
-        }
-        Ok(Self { reporting_period: config.period, lines, policy, batch, reader, open_line: config.open_line })
+        Ok(access_log)
     }
 
-    /// A request ends.
-    pub fn on_request_end(&mut self, host: &impl Host) {
-        if self.policy.is_all() {
-            self.line(host, None, false);
-            return;
+    /// Begins with what was read of the configuration. `local` is who this proxy is. Call it while the plugin is configured;
+    /// what it finds is good for nothing if it has `problems`.
+    #[inline(never)]
+    pub fn of_config(config: &Config, local: Peer, host: &impl Host, problems: &mut Vec<Problem>) -> Self {
+        let root_id = host.text(property::PLUGIN_ROOT_ID).unwrap_or_default();
+        let vm_id = host.text(property::PLUGIN_VM_ID).unwrap_or_default();
+        let tcp = [&root_id, &vm_id].iter().any(|id| id.starts_with("tcp_"));
+        let mut reads = Reads::default();
+        let plan = Plan::new(config, tcp, host, &mut reads, problems);
+        let policy = Policy::new(&config.policy, host, &mut reads, problems);
+        for key in [LINE, DECISION] {
+            if let Err(error) = host.declare_filter_state(key, StateKind::Text) {
+                log::warn!("access_log: filter state {key} is bytes to expressions: {error}");
+            }
         }
-        let decision = self.policy.decide(host, false, false);
-        tell(host, decision);
-        if decision {
-            self.line(host, None, false);
+        let who = Who {
+            direction: Direction::of_root_id(&root_id),
+            tcp,
+            reader: Reader::new(local, !config.disable_host_header_fallback),
+        };
+        Self {
+            reporting_period: config.period,
+            open_line: config.open_line,
+            no_lines: config.format == Format::None,
+            policy,
+            lines: Lines::new(config, tcp, plan, &mut reads),
+            reads,
+            who,
+            has_begun: false,
         }
+    }
+
+    /// How often the timer is to fire: twice as often as Envoy prints lines of live connections, so that none is printed a
+    /// second time.
+    pub fn tick_period(&self) -> Duration {
+        self.reporting_period.and_then(|period| period.checked_div(2)).unwrap_or(REFRESH)
+    }
+
+    /// Forgets what a configuration update may have changed: what clusters say, and our certificates. Call it with every tick.
+    pub fn refresh(&mut self) {
+        self.who.reader.refresh();
+    }
+
+    /// Whether the request that ends is gRPC, if all of its headers are read for its line anyway. Call it at most once, before
+    /// [`Self::on_request_end`].
+    pub fn is_grpc(&mut self, host: &impl Host) -> Option<bool> {
+        self.reads.clear();
+        self.has_begun = true;
+        let all = self.policy.is_all() && self.reads.has_request_headers();
+        all.then(|| self.reads.values(host).bytes(self.lines.content_type).is_some_and(is_grpc))
+    }
+
+    /// A request ends. `known` is what need not be asked for again.
+    pub fn on_request_end(&mut self, host: &impl Host, known: Option<Known>) {
+        self.on_event(host, None, known, false);
     }
 
     /// A connection begins.
     pub fn on_connection_open(&mut self, host: &impl Host, connection: &mut Connection) {
         if self.open_line {
-            self.on_connection(host, connection, Event::Open, false);
+            self.on_event(host, Some((Event::Open, connection)), None, false);
         } else if self.reporting_period.is_some() && !self.policy.is_known_in_tick() {
-            connection.decision = Some(self.policy.decide(host, true, false));
+            self.reads.clear();
+            let values = self.reads.values(host);
+            let Who { direction, tcp, .. } = self.who;
+            connection.decision = Some(self.policy.decide(host, &values, direction, tcp, false));
         }
     }
 
     /// A connection lives on. Called within a tick.
     pub fn on_connection_tick(&mut self, host: &impl Host, connection: &mut Connection) {
-        self.on_connection(host, connection, Event::Continue, true);
+        if self.reporting_period.is_some() {
+            self.on_event(host, Some((Event::Continue, connection)), None, true);
+        }
     }
 
     /// A connection ends.
     pub fn on_connection_end(&mut self, host: &impl Host, connection: &mut Connection) {
-        self.on_connection(host, connection, Event::Close, false);
+        self.on_event(host, Some((Event::Close, connection)), None, false);
     }
 
     /// Whether connections have lines before they end.
@@ -162,40 +181,129 @@ impl AccessLog {
         self.open_line || self.reporting_period.is_some()
     }
 
-    fn on_connection(&mut self, host: &impl Host, connection: &mut Connection, event: Event, within_tick: bool) {
-        let ends = event == Event::Close;
-        // Whether it is an error shows in the end; all else is decided once.
-        let decision = match connection.decision {
+    /// Decides, once for each stream as far as that can be, tells it, and makes the line.
+    fn on_event<H: Host>(
+        &mut self,
+        host: &H,
+        connection: Option<(Event, &mut Connection)>,
+        known: Option<Known>,
+        within_tick: bool,
+    ) {
+        let (before, ends) = match &connection {
+            Some((event, connection)) => (connection.decision, *event == Event::Close),
+            None => (None, true),
+        };
+        if !mem::take(&mut self.has_begun) {
+            self.reads.clear();
+        }
+        let values = self.reads.values(host);
+        if let Some(Known { facts, milliseconds }) = known {
+            let milliseconds = milliseconds.filter(|_| self.lines.is_in_milliseconds);
+            let nanoseconds = milliseconds.and_then(|time| i64::try_from(time).ok()?.checked_mul(1_000_000));
+            values.know(facts, nanoseconds);
+        }
+        // Whether it is an error shows in the end.
+        let decision = match before {
             Some(true) => true,
             Some(false) if !ends => false,
             _ if self.policy.needs_end() && !ends => false,
-            _ => self.policy.decide(host, true, within_tick),
+            _ => {
+                let direction = known.map(|known| known.facts.direction).or(self.who.direction);
+                self.policy.decide(host, &values, direction, self.who.tcp, within_tick)
+            }
         };
-        if !self.policy.is_all() && (connection.decision != Some(decision)) {
+        if !self.policy.is_all() && before != Some(decision) {
             tell(host, decision);
         }
-        connection.decision = Some(decision);
-        if decision {
-            self.line(host, Some((event, &mut *connection)), within_tick);
-            connection.has_line = true;
-        } else if connection.has_line {
-            let _ = host.set_filter_state(LINE, b"");
-            connection.has_line = false;
+        let makes_line = decision && !self.no_lines;
+        let told = connection.as_ref().map(|(event, connection)| (*event, connection.told));
+        if makes_line {
+            self.lines.write(host, &values, &mut self.who, known, told, within_tick);
+        }
+        if let Some((_, connection)) = connection {
+            connection.decision = Some(decision);
+            if makes_line {
+                let slots = &self.lines.plan.slots;
+                connection.told = [slots.received, slots.sent].map(|slot| values.int(slot).unwrap_or(0));
+            } else if connection.has_line {
+                let _ = host.set_filter_state(LINE, b"");
+            }
+            connection.has_line = makes_line;
+        }
+    }
+}
+
+impl Lines {
+    fn new(config: &Config, tcp: bool, plan: Plan, reads: &mut Reads) -> Self {
+        let times = |place: &Place| matches!(place, Place::Made(Made::Elapsed | Made::ElapsedWhenClosed));
+        let is_exact = |cell: &Cell| {
+            let is_span = |place: &Place| match place {
+                Place::Slot(_, Kind::Duration, _) => true,
+                place => times(place),
+            };
+            cell.places.iter().any(is_span) && !matches!(cell.style, Style::Plain | Style::Milliseconds)
+        };
+        let is_in_milliseconds = !plan.cells.iter().any(is_exact);
+        Self {
+            needs_time: plan.needs_now || tcp && plan.cells.iter().flat_map(|cell| &cell.places).any(times),
+            content_type: if plan.needs.is_any() && !tcp { reads.slot(CONTENT_TYPE.0) } else { usize::MAX },
+            plan,
+            writer: Writer::new(config.ascii, config.max_line),
+            evaluated: Vec::new(),
+            is_in_milliseconds,
         }
     }
 
-    fn line(&mut self, host: &impl Host, connection: Option<(Event, &mut Connection)>, within_tick: bool) {
-        if self.lines.none {
-            return;
+    /// Makes the line of the current stream and puts it into filter state.
+    fn write<H: Host>(
+        &mut self,
+        host: &H,
+        values: &Values<H>,
+        who: &mut Who,
+        known: Option<Known>,
+        connection: Option<(Event, [i64; 2])>,
+        within_tick: bool,
+    ) {
+        let read;
+        let facts = match known {
+            Some(known) => known.facts,
+            None => {
+                read = who.facts(host, values, self.plan.needs, self.content_type);
+                if self.plan.needs.is_any() {
+                    values.know(&read, None);
+                }
+                &read
+            }
+        };
+        let sides = who.reader.read(host, self.plan.needs, facts);
+        self.evaluated.clear();
+        if !within_tick {
+            let engines = self.plan.engines.iter();
+            self.evaluated.extend(engines.map(|(engine, kind)| engine.value(host, *kind)));
         }
-        let values = self.batch.read(host, within_tick);
-        let found = self.reader.read(host, &values);
-        let told = connection.as_ref().map(|(event, connection)| (*event, connection.told));
-        self.lines.write(host, &values, &found, told, within_tick);
-        if let Some((_, connection)) = connection {
-            let slots = &self.lines.plan.slots;
-            connection.told = [slots.received, slots.sent].map(|slot| values.int(slot).unwrap_or(0));
+        let now = if self.needs_time { nanoseconds(host) } else { 0 };
+        let moment = Moment { values, evaluated: &self.evaluated, sides: &sides, now, connection };
+        let line = self.writer.line(&self.plan, &moment);
+        if let Err(error) = host.set_filter_state(LINE, line) {
+            log::warn!("access_log: a line is lost: {error}");
         }
+    }
+}
+
+impl Who {
+    /// What is read of the current stream, as far as it is needed.
+    fn facts<H: Host>(&mut self, host: &H, values: &Values<H>, needs: Needs, content_type: usize) -> Facts {
+        if !needs.is_any() {
+            return Facts::unknown(Direction::Outbound);
+        }
+        let direction = self.direction.unwrap_or_else(|| Direction::of_listener(host));
+        let reader = &mut self.reader;
+        let names_service = |cluster: Option<&[u8]>| !needs.service || reader.names_service(host, cluster);
+        if self.tcp {
+            return Facts::of_connection(host, direction, names_service);
+        }
+        let grpc = values.bytes(content_type).is_some_and(is_grpc);
+        Facts::of_request(host, direction, facts::Known { grpc: Some(grpc), ..facts::Known::default() }, names_service)
     }
 }
 

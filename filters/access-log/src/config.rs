@@ -153,6 +153,11 @@ impl Config {
         config::parse_with(json, problems, Self::read)
     }
 
+    /// Whether there is an expression of the operator, which may look at anything.
+    pub fn has_expressions(&self) -> bool {
+        !self.fields.is_empty() || !self.text_format.is_empty() || self.policy.condition.is_some()
+    }
+
     /// Reads the fields of a section.
     #[inline(never)]
     pub fn read(section: &mut Section) -> Self {

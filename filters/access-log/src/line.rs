@@ -1,16 +1,17 @@
 //! A line, as its plan says, of what one stream came to.
 
-use mesh_common::batch::Values;
 use mesh_common::content_type::is_grpc;
 use mesh_common::evaluation::Value;
 use mesh_common::expression::Kind;
+use mesh_common::host::Host;
 use mesh_common::response_flags;
 
 use crate::digest::sha256;
 use crate::escape::Escaping;
 use crate::fields::{Form, Made, Style};
 use crate::plan::{Cell, Place, Plan};
-use crate::sides::Sides;
+use crate::reads::Values;
+use crate::sides::{Sides, Who, DESTINATION};
 use crate::time;
 
 /// Told in a line of JSON of which something is missing.
@@ -19,8 +20,6 @@ const TRUNCATED: &[u8] = b",\"truncated\":true";
 const SHORTER: [usize; 4] = [1_000, 250, 60, 15];
 /// The last one, at which fields for which there is still no room are left out.
 const SHORTEST: usize = 4;
-/// The listener direction of the way in.
-const INBOUND: i64 = 1;
 /// The bits of what a fault filter does: delay and abort.
 const DELAY_INJECTED: u64 = 1 << 9;
 const FAULT_INJECTED: u64 = 1 << 10;
@@ -31,9 +30,9 @@ const PER_MILLISECOND: i64 = 1_000_000;
 const PER_SECOND: i64 = 1_000_000_000;
 
 /// What a line tells of.
-pub struct Moment<'a, S> {
+pub struct Moment<'a, S, H> {
     /// The attributes.
-    pub values: &'a Values,
+    pub values: &'a Values<'a, H>,
     /// What the engine's expressions came to.
     pub evaluated: &'a [Option<Value>],
     /// Who called whom.
@@ -82,7 +81,7 @@ impl Writer {
     }
 
     /// The line, with a newline.
-    pub fn line<S: Sides>(&mut self, plan: &Plan, moment: &Moment<S>) -> &[u8] {
+    pub fn line<S: Sides, H: Host>(&mut self, plan: &Plan, moment: &Moment<S, H>) -> &[u8] {
         let mut longest = self.write(plan, moment, usize::MAX, false);
         for shorter in SHORTER {
             if self.buffer.len() > self.max && shorter < longest {
@@ -98,7 +97,7 @@ impl Writer {
 
     /// Writes all cells, of which texts are cut at `max`; where `drop` says so, only as many as there is room for. Returns
     /// the length of the longest text.
-    fn write<S: Sides>(&mut self, plan: &Plan, moment: &Moment<S>, max: usize, drop: bool) -> usize {
+    fn write<S: Sides, H: Host>(&mut self, plan: &Plan, moment: &Moment<S, H>, max: usize, drop: bool) -> usize {
         let buffer = &mut self.buffer;
         buffer.clear();
         let (mut longest, mut cut) = (0, false);
@@ -131,11 +130,11 @@ impl Writer {
 }
 
 /// Writes a cell; returns the length of its text, and whether it was cut.
-fn write_cell<S: Sides>(
+fn write_cell<S: Sides, H: Host>(
     buffer: &mut Vec<u8>,
     plan: &Plan,
     cell: &Cell,
-    moment: &Moment<S>,
+    moment: &Moment<S, H>,
     escaping: Escaping,
 ) -> (usize, bool) {
     let Some(found) = cell.places.iter().find_map(|place| find(plan, place, moment)) else {
@@ -206,7 +205,7 @@ fn write_other(buffer: &mut Vec<u8>, json: bool, style: Style, found: &Found) {
 }
 
 /// The value of a place, if there is one.
-fn find<'a, S: Sides>(plan: &Plan, place: &'a Place, moment: &'a Moment<S>) -> Option<Found<'a>> {
+fn find<'a, S: Sides, H: Host>(plan: &Plan, place: &'a Place, moment: &'a Moment<S, H>) -> Option<Found<'a>> {
     match place {
         Place::Constant(value) => Some(Found::of(value)),
         Place::Slot(slot, Kind::Text, form) => formed(moment.values.bytes(*slot)?, *form),
@@ -267,7 +266,7 @@ pub fn host_of(address: &[u8]) -> &[u8] {
     }
 }
 
-fn make<'a, S: Sides>(plan: &Plan, made: Made, moment: &'a Moment<S>) -> Option<Found<'a>> {
+fn make<'a, S: Sides, H: Host>(plan: &Plan, made: Made, moment: &'a Moment<S, H>) -> Option<Found<'a>> {
     let values = moment.values;
     let slots = &plan.slots;
     let since = |slot, index: usize| {
@@ -298,7 +297,7 @@ fn make<'a, S: Sides>(plan: &Plan, made: Made, moment: &'a Moment<S>) -> Option<
         Made::Protocol if is_grpc() => Some(Found::Text(b"grpc")),
         Made::Protocol => Some(Found::Text(b"http")),
         Made::DestinationIp => {
-            let inbound = values.int(slots.direction) == Some(INBOUND);
+            let inbound = moment.sides.text(Who::Reporter) == DESTINATION;
             let address = values.bytes(if inbound { slots.local } else { slots.upstream })?;
             formed(address, Form::Host)
         }

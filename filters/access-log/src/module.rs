@@ -53,11 +53,8 @@ impl RootContext for AccessLogRoot {
         let Some(access_log) = mesh_host::configured("access_log", access_log) else {
             return false;
         };
-        if let Some(period) = access_log.reporting_period {
-            // Twice as often as Envoy prints them, so that no line is printed a second time.
-            if let Err(error) = Envoy.set_tick_period(period.checked_div(2).unwrap_or(period)) {
-                log::warn!("access_log: connections have a line at their end only: {error}");
-            }
+        if let Err(error) = Envoy.set_tick_period(access_log.tick_period()) {
+            log::warn!("access_log: connections have a line at their end only: {error}");
         }
         self.shared = Some(Rc::new(RefCell::new(Shared { access_log, connections: Live::default() })));
         true
@@ -66,6 +63,7 @@ impl RootContext for AccessLogRoot {
     fn on_tick(&mut self) {
         if let Some(Ok(mut shared)) = self.shared.as_ref().map(|shared| shared.try_borrow_mut()) {
             let Shared { access_log, connections } = &mut *shared;
+            access_log.refresh();
             connections.visit(|connection| access_log.on_connection_tick(&Envoy, connection));
         }
     }
@@ -89,7 +87,7 @@ impl Context for HttpStream {}
 impl HttpContext for HttpStream {
     fn on_log(&mut self) {
         if let Ok(mut shared) = self.shared.try_borrow_mut() {
-            shared.access_log.on_request_end(&Envoy);
+            shared.access_log.on_request_end(&Envoy, None);
         }
     }
 }

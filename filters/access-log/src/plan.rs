@@ -1,7 +1,6 @@
 //! What a line consists of, decided when the plugin is configured: bytes that never change, and between them values, each
 //! from a place that is known.
 
-use mesh_common::batch::Batch;
 use mesh_common::config::Problem;
 use mesh_common::evaluation::{node_value, Engine, Value};
 use mesh_common::expression::{self, Kind, Parsed};
@@ -12,6 +11,7 @@ use crate::config::{self, Config, Format, Operand, Preset};
 use crate::escape::Escaping;
 use crate::fields::{self, Absent, Form, Made, Source, Style};
 use crate::mixer;
+use crate::reads::Reads;
 use crate::sides::{Needs, Who};
 use crate::text_format;
 
@@ -87,8 +87,6 @@ pub struct Slots {
     pub duration: usize,
     /// Begin of a stream.
     pub start: usize,
-    /// Direction of the listener.
-    pub direction: usize,
     /// Address of the upstream.
     pub upstream: usize,
     /// Address that the downstream connected to.
@@ -114,15 +112,15 @@ enum Wanted {
 /// Makes a plan.
 pub struct Planner<'a, H> {
     pub(crate) host: &'a H,
-    pub(crate) batch: &'a mut Batch,
+    pub(crate) reads: &'a mut Reads,
     pub(crate) problems: &'a mut Vec<Problem>,
     escaping: Escaping,
     plan: Plan,
 }
 
 impl Plan {
-    /// The plan of a configuration, for requests or for connections. The attributes that it takes are added to `batch`.
-    pub fn new(config: &Config, tcp: bool, host: &impl Host, batch: &mut Batch, problems: &mut Vec<Problem>) -> Self {
+    /// The plan of a configuration, for requests or for connections. The attributes that it takes are added to `reads`.
+    pub fn new(config: &Config, tcp: bool, host: &impl Host, reads: &mut Reads, problems: &mut Vec<Problem>) -> Self {
         let plan = Self {
             json: config.format == Format::Json,
             cells: Vec::new(),
@@ -133,7 +131,7 @@ impl Plan {
             slots: Slots::NONE,
         };
         let escaping = Escaping { ascii: config.ascii, max: config.max_value };
-        let mut planner = Planner { host, batch, problems, escaping, plan };
+        let mut planner = Planner { host, reads, problems, escaping, plan };
         match config.format {
             Format::None => {}
             Format::Json => planner.json(config, tcp),
@@ -151,7 +149,6 @@ impl Slots {
         grpc_status: usize::MAX,
         duration: usize::MAX,
         start: usize::MAX,
-        direction: usize::MAX,
         upstream: usize::MAX,
         local: usize::MAX,
         received: usize::MAX,
@@ -318,7 +315,7 @@ impl<H: Host> Planner<'_, H> {
             Parsed::Number(number) => Place::Constant(Value::Integer(number.try_into().unwrap_or(i64::MAX))),
             Parsed::Node(path) => Place::Constant(Value::Text(node_value(self.host, &path.join("\0")).into_bytes())),
             Parsed::Attribute(path, kind) | Parsed::Time(path, kind, _) => {
-                Place::Slot(self.batch.slot(&path.join("\0"), kind), kind, Form::Whole)
+                Place::Slot(self.reads.slot(&path.join("\0")), kind, Form::Whole)
             }
             Parsed::Other(_) if expression::path(text).is_some_and(|path| MAPS.iter().any(|map| path == *map)) => {
                 self.refuse(
@@ -342,7 +339,7 @@ impl<H: Host> Planner<'_, H> {
     /// Where a value of the tables is found.
     pub(crate) fn place(&mut self, source: Source) -> Place {
         match source {
-            Source::Attribute(path, kind, form) => Place::Slot(self.batch.slot(path, kind), kind, form),
+            Source::Attribute(path, kind, form) => Place::Slot(self.reads.slot(path), kind, form),
             Source::Side(who, form) => {
                 self.plan.needs.add(who);
                 Place::Side(who, form)
@@ -356,33 +353,33 @@ impl<H: Host> Planner<'_, H> {
 
     /// Sees to it that there is what `made` is made of.
     fn prepare(&mut self, made: Made) {
-        let batch = &mut *self.batch;
+        let reads = &mut *self.reads;
         let slots = &mut self.plan.slots;
         match made {
             Made::Flags => {
-                slots.flags = batch.slot(property::RESPONSE_FLAGS.0, Kind::Integer);
-                slots.fault_flags = batch.slot(FAULT_FLAGS, Kind::Text);
+                slots.flags = reads.slot(property::RESPONSE_FLAGS.0);
+                slots.fault_flags = reads.slot(FAULT_FLAGS);
             }
             Made::GrpcStatus => {
-                slots.content_type = batch.slot(CONTENT_TYPE.0, Kind::Text);
-                slots.grpc_status = batch.slot(property::RESPONSE_GRPC_STATUS.0, Kind::Integer);
+                slots.content_type = reads.slot(CONTENT_TYPE.0);
+                slots.grpc_status = reads.slot(property::RESPONSE_GRPC_STATUS.0);
             }
             Made::Elapsed | Made::ElapsedWhenClosed => {
-                slots.duration = batch.slot(property::REQUEST_DURATION.0, Kind::Duration);
-                slots.start = batch.slot(REQUEST_TIME.0, Kind::Timestamp);
+                slots.duration = reads.slot(property::REQUEST_DURATION.0);
+                slots.start = reads.slot(REQUEST_TIME.0);
             }
             Made::Now => self.plan.needs_now = true,
             Made::Event => {}
-            Made::ReceivedSince => slots.received = batch.slot(REQUEST_SIZE.0, Kind::Integer),
-            Made::SentSince => slots.sent = batch.slot(RESPONSE_SIZE.0, Kind::Integer),
+            Made::ReceivedSince => slots.received = reads.slot(REQUEST_SIZE.0),
+            Made::SentSince => slots.sent = reads.slot(RESPONSE_SIZE.0),
             Made::Protocol => {
-                slots.content_type = batch.slot(CONTENT_TYPE.0, Kind::Text);
-                slots.protocol = batch.slot(property::REQUEST_PROTOCOL.0, Kind::Text);
+                slots.content_type = reads.slot(CONTENT_TYPE.0);
+                slots.protocol = reads.slot(property::REQUEST_PROTOCOL.0);
             }
             Made::DestinationIp => {
-                slots.direction = batch.slot(property::LISTENER_DIRECTION.0, Kind::Integer);
-                slots.upstream = batch.slot("upstream\0address", Kind::Text);
-                slots.local = batch.slot("destination\0address", Kind::Text);
+                self.plan.needs.add(Who::Reporter);
+                slots.upstream = reads.slot("upstream\0address");
+                slots.local = reads.slot("destination\0address");
             }
         }
     }
@@ -456,7 +453,8 @@ pub fn find(name: &str) -> Option<fields::Field> {
     all.into_iter().find(|field| field.name == name).copied()
 }
 
-const CONTENT_TYPE: Property = Property("request\0headers\0content-type");
+/// The content type of a request.
+pub const CONTENT_TYPE: Property = Property("request\0headers\0content-type");
 const REQUEST_TIME: Property = Property("request\0time");
 const REQUEST_SIZE: Property = Property("request\0size");
 const RESPONSE_SIZE: Property = Property("response\0size");

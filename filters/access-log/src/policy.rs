@@ -1,21 +1,22 @@
 //! Which streams get a line.
 //!
-//! The decision takes one read of the few attributes that its rule needs, and is told to other access loggers by the filter
+//! The decision takes the few attributes that its rule needs, and is told to other access loggers by the filter
 //! state of Istio's access log policy.
 
 use core::time::Duration;
 
-use mesh_common::batch::{Batch, Values};
 use mesh_common::bounded::BoundedCache;
 use mesh_common::config::Problem;
 use mesh_common::content_type::is_grpc;
+use mesh_common::direction::Direction;
 use mesh_common::evaluation::create;
-use mesh_common::expression::{self, Kind};
+use mesh_common::expression;
 use mesh_common::host::{Expression, Host};
 use mesh_common::property;
 
 use crate::config::{self, Rule};
 use crate::line::host_of;
+use crate::reads::{Reads, Values};
 use crate::time::nanoseconds;
 
 /// Filter state in which other loggers find the decision, `yes` or `no`; Envoy adds the prefix `wasm.`.
@@ -25,8 +26,6 @@ pub const DECISION: &str = "istio.access_log_policy";
 const FIRST_ERROR: i64 = 400;
 /// The response flag of a delay that a fault filter injected: it fails nothing.
 const DELAY_INJECTED: i64 = 1 << 9;
-/// The listener direction of the way in.
-const INBOUND: i64 = 1;
 /// Where in a request id Envoy writes whether to trace; it differs between the proxies on the way.
 const TRACE_REASON: usize = 14;
 const UUID_LENGTH: usize = 36;
@@ -38,7 +37,6 @@ pub struct Policy {
     rule: Rule,
     always_errors: bool,
     condition: Option<Expression>,
-    batch: Batch,
     slots: Slots,
     /// When there was a line of a peer, by whatever tells peers apart.
     peers: BoundedCache<Vec<u8>, i64>,
@@ -53,39 +51,35 @@ struct Slots {
     request_id: usize,
     connection: usize,
     start: usize,
-    direction: usize,
     downstream: [usize; 2],
     upstream: [usize; 2],
 }
 
 impl Policy {
-    /// Compiles a policy. Works only while the plugin is configured.
-    pub fn new(policy: &config::Policy, host: &impl Host, problems: &mut Vec<Problem>) -> Self {
+    /// Compiles a policy. Works only while the plugin is configured. The attributes that it takes are added to `reads`.
+    pub fn new(policy: &config::Policy, host: &impl Host, reads: &mut Reads, problems: &mut Vec<Problem>) -> Self {
         let condition = policy
             .condition
             .as_ref()
             .and_then(|text| create(host, &expression::for_engine(text), text, "policy.match", problems));
-        let mut batch = Batch::default();
-        let mut slot = |needed: bool, path: &str, kind| match needed {
-            true => batch.slot(path, kind),
+        let mut slot = |needed: bool, path: &str| match needed {
+            true => reads.slot(path),
             false => usize::MAX,
         };
         let errors = policy.always_errors || policy.rule == Rule::Errors;
         let percentage = matches!(policy.rule, Rule::Percentage(_));
         let window = matches!(policy.rule, Rule::Window(..));
         let slots = Slots {
-            code: slot(errors, property::RESPONSE_CODE.0, Kind::Integer),
-            flags: slot(errors, property::RESPONSE_FLAGS.0, Kind::Integer),
-            content_type: slot(errors, "request\0headers\0content-type", Kind::Text),
-            grpc_status: slot(errors, property::RESPONSE_GRPC_STATUS.0, Kind::Integer),
-            request_id: slot(percentage, "request\0id", Kind::Text),
-            connection: slot(percentage, "connection\0id", Kind::Integer),
-            start: slot(percentage, "request\0time", Kind::Timestamp),
-            direction: slot(window, property::LISTENER_DIRECTION.0, Kind::Integer),
-            downstream: ["source\0address", property::CONNECTION_PEER_SAN.0].map(|path| slot(window, path, Kind::Text)),
-            upstream: ["upstream\0address", property::UPSTREAM_PEER_SAN.0].map(|path| slot(window, path, Kind::Text)),
+            code: slot(errors, property::RESPONSE_CODE.0),
+            flags: slot(errors, property::RESPONSE_FLAGS.0),
+            content_type: slot(errors, "request\0headers\0content-type"),
+            grpc_status: slot(errors, property::RESPONSE_GRPC_STATUS.0),
+            request_id: slot(percentage, "request\0id"),
+            connection: slot(percentage, "connection\0id"),
+            start: slot(percentage, "request\0time"),
+            downstream: ["source\0address", property::CONNECTION_PEER_SAN.0].map(|path| slot(window, path)),
+            upstream: ["upstream\0address", property::UPSTREAM_PEER_SAN.0].map(|path| slot(window, path)),
         };
-        batch.compile(host);
         let peers = match policy.rule {
             Rule::Window(_, peers) => peers,
             _ => 0,
@@ -94,7 +88,6 @@ impl Policy {
             rule: policy.rule.clone(),
             always_errors: policy.always_errors,
             condition,
-            batch,
             slots,
             peers: BoundedCache::new(peers),
         }
@@ -116,16 +109,19 @@ impl Policy {
     }
 
     /// Whether the current stream, a request or a connection, gets a line.
-    pub fn decide(&mut self, host: &impl Host, tcp: bool, within_tick: bool) -> bool {
+    pub fn decide<H: Host>(
+        &mut self,
+        host: &H,
+        values: &Values<H>,
+        direction: Option<Direction>,
+        tcp: bool,
+        within_tick: bool,
+    ) -> bool {
         if self.is_all() {
             return true;
         }
-        let values = match self.batch.is_empty() {
-            true => Values::default(),
-            false => self.batch.read(host, within_tick),
-        };
         let errors = self.always_errors || self.rule == Rule::Errors;
-        let error = errors && self.is_error(&values, tcp);
+        let error = errors && self.is_error(values, tcp);
         if error && self.always_errors {
             return true;
         }
@@ -137,13 +133,13 @@ impl Policy {
         match self.rule {
             Rule::All => true,
             Rule::Errors => error,
-            Rule::Percentage(percentage) => self.draw(&values) < percentage,
-            Rule::Window(window, _) => self.is_first(host, &values, window),
+            Rule::Percentage(percentage) => self.draw(values) < percentage,
+            Rule::Window(window, _) => self.is_first(host, values, direction, window),
         }
     }
 
     /// Whether there was no response, an error, or something that Envoy flags.
-    fn is_error(&self, values: &Values, tcp: bool) -> bool {
+    fn is_error<H: Host>(&self, values: &Values<H>, tcp: bool) -> bool {
         let flagged = values.int(self.slots.flags).unwrap_or(0) & !DELAY_INJECTED != 0;
         let failed = !tcp && values.int(self.slots.code).is_none_or(|code| code >= FIRST_ERROR);
         let grpc = !tcp && values.bytes(self.slots.content_type).is_some_and(is_grpc);
@@ -151,7 +147,7 @@ impl Policy {
     }
 
     /// A number below [`ALL`], the same in each proxy that a request passes.
-    fn draw(&self, values: &Values) -> u64 {
+    fn draw<H: Host>(&self, values: &Values<H>) -> u64 {
         let hash = match values.bytes(self.slots.request_id) {
             Some(id) => {
                 let reason = if id.len() == UUID_LENGTH { TRACE_REASON } else { usize::MAX };
@@ -167,10 +163,16 @@ impl Policy {
     }
 
     /// Whether the peer had no line for longer than `window`.
-    fn is_first(&mut self, host: &impl Host, values: &Values, window: Duration) -> bool {
-        let [address, principal] = match values.int(self.slots.direction) {
-            Some(INBOUND) => self.slots.downstream,
-            _ => self.slots.upstream,
+    fn is_first<H: Host>(
+        &mut self,
+        host: &H,
+        values: &Values<H>,
+        direction: Option<Direction>,
+        window: Duration,
+    ) -> bool {
+        let [address, principal] = match direction.unwrap_or_else(|| Direction::of_listener(host)) {
+            Direction::Inbound => self.slots.downstream,
+            Direction::Outbound => self.slots.upstream,
         };
         let mut peer = host_of(values.bytes(address).unwrap_or_default()).to_vec();
         peer.push(0);

@@ -1,22 +1,22 @@
 //! Who called whom, and what for: the texts of a line that come from more than one attribute.
 //!
-//! The line is given them by way of [`Sides`]. This module's [`Reader`] finds them out by itself; a filter that knows them
-//! already hands in its own.
+//! They follow from the stream's [`Facts`], from which the labels of its metrics follow, too.
 
+use core::cell::OnceCell;
 use std::rc::Rc;
 
-use mesh_common::batch::{Batch, Values};
 use mesh_common::bounded::BoundedCache;
-use mesh_common::expression::Kind;
+use mesh_common::bytes::{Bytes, Key};
+use mesh_common::direction::Direction;
+use mesh_common::facts::Facts;
 use mesh_common::host::Host;
 use mesh_common::peer::{Peer, APP, VERSION};
-use mesh_common::property::{self, Property};
 use mesh_common::service::ClusterService;
 
 /// Peers, endpoints and clusters remembered, each.
 const MAX_REMEMBERED: usize = 1_000;
-/// The listener direction of the way in.
-const INBOUND: i64 = 1;
+/// The reporter of the way in.
+pub const DESTINATION: &[u8] = b"destination";
 
 /// A text that names a side of a request, or what is between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +71,8 @@ pub trait Sides {
 /// What the reader shall find out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
+    /// Which side it is.
+    pub reporter: bool,
     /// Anything about a workload, but its principal.
     pub workloads: bool,
     /// Principals.
@@ -83,55 +85,49 @@ pub struct Needs {
 
 /// Finds out the sides of streams, and remembers what does not change.
 pub struct Reader {
-    needs: Needs,
     host_header_fallback: bool,
     local: Rc<Peer>,
     stranger: Rc<Peer>,
     peers: Cache,
     endpoints: Cache,
     clusters: Cache,
-    slots: Slots,
-}
-
-/// Where the reader's attributes are in the batch.
-struct Slots {
-    direction: usize,
-    mutual_tls: usize,
-    downstream_principals: [usize; 2],
-    upstream_principals: [usize; 2],
-    cluster: usize,
-    route: usize,
-    host: usize,
-    server_name: usize,
 }
 
 /// What was said of a peer or of a cluster, by the bytes that said it. One type for both: each takes 3 KB of code.
-type Cache = BoundedCache<Vec<u8>, Known>;
+type Cache = BoundedCache<Bytes, Known>;
 
 #[derive(Clone)]
 enum Known {
     Peer(Rc<Peer>),
-    Service(Rc<ClusterService>),
+    Called(Rc<Called>),
+}
+
+/// What is remembered of a cluster.
+#[derive(Default)]
+struct Called {
+    service: ClusterService,
+    /// The certificate that this proxy shows to those who show theirs.
+    own_certificate: OnceCell<Option<Bytes>>,
 }
 
 /// What the reader found.
 pub struct Found<'a> {
-    inbound: bool,
-    mutual_tls: bool,
-    source: Rc<Peer>,
-    destination: Rc<Peer>,
-    source_principal: &'a [u8],
-    destination_principal: &'a [u8],
-    service: Rc<ClusterService>,
-    /// What the client called the service, where the cluster does not tell.
-    named: &'a [u8],
+    facts: &'a Facts,
+    peer: Rc<Peer>,
+    local: Rc<Peer>,
+    called: Rc<Called>,
 }
 
 impl Needs {
+    /// Whether there is anything to find out.
+    pub fn is_any(self) -> bool {
+        self != Self::default()
+    }
+
     /// Adds what `who` takes.
     pub fn add(&mut self, who: Who) {
         match who {
-            Who::Reporter => {}
+            Who::Reporter => self.reporter = true,
             Who::SecurityPolicy => self.security_policy = true,
             Who::Source(Fact::Principal) | Who::Destination(Fact::Principal) => self.principals = true,
             Who::Source(_) | Who::Destination(_) => self.workloads = true,
@@ -144,102 +140,93 @@ impl Needs {
 }
 
 impl Reader {
-    /// A reader for the proxy `local`. What it reads of each stream is added to `batch`.
-    pub fn new(local: Peer, needs: Needs, host_header_fallback: bool, batch: &mut Batch) -> Self {
-        let mut slot = |needed: bool, path: Property, kind| match needed {
-            true => batch.slot(path.0, kind),
-            false => usize::MAX,
-        };
-        let slots = Slots {
-            direction: slot(true, property::LISTENER_DIRECTION, Kind::Integer),
-            mutual_tls: slot(needs.principals || needs.security_policy, property::CONNECTION_MTLS, Kind::Boolean),
-            downstream_principals: [property::CONNECTION_PEER_SAN, property::CONNECTION_LOCAL_SAN]
-                .map(|path| slot(needs.principals, path, Kind::Text)),
-            upstream_principals: [property::UPSTREAM_LOCAL_SAN, property::UPSTREAM_PEER_SAN]
-                .map(|path| slot(needs.principals, path, Kind::Text)),
-            cluster: slot(needs.service, property::CLUSTER_NAME, Kind::Text),
-            route: slot(needs.service, property::ROUTE_NAME, Kind::Text),
-            host: slot(needs.service && host_header_fallback, property::REQUEST_HOST, Kind::Text),
-            server_name: slot(needs.service && host_header_fallback, property::CONNECTION_SERVER_NAME, Kind::Text),
-        };
+    /// A reader for the proxy `local`.
+    pub fn new(local: Peer, host_header_fallback: bool) -> Self {
         Self {
-            needs,
             host_header_fallback,
             local: Rc::new(local),
             stranger: Rc::default(),
             peers: BoundedCache::new(MAX_REMEMBERED),
             endpoints: BoundedCache::new(MAX_REMEMBERED),
             clusters: BoundedCache::new(MAX_REMEMBERED),
-            slots,
         }
     }
 
-    /// Finds out the sides of the current stream, of which `values` are what the batch read.
-    pub fn read<'a>(&mut self, host: &impl Host, values: &'a Values) -> Found<'a> {
-        let inbound = values.int(self.slots.direction) == Some(INBOUND);
-        let mutual_tls = values.boolean(self.slots.mutual_tls) == Some(true);
-        let peer = match (self.needs.workloads, inbound) {
-            (false, _) => Rc::clone(&self.stranger),
-            (true, true) => self.peer(host, property::DOWNSTREAM_PEER).unwrap_or_else(|| Rc::clone(&self.stranger)),
-            (true, false) => self
-                .peer(host, property::UPSTREAM_PEER)
-                .or_else(|| self.endpoint(host))
-                .unwrap_or_else(|| Rc::clone(&self.stranger)),
-        };
-        let principals = match (inbound, mutual_tls) {
-            (true, true) => self.slots.downstream_principals.map(|slot| values.bytes(slot)),
-            (true, false) => [None; 2],
-            (false, _) => self.slots.upstream_principals.map(|slot| values.bytes(slot)),
-        };
-        let [source_principal, destination_principal] = principals.map(Option::unwrap_or_default);
-        let (source, destination) = match inbound {
-            true => (peer, Rc::clone(&self.local)),
-            false => (Rc::clone(&self.local), peer),
-        };
-        let service = match (self.needs.service, values.bytes(self.slots.cluster)) {
-            (false, _) => Rc::default(),
-            (true, Some(name)) => {
-                let find_out = &mut |name: &[u8]| Known::Service(Rc::new(ClusterService::of_cluster(host, name)));
-                match remember(&mut self.clusters, name, find_out) {
-                    Known::Service(service) => service,
-                    Known::Peer(_) => Rc::default(),
-                }
+    /// Forgets what a configuration update may have changed.
+    pub fn refresh(&mut self) {
+        self.clusters = BoundedCache::new(MAX_REMEMBERED);
+    }
+
+    /// Whether the service of the current stream's `cluster` is known without what the client calls it, or that is not to be
+    /// believed.
+    pub fn names_service(&mut self, host: &impl Host, cluster: Option<&[u8]>) -> bool {
+        !self.host_header_fallback || cluster.is_some_and(|name| self.called(host, name).service.host.is_some())
+    }
+
+    /// Finds out the sides of the current stream.
+    pub fn read<'a>(&mut self, host: &impl Host, needs: Needs, facts: &'a Facts) -> Found<'a> {
+        let peer = match (&facts.peer, &facts.endpoint) {
+            _ if !needs.workloads => None,
+            (Some(state), _) => peer_of(&mut self.peers, state, Peer::from_state),
+            (None, Some(endpoint)) => {
+                peer_of(&mut self.endpoints, endpoint, |text| Peer::from_endpoint(core::str::from_utf8(text).ok()?))
             }
-            (true, None) => Rc::new(ClusterService::of_route(values.bytes(self.slots.route))),
+            (None, None) => None,
         };
-        // Within the mesh, the server name is not the client's but Istio's name of the cluster.
-        let named = values.bytes(self.slots.host).or_else(|| values.bytes(self.slots.server_name).filter(|_| !inbound));
-        let named = named.filter(|_| self.host_header_fallback).unwrap_or_default();
-        Found { inbound, mutual_tls, source, destination, source_principal, destination_principal, service, named }
+        let called = match &facts.cluster {
+            Some(name) => self.called(host, name),
+            None => {
+                let service = ClusterService::of_route(facts.route.as_deref());
+                Rc::new(Called { service, ..Called::default() })
+            }
+        };
+        if needs.principals && facts.certificate.is_some() {
+            called.own_certificate.get_or_init(|| facts.own_certificate(host));
+        }
+        let peer = peer.unwrap_or_else(|| Rc::clone(&self.stranger));
+        Found { facts, peer, local: Rc::clone(&self.local), called }
     }
 
-    /// The peer that metadata exchange found.
-    fn peer(&mut self, host: &impl Host, state: Property) -> Option<Rc<Peer>> {
-        peer_of(&mut self.peers, &host.property(state)?, Peer::from_state)
-    }
-
-    /// A peer that did not answer, as the control plane describes its endpoint.
-    fn endpoint(&mut self, host: &impl Host) -> Option<Rc<Peer>> {
-        let bytes = host.property(property::ENDPOINT_WORKLOAD)?;
-        peer_of(&mut self.endpoints, &bytes, |bytes| Peer::from_endpoint(core::str::from_utf8(bytes).ok()?))
+    /// What is known of the current stream's cluster.
+    fn called(&mut self, host: &impl Host, name: &[u8]) -> Rc<Called> {
+        if let Some(Known::Called(called)) = self.clusters.get(&Key(name)) {
+            return called;
+        }
+        let service = ClusterService::of_cluster(host, name);
+        let called = Rc::new(Called { service, ..Called::default() });
+        self.clusters.insert(Bytes::Read(name.into()), Known::Called(Rc::clone(&called)));
+        called
     }
 }
 
 impl Found<'_> {
+    fn is_inbound(&self) -> bool {
+        self.facts.direction == Direction::Inbound
+    }
+
     /// What the service is called: by its cluster, by the client, or on the way in by the workload's own name.
     fn service_host(&self) -> &[u8] {
-        match &self.service.host {
-            Some(host) => host.as_bytes(),
-            None if !self.named.is_empty() => self.named,
-            None if self.inbound => self.destination.canonical_service().as_bytes(),
-            None => b"",
+        match (&self.called.service.host, &self.facts.named) {
+            (Some(host), _) => host.as_bytes(),
+            (None, Some(name)) => name,
+            (None, None) if self.is_inbound() => self.local.canonical_service().as_bytes(),
+            (None, None) => b"",
         }
     }
 
-    /// The reader's half of a workload; the principal is not its own to say.
-    fn fact<'a>(peer: &'a Peer, principal: &'a [u8], fact: Fact) -> &'a [u8] {
+    fn own_principal(&self) -> &[u8] {
+        let own = match self.facts.certificate {
+            Some(_) => self.called.own_certificate.get().and_then(Option::as_ref),
+            None => self.facts.own_certificate.as_ref(),
+        };
+        own.map_or(&[], |own| own)
+    }
+
+    fn fact(&self, of_peer: bool, fact: Fact) -> &[u8] {
+        let peer = if of_peer { &self.peer } else { &self.local };
         let text = match fact {
-            Fact::Principal => return principal,
+            Fact::Principal if of_peer => return self.facts.certificate.as_deref().unwrap_or_default(),
+            Fact::Principal => return self.own_principal(),
             Fact::Workload => peer.workload_name.as_str(),
             Fact::Namespace => &peer.namespace,
             Fact::App => peer.label(APP),
@@ -257,38 +244,33 @@ impl Found<'_> {
 impl Sides for Found<'_> {
     fn text(&self, who: Who) -> &[u8] {
         match who {
-            Who::Reporter if self.inbound => b"destination",
+            Who::Reporter if self.is_inbound() => DESTINATION,
             Who::Reporter => b"source",
-            Who::SecurityPolicy => match (self.inbound, self.mutual_tls) {
+            Who::SecurityPolicy => match (self.is_inbound(), self.facts.mutual_tls) {
                 (true, true) => b"mutual_tls",
                 (true, false) => b"none",
                 (false, _) => b"",
             },
-            Who::Source(fact) => Self::fact(&self.source, self.source_principal, fact),
-            Who::Destination(fact) => Self::fact(&self.destination, self.destination_principal, fact),
+            Who::Source(fact) => self.fact(self.is_inbound(), fact),
+            Who::Destination(fact) => self.fact(!self.is_inbound(), fact),
             Who::ServiceHost => self.service_host(),
-            Who::ServiceName => self.service.name.as_ref().map_or_else(|| self.service_host(), |name| name.as_bytes()),
-            Who::ServiceNamespace => match (self.inbound, self.destination.namespace.as_str()) {
-                (false, "") => self.service.namespace.as_deref().unwrap_or_default().as_bytes(),
-                (_, namespace) => namespace.as_bytes(),
+            Who::ServiceName => match &self.called.service.name {
+                Some(name) => name.as_bytes(),
+                None => self.service_host(),
+            },
+            Who::ServiceNamespace => match (self.fact(!self.is_inbound(), Fact::Namespace), self.is_inbound()) {
+                ([], false) => self.called.service.namespace.as_deref().unwrap_or_default().as_bytes(),
+                (namespace, _) => namespace,
             },
         }
     }
 }
 
-fn peer_of(cache: &mut Cache, said: &[u8], read: fn(&[u8]) -> Option<Peer>) -> Option<Rc<Peer>> {
-    match remember(cache, said, &mut |said| Known::Peer(Rc::new(read(said).unwrap_or_default()))) {
-        Known::Peer(peer) => Some(peer),
-        Known::Service(_) => None,
+fn peer_of(cache: &mut Cache, said: &Bytes, read: fn(&[u8]) -> Option<Peer>) -> Option<Rc<Peer>> {
+    if let Some(Known::Peer(peer)) = cache.get(said) {
+        return Some(peer);
     }
-}
-
-/// What `cache` holds for `key`, found out now if it holds nothing.
-fn remember(cache: &mut Cache, key: &[u8], find_out: &mut dyn FnMut(&[u8]) -> Known) -> Known {
-    if let Some(value) = cache.get(key) {
-        return value;
-    }
-    let value = find_out(key);
-    cache.insert(key.into(), value.clone());
-    value
+    let peer = Rc::new(read(said).unwrap_or_default());
+    cache.insert(said.clone(), Known::Peer(Rc::clone(&peer)));
+    Some(peer)
 }

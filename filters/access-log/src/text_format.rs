@@ -116,11 +116,11 @@ fn cell(planner: &mut Planner<impl Host>, name: &str, argument: Option<&str>) ->
             // Of the forms in which Envoy writes it, only the plain one is text.
             let key = key.strip_suffix(":PLAIN").unwrap_or(key);
             let path = ["filter_state\0", key].concat();
-            vec![Place::Slot(planner.batch.slot(&path, Kind::Text), Kind::Text, Form::Whole)]
+            vec![Place::Slot(planner.reads.slot(&path), Kind::Text, Form::Whole)]
         }
         ("DYNAMIC_METADATA", Some(path)) => {
             let path = ["metadata\0filter_metadata\0", &path.replace(':', "\0")].concat();
-            vec![Place::Slot(planner.batch.slot(&path, Kind::Text), Kind::Text, Form::Whole)]
+            vec![Place::Slot(planner.reads.slot(&path), Kind::Text, Form::Whole)]
         }
         ("FIELD", Some(name)) => {
             let field = find(name).ok_or_else(|| format!("{name:?} is not a known field"))?;
@@ -156,7 +156,7 @@ fn headers(planner: &mut Planner<impl Host>, map: &str, names: &str) -> Vec<Plac
             ":scheme" => "request\0scheme".into(),
             other => [map, other].concat(),
         };
-        Place::Slot(planner.batch.slot(&path, Kind::Text), Kind::Text, Form::Whole)
+        Place::Slot(planner.reads.slot(&path), Kind::Text, Form::Whole)
     });
     slots.collect()
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use core::time::Duration;
 
-use crate::expression;
 use crate::host::{Buffer, Expression, HeaderMap, Host, HostError, MetricId, MetricKind, Reply, StateKind};
 use crate::pairs;
 use crate::property::Property;
@@ -224,28 +223,6 @@ impl FakeHost {
         self.ends.borrow_mut().push((self.context.get(), end));
     }
 
-    /// What Envoy would make of the expression of a [`crate::batch::Batch`], in one call.
-    fn evaluate_batch(&self, text: &str) -> Vec<u8> {
-        let elements = text.trim_matches(['[', ']']).split(", ").map(|element| {
-            let attribute = element.split_once(" ? ").map_or(element, |(_, then)| then.trim_end_matches(" : ''"));
-            let path = expression::path(attribute).unwrap_or_default().join("\0");
-            let path = path.strip_prefix("filter_state\0wasm.").unwrap_or(&path);
-            self.read(Property(path)).unwrap_or_default()
-        });
-        let elements: Vec<Vec<u8>> = elements.collect();
-        let sizes = elements.iter().flat_map(|element| [element.len() as u32, 0]);
-        let numbers = [elements.len() as u32].into_iter().chain(sizes);
-        let mut list: Vec<u8> = numbers.flat_map(u32::to_le_bytes).collect();
-        for element in elements {
-            list.extend(element.into_iter().chain([0, 0]));
-        }
-        list
-    }
-
-    fn read(&self, path: Property) -> Option<Vec<u8>> {
-        self.properties.get(path.0).cloned().or_else(|| self.state_of(path.0)).filter(|value| !value.is_empty())
-    }
-
     fn called(&self) {
         self.calls.set(self.calls.get().saturating_add(1));
     }
@@ -262,7 +239,7 @@ impl FakeHost {
 impl Host for FakeHost {
     fn property(&self, path: Property) -> Option<Vec<u8>> {
         self.called();
-        self.read(path)
+        self.properties.get(path.0).cloned().or_else(|| self.state_of(path.0)).filter(|value| !value.is_empty())
     }
 
     fn set_filter_state(&self, key: &str, value: &[u8]) -> Result<(), HostError> {
@@ -351,20 +328,14 @@ impl Host for FakeHost {
         self.called();
         let refused = HostError { call: "proxy_call_foreign_function", status: 2 };
         let mut expressions = self.expressions.borrow_mut();
-        let known = self.values.contains_key(text) || is_batch(text);
-        let token = u32::try_from(expressions.len()).ok().filter(|_| known).ok_or(refused)?;
+        let token = u32::try_from(expressions.len()).ok().filter(|_| self.values.contains_key(text)).ok_or(refused)?;
         expressions.push(text.into());
         Ok(Expression(token))
     }
 
     fn evaluate(&self, expression: Expression) -> Option<Vec<u8>> {
         self.called();
-        let expressions = self.expressions.borrow();
-        let text = expressions.get(expression.0 as usize)?;
-        match self.values.get(text) {
-            Some(value) => value.clone(),
-            None => Some(self.evaluate_batch(text)),
-        }
+        self.values.get(self.expressions.borrow().get(expression.0 as usize)?)?.clone()
     }
 
     fn define_metric(&self, kind: MetricKind, name: &str) -> Result<MetricId, HostError> {
@@ -417,9 +388,4 @@ impl Host for FakeHost {
         self.tick_period.set(period);
         Ok(())
     }
-}
-
-/// Whether it is a list, as a batch of attributes is one.
-fn is_batch(text: &str) -> bool {
-    text.starts_with('[') && text.ends_with(']')
 }

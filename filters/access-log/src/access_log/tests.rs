@@ -6,6 +6,7 @@ use serde_json::{json, Value};
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
+use crate::reads::header_of;
 
 const START: i64 = 1_543_222_846_541_292_000;
 
@@ -38,10 +39,14 @@ fn host(inbound: bool) -> FakeHost {
         ("response\0headers\0x-envoy-upstream-service-time", "4".into()),
         ("source\0address", "10.0.0.1:40000".into()),
         ("destination\0address", "10.0.0.2:15006".into()),
+        ("response\0code_details", "via_upstream".into()),
+        ("upstream\0local_address", "10.0.0.2:50000".into()),
+        ("connection\0requested_server_name", "outbound_.9080_._.reviews.default.svc.cluster.local".into()),
+        ("xds\0route_name", "default".into()),
         ("upstream\0address", "10.0.0.2:9080".into()),
         ("xds\0cluster_name", "outbound|9080|v1|reviews.default.svc.cluster.local".into()),
     ] {
-        host.with_text(Property(name), &value);
+        set(&mut host, name, &value);
     }
     let (source, destination) =
         ("spiffe://cluster.local/ns/default/sa/productpage", "spiffe://cluster.local/ns/default/sa/reviews");
@@ -67,6 +72,21 @@ fn host(inbound: bool) -> FakeHost {
     host
 }
 
+/// Sets an attribute, which may be a header.
+fn set(host: &mut FakeHost, path: &str, value: &str) {
+    if let Some((map, name)) = header_of(path) {
+        host.with_header(map, &name, value);
+    }
+    host.with_text(Property(path), value);
+}
+
+fn unset(host: &mut FakeHost, path: &str) {
+    if let Some((map, name)) = header_of(path) {
+        host.remove_header(map, &name).expect("removed");
+    }
+    host.without(Property(path));
+}
+
 fn at(host: &mut FakeHost, now: i64) {
     host.with_wall_time(Duration::from_nanos(now.cast_unsigned()));
 }
@@ -77,7 +97,7 @@ fn access_log(host: &FakeHost, configuration: &str) -> AccessLog {
 
 /// What stands in filter state after a request.
 fn text(host: &FakeHost, configuration: &str) -> Option<String> {
-    access_log(host, configuration).on_request_end(host);
+    access_log(host, configuration).on_request_end(host, None);
     host.state_of(LINE).map(|line| String::from_utf8(line).expect("UTF-8"))
 }
 
@@ -101,7 +121,7 @@ fn a_line_names_both_workloads_on_both_sides() {
             "protocol":"HTTP/1.1",
             "response_code":200,
             "response_flags":"-",
-            "response_code_details":null,
+            "response_code_details":"via_upstream",
             "connection_termination_details":null,
             "upstream_transport_failure_reason":null,
             "bytes_received":0,
@@ -114,11 +134,11 @@ fn a_line_names_both_workloads_on_both_sides() {
             "authority":"reviews:9080",
             "upstream_host":"10.0.0.2:9080",
             "upstream_cluster":"outbound|9080|v1|reviews.default.svc.cluster.local",
-            "upstream_local_address":null,
+            "upstream_local_address":"10.0.0.2:50000",
             "downstream_local_address":"10.0.0.2:15006",
             "downstream_remote_address":"10.0.0.1:40000",
-            "requested_server_name":null,
-            "route_name":null,
+            "requested_server_name":"outbound_.9080_._.reviews.default.svc.cluster.local",
+            "route_name":"default",
             "reporter":"REPORTER",
             "source_workload":"productpage-v1",
             "source_workload_namespace":"default",
@@ -154,11 +174,15 @@ fn a_line_names_both_workloads_on_both_sides() {
 fn a_warm_request_makes_few_host_calls() {
     for (configuration, calls) in [("", WARM_CALLS), (r#"{"policy": {"log": "ERRORS"}}"#, WARM_CALLS_WITHOUT_LINE)] {
         for (inbound, calls) in [(true, calls.inbound), (false, calls.outbound)] {
-            let host = host(inbound);
+            let mut host = host(inbound);
+            host.with_text(
+                property::PLUGIN_ROOT_ID,
+                if inbound { "access_log_inbound" } else { "access_log_outbound" },
+            );
             let mut access_log = access_log(&host, configuration);
-            access_log.on_request_end(&host);
+            access_log.on_request_end(&host, None);
             host.take_calls();
-            access_log.on_request_end(&host);
+            access_log.on_request_end(&host, None);
             assert_eq!(host.take_calls(), calls, "{configuration} {inbound}");
         }
     }
@@ -168,11 +192,10 @@ fn a_warm_request_makes_few_host_calls() {
 fn what_is_not_chosen_is_not_read() {
     let host = host(true);
     let mut access_log = access_log(&host, r#"{"only_fields": ["method", "path", "response_code"]}"#);
-    access_log.on_request_end(&host);
+    access_log.on_request_end(&host, None);
     host.take_calls();
-    access_log.on_request_end(&host);
-    assert_eq!(host.take_calls(), 2, "the attributes and the line, but no peer");
-    assert_eq!(access_log.batch.len(), 5, "the original path and the listener's direction, too");
+    access_log.on_request_end(&host, None);
+    assert_eq!(host.take_calls(), 3, "the headers, the code and the line, but no peer");
 }
 
 #[test]
@@ -190,7 +213,7 @@ fn fields_are_chosen_renamed_added_and_left_out() {
     host.with_expression("response.code / 100", Some(&2i64.to_le_bytes()));
     host.with_expression("int(response.code / 100)", Some(&2i64.to_le_bytes()));
     host.with_expression("double(request.size)", Some(&1.5f64.to_le_bytes()));
-    host.with_text(Property("request\0headers\0x-retries"), "3");
+    set(&mut host, "request\0headers\0x-retries", "3");
     let fields = r#""fields": [
         {"name": "tenant", "value": "request.headers['x-tenant']", "fallback": ["request.headers['x-user']", "'nobody'"]},
         {"name": "class", "value": "response.code / 100", "type": "INTEGER"},
@@ -216,7 +239,7 @@ fn fields_are_chosen_renamed_added_and_left_out() {
     );
     let line = line(&host, r#"{"remove_fields": ["path", "connection_event"], "omit_absent": true}"#);
     let line = line.as_object().expect("an object");
-    assert!(line.contains_key("method") && !line.contains_key("path") && !line.contains_key("route_name"));
+    assert!(line.contains_key("method") && !line.contains_key("path") && !line.contains_key("user_agent"));
 }
 
 #[test]
@@ -267,8 +290,8 @@ fn secrets_are_logged_only_when_named_and_then_hashed_or_cut() {
 #[test]
 fn a_line_that_is_too_long_is_cut_and_still_json() {
     let mut host = host(true);
-    host.with_text(Property("request\0path"), &"\"ü\u{1}".repeat(30_000));
-    host.with_text(Property("request\0useragent"), &"x".repeat(60_000));
+    set(&mut host, "request\0path", &"\"ü\u{1}".repeat(30_000));
+    set(&mut host, "request\0useragent", &"x".repeat(60_000));
     for (max, fields) in [(16_000, 49), (4_000, 49), (1_000, 30), (200, 5)] {
         let configuration = format!(r#"{{"max_line_length": {max}}}"#);
         let line = text(&host, &configuration).expect("a line");
@@ -296,7 +319,7 @@ fn grpc_has_its_status_and_plain_http_has_none() {
     let mut host = host(true);
     host.with_int(property::RESPONSE_GRPC_STATUS, 7);
     assert_eq!(line(&host, "")["grpc_status"], Value::Null);
-    host.with_text(Property("request\0headers\0content-type"), "application/grpc+proto");
+    set(&mut host, "request\0headers\0content-type", "application/grpc+proto");
     assert_eq!(line(&host, "")["grpc_status"], 7);
     host.without(property::RESPONSE_GRPC_STATUS);
     assert_eq!(line(&host, "")["grpc_status"], 2);
@@ -311,9 +334,9 @@ fn traces_are_found_in_each_form() {
         (vec![("traceparent", "nonsense")], Value::Null, Value::Null),
     ] {
         let mut host = host(true);
-        host.without(Property("request\0headers\0traceparent"));
+        unset(&mut host, "request\0headers\0traceparent");
         for (name, value) in headers {
-            host.with_text(Property(&["request\0headers\0", name].concat()), value);
+            set(&mut host, &["request\0headers\0", name].concat(), value);
         }
         let line = line(&host, "");
         assert_eq!((&line["trace_id"], &line["span_id"]), (&trace, &span));
@@ -373,9 +396,9 @@ fn text_is_istio_s_default_or_the_operator_s_own() {
     assert_eq!(
         text(&host, r#"{"format": "TEXT"}"#).as_deref(),
         Some(
-            "[2018-11-26T09:00:46.541Z] \"GET /reviews/0?a=\\\"b\\\" HTTP/1.1\" 200 - - - \"-\" 0 375 5 4 \"-\" \"-\" \"1-2-3\" \
-             \"reviews:9080\" \"10.0.0.2:9080\" outbound|9080|v1|reviews.default.svc.cluster.local - 10.0.0.2:15006 \
-             10.0.0.1:40000 - -\n"
+            "[2018-11-26T09:00:46.541Z] \"GET /reviews/0?a=\\\"b\\\" HTTP/1.1\" 200 - via_upstream - \"-\" 0 375 5 4 \"-\" \"-\" \"1-2-3\" \
+             \"reviews:9080\" \"10.0.0.2:9080\" outbound|9080|v1|reviews.default.svc.cluster.local 10.0.0.2:50000 10.0.0.2:15006 \
+             10.0.0.1:40000 outbound_.9080_._.reviews.default.svc.cluster.local default\n"
         )
     );
     let format = "100%% %FIELD(source_workload)% -> %FIELD(destination_workload)% %REQ(X-NONE?:PATH):8%|%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%|%CEL('a' + '%')%\\n";
@@ -402,7 +425,7 @@ fn what_is_wrong_with_a_text_format_is_named() {
 /// Whether requests get lines, one after the other, and whether that was told.
 fn decisions(host: &FakeHost, access_log: &mut AccessLog) -> bool {
     host.set_filter_state(LINE, b"").expect("set");
-    access_log.on_request_end(host);
+    access_log.on_request_end(host, None);
     let decision = host.state_of(LINE).is_some_and(|line| !line.is_empty());
     assert_eq!(host.state_of(DECISION), Some(if decision { b"yes".to_vec() } else { b"no".to_vec() }));
     decision
@@ -431,7 +454,7 @@ fn errors_are_what_failed_in_any_way() {
     host.with_int(property::RESPONSE_CODE, 200).with_int(property::RESPONSE_FLAGS, 0);
     host.with_int(property::RESPONSE_GRPC_STATUS, 2);
     assert!(!decisions(&host, &mut access_log));
-    host.with_text(Property("request\0headers\0content-type"), "application/grpc");
+    set(&mut host, "request\0headers\0content-type", "application/grpc");
     assert!(decisions(&host, &mut access_log));
     host.with_int(property::RESPONSE_GRPC_STATUS, 0);
     assert!(!decisions(&host, &mut access_log));
@@ -446,8 +469,8 @@ fn a_percentage_is_the_same_requests_in_each_proxy() {
     for index in 0..5_000 {
         let [first, second] = &mut logs;
         // Where the id says whether to trace, the proxies may differ.
-        inbound.with_text(Property("request\0id"), &format!("{index:08x}-0000-4000-8000-000000000000"));
-        outbound.with_text(Property("request\0id"), &format!("{index:08x}-0000-9000-8000-000000000000"));
+        set(&mut inbound, "request\0id", &format!("{index:08x}-0000-4000-8000-000000000000"));
+        set(&mut outbound, "request\0id", &format!("{index:08x}-0000-9000-8000-000000000000"));
         let decision = decisions(&inbound, first);
         assert_eq!(decision, decisions(&outbound, second));
         logged[usize::from(decision)] += 1;
@@ -462,7 +485,7 @@ fn a_percentage_is_the_same_requests_in_each_proxy() {
 #[test]
 fn requests_without_an_id_are_drawn_by_their_connection() {
     let mut host = host(true);
-    host.without(Property("request\0id"));
+    unset(&mut host, "request\0id");
     let mut access_log = access_log(&host, r#"{"policy": {"log": "PERCENTAGE", "percentage": 50}}"#);
     let mut logged = 0;
     for connection in 0..1_000 {
@@ -517,7 +540,7 @@ fn tcp_host() -> FakeHost {
     let mut host = host(false);
     host.with_text(property::PLUGIN_VM_ID, "tcp_access_log");
     for path in ["request\0method", "request\0path", "request\0host", "request\0protocol", "request\0id"] {
-        host.without(Property(path));
+        unset(&mut host, path);
     }
     host.without(property::RESPONSE_CODE).without(property::REQUEST_DURATION);
     host
