@@ -16,6 +16,7 @@ pub mod directory;
 pub mod exposition;
 pub mod faults;
 pub mod interrupt;
+pub mod log_lines;
 pub mod mesh;
 pub mod options;
 pub mod pki;

@@ -18,11 +18,12 @@ use crate::tools;
 /// Lines of a log that an error message shows.
 const LAST_LINES: usize = 15;
 
-/// A running program, its output in a file.
+/// A running program, its output in two files.
 #[derive(Debug)]
 pub struct Process {
     what: String,
     log: PathBuf,
+    output: PathBuf,
     child: Mutex<Child>,
 }
 
@@ -32,15 +33,17 @@ struct Order {
 }
 
 impl Process {
-    /// Starts `program`. `what` names it in messages: `sidecar of reviews-v1`.
+    /// Starts `program`. `what` names it in messages: `sidecar of reviews-v1`. What it writes to stderr goes to `log`, what
+    /// it writes to stdout to the same path with extension `out`.
     pub fn start(what: &str, program: &Path, arguments: &[String], log: &Path) -> Result<Self> {
-        let output = File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
+        let output = log.with_extension("out");
+        let create = |path: &Path| File::create(path).with_context(|| format!("cannot create {}", path.display()));
         let mut command = Command::new(tools::setpriv()?);
         command.args(["--pdeathsig", "KILL", "--"]).arg(program).args(arguments);
-        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        command.stdin(Stdio::null()).stdout(create(&output)?).stderr(create(log)?);
         command.process_group(0); // Ctrl-C is for us; we end the children ourselves
         let child = spawn(command).with_context(|| format!("cannot start {what} ({})", program.display()))?;
-        Ok(Self { what: what.to_owned(), log: log.to_owned(), child: Mutex::new(child) })
+        Ok(Self { what: what.to_owned(), log: log.to_owned(), output, child: Mutex::new(child) })
     }
 
     /// Its process id.
@@ -48,9 +51,19 @@ impl Process {
         self.lock().id()
     }
 
-    /// Everything it wrote.
+    /// Everything it wrote to stderr.
     pub fn log(&self) -> String {
-        fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+        read(&self.log)
+    }
+
+    /// Everything it wrote to stdout.
+    pub fn output(&self) -> String {
+        read(&self.output)
+    }
+
+    /// Where it writes what it writes to stdout.
+    pub fn output_path(&self) -> &Path {
+        &self.output
     }
 
     /// An error with status and last words if it has ended.
@@ -88,6 +101,10 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+fn read(path: &Path) -> String {
+    fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
 /// An error naming `who` when something listens on the address already. Envoy itself would share the port silently.

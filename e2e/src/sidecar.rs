@@ -106,9 +106,19 @@ impl Sidecar {
         self.process.id()
     }
 
-    /// What Envoy wrote.
+    /// What Envoy logged.
     pub fn log(&self) -> String {
         self.process.log()
+    }
+
+    /// What its access loggers wrote to stdout.
+    pub fn output(&self) -> String {
+        self.process.output()
+    }
+
+    /// The file of that.
+    pub fn output_path(&self) -> &Path {
+        self.process.output_path()
     }
 
     /// An error if Envoy has ended.

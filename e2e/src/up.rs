@@ -15,7 +15,7 @@ use crate::options::{Network, Options};
 use crate::topology::Topology;
 use crate::traffic::Sending;
 use crate::verdict::Missing;
-use crate::{faults, plain, table, tools, verdict};
+use crate::{faults, log_lines, plain, table, tools, verdict};
 
 /// Traffic of a mesh that stays ends after this; the mesh stays.
 const LONGEST_TRAFFIC: Duration = Duration::from_secs(600);
@@ -164,6 +164,9 @@ fn show(mesh: &Mesh) -> Result<()> {
     match faults::render(mesh.prometheus()?)?.as_str() {
         "" => {}
         text => println!("Faults so far:\n{text}"),
+    }
+    if let Some(lines) = log_lines::render(mesh) {
+        println!("The last lines of the access logs, shortened; the files have all of them:\n\n{lines}");
     }
     Ok(())
 }

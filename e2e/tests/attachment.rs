@@ -53,7 +53,8 @@ fn attached() -> Options {
 
 /// Each filter by itself.
 fn separately() -> Options {
-    let files = ["stats-bootstrap.yaml", "separate/stats.yaml", "separate/metadata-exchange.yaml"];
+    let files =
+        ["stats-bootstrap.yaml", "separate/stats.yaml", "separate/metadata-exchange.yaml", "separate/access-log.yaml"];
     Options { filters: files.map(|file| tools::filters().join(file)).to_vec(), ..Options::default() }
 }
 
@@ -239,14 +240,16 @@ fn replace_modules(filter: &str, module: &Module) -> String {
 
 #[test]
 fn requests_go_on_when_a_module_crashes() {
-    for filter in ["telemetry.yaml", "separate/stats.yaml", "separate/metadata-exchange.yaml"] {
+    for filter in
+        ["telemetry.yaml", "separate/stats.yaml", "separate/metadata-exchange.yaml", "separate/access-log.yaml"]
+    {
         assert_eq!(statuses_around_a_crash(filter, |yaml| yaml), [200; 7], "{filter}");
     }
 }
 
 #[test]
 fn connections_go_on_when_a_module_crashes() {
-    for filter in ["tcp-stats.yaml", "tcp-metadata-exchange-outbound.yaml"] {
+    for filter in ["tcp-stats.yaml", "tcp-metadata-exchange-outbound.yaml", "tcp-access-log.yaml"] {
         let topology = ONE_PROXY.replace("9080, protocol: http", "27017, protocol: tcp");
         let mesh = with_crashing_module(&topology, filter, |yaml| yaml);
         let address = mesh.sidecar("client").unwrap().address(27017);
@@ -279,7 +282,7 @@ fn with_failure_policy_fail_open_a_crash_fails_the_requests_under_way() {
 }
 
 /// Configurations of which everything is wrong, by root id, and what is said of each field.
-const BAD: [(&str, &str, &[&str]); 5] = [
+const BAD: [(&str, &str, &[&str]); 6] = [
     (
         "stats_outbound",
         r#"{"disable_host_header_fallback": 1, "max_series": 7, "tcp_reporting_duration": "soon", "max_serie": 3}"#,
@@ -311,7 +314,18 @@ const BAD: [(&str, &str, &[&str]); 5] = [
             "share_peers: \"maybe\" is not allowed, must be true or false",
             "stats.max_series: 7 is not allowed, must be a whole number from 100 to 1000000",
             "metadata_exchange: 1 is not allowed, must be an object",
-            "logs: unknown field (value {}), known are metadata_exchange, share_peers, stats",
+            "logs: unknown field (value {}), known are access_log, metadata_exchange, share_peers, stats",
+        ],
+    ),
+    (
+        "access_log_outbound",
+        r#"{"preset": "ENVOY", "policy": {"log": "PERCENTAGE"}, "fields": [{"name": "a", "value": "nosuch(1)"}], "only_field": []}"#,
+        &[
+            "4 problems",
+            "preset: \"ENVOY\" is not allowed, must be \"ISTIO\" or \"MIXER\"",
+            "policy.percentage: missing",
+            "fields[0].value: \"nosuch(1)\" is not an expression that Envoy can evaluate",
+            "only_field: unknown field (value []), known are ",
         ],
     ),
 ];

@@ -3,6 +3,8 @@
 // Helpers outside of test functions are not excused by clippy.toml.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+use access_log::config::Config as LogConfig;
+use access_log::{fields as log_fields, mixer};
 use fault::config::Config as FaultConfig;
 use fault::injector;
 use mesh_common::labels;
@@ -15,6 +17,8 @@ const STATS: &str = include_str!("../../filters/stats/README.md");
 const TELEMETRY: &str = include_str!("../../filters/remixer/README.md");
 const EXCHANGE: &str = include_str!("../../filters/metadata-exchange/README.md");
 const FAULT: &str = include_str!("../../filters/fault/README.md");
+
+const LOG: &str = include_str!("../../filters/access-log/README.md");
 
 /// What stands first, in backquotes, in the rows of the table under `heading`.
 fn first_column<'a>(document: &'a str, heading: &str) -> Vec<&'a str> {
@@ -71,6 +75,15 @@ fn the_configuration_tables_have_every_field() {
         let told = told.split(';').next().unwrap();
         assert_eq!(sorted(first_column(STATS, heading)), fields(told), "{heading}");
     }
+    let told = |json: &str| LogConfig::parse(json.as_bytes()).unwrap_err().to_string();
+    let names = |error: &str| error.split_once("known are ").unwrap().1.split(';').next().unwrap().to_owned();
+    for (heading, error) in [
+        ("## Configuration", told(r#"{"x": 1}"#)),
+        ("### Policy", told(r#"{"policy": {"x": 1}}"#)),
+        ("### Added fields", told(r#"{"fields": [{"name": "a", "value": "b", "x": 1}]}"#)),
+    ] {
+        assert_eq!(sorted(first_column(LOG, heading)), names(&error).split(", ").collect::<Vec<_>>(), "{heading}");
+    }
     let error = ExchangeConfig::parse(br#"{"x": 1}"#).unwrap_err().to_string();
     assert_eq!(sorted(first_column(EXCHANGE, "## Configuration")), fields(&error));
     let error = remixer::config::Config::parse(br#"{"x": 1}"#).unwrap_err().to_string();
@@ -83,6 +96,7 @@ fn the_readme_has_the_host_calls_of_each_module() {
         ("remixer", remixer::telemetry::WARM_CALLS),
         ("metadata_exchange", metadata_exchange::exchange::WARM_CALLS),
         ("stats", stats::stats::WARM_CALLS),
+        ("access_log", access_log::access_log::WARM_CALLS),
     ] {
         let row = README.lines().find(|line| line.starts_with(&format!("| [`{module}.wasm`]"))).unwrap();
         let told = format!("| {} inbound, {} outbound |", calls.inbound, calls.outbound);
@@ -153,5 +167,26 @@ fn examples_of_rules_are_accepted() {
     for rules in examples.chain(files) {
         let config = FaultConfig::parse(rules.as_bytes()).unwrap();
         assert!(!config.is_idle() && config.warnings.is_empty(), "{rules}");
+    }
+}
+
+#[test]
+fn the_access_log_s_tables_have_every_field() {
+    let names = |fields: &'static [log_fields::Field]| fields.iter().map(|field| field.name).collect::<Vec<_>>();
+    assert_eq!(first_column(LOG, "## Fields"), names(&log_fields::DEFAULT));
+    assert_eq!(first_column(LOG, "These can be named, too:"), names(&log_fields::OTHER));
+    let mut variables = names(&mixer::REQUEST);
+    variables.extend(names(&mixer::CONNECTION).into_iter().filter(|name| !names(&mixer::REQUEST).contains(name)));
+    assert_eq!(first_column(LOG, "## Mixer"), variables);
+    for operator in access_log::text_format::names() {
+        assert!(LOG.contains(&format!("`%{operator}%`")), "{operator}");
+    }
+}
+
+#[test]
+fn examples_of_the_access_log_s_configuration_are_accepted() {
+    for block in LOG.split("```json\n").skip(1) {
+        let json = block.split("```").next().unwrap();
+        LogConfig::parse(json.as_bytes()).unwrap();
     }
 }

@@ -93,6 +93,19 @@ pub const STATS_LOGGER: Module = Module { filter: "separate/stats-logger.yaml", 
 pub const TELEMETRY: Module =
     Module { filter: "telemetry.yaml", file: "remixer.wasm", calls: remixer::telemetry::WARM_CALLS };
 
+/// The access log, by itself.
+pub const ACCESS_LOG: Module =
+    Module { filter: "separate/access-log.yaml", file: "access_log.wasm", calls: access_log::access_log::WARM_CALLS };
+/// The access log beside [`TELEMETRY`], in the same VM.
+pub const ACCESS_LOG_BESIDE: Module = Module { filter: "access-log.yaml", file: "remixer.wasm", ..ACCESS_LOG };
+
+/// Metadata exchange, stats and the access log in one pass.
+pub const TELEMETRY_WITH_LOG: Module = Module {
+    filter: "one-pass/telemetry-access-log.yaml",
+    calls: remixer::telemetry::WARM_CALLS_WITH_LINE,
+    ..TELEMETRY
+};
+
 /// Fault injection, with a rule for a header that the requests lack.
 pub const FAULT: Module =
     Module { filter: "separate/fault.yaml", file: "fault.wasm", calls: calls(fault::injector::CALLS_WITHOUT_HEADER) };
@@ -111,7 +124,7 @@ const fn calls(number: usize) -> WarmCalls {
 }
 
 /// Every module that is shipped.
-pub const MODULES: &[Module] = &[METADATA_EXCHANGE, STATS, FAULT, TELEMETRY];
+pub const MODULES: &[Module] = &[METADATA_EXCHANGE, STATS, ACCESS_LOG, FAULT, TELEMETRY];
 
 /// The name of the variant that is subtracted from the others.
 pub const BASELINE: &str = "none";
@@ -166,6 +179,7 @@ pub const VARIANTS: &[Variant] = &[
     variant(Direct, "fault-value", "fault.wasm, a rule for a header that has another value", &[CallerOnConnection, Faults(FAULT_BY_VALUE, faults!(r#"{"headers": {"x-forwarded-proto": {"exact": "https"}}}"#))], Proof::Answers, false),
     variant(Direct, "native-fault", "envoy.filters.http.fault, not matching", &[CallerOnConnection, HttpFilter(native::fault)], Proof::Answers, false),
     variant(Direct, "native-json-log", "envoy.access_loggers.file: Istio's 24 JSON fields, to /dev/null", &[CallerOnConnection, AccessLog(native::json_log)], Proof::Log, false),
+    variant(Direct, "access-log", "access_log.wasm: 48 JSON fields, to stdout", &[CallerOnConnection, EnvoyFilter(ACCESS_LOG)], Proof::Log, false),
     variant(Direct, "lua", "envoy.filters.http.lua: adds a response header", &[CallerOnConnection, HttpFilter(native::lua)], Proof::Header("x-bench-lua"), false),
 
     variant(Hop, BASELINE, "Istio's filters alone", &[], Proof::Answers, false),
@@ -178,6 +192,9 @@ pub const VARIANTS: &[Variant] = &[
     variant(Hop, "exchange+stats", "metadata_exchange.wasm and stats.wasm", &[EnvoyFilter(METADATA_EXCHANGE), EnvoyFilter(STATS)], Proof::HeaderAndMetrics(PEER_HEADER), false),
     variant(Hop, "stats-logger", "stats.wasm as an access logger", &[CallerOnConnection, EnvoyFilter(STATS_LOGGER)], Proof::Metrics, false),
     variant(Hop, "telemetry", "remixer.wasm: both in one pass", &[EnvoyFilter(TELEMETRY)], Proof::HeaderAndMetrics(PEER_HEADER), false),
+    variant(Hop, "telemetry+access-log", "remixer.wasm: both in one pass, and the access log", &[EnvoyFilter(TELEMETRY), EnvoyFilter(ACCESS_LOG_BESIDE)], Proof::HeaderAndMetrics(PEER_HEADER), false),
+    variant(Hop, "telemetry-with-log", "remixer.wasm: all three in one pass", &[EnvoyFilter(TELEMETRY_WITH_LOG)], Proof::HeaderAndMetrics(PEER_HEADER), false),
+    variant(Hop, "native-json-log", "envoy.access_loggers.file: Istio's 24 JSON fields, to /dev/null", &[AccessLog(native::json_log)], Proof::Log, false),
     variant(Hop, NATIVE_STATS, "envoy.access_loggers.stats, the caller known from its connection", &[AccessLog(stats_logger)], Proof::NativeMetrics, false),
 
     variant(Outbound, BASELINE, "Istio's filters alone", &[], Proof::Answers, false),
@@ -185,6 +202,7 @@ pub const VARIANTS: &[Variant] = &[
     variant(Outbound, "metadata-exchange", "metadata_exchange.wasm", &[EnvoyFilter(METADATA_EXCHANGE)], Proof::NoHeader(PEER_HEADER), false),
     variant(Outbound, "exchange+stats", "metadata_exchange.wasm and stats.wasm", &[EnvoyFilter(METADATA_EXCHANGE), EnvoyFilter(STATS)], Proof::Metrics, false),
     variant(Outbound, "telemetry", "remixer.wasm: both in one pass", &[EnvoyFilter(TELEMETRY)], Proof::Metrics, false),
+    variant(Outbound, "telemetry-with-log", "remixer.wasm: all three in one pass", &[EnvoyFilter(TELEMETRY_WITH_LOG)], Proof::Metrics, false),
     variant(Outbound, NATIVE_STATS, "envoy.access_loggers.stats, the callee known from its endpoint", &[AccessLog(stats_logger)], Proof::NativeMetrics, false),
 ];
 

@@ -4,7 +4,7 @@ use crate::host::Host;
 use crate::property::LISTENER_DIRECTION;
 
 /// The filters whose root id may tell the direction.
-const FILTERS: [&str; 3] = ["stats", "metadata_exchange", "telemetry"];
+const FILTERS: [&str; 5] = ["stats", "metadata_exchange", "access_log", "tcp_access_log", "telemetry"];
 
 /// Which way traffic passes the listener, as Envoy's `traffic_direction` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,6 +53,7 @@ mod tests {
         assert_eq!(Direction::of_root_id("stats_outbound"), Some(Direction::Outbound));
         assert_eq!(Direction::of_root_id("metadata_exchange_inbound"), Some(Direction::Inbound));
         assert_eq!(Direction::of_root_id("telemetry_outbound"), Some(Direction::Outbound));
+        assert_eq!(Direction::of_root_id("tcp_access_log_inbound"), Some(Direction::Inbound));
         assert_eq!(Direction::of_root_id("my_inbound"), None);
         assert_eq!(Direction::of_root_id("stats_sideways"), None);
         assert_eq!(Direction::of_root_id(""), None);

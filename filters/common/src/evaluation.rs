@@ -107,7 +107,7 @@ impl Compiled {
 
 impl Engine {
     /// Compiles `rewritten`, which was written as `text`.
-    fn new(host: &impl Host, rewritten: &str, text: &str, path: &str, problems: &mut Vec<Problem>) -> Option<Self> {
+    pub fn new(host: &impl Host, rewritten: &str, text: &str, path: &str, problems: &mut Vec<Problem>) -> Option<Self> {
         let plain = create(host, rewritten, text, path, problems)?;
         let within =
             |function: &str| host.create_expression(&[function, "(", rewritten, ")"].concat()).unwrap_or(plain);

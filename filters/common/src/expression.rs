@@ -141,8 +141,7 @@ pub fn parse(text: &str) -> Parsed {
         }
         _ => {}
     }
-    if let Some((parts, [])) = chain(&tokens) {
-        let path: Vec<String> = canonical(parts).into_iter().map(|part| part.text().to_string()).collect();
+    if let Some(path) = path_of(&tokens) {
         if path.len() > 2 && path.iter().take(2).eq(["xds", "node"]) {
             return Parsed::Node(path);
         }
@@ -153,6 +152,23 @@ pub fn parse(text: &str) -> Parsed {
         }
     }
     Parsed::Other(rewrite(&tokens))
+}
+
+/// The expression as the engine must be given it.
+pub fn for_engine(text: &str) -> String {
+    rewrite(&tokens(text.trim()))
+}
+
+/// The parts of the path of what `text` names, whatever it is; `None` if it does more than to name something.
+pub fn path(text: &str) -> Option<Vec<String>> {
+    path_of(&tokens(text.trim()))
+}
+
+fn path_of(tokens: &[Token]) -> Option<Vec<String>> {
+    match chain(tokens)? {
+        (parts, []) => Some(canonical(parts).into_iter().map(|part| part.text().to_string()).collect()),
+        _ => None,
+    }
 }
 
 /// How the attribute's bytes are to be read; `None` if only the engine can tell.

@@ -6,6 +6,7 @@
 //! * [`host`]: what a filter may ask of Envoy, and [`property`]: the names it asks by; [`pairs`]: how header maps come
 //! * [`peer`]: who a proxy is, and the filter state in which the filters of a stream share it
 //! * [`labels`], [`response_flags`], [`metric_name`]: the vocabulary of the metrics, and how Envoy is told of it
+//! * [`facts`]: what is read of a stream to find out who called whom; [`service`]: what clusters say of services
 //! * [`expression`] and [`evaluation`]: the expressions that an operator writes
 //! * [`config`]: plugin configuration, with every mistake named
 //! * [`text_map`]: a few texts by name
@@ -18,6 +19,7 @@ pub mod content_type;
 pub mod direction;
 pub mod evaluation;
 pub mod expression;
+pub mod facts;
 #[cfg(feature = "test-util")]
 pub mod fake;
 pub mod host;
@@ -29,4 +31,5 @@ pub mod peer;
 pub mod property;
 pub mod protobuf;
 pub mod response_flags;
+pub mod service;
 pub mod text_map;

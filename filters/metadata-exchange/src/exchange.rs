@@ -154,6 +154,13 @@ impl Exchange {
         Self { shares, ..self }
     }
 
+    /// Puts peers into filter state, if nothing was put there.
+    pub fn share_peers(&mut self) {
+        if self.shares == Shares::Nothing {
+            self.shares = Shares::Peers;
+        }
+    }
+
     /// Forgets what clusters say of themselves, which a configuration update may have changed.
     pub fn refresh(&mut self) {
         self.clusters = MeshClusters::default();

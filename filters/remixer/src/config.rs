@@ -1,5 +1,6 @@
 //! The configuration of telemetry: that of each filter, under its name.
 
+use access_log::config::Config as LogConfig;
 use mesh_common::config::{self, ConfigError, Problem, Section};
 use metadata_exchange::config::Config as ExchangeConfig;
 use stats::config::Config as StatsConfig;
@@ -11,6 +12,8 @@ pub struct Config {
     pub metadata_exchange: ExchangeConfig,
     /// `stats`.
     pub stats: StatsConfig,
+    /// `access_log`, if there is to be one.
+    pub access_log: Option<LogConfig>,
     /// `share_peers`: whether peers are put into filter state for other filters and access loggers.
     pub share_peers: bool,
 }
@@ -30,6 +33,7 @@ impl Config {
         Self {
             metadata_exchange: section.object_or_empty("metadata_exchange", ExchangeConfig::read),
             stats: section.object_or_empty("stats", StatsConfig::read),
+            access_log: section.object("access_log", LogConfig::read),
             share_peers: section.boolean("share_peers", false),
         }
     }

@@ -9,7 +9,9 @@ pub enum Filter {
     MetadataExchange,
     /// Stats alone, of HTTP or TCP.
     Stats,
-    /// Both in one pass, over HTTP.
+    /// The access log alone, of HTTP or TCP.
+    AccessLog,
+    /// Metadata exchange and stats in one pass, over HTTP.
     Telemetry,
     /// Fault injection, over HTTP.
     Fault,
@@ -17,7 +19,7 @@ pub enum Filter {
 
 impl Filter {
     /// The names of the filters.
-    pub const NAMES: [&'static str; 4] = ["metadata_exchange", "stats", "telemetry", "fault"];
+    pub const NAMES: [&'static str; 5] = ["metadata_exchange", "stats", "access_log", "telemetry", "fault"];
 
     /// The filter that a root id names: its name, which may be followed by `_inbound` or `_outbound`, and follow `tcp_` if
     /// it is a filter of TCP connections, too.
@@ -26,6 +28,7 @@ impl Filter {
         match name {
             "metadata_exchange" | "tcp_metadata_exchange" => Some(Self::MetadataExchange),
             "stats" | "tcp_stats" => Some(Self::Stats),
+            "access_log" | "tcp_access_log" => Some(Self::AccessLog),
             "telemetry" => Some(Self::Telemetry),
             "fault" => Some(Self::Fault),
             _ => None,
@@ -47,6 +50,8 @@ mod tests {
             ("tcp_stats_outbound", Some(Filter::Stats)),
             ("metadata_exchange", Some(Filter::MetadataExchange)),
             ("tcp_metadata_exchange", Some(Filter::MetadataExchange)),
+            ("access_log", Some(Filter::AccessLog)),
+            ("tcp_access_log_inbound", Some(Filter::AccessLog)),
             ("telemetry_outbound", Some(Filter::Telemetry)),
             ("fault", Some(Filter::Fault)),
             ("fault_outbound", Some(Filter::Fault)),

@@ -1,6 +1,6 @@
 //! The proxy-wasm callbacks of [`Telemetry`], and the choice of a filter by root id.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use mesh_common::host::Host;
@@ -18,12 +18,21 @@ proxy_wasm::main! {{
         match Filter::of_root_id(&Envoy.text(property::PLUGIN_ROOT_ID).unwrap_or_default()) {
             Some(Filter::MetadataExchange) => metadata_exchange::new_root(),
             Some(Filter::Stats) => stats::new_root(),
+            Some(Filter::AccessLog) => {
+                PEERS_ARE_WANTED.set(true);
+                access_log::new_root()
+            }
             Some(Filter::Telemetry) => Box::new(TelemetryRoot { shared: None, kind: StreamKind::of_root() }),
             Some(Filter::Fault) => fault::new_root(id),
             None => Box::new(NoFilter),
         }
     });
 }}
+
+thread_local! {
+    /// Whether this VM has a filter that reads peers from filter state.
+    static PEERS_ARE_WANTED: Cell<bool> = const { Cell::new(false) };
+}
 
 struct TelemetryRoot {
     shared: Option<Rc<RefCell<Shared>>>,
@@ -68,7 +77,13 @@ impl RootContext for TelemetryRoot {
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
         let shared = Rc::clone(self.shared.as_ref()?);
-        let request = shared.try_borrow_mut().map(|mut shared| shared.requests.begin(id)).unwrap_or_default();
+        let begin = |shared: &mut Shared| {
+            if PEERS_ARE_WANTED.get() {
+                shared.telemetry.share_peers();
+            }
+            shared.requests.begin(id)
+        };
+        let request = shared.try_borrow_mut().map(|mut shared| begin(&mut shared)).unwrap_or_default();
         Some(Box::new(HttpStream { shared, id, request }))
     }
 

@@ -1,7 +1,9 @@
-//! Metadata exchange and stats in one pass.
+//! Metadata exchange, stats and, if it is wanted, the access log in one pass.
 
 use core::time::Duration;
 
+use access_log::access_log::{AccessLog, Known as KnownToLog};
+use access_log::config::Config as LogConfig;
 use mesh_common::config::ConfigError;
 use mesh_common::host::{Host, WarmCalls};
 use mesh_common::peer::Peer;
@@ -14,12 +16,16 @@ use crate::config::Config;
 /// What a warm request takes, with a peer that takes part, mutual TLS, and the standard metrics and labels.
 pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 17, outbound: 18 };
 
-/// Both filters on one worker.
+/// The same, with the default line in the access log.
+pub const WARM_CALLS_WITH_LINE: WarmCalls = WarmCalls { inbound: 31, outbound: 32 };
+
+/// The filters on one worker.
 pub struct Telemetry {
     /// How often live requests are to be reported.
     pub reporting_period: Duration,
     exchange: Exchange,
     stats: Stats,
+    access_log: Option<AccessLog>,
 }
 
 /// What is remembered of a request.
@@ -39,16 +45,26 @@ impl Telemetry {
         let mut of_stats = Vec::new();
         let stats = Stats::of_config(&config.stats, &local, host, &mut of_stats);
         problems.extend(of_stats.into_iter().map(|problem| problem.within("stats")));
+        let mut of_log = Vec::new();
+        let access_log =
+            config.access_log.as_ref().map(|config| AccessLog::of_config(config, local.clone(), host, &mut of_log));
+        problems.extend(of_log.into_iter().map(|problem| problem.within("access_log")));
         ConfigError::unless_empty(problems)?;
         exchange::declare_peers(host);
         // Expressions of the operator may look at the peer; the standard labels need not.
-        let shares = match (config.stats.has_expressions(), config.share_peers) {
+        let log_has_expressions = config.access_log.as_ref().is_some_and(LogConfig::has_expressions);
+        let shares = match (config.stats.has_expressions() || log_has_expressions, config.share_peers) {
             (true, _) => Shares::All,
             (false, true) => Shares::Peers,
             (false, false) => Shares::Nothing,
         };
         let exchange = Exchange::new(&local, config.metadata_exchange.max_peer_cache_size, host).sharing(shares);
-        Ok(Self { reporting_period: stats.reporting_period, exchange, stats })
+        Ok(Self { reporting_period: stats.reporting_period, exchange, stats, access_log })
+    }
+
+    /// Shares peers from now on, for a filter that has come after.
+    pub fn share_peers(&mut self) {
+        self.exchange.share_peers();
     }
 
     /// The request passes on its way to the application or upstream.
@@ -74,17 +90,24 @@ impl Telemetry {
 
     /// A request ends.
     pub fn on_request_end(&mut self, host: &impl Host, request: &mut Request) {
-        self.stats.on_request_end(
-            host,
-            &mut request.stats,
-            known(request.exchange.take().map(|exchange| exchange.found)),
-        );
+        let mut known = known(request.exchange.take().map(|exchange| exchange.found));
+        let Some(log) = &mut self.access_log else {
+            self.stats.on_request_end(host, &mut request.stats, known);
+            return;
+        };
+        known.grpc = known.grpc.or(log.is_grpc(host));
+        self.stats.on_request_end_telling(host, &mut request.stats, known, |facts, milliseconds| {
+            log.on_request_end(host, Some(KnownToLog { facts, milliseconds }));
+        });
     }
 
     /// Forgets what a configuration update may have changed. Call it every reporting period.
     pub fn refresh(&mut self) {
         self.exchange.refresh();
         self.stats.refresh();
+        if let Some(log) = &mut self.access_log {
+            log.refresh();
+        }
     }
 }
 

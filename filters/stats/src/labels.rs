@@ -16,25 +16,13 @@ use mesh_common::labels::{Labels, Service, Workload};
 use mesh_common::peer::{Peer, APP, VERSION};
 use mesh_common::property;
 use mesh_common::response_flags;
+use mesh_common::service;
 
 use crate::facts::{Facts, Known, Protocol};
 use crate::symbols::{Symbol, Symbols};
 
 /// Clusters remembered.
 const MAX_CLUSTERS: usize = 1_000;
-
-/// The route names and the clusters that Istio gives to traffic for no known service.
-const BLOCK_ALL_ROUTE: &str = "block_all";
-const ALLOW_ANY_ROUTE: &str = "allow_any";
-const BLACK_HOLE: &str = "BlackHoleCluster";
-const PASSTHROUGH: &str = "PassthroughCluster";
-const CLUSTERS_WITHOUT_SERVICE: [&str; 5] = [
-    BLACK_HOLE,
-    PASSTHROUGH,
-    "InboundPassthroughCluster",
-    "InboundPassthroughClusterIpv4",
-    "InboundPassthroughClusterIpv6",
-];
 
 /// Finds the labels of streams by their facts.
 pub struct Labeler {
@@ -56,8 +44,6 @@ struct Words {
     tcp: Symbol,
     mutual_tls: Symbol,
     none: Symbol,
-    black_hole: Symbol,
-    passthrough: Symbol,
 }
 
 /// What a cluster says of its service; `None` is what it does not say.
@@ -66,6 +52,13 @@ struct ClusterService {
     host: Option<Symbol>,
     name: Option<Symbol>,
     namespace: Option<Symbol>,
+}
+
+impl ClusterService {
+    fn of(symbols: &mut Symbols, said: service::ClusterService) -> Self {
+        let mut symbol = |text: Option<String>| text.map(|text| symbols.of(&text));
+        Self { host: symbol(said.host), name: symbol(said.name), namespace: symbol(said.namespace) }
+    }
 }
 
 impl Labeler {
@@ -80,8 +73,6 @@ impl Labeler {
             tcp: symbols.of("tcp"),
             mutual_tls: symbols.of("mutual_tls"),
             none: symbols.of("none"),
-            black_hole: symbols.of(BLACK_HOLE),
-            passthrough: symbols.of(PASSTHROUGH),
         };
         Self {
             local: workload(symbols, local),
@@ -181,7 +172,7 @@ impl Labeler {
     fn service(&mut self, host: &impl Host, symbols: &mut Symbols, facts: &Facts, fallback: Symbol) -> Service<Symbol> {
         let cluster = match (&facts.cluster, &facts.route) {
             (Some(name), _) => self.cluster(host, symbols, name),
-            (None, Some(route)) => self.service_of_route(route),
+            (None, Some(route)) => ClusterService::of(symbols, service::ClusterService::of_route(Some(route))),
             (None, None) => ClusterService::default(),
         };
         let service_host = cluster.host.unwrap_or_else(|| match &facts.named {
@@ -200,52 +191,15 @@ impl Labeler {
         if let Some(known) = self.clusters.get(name) {
             return known;
         }
-        let service = cluster_service(host, symbols, name);
+        let service = ClusterService::of(symbols, service::ClusterService::of_cluster(host, name));
         self.clusters.insert(name.into(), service);
         service
-    }
-
-    /// What the route says of the service where there is no cluster.
-    fn service_of_route(&self, route: &[u8]) -> ClusterService {
-        let name = match route {
-            name if name == BLOCK_ALL_ROUTE.as_bytes() => Some(self.words.black_hole),
-            name if name == ALLOW_ANY_ROUTE.as_bytes() => Some(self.words.passthrough),
-            _ => None,
-        };
-        ClusterService { name, ..ClusterService::default() }
     }
 }
 
 /// The label of response flags.
 pub fn flags(symbols: &mut Symbols, flags: i64) -> Symbol {
     symbols.of(&response_flags::text(flags.cast_unsigned()))
-}
-
-/// What the metadata of the current stream's cluster says; Istio's control plane writes it. Without it, Istio's name
-/// of the cluster, `direction|port|subset|host`, still tells the host.
-fn cluster_service(host: &impl Host, symbols: &mut Symbols, name: &[u8]) -> ClusterService {
-    let name = core::str::from_utf8(name).unwrap_or_default();
-    if CLUSTERS_WITHOUT_SERVICE.contains(&name) {
-        return ClusterService { name: Some(symbols.of(name)), ..ClusterService::default() };
-    }
-    let mut said = |path| host.property(path).map(|value| symbols.of_bytes(&value));
-    let service = ClusterService {
-        host: said(property::CLUSTER_SERVICE_HOST),
-        name: said(property::CLUSTER_SERVICE_NAME),
-        namespace: said(property::CLUSTER_SERVICE_NAMESPACE),
-    };
-    let mut parts = name.split('|');
-    match (service.host, parts.by_ref().take(3).count(), parts.next(), parts.next()) {
-        (None, 3, Some(service_host), None) if !service_host.is_empty() => {
-            let short = service_host.split_once(".svc.").and_then(|(service, _)| service.split_once('.'));
-            ClusterService {
-                host: Some(symbols.of(service_host)),
-                name: service.name.or_else(|| short.map(|(name, _)| symbols.of(name))),
-                namespace: service.namespace.or_else(|| short.map(|(_, namespace)| symbols.of(namespace))),
-            }
-        }
-        _ => service,
-    }
 }
 
 /// The labels of a workload, but for its principal, which is not its own to say.

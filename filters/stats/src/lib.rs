@@ -11,7 +11,6 @@
 
 pub mod config;
 pub mod evaluation;
-pub mod facts;
 pub mod labels;
 pub mod metrics;
 #[cfg(feature = "callbacks")]
@@ -20,5 +19,6 @@ pub mod recorder;
 pub mod stats;
 pub mod symbols;
 
+pub use mesh_common::facts;
 #[cfg(feature = "callbacks")]
 pub use module::new_root;

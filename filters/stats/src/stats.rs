@@ -113,11 +113,24 @@ impl Stats {
 
     /// A request ends. `known` is what need not be asked for again.
     pub fn on_request_end(&mut self, host: &impl Host, request: &mut Request, known: Known) {
+        self.on_request_end_telling(host, request, known, |_, _| ());
+    }
+
+    /// The same, and tells what the request's labels follow from, and how many milliseconds it took if a metric says so.
+    pub fn on_request_end_telling(
+        &mut self,
+        host: &impl Host,
+        request: &mut Request,
+        known: Known,
+        tell: impl FnOnce(&Facts, Option<u64>),
+    ) {
         self.recorder.generate(host, &self.symbols);
         let direction = self.direction(host);
         let facts = self.labeler.request(host, &mut self.symbols, direction, known);
         let grpc = facts.protocol == Protocol::Grpc;
         let values = self.request_values(host);
+        let [_, milliseconds, ..] = values;
+        tell(&facts, milliseconds);
         let labels = match self.seen.get(&facts) {
             Some(Seen { labels, series: Some(series) }) => {
                 self.recorder.record_series(host, &self.symbols, series, &values);

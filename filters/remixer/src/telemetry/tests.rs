@@ -139,10 +139,56 @@ fn both_filters_are_configured_and_all_mistakes_named() {
     let config = r#"{"metadata_exchange": {"max_peer_cache_size": 7}, "stats": {"metrics": [{"tags_to_remove": ["reporter"]}]}}"#;
     assert!(Telemetry::new(config.as_bytes(), &host).is_ok());
     let config = r#"{"metadata_exchange": {"max_peers": 7}, "stats": {"definitions": [{"name": "x", "value": "nonsense("}]},
-        "statistics": {}}"#;
+        "access_log": {"fields": [{"name": "a", "field": "nosuch"}]}, "statistics": {}}"#;
     let refused = Telemetry::new(config.as_bytes(), &host).err().expect("refused").to_string();
-    for path in ["metadata_exchange.max_peers: ", "stats.definitions[0].value: ", "statistics: unknown field"] {
+    for path in [
+        "metadata_exchange.max_peers: ",
+        "stats.definitions[0].value: ",
+        "statistics: unknown field",
+        "access_log.fields[0].field: ",
+    ] {
         assert!(refused.contains(path), "{path} in {refused}");
+    }
+}
+
+/// The attributes of [`reviews`] that a line takes besides.
+fn with_attributes_of_a_line(host: &mut FakeHost) {
+    for path in [
+        "request\0protocol",
+        "response\0code_details",
+        "upstream\0address",
+        "upstream\0local_address",
+        "source\0address",
+        "destination\0address",
+        "connection\0requested_server_name",
+        "xds\0route_name",
+    ] {
+        host.with_text(Property(path), "any");
+    }
+    for path in ["request\0time", "request\0size", "response\0size"] {
+        host.with_int(Property(path), 1);
+    }
+    host.with_header(HeaderMap::Request, ":method", "GET").with_header(HeaderMap::Request, ":path", "/a");
+}
+
+#[test]
+fn the_line_of_a_request_has_the_peer_of_the_headers_and_takes_as_many_calls_as_stated() {
+    for (root_id, map, side, expected) in [
+        ("telemetry_inbound", HeaderMap::Request, "source", WARM_CALLS_WITH_LINE.inbound),
+        ("telemetry_outbound", HeaderMap::Response, "destination", WARM_CALLS_WITH_LINE.outbound),
+    ] {
+        let mut host = reviews(root_id);
+        with_attributes_of_a_line(&mut host);
+        let config = br#"{"stats": {"disable_host_header_fallback": true}, "access_log": {}}"#;
+        let mut telemetry = Telemetry::new(config, &host).expect("valid");
+        request(&mut telemetry, &mut host, map, "ratings-v1");
+        assert_eq!(request(&mut telemetry, &mut host, map, "ratings-v1"), expected, "{root_id}");
+        let line = String::from_utf8(host.state_of("access_log").expect("a line")).expect("UTF-8");
+        let workload = format!("\"{side}_workload\":\"ratings-v1\"");
+        for part in [workload.as_str(), "\"duration\":12,", "\"response_code\":200,", "\"method\":\"GET\","] {
+            assert!(line.contains(part), "{part} in {line}");
+        }
+        assert_eq!(counted(&host).len(), 1, "and the request is counted");
     }
 }
 

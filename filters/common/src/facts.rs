@@ -7,11 +7,11 @@
 //! * whoever shows a SPIFFE name uses mutual TLS, and our own name is then known by the cluster;
 //! * what another filter of the stream has read already comes with [`Known`].
 
-use mesh_common::bytes::Bytes;
-use mesh_common::content_type;
-use mesh_common::direction::Direction;
-use mesh_common::host::{HeaderMap, Host};
-use mesh_common::property::{self, Property};
+use crate::bytes::Bytes;
+use crate::content_type;
+use crate::direction::Direction;
+use crate::host::{HeaderMap, Host};
+use crate::property::{self, Property};
 
 /// What Istio reports when a gRPC call ended without a status.
 const GRPC_STATUS_UNKNOWN: i64 = 2;
@@ -71,6 +71,25 @@ pub struct Known {
 }
 
 impl Facts {
+    /// Those of a stream of which nothing was asked.
+    pub fn unknown(direction: Direction) -> Self {
+        Self {
+            direction,
+            protocol: Protocol::Tcp,
+            response_flags: 0,
+            response_code: 0,
+            grpc_status: None,
+            peer: None,
+            endpoint: None,
+            certificate: None,
+            own_certificate: None,
+            mutual_tls: false,
+            cluster: None,
+            route: None,
+            named: None,
+        }
+    }
+
     /// Those of the request that just ended. `names_service` tells whether a cluster says which service it is; where it
     /// does not, the Host header is read.
     pub fn of_request(
@@ -190,7 +209,7 @@ const UPSTREAM: Side = Side {
 
 /// The response flags of the stream by now, with those of injected faults.
 pub fn response_flags(host: &impl Host) -> i64 {
-    mesh_common::response_flags::of_stream(host).cast_signed()
+    crate::response_flags::of_stream(host).cast_signed()
 }
 
 fn read(host: &impl Host, path: Property) -> Option<Bytes> {

@@ -1,0 +1,127 @@
+//! The access log module in real Envoys: what a sidecar writes to its stdout, of each request and connection exactly one
+//! line that parses, however it ended.
+
+// Helpers outside of test functions are not excused by clippy.toml.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod ends;
+mod fields;
+mod forward;
+mod hard;
+mod load;
+mod policy;
+mod tcp;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mesh::{tools, Mesh, Options, PluginConfig, Request, Topology};
+use serde_json::Value;
+
+/// Two workloads that differ in all that a line tells.
+const PAIR: &str = "
+name: shop
+workloads:
+  - { name: client-v1, app: client, version: v1, namespace: front, address: 127.1.0.1, calls: [server] }
+  - { name: server-v2, app: server, version: v2, namespace: back, address: 127.1.0.2 }
+services:
+  - { name: server, namespace: back, port: 9080, protocol: http }
+";
+
+/// How the client names the server.
+const SERVER: &str = "server.back:9080";
+
+/// The versions of Envoy that are claimed.
+const VERSIONS: [&str; 2] = [tools::ENVOY_VERSION, "1.36.2"];
+
+/// The longest that a line may take to appear.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// A mesh with the access log as it is attached by default, run with the changed options.
+fn start(topology: &str, change: impl FnOnce(&mut Options)) -> Mesh {
+    let mut options = Options { filters: filters(), log_level: "warning,wasm:debug".to_owned(), ..Options::default() };
+    change(&mut options);
+    Mesh::start(Topology::parse(topology).unwrap(), options).unwrap()
+}
+
+fn filters() -> Vec<PathBuf> {
+    let names = [
+        "telemetry",
+        "tcp-metadata-exchange-inbound",
+        "tcp-metadata-exchange-outbound",
+        "access-log",
+        "tcp-access-log",
+    ];
+    files(&names)
+}
+
+fn files(names: &[&str]) -> Vec<PathBuf> {
+    names.iter().map(|name| tools::filters().join(name).with_extension("yaml")).collect()
+}
+
+/// [`PAIR`] with a configuration of the access log in both proxies.
+fn configured(configuration: &str) -> Mesh {
+    start(PAIR, |options| options.plugins = plugins(&["access_log"], configuration))
+}
+
+fn plugins(names: &[&str], configuration: &str) -> Vec<PluginConfig> {
+    let plugin = |name: &&str| {
+        ["inbound", "outbound"].map(|direction| PluginConfig {
+            workload: None,
+            plugin: format!("{name}_{direction}"),
+            configuration: configuration.to_owned(),
+        })
+    };
+    names.iter().flat_map(plugin).collect()
+}
+
+/// An EnvoyFilter with this one patch, in YAML's flow style.
+fn envoy_filter(patch: &str) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\n\
+         metadata: {{ name: test, namespace: istio-system }}\nspec:\n  configPatches:\n  - {patch}\n"
+    )
+}
+
+/// GET from the application of `client-v1` to the server.
+fn get(mesh: &Mesh, path: &str) -> Request {
+    Request::get(mesh.sidecar("client-v1").unwrap().outbound(), path).host(SERVER)
+}
+
+/// Sends a request; the status of its answer.
+fn status(mesh: &Mesh, request: Request) -> u16 {
+    mesh.client().send(&request).unwrap().status
+}
+
+/// The lines of a workload's sidecar, once there are so many of them, and a moment longer, as there shall not be more.
+fn lines(mesh: &Mesh, workload: &str, count: usize) -> Vec<Value> {
+    texts(mesh, workload, count).iter().map(|line| serde_json::from_str(line).expect(line)).collect()
+}
+
+/// The same, as they are.
+fn texts(mesh: &Mesh, workload: &str, count: usize) -> Vec<String> {
+    let sidecar = mesh.sidecar(workload).unwrap();
+    let read = || -> Vec<String> { sidecar.output().split_inclusive('\n').map(String::from).collect() };
+    wait_until(|| read().len() >= count);
+    std::thread::sleep(Duration::from_millis(150));
+    let lines = read();
+    assert_eq!(lines.len(), count, "lines of {workload}: {lines:#?}");
+    lines.into_iter().map(|line| line.strip_suffix('\n').expect("a whole line").to_owned()).collect()
+}
+
+/// The values of some fields of each line, with blanks between.
+fn told(lines: &[Value], fields: &[&str]) -> Vec<String> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), String::from);
+    let line = |line: &Value| fields.iter().map(|field| text(&line[*field])).collect::<Vec<_>>().join(" ");
+    lines.iter().map(line).collect()
+}
+
+fn wait_until(condition: impl FnMut() -> bool) {
+    mesh::wait::wait_until(WAIT, condition).unwrap();
+}

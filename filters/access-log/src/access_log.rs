@@ -1,0 +1,319 @@
+//! The filter on one worker: a decision, then a line.
+
+use core::mem;
+use core::time::Duration;
+
+use mesh_common::config::{ConfigError, Problem};
+use mesh_common::content_type::is_grpc;
+use mesh_common::direction::Direction;
+use mesh_common::evaluation::Value;
+use mesh_common::expression::Kind;
+use mesh_common::facts::{self, Facts};
+use mesh_common::host::{Host, StateKind, WarmCalls};
+use mesh_common::peer::Peer;
+use mesh_common::property;
+
+use crate::config::{Config, Format};
+use crate::fields::{Made, Style};
+use crate::line::{Event, Moment, Writer};
+use crate::plan::{Cell, Place, Plan, CONTENT_TYPE};
+use crate::policy::{Policy, DECISION};
+use crate::reads::{Reads, Values};
+use crate::sides::{Needs, Reader};
+use crate::time::nanoseconds;
+
+/// Filter state in which the native access logger finds the line, with its newline; Envoy adds the prefix `wasm.`.
+pub const LINE: &str = "access_log";
+
+/// What a warm request takes with the default fields, a known peer and mutual TLS.
+pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 21, outbound: 21 };
+/// What a request takes that the policy leaves out: the attributes that the policy needs, and to tell the decision.
+pub const WARM_CALLS_WITHOUT_LINE: WarmCalls = WarmCalls { inbound: 4, outbound: 4 };
+
+/// How often what a configuration update may have changed is forgotten.
+const REFRESH: Duration = Duration::from_secs(15);
+
+/// The access log on one worker.
+pub struct AccessLog {
+    reporting_period: Option<Duration>,
+    open_line: bool,
+    no_lines: bool,
+    policy: Policy,
+    reads: Reads,
+    lines: Lines,
+    who: Who,
+    /// Whether something of the stream that ends was read already.
+    has_begun: bool,
+}
+
+/// What makes lines.
+struct Lines {
+    plan: Plan,
+    writer: Writer,
+    evaluated: Vec<Option<Value>>,
+    needs_time: bool,
+    content_type: usize,
+    /// Whether no time of a request is written more exactly than that.
+    is_in_milliseconds: bool,
+}
+
+/// What finds out who called whom.
+struct Who {
+    /// Known where the root id tells it, else asked of each stream's listener.
+    direction: Option<Direction>,
+    tcp: bool,
+    reader: Reader,
+}
+
+/// What is known of a stream that ends, where another filter has asked already.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// Who called whom.
+    pub facts: &'a Facts,
+    /// How long it took, in whole milliseconds.
+    pub milliseconds: Option<u64>,
+}
+
+/// What is remembered of a live connection.
+#[derive(Debug, Default)]
+pub struct Connection {
+    /// What the policy said, once it did.
+    decision: Option<bool>,
+    /// Bytes received and sent by the line before.
+    told: [i64; 2],
+    /// Whether there is a line in filter state.
+    has_line: bool,
+}
+
+impl AccessLog {
+    /// Reads the configuration and who this proxy is. Call it while the plugin is configured.
+    pub fn new(json: &[u8], host: &impl Host) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let config = Config::parse_with(json, &mut problems);
+        let access_log = Self::of_config(&config, Peer::local(host, &[]), host, &mut problems);
+        ConfigError::unless_empty(problems)?;
+        Ok(access_log)
+    }
+
+    /// Begins with what was read of the configuration. `local` is who this proxy is. Call it while the plugin is configured;
+    /// what it finds is good for nothing if it has `problems`.
+    #[inline(never)]
+    pub fn of_config(config: &Config, local: Peer, host: &impl Host, problems: &mut Vec<Problem>) -> Self {
+        let root_id = host.text(property::PLUGIN_ROOT_ID).unwrap_or_default();
+        let vm_id = host.text(property::PLUGIN_VM_ID).unwrap_or_default();
+        let tcp = [&root_id, &vm_id].iter().any(|id| id.starts_with("tcp_"));
+        let mut reads = Reads::default();
+        let plan = Plan::new(config, tcp, host, &mut reads, problems);
+        let policy = Policy::new(&config.policy, host, &mut reads, problems);
+        for key in [LINE, DECISION] {
+            if let Err(error) = host.declare_filter_state(key, StateKind::Text) {
+                log::warn!("access_log: filter state {key} is bytes to expressions: {error}");
+            }
+        }
+        let who = Who {
+            direction: Direction::of_root_id(&root_id),
+            tcp,
+            reader: Reader::new(local, !config.disable_host_header_fallback),
+        };
+        Self {
+            reporting_period: config.period,
+            open_line: config.open_line,
+            no_lines: config.format == Format::None,
+            policy,
+            lines: Lines::new(config, tcp, plan, &mut reads),
+            reads,
+            who,
+            has_begun: false,
+        }
+    }
+
+    /// How often the timer is to fire: twice as often as Envoy prints lines of live connections, so that none is printed a
+    /// second time.
+    pub fn tick_period(&self) -> Duration {
+        self.reporting_period.and_then(|period| period.checked_div(2)).unwrap_or(REFRESH)
+    }
+
+    /// Forgets what a configuration update may have changed: what clusters say, and our certificates. Call it with every tick.
+    pub fn refresh(&mut self) {
+        self.who.reader.refresh();
+    }
+
+    /// Whether the request that ends is gRPC, if all of its headers are read for its line anyway. Call it at most once, before
+    /// [`Self::on_request_end`].
+    pub fn is_grpc(&mut self, host: &impl Host) -> Option<bool> {
+        self.reads.clear();
+        self.has_begun = true;
+        let all = self.policy.is_all() && self.reads.has_request_headers();
+        all.then(|| self.reads.values(host).bytes(self.lines.content_type).is_some_and(is_grpc))
+    }
+
+    /// A request ends. `known` is what need not be asked for again.
+    pub fn on_request_end(&mut self, host: &impl Host, known: Option<Known>) {
+        self.on_event(host, None, known, false);
+    }
+
+    /// A connection begins.
+    pub fn on_connection_open(&mut self, host: &impl Host, connection: &mut Connection) {
+        if self.open_line {
+            self.on_event(host, Some((Event::Open, connection)), None, false);
+        } else if self.reporting_period.is_some() && !self.policy.is_known_in_tick() {
+            self.reads.clear();
+            let values = self.reads.values(host);
+            let Who { direction, tcp, .. } = self.who;
+            connection.decision = Some(self.policy.decide(host, &values, direction, tcp, false));
+        }
+    }
+
+    /// A connection lives on. Called within a tick.
+    pub fn on_connection_tick(&mut self, host: &impl Host, connection: &mut Connection) {
+        if self.reporting_period.is_some() {
+            self.on_event(host, Some((Event::Continue, connection)), None, true);
+        }
+    }
+
+    /// A connection ends.
+    pub fn on_connection_end(&mut self, host: &impl Host, connection: &mut Connection) {
+        self.on_event(host, Some((Event::Close, connection)), None, false);
+    }
+
+    /// Whether connections have lines before they end.
+    pub fn has_live_lines(&self) -> bool {
+        self.open_line || self.reporting_period.is_some()
+    }
+
+    /// Decides, once for each stream as far as that can be, tells it, and makes the line.
+    fn on_event<H: Host>(
+        &mut self,
+        host: &H,
+        connection: Option<(Event, &mut Connection)>,
+        known: Option<Known>,
+        within_tick: bool,
+    ) {
+        let (before, ends) = match &connection {
+            Some((event, connection)) => (connection.decision, *event == Event::Close),
+            None => (None, true),
+        };
+        if !mem::take(&mut self.has_begun) {
+            self.reads.clear();
+        }
+        let values = self.reads.values(host);
+        if let Some(Known { facts, milliseconds }) = known {
+            let milliseconds = milliseconds.filter(|_| self.lines.is_in_milliseconds);
+            let nanoseconds = milliseconds.and_then(|time| i64::try_from(time).ok()?.checked_mul(1_000_000));
+            values.know(facts, nanoseconds);
+        }
+        // Whether it is an error shows in the end.
+        let decision = match before {
+            Some(true) => true,
+            Some(false) if !ends => false,
+            _ if self.policy.needs_end() && !ends => false,
+            _ => {
+                let direction = known.map(|known| known.facts.direction).or(self.who.direction);
+                self.policy.decide(host, &values, direction, self.who.tcp, within_tick)
+            }
+        };
+        if !self.policy.is_all() && before != Some(decision) {
+            tell(host, decision);
+        }
+        let makes_line = decision && !self.no_lines;
+        let told = connection.as_ref().map(|(event, connection)| (*event, connection.told));
+        if makes_line {
+            self.lines.write(host, &values, &mut self.who, known, told, within_tick);
+        }
+        if let Some((_, connection)) = connection {
+            connection.decision = Some(decision);
+            if makes_line {
+                let slots = &self.lines.plan.slots;
+                connection.told = [slots.received, slots.sent].map(|slot| values.int(slot).unwrap_or(0));
+            } else if connection.has_line {
+                let _ = host.set_filter_state(LINE, b"");
+            }
+            connection.has_line = makes_line;
+        }
+    }
+}
+
+impl Lines {
+    fn new(config: &Config, tcp: bool, plan: Plan, reads: &mut Reads) -> Self {
+        let times = |place: &Place| matches!(place, Place::Made(Made::Elapsed | Made::ElapsedWhenClosed));
+        let is_exact = |cell: &Cell| {
+            let is_span = |place: &Place| match place {
+                Place::Slot(_, Kind::Duration, _) => true,
+                place => times(place),
+            };
+            cell.places.iter().any(is_span) && !matches!(cell.style, Style::Plain | Style::Milliseconds)
+        };
+        let is_in_milliseconds = !plan.cells.iter().any(is_exact);
+        Self {
+            needs_time: plan.needs_now || tcp && plan.cells.iter().flat_map(|cell| &cell.places).any(times),
+            content_type: if plan.needs.is_any() && !tcp { reads.slot(CONTENT_TYPE.0) } else { usize::MAX },
+            plan,
+            writer: Writer::new(config.ascii, config.max_line),
+            evaluated: Vec::new(),
+            is_in_milliseconds,
+        }
+    }
+
+    /// Makes the line of the current stream and puts it into filter state.
+    fn write<H: Host>(
+        &mut self,
+        host: &H,
+        values: &Values<H>,
+        who: &mut Who,
+        known: Option<Known>,
+        connection: Option<(Event, [i64; 2])>,
+        within_tick: bool,
+    ) {
+        let read;
+        let facts = match known {
+            Some(known) => known.facts,
+            None => {
+                read = who.facts(host, values, self.plan.needs, self.content_type);
+                if self.plan.needs.is_any() {
+                    values.know(&read, None);
+                }
+                &read
+            }
+        };
+        let sides = who.reader.read(host, self.plan.needs, facts);
+        self.evaluated.clear();
+        if !within_tick {
+            let engines = self.plan.engines.iter();
+            self.evaluated.extend(engines.map(|(engine, kind)| engine.value(host, *kind)));
+        }
+        let now = if self.needs_time { nanoseconds(host) } else { 0 };
+        let moment = Moment { values, evaluated: &self.evaluated, sides: &sides, now, connection };
+        let line = self.writer.line(&self.plan, &moment);
+        if let Err(error) = host.set_filter_state(LINE, line) {
+            log::warn!("access_log: a line is lost: {error}");
+        }
+    }
+}
+
+impl Who {
+    /// What is read of the current stream, as far as it is needed.
+    fn facts<H: Host>(&mut self, host: &H, values: &Values<H>, needs: Needs, content_type: usize) -> Facts {
+        if !needs.is_any() {
+            return Facts::unknown(Direction::Outbound);
+        }
+        let direction = self.direction.unwrap_or_else(|| Direction::of_listener(host));
+        let reader = &mut self.reader;
+        let names_service = |cluster: Option<&[u8]>| !needs.service || reader.names_service(host, cluster);
+        if self.tcp {
+            return Facts::of_connection(host, direction, names_service);
+        }
+        let grpc = values.bytes(content_type).is_some_and(is_grpc);
+        Facts::of_request(host, direction, facts::Known { grpc: Some(grpc), ..facts::Known::default() }, names_service)
+    }
+}
+
+/// Tells other access loggers what was decided.
+fn tell(host: &impl Host, decision: bool) {
+    let text: &[u8] = if decision { b"yes" } else { b"no" };
+    if let Err(error) = host.set_filter_state(DECISION, text) {
+        log::debug!("access log: the decision is not told: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,319 @@
+//! The plugin configuration.
+
+use core::time::Duration;
+
+use mesh_common::config::{self, ConfigError, Problem, Section};
+use mesh_common::expression::Kind;
+use mesh_common::text_map::TextMap;
+
+use crate::fields::Style;
+
+/// Bounds of a line's length; the default is below the 16 KiB at which container runtimes divide lines.
+const LINE: core::ops::RangeInclusive<u64> = 200..=1_000_000;
+const DEFAULT_LINE: u64 = 16_000;
+/// Bounds of a value's length.
+const VALUE: core::ops::RangeInclusive<u64> = 1..=1_000_000;
+const DEFAULT_VALUE: u64 = 4_000;
+/// More fields than this are certainly a mistake.
+const MAX_FIELDS: usize = 200;
+
+const MIN_WINDOW: Duration = Duration::from_millis(1);
+const MAX_WINDOW: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Istio's, of its access log policy.
+const DEFAULT_WINDOW: Duration = Duration::from_secs(12 * 3600);
+const DEFAULT_PEERS: u64 = 500;
+const MAX_PEERS: u64 = 100_000;
+
+const MIN_PERIOD: Duration = Duration::from_millis(100);
+const MAX_PERIOD: Duration = Duration::from_secs(3600);
+
+/// What an operator can set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `preset`: the names and forms of whose log.
+    pub preset: Preset,
+    /// `format`: whether a line is JSON, text, or is not made at all.
+    pub format: Format,
+    /// `text_format`: what a line of text is; Istio's default if empty.
+    pub text_format: String,
+    /// `fields`: fields that are added, or replaced.
+    pub fields: Vec<Field>,
+    /// `only_fields`: names of those that are written, in order; all if empty.
+    pub only_fields: Vec<String>,
+    /// `remove_fields`: names of those that are not written.
+    pub remove_fields: Vec<String>,
+    /// `rename_fields`: other names by name.
+    pub rename_fields: TextMap,
+    /// `omit_absent`: whether fields without a value are left out.
+    pub omit_absent: bool,
+    /// `ascii`: whether other characters are escaped.
+    pub ascii: bool,
+    /// `max_line_length`, in bytes.
+    pub max_line: usize,
+    /// `max_value_length`, in bytes.
+    pub max_value: usize,
+    /// `policy`.
+    pub policy: Policy,
+    /// `instance`: Mixer's name of the log; by default that of Istio's.
+    pub instance: Option<String>,
+    /// `level`: Mixer's level of the lines.
+    pub level: &'static str,
+    /// `tcp_open_line`: whether there is a line when a connection begins.
+    pub open_line: bool,
+    /// `tcp_reporting_duration`: how often there is a line of a live connection.
+    pub period: Option<Duration>,
+    /// `disable_host_header_fallback`, as in stats.
+    pub disable_host_header_fallback: bool,
+}
+
+/// Whose names and forms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    /// `ISTIO`: those of Istio's JSON access log, with both workloads.
+    Istio,
+    /// `MIXER`: those of Mixer's stdio adapter.
+    Mixer,
+}
+
+/// What a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `JSON`.
+    Json,
+    /// `TEXT`.
+    Text,
+    /// `NONE`: there is no line, only the decision.
+    None,
+}
+
+/// A field that is added or replaced.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Field {
+    /// `name`.
+    pub name: String,
+    /// `value` and `fallback`: expressions, or names of known fields; the first that has a value gives it.
+    pub values: Vec<Operand>,
+    /// `as`: how it is written.
+    pub style: Option<Style>,
+    /// `as: NUMBER`: the whole number that a text is.
+    pub number: bool,
+    /// `hash`: whether its SHA-256 is written in place of it.
+    pub hash: bool,
+    /// `max_length`: where it is cut.
+    pub max: Option<usize>,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operand {
+    /// Where in the configuration it stands.
+    pub path: String,
+    /// An expression or, if `known`, the name of a field.
+    pub text: String,
+    /// Whether it is the name of a field.
+    pub known: bool,
+    /// `type`: what an expression for the engine comes to.
+    pub kind: Kind,
+}
+
+/// Which streams get a line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// `log`.
+    pub rule: Rule,
+    /// `match`: an expression of those of which there may be a line.
+    pub condition: Option<String>,
+    /// `always_errors`: whether errors get one whatever else is said.
+    pub always_errors: bool,
+}
+
+/// The rule by which lines are written.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rule {
+    /// `ALL`.
+    All,
+    /// `ERRORS`.
+    Errors,
+    /// `PERCENTAGE`, with `percentage` in thousandths.
+    Percentage(u64),
+    /// `FIRST_IN_WINDOW`: the first of each peer within `window`, of which `max_peers` are remembered.
+    Window(Duration, usize),
+}
+
+impl Config {
+    /// Reads the plugin configuration.
+    pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let config = Self::parse_with(json, &mut problems);
+        ConfigError::unless_empty(problems).map(|()| config)
+    }
+
+    /// Reads the plugin configuration, and goes on where it can, for a caller who has more to check.
+    pub fn parse_with(json: &[u8], problems: &mut Vec<Problem>) -> Self {
+        config::parse_with(json, problems, Self::read)
+    }
+
+    /// Whether there is an expression of the operator, which may look at anything.
+    pub fn has_expressions(&self) -> bool {
+        !self.fields.is_empty() || !self.text_format.is_empty() || self.policy.condition.is_some()
+    }
+
+    /// Reads the fields of a section.
+    #[inline(never)]
+    pub fn read(section: &mut Section) -> Self {
+        let preset = match section.choice("preset", &["ISTIO", "MIXER"]) {
+            Some("MIXER") => Preset::Mixer,
+            _ => Preset::Istio,
+        };
+        let text_format = section.optional_text("text_format").unwrap_or_default();
+        let format = match section.choice("format", &["JSON", "TEXT", "NONE"]) {
+            Some("TEXT") => Format::Text,
+            Some("NONE") => Format::None,
+            None if !text_format.is_empty() => Format::Text,
+            _ => Format::Json,
+        };
+        if format != Format::Text && !text_format.is_empty() {
+            section
+                .refuse("text_format", "has no effect on this format, must be left out or format be \"TEXT\"".into());
+        }
+        let mut index = 0usize;
+        let fields = section.objects("fields", |section| {
+            let field = Field::read(section, &format!("fields[{index}]"));
+            index = index.saturating_add(1);
+            field
+        });
+        if fields.len() > MAX_FIELDS {
+            section.refuse("fields", format!("{} are too many, must be at most {MAX_FIELDS}", fields.len()));
+        }
+        for (index, field) in fields.iter().enumerate() {
+            if fields.iter().take(index).any(|earlier| earlier.name == field.name) {
+                let path = format!("fields[{index}].name");
+                section.refuse(&path, format!("{:?} is given twice, must be another", field.name));
+            }
+        }
+        let period = section.duration("tcp_reporting_duration", Duration::ZERO..=MAX_PERIOD, Duration::ZERO);
+        if period > Duration::ZERO && period < MIN_PERIOD {
+            section.refuse("tcp_reporting_duration", "is too short, must be at least 100ms, or 0s for never".into());
+        }
+        Self {
+            preset,
+            format,
+            text_format,
+            fields,
+            only_fields: section.texts("only_fields", MAX_FIELDS),
+            remove_fields: section.texts("remove_fields", MAX_FIELDS),
+            rename_fields: section.text_map("rename_fields"),
+            omit_absent: section.boolean("omit_absent", false),
+            ascii: section.boolean("ascii", false),
+            max_line: length(section, "max_line_length", LINE, DEFAULT_LINE),
+            max_value: length(section, "max_value_length", VALUE, DEFAULT_VALUE),
+            policy: section.object("policy", Policy::read).unwrap_or(Policy::ALL),
+            instance: section.text("instance"),
+            level: section.choice("level", &["info", "warn", "error"]).unwrap_or("info"),
+            open_line: section.boolean("tcp_open_line", false),
+            period: (period > Duration::ZERO).then_some(period),
+            disable_host_header_fallback: section.boolean("disable_host_header_fallback", false),
+        }
+    }
+}
+
+impl Field {
+    fn read(section: &mut Section, path: &str) -> Self {
+        let name = section.text("name");
+        if name.is_none() {
+            section.require("name");
+        }
+        let kind = match section.choice("type", &["TEXT", "INTEGER", "DOUBLE", "BOOLEAN", "DURATION", "TIMESTAMP"]) {
+            Some("INTEGER") => Kind::Integer,
+            Some("DOUBLE") => Kind::Double,
+            Some("BOOLEAN") => Kind::Boolean,
+            Some("DURATION") => Kind::Duration,
+            Some("TIMESTAMP") => Kind::Timestamp,
+            _ => Kind::Text,
+        };
+        let operand = |field: &str, text: String, known| Operand { path: format!("{path}.{field}"), text, known, kind };
+        let value = section.text("value").map(|text| operand("value", text, false));
+        let known = section.text("field").map(|text| operand("field", text, true));
+        if value.is_some() && known.is_some() {
+            section.refuse("field", "given beside value, must be one of them".into());
+        }
+        if value.is_none() && known.is_none() {
+            section.require("value");
+        }
+        let fallback = section.texts("fallback", MAX_FIELDS).into_iter().enumerate();
+        let fallback = fallback.map(|(index, text)| operand(&format!("fallback[{index}]"), text, false));
+        let written = section.choice(
+            "as",
+            &["TEXT", "NUMBER", "MILLISECONDS", "SECONDS", "NANOSECONDS", "GO_DURATION", "MICROSECOND_TIME"],
+        );
+        Self {
+            name: name.unwrap_or_default(),
+            values: value.or(known).into_iter().chain(fallback).collect(),
+            style: match written {
+                Some("TEXT") => Some(Style::Text),
+                Some("MILLISECONDS") => Some(Style::Milliseconds),
+                Some("SECONDS") => Some(Style::Seconds),
+                Some("NANOSECONDS") => Some(Style::Nanoseconds),
+                Some("GO_DURATION") => Some(Style::Go),
+                Some("MICROSECOND_TIME") => Some(Style::Microtime),
+                _ => None,
+            },
+            number: written == Some("NUMBER"),
+            hash: section.boolean("hash", false),
+            max: Some(length(section, "max_length", 0..=*VALUE.end(), 0)).filter(|max| *max > 0),
+        }
+    }
+}
+
+impl Policy {
+    /// Everything gets a line.
+    pub const ALL: Self = Self { rule: Rule::All, condition: None, always_errors: false };
+
+    fn read(section: &mut Section) -> Self {
+        let rule = section.choice("log", &["ALL", "ERRORS", "PERCENTAGE", "FIRST_IN_WINDOW"]);
+        let percentage = section.scalar("percentage", percentage);
+        let window = section.duration("window", MIN_WINDOW..=MAX_WINDOW, DEFAULT_WINDOW);
+        let peers = length(section, "max_peers", 1..=MAX_PEERS, DEFAULT_PEERS);
+        for (field, owner) in
+            [("percentage", "PERCENTAGE"), ("window", "FIRST_IN_WINDOW"), ("max_peers", "FIRST_IN_WINDOW")]
+        {
+            if section.has(field) && rule != Some(owner) {
+                section.refuse(field, format!("has no effect, must be left out or log be {owner:?}"));
+            }
+        }
+        if rule == Some("PERCENTAGE") {
+            section.require("percentage");
+        }
+        Self {
+            rule: match rule {
+                Some("ERRORS") => Rule::Errors,
+                Some("PERCENTAGE") => Rule::Percentage(percentage.unwrap_or_default()),
+                Some("FIRST_IN_WINDOW") => Rule::Window(window, peers),
+                _ => Rule::All,
+            },
+            condition: section.text("match"),
+            // As in Istio's policy of that kind, a window is for what went well.
+            always_errors: section.boolean("always_errors", rule == Some("FIRST_IN_WINDOW")),
+        }
+    }
+}
+
+/// A percentage with at most three decimals, in thousandths.
+fn percentage(text: &str) -> Result<u64, String> {
+    let thousandths = || {
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        if fraction.len() > 3 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let thousandths = [fraction, "000"].concat().get(..3)?.parse::<u64>().ok()?;
+        whole.parse::<u64>().ok()?.checked_mul(1_000)?.checked_add(thousandths).filter(|number| *number <= 100_000)
+    };
+    thousandths().ok_or_else(|| "is not allowed, must be a number from 0 to 100 with at most three decimals".into())
+}
+
+fn length(section: &mut Section, name: &'static str, range: core::ops::RangeInclusive<u64>, default: u64) -> usize {
+    usize::try_from(section.integer(name, range, default)).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests;

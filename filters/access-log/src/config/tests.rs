@@ -1,0 +1,105 @@
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use super::*;
+
+fn read(json: &str) -> Result<Config, String> {
+    Config::parse(json.as_bytes()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn everything_has_a_default() {
+    let expected = Config {
+        preset: Preset::Istio,
+        format: Format::Json,
+        text_format: String::new(),
+        fields: vec![],
+        only_fields: vec![],
+        remove_fields: vec![],
+        rename_fields: TextMap::default(),
+        omit_absent: false,
+        ascii: false,
+        max_line: 16_000,
+        max_value: 4_000,
+        policy: Policy::ALL,
+        instance: None,
+        level: "info",
+        open_line: false,
+        period: None,
+        disable_host_header_fallback: false,
+    };
+    assert_eq!(read(""), Ok(expected.clone()));
+    assert_eq!(read("{\"policy\": {}}"), Ok(expected));
+}
+
+#[test]
+fn policies_are_read() {
+    for (json, rule, always_errors) in [
+        (r#"{"log": "ERRORS"}"#, Rule::Errors, false),
+        (r#"{"log": "PERCENTAGE", "percentage": 12.5, "always_errors": true}"#, Rule::Percentage(12_500), true),
+        (r#"{"log": "PERCENTAGE", "percentage": 0.001}"#, Rule::Percentage(1), false),
+        (r#"{"log": "PERCENTAGE", "percentage": 100}"#, Rule::Percentage(100_000), false),
+        (r#"{"log": "FIRST_IN_WINDOW"}"#, Rule::Window(DEFAULT_WINDOW, 500), true),
+        (
+            r#"{"log": "FIRST_IN_WINDOW", "window": "1m", "max_peers": 7, "always_errors": false}"#,
+            Rule::Window(Duration::from_secs(60), 7),
+            false,
+        ),
+    ] {
+        let policy = read(&format!("{{\"policy\": {json}}}")).expect(json).policy;
+        assert_eq!(policy, Policy { rule, condition: None, always_errors }, "{json}");
+    }
+}
+
+#[test]
+fn every_wrong_field_is_named() {
+    let error = read(
+        r#"{
+            "preset": "mixer",
+            "format": "JSON",
+            "text_format": "%PROTOCOL%",
+            "fields": [
+                {"name": "a", "value": "request.id", "field": "path", "as": "SHOUTED"},
+                {"name": "a", "fallback": [""], "type": "MAP"},
+                {"value": "1", "max_length": -1}
+            ],
+            "only_fields": "path",
+            "rename_fields": {"path": 1},
+            "max_line_length": 10,
+            "policy": {"log": "SOME", "percentage": 101, "window": "1h", "matches": "true"},
+            "tcp_reporting_duration": "10ms",
+            "level": "debug"
+        }"#,
+    )
+    .expect_err("refused");
+    for problem in [
+        "preset: \"mixer\" is not allowed, must be \"ISTIO\" or \"MIXER\"; ",
+        "text_format: has no effect on this format, must be left out or format be \"TEXT\"; ",
+        "fields[0].field: given beside value, must be one of them; ",
+        "fields[0].as: \"SHOUTED\" is not allowed, must be \"TEXT\" or \"NUMBER\" or ",
+        "fields[1].name: \"a\" is given twice, must be another; ",
+        "fields[1].value: missing; ",
+        "fields[1].fallback: [\"\"] is not allowed, must be a list of at most 200 texts, none empty; ",
+        "fields[1].type: \"MAP\" is not allowed, must be \"TEXT\" or ",
+        "fields[2].name: missing; ",
+        "fields[2].max_length: -1 is not allowed, must be a whole number from 0 to 1000000; ",
+        "only_fields: \"path\" is not allowed, must be a list of at most 200 texts, none empty; ",
+        "rename_fields: {\"path\":1} is not allowed, must be an object of texts; ",
+        "max_line_length: 10 is not allowed, must be a whole number from 200 to 1000000; ",
+        "policy.log: \"SOME\" is not allowed, must be \"ALL\" or \"ERRORS\" or \"PERCENTAGE\" or \"FIRST_IN_WINDOW\"; ",
+        "policy.percentage: 101 is not allowed, must be a number from 0 to 100 with at most three decimals; ",
+        "policy.percentage: has no effect, must be left out or log be \"PERCENTAGE\"; ",
+        "policy.window: has no effect, must be left out or log be \"FIRST_IN_WINDOW\"; ",
+        "policy.matches: unknown field (value \"true\"), known are ",
+        "tcp_reporting_duration: is too short, must be at least 100ms, or 0s for never; ",
+        "level: \"debug\" is not allowed, must be \"info\" or \"warn\" or \"error\"",
+    ] {
+        assert!(error.contains(problem), "{problem} in {error}");
+    }
+}
+
+#[test]
+fn a_percentage_that_is_needed_is_asked_for() {
+    let error = read(r#"{"policy": {"log": "PERCENTAGE"}}"#).expect_err("refused");
+    assert_eq!(error, "configuration refused, 1 problem: policy.percentage: missing");
+}

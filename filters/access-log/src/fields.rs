@@ -1,0 +1,230 @@
+//! The fields that a line can have, by name: where each comes from, and how it is written.
+//!
+//! The default is what Istio's JSON access log has, and what tells both workloads. [`crate::mixer`] has the variables of
+//! Mixer's access log.
+
+use mesh_common::expression::Kind;
+
+use crate::sides::{Fact, Who};
+
+/// A field by name.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// Where its value comes from: from the first of these that has one.
+    pub sources: &'static [Source],
+    /// How it is written.
+    pub style: Style,
+    /// What stands there if there is none.
+    pub absent: Absent,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug)]
+pub enum Source {
+    /// An attribute of the stream, by its path.
+    Attribute(&'static str, Kind, Form),
+    /// A side of the request.
+    Side(Who, Form),
+    /// Made of several attributes.
+    Made(Made),
+}
+
+/// A value that is made of several attributes, or of none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// Names of the response flags.
+    Flags,
+    /// Status of a gRPC request.
+    GrpcStatus,
+    /// How long the stream has lasted.
+    Elapsed,
+    /// The same, once a connection is closed.
+    ElapsedWhenClosed,
+    /// When the line is written.
+    Now,
+    /// `open`, `continue` or `close`, of a connection.
+    Event,
+    /// Bytes received since the connection's line before.
+    ReceivedSince,
+    /// Bytes sent since the connection's line before.
+    SentSince,
+    /// `http`, `grpc` or `tcp`.
+    Protocol,
+    /// Address of the called workload: on the way in its listener's, on the way out that of the upstream.
+    DestinationIp,
+}
+
+/// What is taken of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// All of it.
+    Whole,
+    /// The whole number that it is.
+    Number,
+    /// Of an address, what stands before the port.
+    Host,
+    /// What stands before the first comma.
+    First,
+    /// Without `spiffe://`.
+    Spiffe,
+    /// Of W3C's `traceparent`, the trace.
+    ParentTrace,
+    /// Of W3C's `traceparent`, the span.
+    ParentSpan,
+    /// Of Zipkin's `b3`, the trace.
+    B3Trace,
+    /// Of Zipkin's `b3`, the span.
+    B3Span,
+}
+
+/// How a value is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// As what it is: durations in whole milliseconds, times in RFC 3339 with milliseconds.
+    Plain,
+    /// As text, whatever it is.
+    Text,
+    /// Whole milliseconds; of a time, since 1970.
+    Milliseconds,
+    /// Seconds with a fraction; of a time, since 1970.
+    Seconds,
+    /// Nanoseconds; of a time, since 1970.
+    Nanoseconds,
+    /// A duration as Go and Mixer write it.
+    Go,
+    /// A time as Mixer writes it: RFC 3339 with microseconds.
+    Microtime,
+}
+
+/// What stands for a value that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// `null`, and `-` in text formats.
+    Null,
+    /// A text.
+    Text(&'static str),
+    /// A number.
+    Number(i64),
+    /// As what duration no time is written.
+    NoTime,
+}
+
+const fn field(name: &'static str, sources: &'static [Source], absent: Absent) -> Field {
+    Field { name, sources, style: Style::Plain, absent }
+}
+
+const fn text(path: &'static str) -> Source {
+    Source::Attribute(path, Kind::Text, Form::Whole)
+}
+
+const fn integer(path: &'static str) -> Source {
+    Source::Attribute(path, Kind::Integer, Form::Whole)
+}
+
+const fn side(who: Who) -> Source {
+    Source::Side(who, Form::Whole)
+}
+
+const UNKNOWN: Absent = Absent::Text("unknown");
+const START: Source = Source::Attribute("request\0time", Kind::Timestamp, Form::Whole);
+const ORIGINAL_PATH: Source = text("request\0headers\0x-envoy-original-path");
+const TRACEPARENT: &str = "request\0headers\0traceparent";
+const B3: &str = "request\0headers\0b3";
+const SERVICE_TIME: &str = "response\0headers\0x-envoy-upstream-service-time";
+
+/// The fields of a line unless configured otherwise, in order. The first 24 have the names of Istio's JSON access log.
+pub const DEFAULT: [Field; 48] = [
+    field("start_time", &[START], Absent::Null),
+    field("method", &[text("request\0method")], Absent::Null),
+    field("path", &[ORIGINAL_PATH, text("request\0path")], Absent::Null),
+    field("protocol", &[text("request\0protocol")], Absent::Null),
+    field("response_code", &[integer("response\0code")], Absent::Number(0)),
+    field("response_flags", &[Source::Made(Made::Flags)], Absent::Text("-")),
+    field("response_code_details", &[text("response\0code_details")], Absent::Null),
+    field("connection_termination_details", &[text("connection\0termination_details")], Absent::Null),
+    field("upstream_transport_failure_reason", &[text("upstream\0transport_failure_reason")], Absent::Null),
+    field("bytes_received", &[integer("request\0size")], Absent::Number(0)),
+    field("bytes_sent", &[integer("response\0size")], Absent::Number(0)),
+    field("duration", &[Source::Made(Made::Elapsed)], Absent::Null),
+    field("upstream_service_time", &[Source::Attribute(SERVICE_TIME, Kind::Text, Form::Number)], Absent::Null),
+    field("x_forwarded_for", &[text("request\0headers\0x-forwarded-for")], Absent::Null),
+    field("user_agent", &[text("request\0useragent")], Absent::Null),
+    field("request_id", &[text("request\0id")], Absent::Null),
+    field("authority", &[text("request\0host")], Absent::Null),
+    field("upstream_host", &[text("upstream\0address")], Absent::Null),
+    field("upstream_cluster", &[text("xds\0cluster_name")], Absent::Null),
+    field("upstream_local_address", &[text("upstream\0local_address")], Absent::Null),
+    field("downstream_local_address", &[text("destination\0address")], Absent::Null),
+    field("downstream_remote_address", &[text("source\0address")], Absent::Null),
+    field("requested_server_name", &[text("connection\0requested_server_name")], Absent::Null),
+    field("route_name", &[text("xds\0route_name")], Absent::Null),
+    field("reporter", &[side(Who::Reporter)], UNKNOWN),
+    field("source_workload", &[side(Who::Source(Fact::Workload))], UNKNOWN),
+    field("source_workload_namespace", &[side(Who::Source(Fact::Namespace))], UNKNOWN),
+    field("source_principal", &[side(Who::Source(Fact::Principal))], UNKNOWN),
+    field("source_app", &[side(Who::Source(Fact::App))], UNKNOWN),
+    field("source_version", &[side(Who::Source(Fact::Version))], UNKNOWN),
+    field("source_canonical_service", &[side(Who::Source(Fact::CanonicalService))], UNKNOWN),
+    field("source_canonical_revision", &[side(Who::Source(Fact::CanonicalRevision))], UNKNOWN),
+    field("source_cluster", &[side(Who::Source(Fact::Cluster))], UNKNOWN),
+    field("destination_workload", &[side(Who::Destination(Fact::Workload))], UNKNOWN),
+    field("destination_workload_namespace", &[side(Who::Destination(Fact::Namespace))], UNKNOWN),
+    field("destination_principal", &[side(Who::Destination(Fact::Principal))], UNKNOWN),
+    field("destination_app", &[side(Who::Destination(Fact::App))], UNKNOWN),
+    field("destination_version", &[side(Who::Destination(Fact::Version))], UNKNOWN),
+    field("destination_service", &[side(Who::ServiceHost)], UNKNOWN),
+    field("destination_service_name", &[side(Who::ServiceName)], UNKNOWN),
+    field("destination_service_namespace", &[side(Who::ServiceNamespace)], UNKNOWN),
+    field("destination_canonical_service", &[side(Who::Destination(Fact::CanonicalService))], UNKNOWN),
+    field("destination_canonical_revision", &[side(Who::Destination(Fact::CanonicalRevision))], UNKNOWN),
+    field("destination_cluster", &[side(Who::Destination(Fact::Cluster))], UNKNOWN),
+    field("connection_security_policy", &[side(Who::SecurityPolicy)], UNKNOWN),
+    field("grpc_status", &[Source::Made(Made::GrpcStatus)], Absent::Null),
+    field(
+        "trace_id",
+        &[
+            Source::Attribute(TRACEPARENT, Kind::Text, Form::ParentTrace),
+            text("request\0headers\0x-b3-traceid"),
+            Source::Attribute(B3, Kind::Text, Form::B3Trace),
+        ],
+        Absent::Null,
+    ),
+    field(
+        "span_id",
+        &[
+            Source::Attribute(TRACEPARENT, Kind::Text, Form::ParentSpan),
+            text("request\0headers\0x-b3-spanid"),
+            Source::Attribute(B3, Kind::Text, Form::B3Span),
+        ],
+        Absent::Null,
+    ),
+];
+
+/// What a line of a TCP connection has before the default fields.
+pub const EVENT: Field = field("connection_event", &[Source::Made(Made::Event)], Absent::Null);
+
+/// More fields that a configuration can name.
+pub const OTHER: [Field; 16] = [
+    field("source_name", &[side(Who::Source(Fact::Name))], UNKNOWN),
+    field("source_owner", &[side(Who::Source(Fact::Owner))], UNKNOWN),
+    field("destination_name", &[side(Who::Destination(Fact::Name))], UNKNOWN),
+    field("destination_owner", &[side(Who::Destination(Fact::Owner))], UNKNOWN),
+    field("source_ip", &[SOURCE_IP], Absent::Null),
+    field("destination_ip", &[Source::Made(Made::DestinationIp)], Absent::Null),
+    field("request_protocol", &[Source::Made(Made::Protocol)], Absent::Null),
+    field("scheme", &[text("request\0scheme")], Absent::Null),
+    field("url_path", &[text("request\0url_path")], Absent::Null),
+    field("referer", &[text("request\0referer")], Absent::Null),
+    field("grpc_message", &[GRPC_MESSAGE, GRPC_MESSAGE_OF_HEADERS], Absent::Null),
+    field("request_total_bytes", &[integer("request\0total_size")], Absent::Number(0)),
+    field("response_total_bytes", &[integer("response\0total_size")], Absent::Number(0)),
+    field("upstream_request_attempt_count", &[integer("upstream\0request_attempt_count")], Absent::Number(0)),
+    field("connection_id", &[integer("connection\0id")], Absent::Null),
+    field("end_time", &[Source::Made(Made::Now)], Absent::Null),
+];
+
+const SOURCE_IP: Source = Source::Attribute("source\0address", Kind::Text, Form::Host);
+const GRPC_MESSAGE: Source = text("response\0trailers\0grpc-message");
+const GRPC_MESSAGE_OF_HEADERS: Source = text("response\0headers\0grpc-message");

@@ -1,0 +1,329 @@
+//! A line, as its plan says, of what one stream came to.
+
+use mesh_common::content_type::is_grpc;
+use mesh_common::evaluation::Value;
+use mesh_common::expression::Kind;
+use mesh_common::host::Host;
+use mesh_common::response_flags;
+
+use crate::digest::sha256;
+use crate::escape::Escaping;
+use crate::fields::{Form, Made, Style};
+use crate::plan::{Cell, Place, Plan};
+use crate::reads::Values;
+use crate::sides::{Sides, Who, DESTINATION};
+use crate::time;
+
+/// Told in a line of JSON of which something is missing.
+const TRUNCATED: &[u8] = b",\"truncated\":true";
+/// Where values are cut that make a line too long, one after the other until it is short enough.
+const SHORTER: [usize; 4] = [1_000, 250, 60, 15];
+/// The last one, at which fields for which there is still no room are left out.
+const SHORTEST: usize = 4;
+/// The bits of what a fault filter does: delay and abort.
+const DELAY_INJECTED: u64 = 1 << 9;
+const FAULT_INJECTED: u64 = 1 << 10;
+/// What Istio reports when a gRPC call ended without a status.
+const GRPC_STATUS_UNKNOWN: i64 = 2;
+
+const PER_MILLISECOND: i64 = 1_000_000;
+const PER_SECOND: i64 = 1_000_000_000;
+
+/// What a line tells of.
+pub struct Moment<'a, S, H> {
+    /// The attributes.
+    pub values: &'a Values<'a, H>,
+    /// What the engine's expressions came to.
+    pub evaluated: &'a [Option<Value>],
+    /// Who called whom.
+    pub sides: &'a S,
+    /// The time, if the plan needs it.
+    pub now: i64,
+    /// Of a connection: what happened, and the bytes received and sent by the line before.
+    pub connection: Option<(Event, [i64; 2])>,
+}
+
+/// What happened to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// It began.
+    Open,
+    /// It lives.
+    Continue,
+    /// It ended.
+    Close,
+}
+
+/// A value on its way into the line.
+enum Found<'a> {
+    Text(&'a [u8]),
+    Made(String),
+    Integer(i64),
+    Double(f64),
+    Boolean(bool),
+    Duration(i64),
+    Timestamp(i64),
+}
+
+/// Writes lines.
+#[derive(Debug)]
+pub struct Writer {
+    ascii: bool,
+    max: usize,
+    /// The line; kept, so that the next one needs no memory.
+    buffer: Vec<u8>,
+}
+
+impl Writer {
+    /// Lines of at most `max` bytes, without the newline.
+    pub fn new(ascii: bool, max: usize) -> Self {
+        Self { ascii, max, buffer: Vec::new() }
+    }
+
+    /// The line, with a newline.
+    pub fn line<S: Sides, H: Host>(&mut self, plan: &Plan, moment: &Moment<S, H>) -> &[u8] {
+        let mut longest = self.write(plan, moment, usize::MAX, false);
+        for shorter in SHORTER {
+            if self.buffer.len() > self.max && shorter < longest {
+                longest = self.write(plan, moment, shorter, false);
+            }
+        }
+        if self.buffer.len() > self.max {
+            self.write(plan, moment, SHORTEST, true);
+        }
+        self.buffer.push(b'\n');
+        &self.buffer
+    }
+
+    /// Writes all cells, of which texts are cut at `max`; where `drop` says so, only as many as there is room for. Returns
+    /// the length of the longest text.
+    fn write<S: Sides, H: Host>(&mut self, plan: &Plan, moment: &Moment<S, H>, max: usize, drop: bool) -> usize {
+        let buffer = &mut self.buffer;
+        buffer.clear();
+        let (mut longest, mut cut) = (0, false);
+        let room = self.max.saturating_sub(plan.tail.len()).saturating_sub(TRUNCATED.len());
+        for cell in &plan.cells {
+            let start = buffer.len();
+            let escaping = Escaping { ascii: self.ascii, max: cell.max.min(max) };
+            let (length, was_cut) = write_cell(buffer, plan, cell, moment, escaping);
+            if drop && buffer.len() > room {
+                buffer.truncate(start);
+                cut = true;
+                break;
+            }
+            longest = longest.max(length);
+            cut |= was_cut;
+        }
+        if plan.json {
+            if cut {
+                buffer.extend_from_slice(TRUNCATED);
+            }
+            // Each field comes with a comma before it.
+            match buffer.first_mut() {
+                Some(comma) => *comma = b'{',
+                None => buffer.push(b'{'),
+            }
+        }
+        buffer.extend_from_slice(&plan.tail);
+        longest
+    }
+}
+
+/// Writes a cell; returns the length of its text, and whether it was cut.
+fn write_cell<S: Sides, H: Host>(
+    buffer: &mut Vec<u8>,
+    plan: &Plan,
+    cell: &Cell,
+    moment: &Moment<S, H>,
+    escaping: Escaping,
+) -> (usize, bool) {
+    let Some(found) = cell.places.iter().find_map(|place| find(plan, place, moment)) else {
+        if let Some(absent) = &cell.absent {
+            buffer.extend_from_slice(&cell.before);
+            buffer.extend_from_slice(absent);
+        }
+        return (0, false);
+    };
+    buffer.extend_from_slice(&cell.before);
+    let found = match found {
+        Found::Text(text) if cell.hash => Found::Made(sha256(text)),
+        found => found,
+    };
+    match &found {
+        Found::Text(text) => write_text(buffer, plan.json, text, escaping),
+        Found::Made(text) => write_text(buffer, plan.json, text.as_bytes(), escaping),
+        _ => {
+            write_other(buffer, plan.json, cell.style, &found);
+            (0, false)
+        }
+    }
+}
+
+fn write_text(buffer: &mut Vec<u8>, quoted: bool, text: &[u8], escaping: Escaping) -> (usize, bool) {
+    if quoted {
+        buffer.push(b'"');
+    }
+    let cut = escaping.write(buffer, text);
+    if quoted {
+        buffer.push(b'"');
+    }
+    (text.len(), cut)
+}
+
+/// Writes what is no text: numbers, and what is made of them.
+fn write_other(buffer: &mut Vec<u8>, json: bool, style: Style, found: &Found) {
+    let is_time = matches!(found, Found::Timestamp(_));
+    let is_span = matches!(found, Found::Duration(_));
+    let as_text = match style {
+        Style::Plain => is_time,
+        Style::Text => true,
+        Style::Go => is_span,
+        Style::Microtime => is_time,
+        Style::Milliseconds | Style::Seconds | Style::Nanoseconds => false,
+    };
+    let quoted = json && as_text;
+    if quoted {
+        buffer.push(b'"');
+    }
+    match (found, style) {
+        (Found::Integer(number), _) => time::integer(buffer, *number),
+        (Found::Double(number), _) => time::double(buffer, *number),
+        (Found::Boolean(is), _) => buffer.extend_from_slice(if *is { b"true" } else { b"false" }),
+        (Found::Duration(time) | Found::Timestamp(time), Style::Seconds) => time::decimal(buffer, *time, PER_SECOND),
+        (Found::Duration(time) | Found::Timestamp(time), Style::Nanoseconds) => time::integer(buffer, *time),
+        (Found::Duration(time), Style::Go) => time::go_duration(buffer, *time),
+        (Found::Timestamp(time), Style::Milliseconds) | (Found::Duration(time), _) => {
+            time::integer(buffer, time.div_euclid(PER_MILLISECOND));
+        }
+        (Found::Timestamp(time), Style::Microtime) => time::rfc3339(buffer, *time, 6),
+        (Found::Timestamp(time), _) => time::rfc3339(buffer, *time, 3),
+        (Found::Text(_) | Found::Made(_), _) => {}
+    }
+    if quoted {
+        buffer.push(b'"');
+    }
+}
+
+/// The value of a place, if there is one.
+fn find<'a, S: Sides, H: Host>(plan: &Plan, place: &'a Place, moment: &'a Moment<S, H>) -> Option<Found<'a>> {
+    match place {
+        Place::Constant(value) => Some(Found::of(value)),
+        Place::Slot(slot, Kind::Text, form) => formed(moment.values.bytes(*slot)?, *form),
+        Place::Slot(slot, Kind::Boolean, _) => moment.values.boolean(*slot).map(Found::Boolean),
+        Place::Slot(slot, kind, _) => {
+            let number = moment.values.int(*slot)?;
+            Some(match kind {
+                Kind::Duration => Found::Duration(number),
+                Kind::Timestamp => Found::Timestamp(number),
+                _ => Found::Integer(number),
+            })
+        }
+        Place::Engine(index) => moment.evaluated.get(*index)?.as_ref().map(Found::of),
+        Place::Side(who, form) => formed(moment.sides.text(*who), *form),
+        Place::Made(made) => make(plan, *made, moment),
+    }
+}
+
+impl<'a> Found<'a> {
+    fn of(value: &'a Value) -> Self {
+        match value {
+            Value::Text(text) => Self::Text(text),
+            Value::Integer(number) => Self::Integer(*number),
+            Value::Double(number) => Self::Double(*number),
+            Value::Boolean(is) => Self::Boolean(*is),
+            Value::Duration(time) => Self::Duration(*time),
+            Value::Timestamp(time) => Self::Timestamp(*time),
+        }
+    }
+}
+
+/// What is taken of a text; nothing of an empty one.
+fn formed(text: &[u8], form: Form) -> Option<Found<'_>> {
+    let part = |separator: u8, index: usize| text.split(|byte| *byte == separator).nth(index);
+    let text = match form {
+        Form::Whole => text,
+        Form::Number => return core::str::from_utf8(text).ok()?.parse().ok().map(Found::Integer),
+        Form::Host => host_of(text),
+        Form::First => part(b',', 0)?,
+        Form::Spiffe => text.strip_prefix(b"spiffe://").unwrap_or(text),
+        Form::ParentTrace => part(b'-', 1)?,
+        Form::ParentSpan => part(b'-', 2)?,
+        // A lone `0` or `1` only says whether to trace.
+        Form::B3Trace => part(b'-', 0).filter(|trace| trace.len() > 1)?,
+        Form::B3Span => part(b'-', 1)?,
+    };
+    (!text.is_empty()).then_some(Found::Text(text))
+}
+
+/// An address without its port: `10.0.0.1:80`, `[::1]:80`.
+pub fn host_of(address: &[u8]) -> &[u8] {
+    match address.iter().rposition(|byte| *byte == b':') {
+        Some(colon) => {
+            let host = address.get(..colon).unwrap_or(address);
+            host.strip_prefix(b"[").and_then(|host| host.strip_suffix(b"]")).unwrap_or(host)
+        }
+        None => address,
+    }
+}
+
+fn make<'a, S: Sides, H: Host>(plan: &Plan, made: Made, moment: &'a Moment<S, H>) -> Option<Found<'a>> {
+    let values = moment.values;
+    let slots = &plan.slots;
+    let since = |slot, index: usize| {
+        let before = moment.connection.and_then(|(_, before)| before.get(index).copied()).unwrap_or(0);
+        values.int(slot).map(|total| Found::Integer(total.saturating_sub(before)))
+    };
+    let is_grpc = || values.bytes(slots.content_type).is_some_and(is_grpc);
+    match made {
+        Made::Flags => {
+            let flags =
+                values.int(slots.flags).unwrap_or(0).cast_unsigned() | fault_flags(values.bytes(slots.fault_flags));
+            (flags != 0).then(|| Found::Made(response_flags::text(flags)))
+        }
+        Made::GrpcStatus => {
+            is_grpc().then(|| Found::Integer(values.int(slots.grpc_status).unwrap_or(GRPC_STATUS_UNKNOWN)))
+        }
+        Made::ElapsedWhenClosed if !matches!(moment.connection, Some((Event::Close, _))) => None,
+        Made::Elapsed | Made::ElapsedWhenClosed => match (values.int(slots.duration), moment.connection) {
+            (Some(duration), _) => Some(Found::Duration(duration)),
+            (None, Some(_)) => Some(Found::Duration(moment.now.saturating_sub(values.int(slots.start)?).max(0))),
+            (None, None) => None,
+        },
+        Made::Now => Some(Found::Timestamp(moment.now)),
+        Made::Event => moment.connection.map(|(event, _)| Found::Text(event.name())),
+        Made::ReceivedSince => since(slots.received, 0),
+        Made::SentSince => since(slots.sent, 1),
+        Made::Protocol if moment.connection.is_some() => Some(Found::Text(b"tcp")),
+        Made::Protocol if is_grpc() => Some(Found::Text(b"grpc")),
+        Made::Protocol => Some(Found::Text(b"http")),
+        Made::DestinationIp => {
+            let inbound = moment.sides.text(Who::Reporter) == DESTINATION;
+            let address = values.bytes(if inbound { slots.local } else { slots.upstream })?;
+            formed(address, Form::Host)
+        }
+    }
+}
+
+/// What a fault filter did, as bits of the response flags.
+fn fault_flags(text: Option<&[u8]>) -> u64 {
+    let names = text.unwrap_or_default().split(|byte| *byte == b',');
+    names.fold(0, |flags, name| {
+        flags
+            | match name {
+                b"DI" => DELAY_INJECTED,
+                b"FI" => FAULT_INJECTED,
+                _ => 0,
+            }
+    })
+}
+
+impl Event {
+    /// As Mixer called it.
+    fn name(self) -> &'static [u8] {
+        match self {
+            Self::Open => b"open",
+            Self::Continue => b"continue",
+            Self::Close => b"close",
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The lines of Mixer's stdio adapter for Istio's default instances `accesslog` and `tcpaccesslog`.
+//!
+//! `level`, `time` and `instance` come first, then the variables sorted by name. Of Mixer's 41 variables of a request, two
+//! are empty always: `apiClaims`, since the claims would have to be written again from what a token held, and `apiKey`, a
+//! secret, which is logged only when it is named.
+
+use mesh_common::expression::Kind;
+
+use crate::fields::{Absent, Field, Form, Made, Source, Style};
+use crate::sides::{Fact, Who};
+
+/// Mixer's name of the default instance for requests, and of that for connections.
+pub const INSTANCES: [&str; 2] = ["accesslog.instance.istio-system", "tcpaccesslog.instance.istio-system"];
+
+const EMPTY: Absent = Absent::Text("");
+const ZERO: Absent = Absent::Number(0);
+const UNKNOWN: Absent = Absent::Text("unknown");
+const NO_IP: Absent = Absent::Text("0.0.0.0");
+
+const fn field(name: &'static str, sources: &'static [Source], absent: Absent) -> Field {
+    Field { name, sources, style: Style::Plain, absent }
+}
+
+const fn styled(name: &'static str, sources: &'static [Source], style: Style, absent: Absent) -> Field {
+    Field { name, sources, style, absent }
+}
+
+const fn text(path: &'static str) -> Source {
+    Source::Attribute(path, Kind::Text, Form::Whole)
+}
+
+const fn integer(path: &'static str) -> Source {
+    Source::Attribute(path, Kind::Integer, Form::Whole)
+}
+
+const fn source(fact: Fact) -> Source {
+    Source::Side(Who::Source(fact), Form::Whole)
+}
+
+const fn destination(fact: Fact) -> Source {
+    Source::Side(Who::Destination(fact), Form::Whole)
+}
+
+const SOURCE_IP: Source = Source::Attribute("source\0address", Kind::Text, Form::Host);
+const POLICY: &str = "metadata\0filter_metadata\0envoy.filters.http.rbac\0shadow_effective_policy_id";
+const RESULT: &str = "metadata\0filter_metadata\0envoy.filters.http.rbac\0shadow_engine_result";
+
+/// What Mixer wrote as the time of a line of a request, or of a connection.
+pub const TIMES: [Field; 2] = [
+    styled(
+        "time",
+        &[Source::Attribute("request\0time", Kind::Timestamp, Form::Whole), Source::Made(Made::Now)],
+        Style::Microtime,
+        Absent::Null,
+    ),
+    styled("time", &[Source::Made(Made::Now)], Style::Microtime, Absent::Null),
+];
+
+/// The variables of `accesslog`.
+pub const REQUEST: [Field; 41] = [
+    field("apiClaims", &[], EMPTY),
+    field("apiKey", &[], EMPTY),
+    field("clientTraceId", &[text("request\0headers\0x-client-trace-id")], EMPTY),
+    field("connection_security_policy", &[SECURITY_POLICY], UNKNOWN),
+    field("destinationApp", &[destination(Fact::App)], EMPTY),
+    field("destinationIp", &[Source::Made(Made::DestinationIp)], NO_IP),
+    field("destinationName", &[destination(Fact::Name)], UNKNOWN),
+    field("destinationNamespace", &[destination(Fact::Namespace)], Absent::Text("default")),
+    field("destinationOwner", &[destination(Fact::Owner)], UNKNOWN),
+    field("destinationPrincipal", &[Source::Side(Who::Destination(Fact::Principal), Form::Spiffe)], EMPTY),
+    field("destinationServiceHost", &[SERVICE_HOST, text("request\0host")], EMPTY),
+    field("destinationWorkload", &[destination(Fact::Workload)], UNKNOWN),
+    field("grpcMessage", &[text("response\0trailers\0grpc-message"), text("response\0headers\0grpc-message")], EMPTY),
+    styled("grpcStatus", &[Source::Made(Made::GrpcStatus)], Style::Text, EMPTY),
+    field("httpAuthority", &[text("request\0host")], EMPTY),
+    styled("latency", &[Source::Made(Made::Elapsed)], Style::Go, Absent::NoTime),
+    field("method", &[text("request\0method")], EMPTY),
+    field("permissiveResponseCode", &[text(RESULT)], Absent::Text("none")),
+    field("permissiveResponsePolicyID", &[text(POLICY)], Absent::Text("none")),
+    field("protocol", &[text("request\0scheme")], Absent::Text("http")),
+    field("receivedBytes", &[integer("request\0total_size")], ZERO),
+    field("referer", &[text("request\0referer")], EMPTY),
+    field("reporter", &[REPORTER], UNKNOWN),
+    field("requestId", &[text("request\0headers\0x-request-id")], EMPTY),
+    field("requestSize", &[integer("request\0size")], ZERO),
+    field("requestedServerName", &[SERVER_NAME], EMPTY),
+    // Mixer's proxies reported a request that had no response as one of 500.
+    field("responseCode", &[integer("response\0code")], Absent::Number(500)),
+    field("responseFlags", &[Source::Made(Made::Flags)], Absent::Text("-")),
+    field("responseSize", &[integer("response\0size")], ZERO),
+    styled("responseTimestamp", &[Source::Made(Made::Now)], Style::Microtime, EMPTY),
+    field("sentBytes", &[integer("response\0total_size")], ZERO),
+    field("sourceApp", &[source(Fact::App)], EMPTY),
+    field("sourceIp", &[SOURCE_IP], NO_IP),
+    field("sourceName", &[source(Fact::Name)], UNKNOWN),
+    field("sourceNamespace", &[source(Fact::Namespace)], Absent::Text("default")),
+    field("sourceOwner", &[source(Fact::Owner)], UNKNOWN),
+    field("sourcePrincipal", &[Source::Side(Who::Source(Fact::Principal), Form::Spiffe)], EMPTY),
+    field("sourceWorkload", &[source(Fact::Workload)], UNKNOWN),
+    field("url", &[text("request\0path")], EMPTY),
+    field("userAgent", &[text("request\0useragent")], EMPTY),
+    field("xForwardedFor", &[text("request\0headers\0x-forwarded-for")], NO_IP),
+];
+
+/// The variables of `tcpaccesslog`.
+pub const CONNECTION: [Field; 26] = [
+    styled("connectionDuration", &[Source::Made(Made::ElapsedWhenClosed)], Style::Go, Absent::NoTime),
+    field("connectionEvent", &[Source::Made(Made::Event)], EMPTY),
+    field("connection_security_policy", &[SECURITY_POLICY], UNKNOWN),
+    field("destinationApp", &[destination(Fact::App)], EMPTY),
+    field("destinationIp", &[Source::Made(Made::DestinationIp)], NO_IP),
+    field("destinationName", &[destination(Fact::Name)], UNKNOWN),
+    field("destinationNamespace", &[destination(Fact::Namespace)], Absent::Text("default")),
+    field("destinationOwner", &[destination(Fact::Owner)], UNKNOWN),
+    field("destinationPrincipal", &[Source::Side(Who::Destination(Fact::Principal), Form::Spiffe)], EMPTY),
+    field("destinationServiceHost", &[SERVICE_HOST], EMPTY),
+    field("destinationWorkload", &[destination(Fact::Workload)], UNKNOWN),
+    field("protocol", &[Source::Made(Made::Protocol)], Absent::Text("tcp")),
+    field("receivedBytes", &[Source::Made(Made::ReceivedSince)], ZERO),
+    field("reporter", &[REPORTER], UNKNOWN),
+    field("requestedServerName", &[SERVER_NAME], EMPTY),
+    field("responseFlags", &[Source::Made(Made::Flags)], Absent::Text("-")),
+    field("sentBytes", &[Source::Made(Made::SentSince)], ZERO),
+    field("sourceApp", &[source(Fact::App)], EMPTY),
+    field("sourceIp", &[SOURCE_IP], NO_IP),
+    field("sourceName", &[source(Fact::Name)], UNKNOWN),
+    field("sourceNamespace", &[source(Fact::Namespace)], Absent::Text("default")),
+    field("sourceOwner", &[source(Fact::Owner)], UNKNOWN),
+    field("sourcePrincipal", &[Source::Side(Who::Source(Fact::Principal), Form::Spiffe)], EMPTY),
+    field("sourceWorkload", &[source(Fact::Workload)], UNKNOWN),
+    field("totalReceivedBytes", &[integer("request\0size")], ZERO),
+    field("totalSentBytes", &[integer("response\0size")], ZERO),
+];
+
+const SECURITY_POLICY: Source = Source::Side(Who::SecurityPolicy, Form::Whole);
+const SERVICE_HOST: Source = Source::Side(Who::ServiceHost, Form::Whole);
+const REPORTER: Source = Source::Side(Who::Reporter, Form::Whole);
+const SERVER_NAME: Source = text("connection\0requested_server_name");

@@ -1,0 +1,114 @@
+//! The proxy-wasm callbacks, which hand over to [`AccessLog`].
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use mesh_common::host::Host;
+use mesh_host::{Envoy, Live, StreamKind};
+use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
+use proxy_wasm::types::{Action, ContextType};
+
+use crate::access_log::{AccessLog, Connection};
+
+/// What a plugin of this filter begins with.
+pub fn new_root() -> Box<dyn RootContext> {
+    Box::new(AccessLogRoot { shared: None, kind: StreamKind::of_root() })
+}
+
+#[cfg(feature = "module")]
+proxy_wasm::main! {{
+    proxy_wasm::set_root_context(|_| {
+        mesh_host::start();
+        new_root()
+    });
+}}
+
+struct AccessLogRoot {
+    shared: Option<Rc<RefCell<Shared>>>,
+    kind: StreamKind,
+}
+
+/// What the streams of one root context share.
+struct Shared {
+    access_log: AccessLog,
+    /// The connections that live, if they have lines before they end.
+    connections: Live<Connection>,
+}
+
+struct HttpStream {
+    shared: Rc<RefCell<Shared>>,
+}
+
+struct TcpStream {
+    shared: Rc<RefCell<Shared>>,
+    id: u32,
+    connection: Rc<RefCell<Connection>>,
+}
+
+impl Context for AccessLogRoot {}
+
+impl RootContext for AccessLogRoot {
+    fn on_configure(&mut self, _configuration_size: usize) -> bool {
+        let access_log = AccessLog::new(&mesh_host::plugin_configuration(), &Envoy);
+        let Some(access_log) = mesh_host::configured("access_log", access_log) else {
+            return false;
+        };
+        if let Err(error) = Envoy.set_tick_period(access_log.tick_period()) {
+            log::warn!("access_log: connections have a line at their end only: {error}");
+        }
+        self.shared = Some(Rc::new(RefCell::new(Shared { access_log, connections: Live::default() })));
+        true
+    }
+
+    fn on_tick(&mut self) {
+        if let Some(Ok(mut shared)) = self.shared.as_ref().map(|shared| shared.try_borrow_mut()) {
+            let Shared { access_log, connections } = &mut *shared;
+            access_log.refresh();
+            connections.visit(|connection| access_log.on_connection_tick(&Envoy, connection));
+        }
+    }
+
+    fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(HttpStream { shared: Rc::clone(self.shared.as_ref()?) }))
+    }
+
+    fn create_stream_context(&self, id: u32) -> Option<Box<dyn StreamContext>> {
+        let shared = Rc::clone(self.shared.as_ref()?);
+        Some(Box::new(TcpStream { shared, id, connection: Rc::default() }))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(self.kind.get())
+    }
+}
+
+impl Context for HttpStream {}
+
+impl HttpContext for HttpStream {
+    fn on_log(&mut self) {
+        if let Ok(mut shared) = self.shared.try_borrow_mut() {
+            shared.access_log.on_request_end(&Envoy, None);
+        }
+    }
+}
+
+impl Context for TcpStream {}
+
+impl StreamContext for TcpStream {
+    fn on_new_connection(&mut self) -> Action {
+        if let (Ok(mut shared), Ok(mut connection)) = (self.shared.try_borrow_mut(), self.connection.try_borrow_mut()) {
+            if shared.access_log.has_live_lines() {
+                shared.connections.insert(self.id, Rc::clone(&self.connection));
+                shared.access_log.on_connection_open(&Envoy, &mut connection);
+            }
+        }
+        Action::Continue
+    }
+
+    fn on_log(&mut self) {
+        if let (Ok(mut shared), Ok(mut connection)) = (self.shared.try_borrow_mut(), self.connection.try_borrow_mut()) {
+            shared.connections.remove(self.id);
+            shared.access_log.on_connection_end(&Envoy, &mut connection);
+        }
+    }
+}

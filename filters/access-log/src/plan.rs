@@ -1,0 +1,460 @@
+//! What a line consists of, decided when the plugin is configured: bytes that never change, and between them values, each
+//! from a place that is known.
+
+use mesh_common::config::Problem;
+use mesh_common::evaluation::{node_value, Engine, Value};
+use mesh_common::expression::{self, Kind, Parsed};
+use mesh_common::host::Host;
+use mesh_common::property::{self, Property};
+
+use crate::config::{self, Config, Format, Operand, Preset};
+use crate::escape::Escaping;
+use crate::fields::{self, Absent, Form, Made, Source, Style};
+use crate::mixer;
+use crate::reads::Reads;
+use crate::sides::{Needs, Who};
+use crate::text_format;
+
+/// Filter state in which a fault filter tells what it did: `DI`, `FI` or both.
+const FAULT_FLAGS: &str = "fault_flags";
+/// Whole maps, which hold what must not be logged.
+const MAPS: [[&str; 2]; 4] =
+    [["request", "headers"], ["response", "headers"], ["request", "trailers"], ["response", "trailers"]];
+
+/// What a line consists of.
+#[derive(Debug)]
+pub struct Plan {
+    /// Whether texts stand in quotes, and cuts are told.
+    pub json: bool,
+    /// The values, in order.
+    pub cells: Vec<Cell>,
+    /// What follows the last one.
+    pub tail: Vec<u8>,
+    /// The expressions for the engine, with what they come to.
+    pub engines: Vec<(Engine, Kind)>,
+    /// What must be known of the sides.
+    pub needs: Needs,
+    /// Whether the time is asked for.
+    pub needs_now: bool,
+    /// Where made values find theirs.
+    pub slots: Slots,
+}
+
+/// A value with the bytes before it.
+#[derive(Debug)]
+pub struct Cell {
+    /// The bytes before it.
+    pub before: Vec<u8>,
+    /// Where it comes from.
+    pub places: Vec<Place>,
+    /// How it is written.
+    pub style: Style,
+    /// What stands there if there is no value; `None` if then not even `before` does.
+    pub absent: Option<Vec<u8>>,
+    /// Where it is cut.
+    pub max: usize,
+    /// Whether its digest is written.
+    pub hash: bool,
+}
+
+/// Where a value is found.
+#[derive(Debug)]
+pub enum Place {
+    /// Nowhere: it never changes.
+    Constant(Value),
+    /// Among the attributes.
+    Slot(usize, Kind, Form),
+    /// Among the engine's expressions.
+    Engine(usize),
+    /// With the sides.
+    Side(Who, Form),
+    /// Made.
+    Made(Made),
+}
+
+/// Where the attributes are of which values are made; `usize::MAX` for those that are not needed.
+#[derive(Debug)]
+pub struct Slots {
+    /// Response flags.
+    pub flags: usize,
+    /// What a fault filter says.
+    pub fault_flags: usize,
+    /// `content-type` of the request.
+    pub content_type: usize,
+    /// gRPC status.
+    pub grpc_status: usize,
+    /// Duration of a request.
+    pub duration: usize,
+    /// Begin of a stream.
+    pub start: usize,
+    /// Address of the upstream.
+    pub upstream: usize,
+    /// Address that the downstream connected to.
+    pub local: usize,
+    /// Bytes received.
+    pub received: usize,
+    /// Bytes sent.
+    pub sent: usize,
+    /// HTTP version.
+    pub protocol: usize,
+}
+
+/// A field that may be chosen; it is planned when it is.
+enum Wanted {
+    /// One of the tables.
+    Known(fields::Field),
+    /// One of the configuration, by index.
+    Configured(usize),
+    /// A text.
+    Constant(String),
+}
+
+/// Makes a plan.
+pub struct Planner<'a, H> {
+    pub(crate) host: &'a H,
+    pub(crate) reads: &'a mut Reads,
+    pub(crate) problems: &'a mut Vec<Problem>,
+    escaping: Escaping,
+    plan: Plan,
+}
+
+impl Plan {
+    /// The plan of a configuration, for requests or for connections. The attributes that it takes are added to `reads`.
+    pub fn new(config: &Config, tcp: bool, host: &impl Host, reads: &mut Reads, problems: &mut Vec<Problem>) -> Self {
+        let plan = Self {
+            json: config.format == Format::Json,
+            cells: Vec::new(),
+            tail: Vec::new(),
+            engines: Vec::new(),
+            needs: Needs::default(),
+            needs_now: false,
+            slots: Slots::NONE,
+        };
+        let escaping = Escaping { ascii: config.ascii, max: config.max_value };
+        let mut planner = Planner { host, reads, problems, escaping, plan };
+        match config.format {
+            Format::None => {}
+            Format::Json => planner.json(config, tcp),
+            Format::Text => text_format::plan(&mut planner, &config.text_format),
+        }
+        planner.plan
+    }
+}
+
+impl Slots {
+    const NONE: Self = Self {
+        flags: usize::MAX,
+        fault_flags: usize::MAX,
+        content_type: usize::MAX,
+        grpc_status: usize::MAX,
+        duration: usize::MAX,
+        start: usize::MAX,
+        upstream: usize::MAX,
+        local: usize::MAX,
+        received: usize::MAX,
+        sent: usize::MAX,
+        protocol: usize::MAX,
+    };
+}
+
+impl<H: Host> Planner<'_, H> {
+    /// The cells of a line of JSON.
+    fn json(&mut self, config: &Config, tcp: bool) {
+        let known: &[fields::Field] = match (config.preset, tcp) {
+            (Preset::Istio, _) => &fields::DEFAULT,
+            (Preset::Mixer, true) => &mixer::CONNECTION,
+            (Preset::Mixer, false) => &mixer::REQUEST,
+        };
+        let event = (tcp && config.preset == Preset::Istio).then_some(&fields::EVENT);
+        let mut cells: Vec<(String, Wanted)> =
+            event.into_iter().chain(known).map(|field| (field.name.to_string(), Wanted::Known(*field))).collect();
+        for (index, field) in config.fields.iter().enumerate() {
+            match cells.iter_mut().find(|(name, _)| *name == field.name) {
+                Some((_, known)) => *known = Wanted::Configured(index),
+                None => cells.push((field.name.clone(), Wanted::Configured(index))),
+            }
+        }
+        self.choose(config, &mut cells);
+        for (name, new_name) in &config.rename_fields {
+            let taken = cells.iter().any(|(other, _)| other == new_name);
+            match cells.iter_mut().find(|(other, _)| other == name) {
+                _ if taken => self.refuse(
+                    &format!("rename_fields.{name}"),
+                    format!("{new_name:?} is a field already, must be another"),
+                ),
+                Some((other, _)) => *other = new_name.into(),
+                None => self.refuse(&format!("rename_fields.{name}"), format!("{name:?} is not a field of the line")),
+            }
+        }
+        if config.preset == Preset::Mixer {
+            let mut sorted: Vec<(String, Wanted)> = Vec::new();
+            for cell in cells {
+                sorted.insert(sorted.partition_point(|(name, _)| *name < cell.0), cell);
+            }
+            cells = sorted;
+            let name = config.instance.clone().unwrap_or_else(|| {
+                mixer::INSTANCES.map(String::from).into_iter().nth(usize::from(tcp)).unwrap_or_default()
+            });
+            let [of_request, of_connection] = &mixer::TIMES;
+            let time = Wanted::Known(if tcp { *of_connection } else { *of_request });
+            let level = Wanted::Constant(config.level.into());
+            let head = [("level", level), ("time", time), ("instance", Wanted::Constant(name))];
+            cells.splice(..0, head.map(|(name, cell)| (name.to_string(), cell)));
+        }
+        // What is not chosen is not read for each request, but it is checked.
+        for (index, field) in config.fields.iter().enumerate() {
+            if !cells.iter().any(|(_, wanted)| matches!(wanted, Wanted::Configured(other) if *other == index)) {
+                self.configured(field, index);
+            }
+        }
+        for (name, wanted) in cells {
+            let mut cell = match &wanted {
+                Wanted::Known(field) => self.known(field),
+                Wanted::Configured(index) => match config.fields.get(*index) {
+                    Some(field) => self.configured(field, *index),
+                    None => continue,
+                },
+                Wanted::Constant(text) => Cell::of(vec![Place::Constant(Value::Text(text.as_bytes().into()))]),
+            };
+            cell.before = [b",\"".as_slice(), &self.escaped(name.as_bytes()), b"\":"].concat();
+            if config.omit_absent && cell.absent.as_deref() == Some(b"null") {
+                cell.absent = None;
+            }
+            self.take(cell);
+        }
+        self.plan.tail.push(b'}');
+    }
+
+    /// Applies `only_fields` and `remove_fields`.
+    fn choose(&mut self, config: &Config, cells: &mut Vec<(String, Wanted)>) {
+        for (index, name) in config.only_fields.iter().enumerate() {
+            if !cells.iter().any(|(other, _)| other == name) {
+                match find(name) {
+                    Some(known) => cells.push((name.clone(), Wanted::Known(known))),
+                    None => self.refuse(&format!("only_fields[{index}]"), format!("{name:?} is not a field")),
+                }
+            }
+        }
+        for (index, name) in config.remove_fields.iter().enumerate() {
+            // A field of the other kind of stream is no mistake: one configuration may serve both.
+            if !cells.iter().any(|(other, _)| other == name) && find(name).is_none() {
+                self.refuse(&format!("remove_fields[{index}]"), format!("{name:?} is not a field"));
+            }
+        }
+        if !config.only_fields.is_empty() {
+            let mut chosen = Vec::new();
+            for name in &config.only_fields {
+                if let Some(index) = cells.iter().position(|(other, _)| other == name) {
+                    chosen.push(cells.swap_remove(index));
+                }
+            }
+            *cells = chosen;
+        }
+        cells.retain(|(name, _)| !config.remove_fields.contains(name));
+    }
+
+    /// A field by the tables.
+    pub(crate) fn known(&mut self, field: &fields::Field) -> Cell {
+        let places = field.sources.iter().map(|source| self.place(*source)).collect();
+        Cell { style: field.style, absent: Some(self.absent(field.absent)), ..Cell::of(places) }
+    }
+
+    /// A field of the configuration.
+    fn configured(&mut self, field: &config::Field, index: usize) -> Cell {
+        let mut cell = Cell::of(Vec::new());
+        for operand in &field.values {
+            match find(&operand.text).filter(|_| operand.known) {
+                Some(known) => {
+                    let known = self.known(&known);
+                    cell = Cell { places: [cell.places, known.places].into_iter().flatten().collect(), ..known };
+                }
+                None if operand.known => {
+                    self.refuse(&operand.path, format!("{:?} is not a known field", operand.text));
+                }
+                None => {
+                    let place = self.operand(operand);
+                    cell.places.extend(place);
+                }
+            }
+        }
+        if field.number {
+            for place in &mut cell.places {
+                match place {
+                    Place::Slot(_, Kind::Text, form) | Place::Side(_, form) if *form == Form::Whole => {
+                        *form = Form::Number
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let timed = cell.places.iter().any(Place::is_time);
+        let style = field.style.unwrap_or(cell.style);
+        if !timed && !matches!(style, Style::Plain | Style::Text) && !self.has_engine(&cell) {
+            self.refuse(&format!("fields[{index}].as"), "is for times and durations, which this is not".into());
+        }
+        let max = field.max.unwrap_or(usize::MAX);
+        Cell { style, max, hash: field.hash, ..cell }
+    }
+
+    fn has_engine(&self, cell: &Cell) -> bool {
+        let time = |place: &Place| match place {
+            Place::Engine(index) => {
+                self.plan.engines.get(*index).is_none_or(|(_, kind)| matches!(kind, Kind::Duration | Kind::Timestamp))
+            }
+            _ => false,
+        };
+        // What did not compile is reported once.
+        cell.places.is_empty() || cell.places.iter().any(time)
+    }
+
+    /// Where an expression's value is found; `None` if it cannot be, and that was reported.
+    pub(crate) fn operand(&mut self, operand: &Operand) -> Option<Place> {
+        let text = operand.text.as_str();
+        Some(match expression::parse(text) {
+            Parsed::Text(text) => Place::Constant(Value::Text(text.into_bytes())),
+            Parsed::Number(number) => Place::Constant(Value::Integer(number.try_into().unwrap_or(i64::MAX))),
+            Parsed::Node(path) => Place::Constant(Value::Text(node_value(self.host, &path.join("\0")).into_bytes())),
+            Parsed::Attribute(path, kind) | Parsed::Time(path, kind, _) => {
+                Place::Slot(self.reads.slot(&path.join("\0")), kind, Form::Whole)
+            }
+            Parsed::Other(_) if expression::path(text).is_some_and(|path| MAPS.iter().any(|map| path == *map)) => {
+                self.refuse(
+                    &operand.path,
+                    format!("{text:?} is all of a map, with secrets in it, must name what is in it"),
+                );
+                return None;
+            }
+            Parsed::Other(rewritten) => {
+                let rewritten = match operand.kind {
+                    Kind::Double => ["double(", &rewritten, ")"].concat(),
+                    _ => rewritten,
+                };
+                let engine = Engine::new(self.host, &rewritten, text, &operand.path, self.problems)?;
+                self.plan.engines.push((engine, operand.kind));
+                Place::Engine(self.plan.engines.len().saturating_sub(1))
+            }
+        })
+    }
+
+    /// Where a value of the tables is found.
+    pub(crate) fn place(&mut self, source: Source) -> Place {
+        match source {
+            Source::Attribute(path, kind, form) => Place::Slot(self.reads.slot(path), kind, form),
+            Source::Side(who, form) => {
+                self.plan.needs.add(who);
+                Place::Side(who, form)
+            }
+            Source::Made(made) => {
+                self.prepare(made);
+                Place::Made(made)
+            }
+        }
+    }
+
+    /// Sees to it that there is what `made` is made of.
+    fn prepare(&mut self, made: Made) {
+        let reads = &mut *self.reads;
+        let slots = &mut self.plan.slots;
+        match made {
+            Made::Flags => {
+                slots.flags = reads.slot(property::RESPONSE_FLAGS.0);
+                slots.fault_flags = reads.slot(FAULT_FLAGS);
+            }
+            Made::GrpcStatus => {
+                slots.content_type = reads.slot(CONTENT_TYPE.0);
+                slots.grpc_status = reads.slot(property::RESPONSE_GRPC_STATUS.0);
+            }
+            Made::Elapsed | Made::ElapsedWhenClosed => {
+                slots.duration = reads.slot(property::REQUEST_DURATION.0);
+                slots.start = reads.slot(REQUEST_TIME.0);
+            }
+            Made::Now => self.plan.needs_now = true,
+            Made::Event => {}
+            Made::ReceivedSince => slots.received = reads.slot(REQUEST_SIZE.0),
+            Made::SentSince => slots.sent = reads.slot(RESPONSE_SIZE.0),
+            Made::Protocol => {
+                slots.content_type = reads.slot(CONTENT_TYPE.0);
+                slots.protocol = reads.slot(property::REQUEST_PROTOCOL.0);
+            }
+            Made::DestinationIp => {
+                self.plan.needs.add(Who::Reporter);
+                slots.upstream = reads.slot("upstream\0address");
+                slots.local = reads.slot("destination\0address");
+            }
+        }
+    }
+
+    /// What stands for a value that is not there.
+    pub(crate) fn absent(&self, absent: Absent) -> Vec<u8> {
+        let (text, quoted) = match absent {
+            Absent::Null if self.plan.json => ("null".into(), false),
+            Absent::Null => ("-".into(), false),
+            Absent::Text(text) => (text.to_string(), self.plan.json),
+            Absent::Number(number) => (number.to_string(), false),
+            Absent::NoTime => ("0s".into(), self.plan.json),
+        };
+        match quoted {
+            true => ["\"", &text, "\""].concat().into_bytes(),
+            false => text.into_bytes(),
+        }
+    }
+
+    /// Adds a cell to the plan.
+    pub(crate) fn take(&mut self, mut cell: Cell) {
+        cell.max = cell.max.min(self.escaping.max);
+        self.plan.cells.push(cell);
+    }
+
+    /// Sets what follows the last cell.
+    pub(crate) fn end_with(&mut self, tail: Vec<u8>) {
+        self.plan.tail = tail;
+    }
+
+    /// Reports a mistake.
+    pub(crate) fn refuse(&mut self, path: &str, message: String) {
+        self.problems.push(Problem { path: path.into(), message });
+    }
+
+    fn escaped(&self, text: &[u8]) -> Vec<u8> {
+        let mut output = Vec::new();
+        Escaping { max: usize::MAX, ..self.escaping }.write(&mut output, text);
+        output
+    }
+}
+
+impl Cell {
+    /// A cell that is found in these places.
+    pub(crate) fn of(places: Vec<Place>) -> Self {
+        Self {
+            before: Vec::new(),
+            places,
+            style: Style::Plain,
+            absent: Some(b"null".to_vec()),
+            max: usize::MAX,
+            hash: false,
+        }
+    }
+}
+
+impl Place {
+    fn is_time(&self) -> bool {
+        match self {
+            Self::Slot(_, kind, _) => matches!(kind, Kind::Duration | Kind::Timestamp),
+            Self::Made(made) => matches!(made, Made::Elapsed | Made::ElapsedWhenClosed | Made::Now),
+            Self::Constant(_) | Self::Engine(_) | Self::Side(..) => false,
+        }
+    }
+}
+
+/// The field of a name.
+pub fn find(name: &str) -> Option<fields::Field> {
+    let mine = fields::DEFAULT.iter().chain([&fields::EVENT]).chain(&fields::OTHER);
+    let all = mine.chain(&mixer::REQUEST).chain(&mixer::CONNECTION);
+    all.into_iter().find(|field| field.name == name).copied()
+}
+
+/// The content type of a request.
+pub const CONTENT_TYPE: Property = Property("request\0headers\0content-type");
+const REQUEST_TIME: Property = Property("request\0time");
+const REQUEST_SIZE: Property = Property("request\0size");
+const RESPONSE_SIZE: Property = Property("response\0size");
