@@ -53,7 +53,7 @@ pub fn of(report: &Report) -> Vec<Goal> {
     )];
     for scene in [Scene::Hop, Scene::Outbound] {
         for (variant, what, limit) in
-            [("telemetry", "metadata exchange + stats", 20.0), ("telemetry+log", "the same with access log", 26.0)]
+            [("telemetry", "metadata exchange + stats", 20.0), ("telemetry-with-log", "the same with access log", 26.0)]
         {
             if scene.variants().any(|other| other.name == variant) {
                 let reached = report.scene(scene).and_then(|scene| scene.added_by_name(variant));

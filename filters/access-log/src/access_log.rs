@@ -12,6 +12,7 @@ use mesh_common::facts::{self, Facts};
 use mesh_common::host::{Host, StateKind, WarmCalls};
 use mesh_common::peer::Peer;
 use mesh_common::property;
+use mesh_common::response_flags::Mark;
 
 use crate::config::{Config, Format};
 use crate::fields::{Made, Style};
@@ -26,7 +27,7 @@ use crate::time::nanoseconds;
 pub const LINE: &str = "access_log";
 
 /// What a warm request takes with the default fields, a known peer and mutual TLS.
-pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 21, outbound: 21 };
+pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 20, outbound: 20 };
 /// What a request takes that the policy leaves out: the attributes that the policy needs, and to tell the decision.
 pub const WARM_CALLS_WITHOUT_LINE: WarmCalls = WarmCalls { inbound: 4, outbound: 4 };
 
@@ -44,6 +45,8 @@ pub struct AccessLog {
     who: Who,
     /// Whether something of the stream that ends was read already.
     has_begun: bool,
+    /// Has all streams asked for injected faults.
+    _mark: Option<Mark>,
 }
 
 /// What makes lines.
@@ -124,6 +127,7 @@ impl AccessLog {
             reads,
             who,
             has_begun: false,
+            _mark: config.fault_flags.then(Mark::new),
         }
     }
 

@@ -64,6 +64,8 @@ pub struct Config {
     pub period: Option<Duration>,
     /// `disable_host_header_fallback`, as in stats.
     pub disable_host_header_fallback: bool,
+    /// `fault_flags`, as in stats: whether fault injection in another VM may have marked requests.
+    pub fault_flags: bool,
 }
 
 /// Whose names and forms.
@@ -213,6 +215,7 @@ impl Config {
             open_line: section.boolean("tcp_open_line", false),
             period: (period > Duration::ZERO).then_some(period),
             disable_host_header_fallback: section.boolean("disable_host_header_fallback", false),
+            fault_flags: section.boolean("fault_flags", false),
         }
     }
 }

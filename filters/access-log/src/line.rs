@@ -20,9 +20,6 @@ const TRUNCATED: &[u8] = b",\"truncated\":true";
 const SHORTER: [usize; 4] = [1_000, 250, 60, 15];
 /// The last one, at which fields for which there is still no room are left out.
 const SHORTEST: usize = 4;
-/// The bits of what a fault filter does: delay and abort.
-const DELAY_INJECTED: u64 = 1 << 9;
-const FAULT_INJECTED: u64 = 1 << 10;
 /// What Istio reports when a gRPC call ended without a status.
 const GRPC_STATUS_UNKNOWN: i64 = 2;
 
@@ -276,8 +273,7 @@ fn make<'a, S: Sides, H: Host>(plan: &Plan, made: Made, moment: &'a Moment<S, H>
     let is_grpc = || values.bytes(slots.content_type).is_some_and(is_grpc);
     match made {
         Made::Flags => {
-            let flags =
-                values.int(slots.flags).unwrap_or(0).cast_unsigned() | fault_flags(values.bytes(slots.fault_flags));
+            let flags = values.flags(slots.flags);
             (flags != 0).then(|| Found::Made(response_flags::text(flags)))
         }
         Made::GrpcStatus => {
@@ -302,19 +298,6 @@ fn make<'a, S: Sides, H: Host>(plan: &Plan, made: Made, moment: &'a Moment<S, H>
             formed(address, Form::Host)
         }
     }
-}
-
-/// What a fault filter did, as bits of the response flags.
-fn fault_flags(text: Option<&[u8]>) -> u64 {
-    let names = text.unwrap_or_default().split(|byte| *byte == b',');
-    names.fold(0, |flags, name| {
-        flags
-            | match name {
-                b"DI" => DELAY_INJECTED,
-                b"FI" => FAULT_INJECTED,
-                _ => 0,
-            }
-    })
 }
 
 impl Event {

@@ -15,8 +15,6 @@ use crate::reads::Reads;
 use crate::sides::{Needs, Who};
 use crate::text_format;
 
-/// Filter state in which a fault filter tells what it did: `DI`, `FI` or both.
-const FAULT_FLAGS: &str = "fault_flags";
 /// Whole maps, which hold what must not be logged.
 const MAPS: [[&str; 2]; 4] =
     [["request", "headers"], ["response", "headers"], ["request", "trailers"], ["response", "trailers"]];
@@ -77,8 +75,6 @@ pub enum Place {
 pub struct Slots {
     /// Response flags.
     pub flags: usize,
-    /// What a fault filter says.
-    pub fault_flags: usize,
     /// `content-type` of the request.
     pub content_type: usize,
     /// gRPC status.
@@ -144,7 +140,6 @@ impl Plan {
 impl Slots {
     const NONE: Self = Self {
         flags: usize::MAX,
-        fault_flags: usize::MAX,
         content_type: usize::MAX,
         grpc_status: usize::MAX,
         duration: usize::MAX,
@@ -356,10 +351,7 @@ impl<H: Host> Planner<'_, H> {
         let reads = &mut *self.reads;
         let slots = &mut self.plan.slots;
         match made {
-            Made::Flags => {
-                slots.flags = reads.slot(property::RESPONSE_FLAGS.0);
-                slots.fault_flags = reads.slot(FAULT_FLAGS);
-            }
+            Made::Flags => slots.flags = reads.slot(property::RESPONSE_FLAGS.0),
             Made::GrpcStatus => {
                 slots.content_type = reads.slot(CONTENT_TYPE.0);
                 slots.grpc_status = reads.slot(property::RESPONSE_GRPC_STATUS.0);

@@ -13,6 +13,7 @@ use mesh_common::evaluation::create;
 use mesh_common::expression;
 use mesh_common::host::{Expression, Host};
 use mesh_common::property;
+use mesh_common::response_flags;
 
 use crate::config::{self, Rule};
 use crate::line::host_of;
@@ -24,8 +25,6 @@ pub const DECISION: &str = "istio.access_log_policy";
 
 /// HTTP statuses from this one on are errors, as in Istio.
 const FIRST_ERROR: i64 = 400;
-/// The response flag of a delay that a fault filter injected: it fails nothing.
-const DELAY_INJECTED: i64 = 1 << 9;
 /// Where in a request id Envoy writes whether to trace; it differs between the proxies on the way.
 const TRACE_REASON: usize = 14;
 const UUID_LENGTH: usize = 36;
@@ -140,7 +139,7 @@ impl Policy {
 
     /// Whether there was no response, an error, or something that Envoy flags.
     fn is_error<H: Host>(&self, values: &Values<H>, tcp: bool) -> bool {
-        let flagged = values.int(self.slots.flags).unwrap_or(0) & !DELAY_INJECTED != 0;
+        let flagged = values.flags(self.slots.flags) & !response_flags::DELAY != 0;
         let failed = !tcp && values.int(self.slots.code).is_none_or(|code| code >= FIRST_ERROR);
         let grpc = !tcp && values.bytes(self.slots.content_type).is_some_and(is_grpc);
         flagged || failed || grpc && values.int(self.slots.grpc_status).is_none_or(|status| status != 0)

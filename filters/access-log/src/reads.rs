@@ -12,6 +12,7 @@ use mesh_common::facts::Facts;
 use mesh_common::host::{HeaderMap, Host};
 use mesh_common::pairs::Pairs;
 use mesh_common::property::{self, Property};
+use mesh_common::response_flags;
 
 /// The attributes that are headers, with the header's name.
 const HEADERS: [(&str, &str); 7] = [
@@ -142,6 +143,11 @@ impl<'a, H: Host> Values<'a, H> {
     /// An attribute of 8 bytes.
     pub fn int(&self, slot: usize) -> Option<i64> {
         Some(i64::from_le_bytes(self.bytes(slot)?.try_into().ok()?))
+    }
+
+    /// Envoy's response flags, which are in `slot`, and those of injected faults, as bits.
+    pub fn flags(&self, slot: usize) -> u64 {
+        self.int(slot).unwrap_or(0).cast_unsigned() | response_flags::faults(self.host)
     }
 
     /// A boolean attribute.

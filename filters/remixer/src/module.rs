@@ -15,11 +15,15 @@ use crate::telemetry::{Request, Telemetry};
 proxy_wasm::main! {{
     proxy_wasm::set_root_context(|id| {
         mesh_host::start();
-        match Filter::of_root_id(&Envoy.text(property::PLUGIN_ROOT_ID).unwrap_or_default()) {
+        let root_id = Envoy.text(property::PLUGIN_ROOT_ID).unwrap_or_default();
+        match Filter::of_root_id(&root_id) {
             Some(Filter::MetadataExchange) => metadata_exchange::new_root(),
             Some(Filter::Stats) => stats::new_root(),
             Some(Filter::AccessLog) => {
-                PEERS_ARE_WANTED.set(true);
+                // The peers of connections come from another filter.
+                if !root_id.starts_with("tcp_") {
+                    PEERS_ARE_WANTED.set(true);
+                }
                 access_log::new_root()
             }
             Some(Filter::Telemetry) => Box::new(TelemetryRoot { shared: None, kind: StreamKind::of_root() }),
@@ -30,7 +34,7 @@ proxy_wasm::main! {{
 }}
 
 thread_local! {
-    /// Whether this VM has a filter that reads peers from filter state.
+    /// Whether this VM has a filter that reads the peers of requests from filter state.
     static PEERS_ARE_WANTED: Cell<bool> = const { Cell::new(false) };
 }
 

@@ -304,14 +304,15 @@ fn a_line_that_is_too_long_is_cut_and_still_json() {
 }
 
 #[test]
-fn what_a_fault_filter_did_is_among_the_flags() {
+fn injected_faults_are_among_the_flags() {
     let mut host = host(true);
     for (state, flags, expected) in
         [(&b"DI"[..], 0, "DI"), (b"DI,FI", 0, "DI,FI"), (b"FI", 1 << 2, "UT,FI"), (b"?", 0, "-"), (b"", 1 << 5, "UF")]
     {
         host.with_state("fault_flags", state).with_int(property::RESPONSE_FLAGS, flags);
-        assert_eq!(line(&host, "")["response_flags"], expected);
+        assert_eq!(line(&host, r#"{"fault_flags": true}"#)["response_flags"], expected);
     }
+    assert_eq!(line(&host, "")["response_flags"], "UF", "nobody asks where there are no faults");
 }
 
 #[test]

@@ -27,6 +27,7 @@ fn everything_has_a_default() {
         open_line: false,
         period: None,
         disable_host_header_fallback: false,
+        fault_flags: false,
     };
     assert_eq!(read(""), Ok(expected.clone()));
     assert_eq!(read("{\"policy\": {}}"), Ok(expected));
