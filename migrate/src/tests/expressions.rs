@@ -1,0 +1,139 @@
+//! What becomes of expressions, by side and protocol.
+
+use super::{counter, label, migrate, HTTP_IN, HTTP_OUT, TCP_IN};
+use crate::output::Plugin;
+
+const HTTP: &str = r#"context.protocol == "http" || context.protocol == "grpc""#;
+
+#[track_caller]
+fn check(expression: &str, inbound: &str, outbound: &str) {
+    let migration = migrate(&counter("1", expression, HTTP));
+    assert_eq!([label(&migration, HTTP_IN), label(&migration, HTTP_OUT)], [inbound, outbound], "{expression}");
+}
+
+#[test]
+fn what_the_scene_tells_is_no_expression_any_more() {
+    check(
+        r#"conditional((context.reporter.kind | "inbound") == "outbound", "source", "destination")"#,
+        "'destination'",
+        "'source'",
+    );
+    check(
+        r#"conditional((context.reporter.kind | "inbound") == "outbound", "unknown", conditional(connection.mtls | false, "mutual_tls", "none"))"#,
+        "connection.mtls ? 'mutual_tls' : 'none'",
+        "'unknown'",
+    );
+    check(r#"source.service | api.service | "nobody""#, "'nobody'", "'nobody'");
+    check(r#"match(context.protocol, "*") | true"#, "'true'", "'true'");
+    check(r#"connection.event | "none""#, "'none'", "'none'");
+}
+
+#[test]
+fn an_attribute_alone_is_read_without_the_engine() {
+    check(r#"request.method | "unknown""#, "request.method", "request.method");
+    check(r#"request.useragent | "unknown""#, "request.useragent", "request.useragent");
+    check(r#"source.labels["app"] | "unknown""#, "downstream_peer.labels['app']", "xds.node.metadata.LABELS['app']");
+    check(r#"request.headers["x-a"] | "unknown""#, "request.headers['x-a']", "request.headers['x-a']");
+}
+
+#[test]
+fn fallbacks_ask_whether_there_is_a_value() {
+    check(
+        r#"request.headers["x-a"] | request.referer | "none""#,
+        "'x-a' in request.headers ? request.headers['x-a'] : (has(request.referer) ? request.referer : 'none')",
+        "'x-a' in request.headers ? request.headers['x-a'] : (has(request.referer) ? request.referer : 'none')",
+    );
+    check(
+        r#"destination.labels["team"] | "none""#,
+        "has(xds.node.metadata.LABELS) && 'team' in xds.node.metadata.LABELS ? xds.node.metadata.LABELS['team'] : 'none'",
+        "'wasm.upstream_peer' in filter_state && has(upstream_peer.labels) && 'team' in upstream_peer.labels ? \
+         upstream_peer.labels['team'] : 'none'",
+    );
+}
+
+#[test]
+fn kubernetesenv_s_defaults_are_what_unknown_workloads_are() {
+    check(r#"source.owner | """#, "downstream_peer.owner", "xds.node.metadata.OWNER");
+    check(
+        r#"source.namespace | "x""#,
+        "'wasm.downstream_peer' in filter_state && has(downstream_peer.namespace) ? downstream_peer.namespace : 'default'",
+        "has(xds.node.metadata.NAMESPACE) ? xds.node.metadata.NAMESPACE : 'default'",
+    );
+    check(r#"destination.container.name | "x""#, "'unknown'", "'unknown'");
+}
+
+#[test]
+fn functions_and_operators_are_cel_s() {
+    let same = |expression: &str, cel: &str| check(expression, cel, cel);
+    same(r#"match(request.path, "/a*")"#, "request.path.startsWith('/a')");
+    same(r#"match(request.path, "*b")"#, "request.path.endsWith('b')");
+    same(r#"match(request.path, "it's")"#, r"request.path == 'it\'s'");
+    same(r#""^/(a|b)".matches(request.path)"#, "request.path.matches('^/(a|b)')");
+    same(r#"request.path.startsWith(request.method)"#, "request.path.startsWith(request.method)");
+    same("size(request.path) > 10", "size(bytes(request.path)) > 10");
+    same(r#"request.method + "-" + request.path"#, "(request.method + '-') + request.path");
+    same(r#"request.headers["x"]"#, "'x' in request.headers ? request.headers['x'] : ''");
+    same("response.code >= 500", "(has(response.code) ? response.code : 500) >= 500");
+    same("response.duration", "request.duration");
+    same(
+        r#"request.time > timestamp("2020-01-01T00:00:00Z")"#,
+        "request.time > timestamp('2020-01-01T00:00:00.000000Z')",
+    );
+}
+
+#[test]
+fn cel_s_operators_do_not_hide_what_failed_in_mixer() {
+    // CEL's own `||` would be true although its left side fails.
+    let migration = migrate(&counter("1", r#"request.referer == "a" || request.method == "GET""#, HTTP));
+    assert_eq!(label(&migration, HTTP_IN), "(request.referer == 'a') ? true : (request.method == 'GET')");
+    let definition = &super::plugin(&migration, Plugin::Stats, HTTP_IN)["definitions"][0];
+    assert_eq!(definition["match"], "has(request.referer)");
+}
+
+#[test]
+fn a_value_that_may_be_absent_is_a_condition() {
+    let migration = migrate(&counter("1", "request.referer", HTTP));
+    let definition = &super::plugin(&migration, Plugin::Stats, HTTP_IN)["definitions"][0];
+    assert_eq!(definition["match"], "has(request.referer)");
+}
+
+#[test]
+fn what_only_modules_know_has_their_name() {
+    check(r#"source.principal | "unknown""#, "sourcePrincipal", "'unknown'");
+    check(r#"source.principal | "nobody""#, "sourcePrincipal | 'nobody'", "'nobody'");
+    check(r#"context.proxy_error_code | "x""#, "response_flags", "response_flags");
+    check(r#"destination.service.name | "unknown""#, "destination_service_name", "destination_service_name");
+}
+
+#[test]
+fn what_envoy_cannot_evaluate_is_told() {
+    for (expression, reason) in [
+        ("toLower(request.path)", "have no toLower()"),
+        (r#"match(request.path, request.method)"#, "match() with a pattern that is not constant"),
+        (r#"uri(request.path) == uri("a")"#, "cannot compare URI"),
+        (r#"source.principal == "x""#, "only the modules themselves know source.principal"),
+        (
+            r#"conditional(request.method == "GET", check.error_message, "a")"#,
+            "check.error_message never has a value here",
+        ),
+    ] {
+        let migration =
+            migrate(&counter("1", &format!("conditional({expression} == {expression}, \"a\", \"b\")"), HTTP));
+        let _ = migration;
+        let migration = migrate(&counter("1", expression, HTTP));
+        let told: Vec<String> = migration.diagnostics.sorted().iter().map(ToString::to_string).collect();
+        assert!(told.iter().any(|line| line.contains("E-FILTER") && line.contains(reason)), "{expression}: {told:#?}");
+    }
+}
+
+#[test]
+fn a_rule_for_tcp_is_for_tcp_alone() {
+    let migration =
+        migrate(&counter("1", r#"connection.requested_server_name | "none""#, r#"context.protocol == "tcp""#));
+    assert_eq!(migration.output.plugins.len(), 1);
+    assert_eq!(
+        label(&migration, TCP_IN),
+        "has(connection.requested_server_name) && connection.requested_server_name != '' ? \
+         connection.requested_server_name : 'none'"
+    );
+}

@@ -1,0 +1,75 @@
+//! What is written can be applied, and the modules take it.
+
+use super::{counter, migrate};
+use crate::{defaults::Version, output::Plugin};
+
+/// Fields that are written, but which the stats module does not read yet. It must not grow.
+const NOT_YET: [&str; 6] = ["buckets", "event", "match", "prefix", "protocol", "unit"];
+
+#[test]
+fn envoy_filters_are_as_istio_reads_them() {
+    let yaml = migrate(Version::V1_4.text()).resources(false).unwrap();
+    let filters = envoy_filter::parse(&[("out.yaml".into(), yaml)]).unwrap();
+    let names: Vec<String> = filters.iter().map(|filter| filter.name.clone()).collect();
+    let expected = [
+        "remixer-stats-bootstrap",
+        "remixer-mixer-stats",
+        "remixer-mixer-tcp-stats",
+        "remixer-mixer-access-log",
+        "remixer-mixer-tcp-access-log",
+    ];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn a_rule_of_another_namespace_is_for_its_proxies() {
+    let text =
+        counter("1", "request.method", "true").replace("name: r, namespace: istio-system", "name: r, namespace: shop");
+    let text = text.replace("handler: h, instances: [i]", "handler: h.istio-system, instances: [i.istio-system]");
+    let migration = migrate(&text);
+    let keys: Vec<_> = migration.output.plugins.keys().collect();
+    assert_eq!(keys, [&("shop".to_owned(), Plugin::Stats)]);
+    assert!(migration.resources(false).unwrap().contains("name: remixer-mixer-stats\n  namespace: shop\n"));
+}
+
+#[test]
+fn nothing_in_nothing_out() {
+    assert_eq!(migrate("").resources(false), Some(String::new()));
+}
+
+#[test]
+fn the_stats_module_reads_what_is_written() {
+    let event = counter("1", "connection.mtls", r#"context.protocol == "tcp" && connection.event == "open""#);
+    let prefix = counter("1", "connection.mtls", "true").replace("{name: m,", "{name: m, namespace: shop,");
+    let texts = [
+        &event,
+        &prefix,
+        Version::V1_4.text(),
+        Version::V1_0.text(),
+        include_str!("../../testdata/tutorials/double-request-count.yaml"),
+        include_str!("../../testdata/tutorials/customer-request-count.yaml"),
+        include_str!("../../testdata/istio-0.7.yaml"),
+    ];
+    let mut unknown: Vec<String> = Vec::new();
+    for text in texts {
+        for ((_, plugin), scenes) in migrate(text).output.plugins {
+            if !matches!(plugin, Plugin::Stats | Plugin::TcpStats) {
+                continue;
+            }
+            for (_, configuration) in scenes {
+                let Err(error) = stats::config::Config::parse(configuration.to_string().as_bytes()) else {
+                    continue;
+                };
+                let error = error.to_string();
+                for problem in error.split("; ") {
+                    assert!(problem.contains(": unknown field"), "{problem}");
+                    let path = problem.split(": unknown field").next().unwrap();
+                    unknown.push(path.rsplit('.').next().unwrap().to_owned());
+                }
+            }
+        }
+    }
+    unknown.sort();
+    unknown.dedup();
+    assert_eq!(unknown, NOT_YET);
+}
