@@ -5,6 +5,7 @@ mod handler;
 mod instance;
 mod kubernetes;
 mod manifest;
+mod prometheus;
 mod rule;
 mod unsupported;
 
@@ -18,9 +19,10 @@ use crate::{
     vocabulary::Attributes,
 };
 
-pub use handler::{Adapter, Fluentd, Handler, Metric, MetricKind, Prometheus, Sink, Stdio};
+pub use handler::{Adapter, Fluentd, Handler, Sink, Stdio};
 pub use instance::{Instance, LogEntry, MetricTemplate, Template};
 pub use kubernetes::Defaults;
+pub use prometheus::{Metric, MetricKind, Prometheus};
 pub use rule::{Action, Reference, Rule};
 
 /// Everything that could be read.

@@ -49,7 +49,7 @@ pub enum Alternative {
 }
 
 /// What the modules know, by Mixer's name. They are the names of the access log's fields, of which many are also labels.
-const KNOWN: [(&str, &str); 25] = [
+const KNOWN: [(&str, &str); 26] = [
     ("connection.duration", "connectionDuration"),
     ("connection.event", "connectionEvent"),
     ("connection.received.bytes", "receivedBytes"),
@@ -69,6 +69,7 @@ const KNOWN: [(&str, &str); 25] = [
     ("destination.workload.name", "destination_workload"),
     ("destination.workload.namespace", "destination_workload_namespace"),
     ("origin.ip", "source_ip"),
+    ("response.time", "end_time"),
     ("source.ip", "source_ip"),
     ("source.namespace", "source_workload_namespace"),
     ("source.principal", "sourcePrincipal"),

@@ -226,7 +226,9 @@ fn field(variable: &Variable, made: &Made, spec: &LogSpec) -> Result<Json, Untra
         }
     }
     let is_whole = texts.first() == made.whole.as_ref() && made.alternatives.len() > 1;
-    let end = made.otherwise.as_ref().filter(|_| !is_whole).map(|value| match value {
+    // No time is what the module writes for it anyway; an expression for it would not work while a connection lives.
+    let no_time = field.contains_key("field") && made.otherwise == Some(Value::Duration(0));
+    let end = made.otherwise.as_ref().filter(|_| !is_whole && !no_time).map(|value| match value {
         Value::IpAddress(_) => literal(&Value::String(value.to_string())),
         _ => literal(value),
     });

@@ -64,9 +64,14 @@ pub(super) fn write(namespace: &str, plugin: Plugin, scenes: &[(Scene, Json)]) -
         plugin.purpose(),
         plugin.name()
     );
-    if plugin.is_tcp() {
-        yaml.push_str("  priority: 10\n");
-    }
+    // As in envoy/: logs behind metrics, and both on the application's side of metadata exchange.
+    let priority = match plugin {
+        Plugin::Stats => 0,
+        Plugin::AccessLog => 5,
+        Plugin::TcpStats => 10,
+        Plugin::TcpAccessLog => 15,
+    };
+    let _ = writeln!(yaml, "  priority: {priority}");
     yaml.push_str("  configPatches:\n");
     for (scene, configuration) in scenes {
         let contexts: &[&str] = match scene.side {
@@ -129,7 +134,7 @@ fn logger(yaml: &mut String, plugin: Plugin, context: &str) {
         "  - applyTo: NETWORK_FILTER\n    match:\n      context: {context}\n      listener:\n        filterChain:\n          \
          filter:\n            name: envoy.filters.network.{filter}\n    patch:\n      operation: MERGE\n      value:\n        \
          typed_config:\n          \"@type\": type.googleapis.com/envoy.extensions.filters.network.{api}\n          \
-         access_log:\n          - name: envoy.access_loggers.stdout\n            typed_config:\n              \"@type\": \
+         access_log:\n          - name: remixer.mixer_access_log\n            typed_config:\n              \"@type\": \
          type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog\n              log_format:\n                \
          omit_empty_values: true\n                text_format_source:\n                  inline_string: \
          '%FILTER_STATE(wasm.access_log:PLAIN)%'\n"

@@ -127,7 +127,7 @@ pub(super) fn http(attribute: &str, side: Side) -> Option<Source> {
         },
         // It is always there when a request ends.
         "response.duration" => always("request.duration"),
-        "response.time" => always("(request.time + request.duration)"),
+        "response.time" => better(always("(request.time + request.duration)")),
         "response.grpc_status" => maybe(&of_trailers("grpc-status", "''"), &in_trailers("grpc-status")),
         "response.grpc_message" => maybe(&of_trailers("grpc-message", "''"), &in_trailers("grpc-status")),
         "context.protocol" => better(always(

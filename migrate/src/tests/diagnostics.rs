@@ -414,6 +414,7 @@ fn every_code_is_used() {
         include_str!("../spec/metric.rs"),
         include_str!("../model.rs"),
         include_str!("../model/handler.rs"),
+        include_str!("../model/prometheus.rs"),
         include_str!("../model/rule.rs"),
         include_str!("../model/buckets.rs"),
         include_str!("../model/instance.rs"),
