@@ -146,6 +146,14 @@ impl Input {
             namespace: metadata("namespace").unwrap_or(&reading.namespace).to_owned(),
             name: name.to_owned(),
         });
+        if let Some(bad) = [&name.name, &name.namespace].into_iter().find(|text| !is_name(text)) {
+            let message = format!(
+                "{:?} is no name: lower case letters, digits, - and . are",
+                bad.chars().take(60).collect::<String>()
+            );
+            diagnostics.add(Code::Field, &place, message);
+            return;
+        }
         let object = Object { name: Rc::clone(&name), file: Rc::clone(file), node };
         match self.known.get(&name).and_then(|index| self.objects.get_mut(*index)) {
             Some(earlier) if reading.last_wins => *earlier = object,
@@ -172,4 +180,11 @@ fn references(rule: &Object) -> Vec<String> {
         action.get("handler").into_iter().chain(instances)
     });
     names.filter_map(|node| Some(node.as_text()?.split('.').next()?.to_owned())).collect()
+}
+
+/// Whether Kubernetes takes it for the name of an object.
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() < 254
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.'))
 }

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value as Json;
 
 use crate::{
+    cexl::{Expression, Kind, Operator, Value},
     diagnostic::{Code, Diagnostics, Place},
     model::Model,
     scene::{self, Condition, Protocol, Scene, Side},
@@ -91,39 +92,70 @@ impl Fields {
     }
 }
 
-/// When a rule holds in a scene; none if it never does. The text is empty if it always does.
-fn condition(
-    origin: &Origin,
-    sources: &Sources<'_>,
-    diagnostics: &mut Diagnostics,
-) -> Option<(Option<String>, Option<crate::cexl::Expression>)> {
+/// When a rule holds in a scene.
+#[derive(Debug, Default)]
+struct When {
+    /// The conditions that must all hold.
+    conditions: Vec<String>,
+    /// The event of a connection that it is for, which is the modules' own business; none if it is for all.
+    event: Option<String>,
+}
+
+/// When a rule holds in a scene; none if it never does, or if that cannot be told by the filters.
+fn when(origin: &Origin, sources: &Sources<'_>, diagnostics: &mut Diagnostics) -> Option<When> {
     let fits = match origin.protocols {
         Protocols::Both => true,
         Protocols::Http => sources.scene().protocol == Protocol::Http,
         Protocols::Tcp => sources.scene().protocol == Protocol::Tcp,
     };
-    let Some(compiled) = &origin.condition else {
-        return fits.then_some((None, None));
+    let Some(compiled) = origin.condition.as_ref().filter(|_| fits) else {
+        return fits.then(When::default);
     };
-    match scene::condition(&compiled.expression, sources) {
-        _ if !fits => None,
-        Condition::Never => None,
-        Condition::Always => Some((None, None)),
-        // The event of a connection is the modules' own business.
-        Condition::When(left) if event(&left).is_some() => Some((None, Some(left))),
-        Condition::When(left) => match Translator::new(sources).value(&left) {
-            Ok(text) => Some((Some(text), None)),
-            Err(Untranslatable(reason)) => {
+    let left = match scene::condition(&compiled.expression, sources) {
+        Condition::Never => return None,
+        Condition::Always => return Some(When::default()),
+        Condition::When(left) => left,
+    };
+    let mut when = When::default();
+    for part in conjuncts(&left) {
+        match (event(part), Translator::new(sources).value(part)) {
+            (Some(event), _) if when.event.is_none() => when.event = Some(event.to_owned()),
+            (_, Ok(text)) => when.conditions.push(text),
+            (_, Err(Untranslatable(reason))) => {
                 diagnostics.add(Code::NotExpressible, &compiled.place, reason);
-                None
+                return None;
             }
-        },
+        }
+    }
+    Some(when)
+}
+
+/// The condition that all of these hold; none if there are none. Each counts once.
+fn all(conditions: &[String]) -> Option<String> {
+    let mut distinct: Vec<&String> = Vec::new();
+    for condition in conditions {
+        if !distinct.contains(&condition) {
+            distinct.push(condition);
+        }
+    }
+    match distinct.as_slice() {
+        [] => None,
+        // Alone, it needs no brackets.
+        [only] => Some((*only).clone()),
+        _ => Some(distinct.iter().map(|condition| format!("({condition})")).collect::<Vec<_>>().join(" && ")),
+    }
+}
+
+/// What `&&` joins.
+fn conjuncts(expression: &Expression) -> Vec<&Expression> {
+    match &expression.kind {
+        Kind::Binary(Operator::And, left, right) => [conjuncts(left), conjuncts(right)].concat(),
+        _ => vec![expression],
     }
 }
 
 /// The event that a condition asks for: `connection.event == "open"`.
-fn event(expression: &crate::cexl::Expression) -> Option<&str> {
-    use crate::cexl::{Kind, Operator, Value};
+fn event(expression: &Expression) -> Option<&str> {
     let Kind::Binary(Operator::Equal, left, right) = &expression.kind else {
         return None;
     };

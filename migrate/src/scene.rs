@@ -52,7 +52,7 @@ impl Attributes for NoAttributes {
 
 /// Simplifies `expression` as far as the scene tells, without changing what it comes to.
 pub fn simplify(expression: &Expression, sources: &Sources<'_>) -> Rest {
-    if sources.scene().protocol == Protocol::Http && names(expression, "context.protocol") {
+    if sources.scene().protocol == Protocol::Http && expression.names("context.protocol") {
         // On HTTP it is one of two; if it makes no difference which, it need not be asked for.
         let cases = ["http", "grpc"].map(|protocol| reduce(expression, sources, Some(protocol)));
         let [first, second] = cases;
@@ -61,12 +61,6 @@ pub fn simplify(expression: &Expression, sources: &Sources<'_>) -> Rest {
         }
     }
     reduce(expression, sources, None)
-}
-
-fn names(expression: &Expression, attribute: &str) -> bool {
-    let mut found = false;
-    expression.walk(&mut |part| found |= matches!(&part.kind, Kind::Attribute(name) if name == attribute));
-    found
 }
 
 /// Whether two rests are equal, wherever they stand.

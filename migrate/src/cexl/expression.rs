@@ -89,6 +89,13 @@ impl Expression {
         }
     }
 
+    /// Whether it names an attribute.
+    pub fn names(&self, attribute: &str) -> bool {
+        let mut found = false;
+        self.walk(&mut |part| found |= matches!(&part.kind, Kind::Attribute(name) if name == attribute));
+        found
+    }
+
     /// What it is made of.
     pub fn parts(&self) -> Vec<&Expression> {
         match &self.kind {

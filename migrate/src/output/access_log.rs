@@ -15,7 +15,7 @@ use crate::{
     translate::{self, literal, Alternative, Made, Untranslatable},
 };
 
-use super::{condition, describe, event, Fields, Output, Plugin, SCENES};
+use super::{all, describe, when, Fields, Output, Plugin, When, SCENES};
 
 /// How often Mixer's proxies reported live connections.
 const REPORTING: &str = "10s";
@@ -83,8 +83,7 @@ fn tell(spec: &LogSpec, scenes: &[Scene], model: &Model, output: &mut Output, di
 
 /// The configuration of one log in one scene; none if it never writes there, or cannot, which is told.
 fn log(spec: &LogSpec, sources: &Sources<'_>, diagnostics: &mut Diagnostics) -> Option<Json> {
-    let (condition, left) = condition(&spec.origin, sources, diagnostics)?;
-    let mut conditions: Vec<String> = condition.into_iter().collect();
+    let When { mut conditions, event } = when(&spec.origin, sources, diagnostics)?;
     let time = time(spec, sources, diagnostics)?;
     let severity = severity(spec, sources, diagnostics)?;
     let mut fields = Vec::new();
@@ -110,6 +109,8 @@ fn log(spec: &LogSpec, sources: &Sources<'_>, diagnostics: &mut Diagnostics) -> 
         return None;
     }
     let mut configuration = Map::new();
+    // Mixer took the Host header only where an expression says so.
+    configuration.insert("disable_host_header_fallback".into(), true.into());
     let mut names: Vec<String> = spec.variables.iter().map(|variable| variable.name.clone()).collect();
     match &spec.fluentd {
         Some(_) => {
@@ -132,22 +133,19 @@ fn log(spec: &LogSpec, sources: &Sources<'_>, diagnostics: &mut Diagnostics) -> 
     }
     configuration.insert("fields".into(), fields.into());
     configuration.insert("only_fields".into(), names.into());
-    conditions.dedup();
-    if !conditions.is_empty() {
-        configuration.insert("policy".into(), json!({"log": "ALL", "match": conditions.join(" && ")}));
+    if let Some(condition) = all(&conditions) {
+        configuration.insert("policy".into(), json!({"log": "ALL", "match": condition}));
     }
     if sources.scene().protocol == Protocol::Tcp {
-        match left.as_ref().map(event) {
+        match event.as_deref() {
             None => {
                 configuration.insert("tcp_open_line".into(), true.into());
                 configuration.insert("tcp_reporting_duration".into(), REPORTING.into());
             }
-            Some(Some("close")) => {}
+            Some("close") => {}
             Some(event) => {
-                let message = format!(
-                    "the access log has no lines of {} alone: it has them of all events, or of close",
-                    event.unwrap_or_default()
-                );
+                let message =
+                    format!("the access log has no lines of {event} alone: it has them of all events, or of close");
                 diagnostics.add(Code::NotExpressible, &spec.origin.place, message);
                 return None;
             }

@@ -53,7 +53,7 @@ pub(super) fn write(added: &BTreeSet<String>, buckets: &BTreeMap<String, Vec<f64
         let bounds: Vec<String> = bounds.iter().map(|bound| format_double(*bound)).collect();
         let _ = write!(
             yaml,
-            "          - match:\n              safe_regex:\n                regex: '.*{metric}'\n            buckets: [{}]\n",
+            "          - match:\n              safe_regex:\n                regex: 'wasmcustom\\.(.*;\\.;)?{metric}'\n            buckets: [{}]\n",
             bounds.join(", ")
         );
     }

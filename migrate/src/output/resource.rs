@@ -112,8 +112,12 @@ fn patch(yaml: &mut String, plugin: Plugin, side: Side, context: &str, configura
          local:\n                  filename: /var/local/remixer/{module}.wasm\n            configuration:\n              \
          \"@type\": type.googleapis.com/google.protobuf.StringValue\n              value: |-\n"
     );
+    let mut configuration = configuration.clone();
+    if let (Json::Object(fields), "GATEWAY") = (&mut configuration, context) {
+        fields.insert("disable_host_header_fallback".into(), true.into());
+    }
     let mut json = String::new();
-    write_json(&mut json, configuration, 0);
+    write_json(&mut json, &configuration, 0);
     for line in json.lines() {
         let _ = writeln!(yaml, "                {line}");
     }

@@ -164,8 +164,8 @@ fn configuration(scene: Scene, metrics: &[Metric]) -> Json {
         }
     }
     let mut configuration = Map::new();
-    // Where strangers choose the Host header, it makes no labels, as in envoy/stats.yaml.
-    if scene.side == Side::Inbound && scene.protocol == Protocol::Http {
+    // Mixer took the Host header only where an expression says so, and where strangers choose it, nobody should.
+    if scene.side == Side::Inbound || !metrics.iter().any(|metric| metric.takes_host) {
         configuration.insert("disable_host_header_fallback".into(), true.into());
     }
     if !definitions.is_empty() {

@@ -102,6 +102,12 @@ fn broken_yaml() {
 }
 
 #[test]
+fn names_that_kubernetes_does_not_take() {
+    let text = object("rule", "{}").replace("namespace: istio-system", "namespace: 'a: b'");
+    check(&text, &["a.yaml:1:1: E-FIELD: \"a: b\" is no name"]);
+}
+
+#[test]
 fn kinds_that_are_not_telemetry() {
     check(&object("denier", "{}"), &[
         "denier/istio-system/x: E-KIND: kind \"denier\" (Mixer policy) has no telemetry equivalent: use an AuthorizationPolicy.",

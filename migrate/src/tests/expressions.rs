@@ -137,3 +137,25 @@ fn a_rule_for_tcp_is_for_tcp_alone() {
          connection.requested_server_name : 'none'"
     );
 }
+
+#[test]
+fn the_event_of_a_connection_is_apart_from_the_condition() {
+    let condition = r#"context.protocol == "tcp" && destination.port == 27017 && (connection.event | "na") == "close""#;
+    let migration = migrate(&counter("1", "connection.mtls", condition));
+    let definition = &super::plugin(&migration, Plugin::TcpStats, TCP_IN)["definitions"][0];
+    assert_eq!(
+        (definition["event"].as_str(), definition["match"].as_str()),
+        (Some("CLOSE"), Some("destination.port == 27017"))
+    );
+}
+
+#[test]
+fn conditions_are_joined_in_brackets() {
+    let condition = r#"request.referer == "a" || request.method == "GET""#;
+    let migration =
+        migrate(&counter("1", "request.useragent", &format!("({condition}) && context.protocol == \"http\"")));
+    let definition = &super::plugin(&migration, Plugin::Stats, HTTP_IN)["definitions"][0];
+    let parts: Vec<&str> = definition["match"].as_str().unwrap().split(" && (").collect();
+    assert_eq!(parts[0], "((request.referer == 'a') ? true : (request.method == 'GET'))");
+    assert_eq!(parts.last(), Some(&"has(request.useragent))"));
+}

@@ -33,6 +33,13 @@ fn a_rule_of_another_namespace_is_for_its_proxies() {
 }
 
 #[test]
+fn buckets_are_those_of_the_metric_alone() {
+    let yaml = migrate(Version::V1_4.text()).resources(false).unwrap();
+    let setting = "regex: 'wasmcustom\\.(.*;\\.;)?istio_request_bytes'\n            buckets: [1, 10, 100, 1000, ";
+    assert!(yaml.contains(setting), "{yaml}");
+}
+
+#[test]
 fn nothing_in_nothing_out() {
     assert_eq!(migrate("").resources(false), Some(String::new()));
 }

@@ -56,6 +56,7 @@ fn the_new_log_has_mixer_s_types() {
         *plugin(&migration, Plugin::AccessLog, HTTP_IN),
         json!({
             "preset": "MIXER",
+            "disable_host_header_fallback": true,
             "instance": "newlog.logentry.istio-system",
             "level": "warn",
             "only_fields": ["destination", "latency", "responseCode", "responseSize", "source", "user"],

@@ -6,7 +6,7 @@ use crate::{
     cexl::{Type, Value},
     diagnostic::{Code, Diagnostics},
     model::{Compiled, MetricKind},
-    output::{condition, event},
+    output::{all, when, When},
     scene::{simplify, Protocol, Rest},
     source::Sources,
     spec::MetricSpec,
@@ -41,6 +41,8 @@ pub(super) struct Metric {
     /// Which event of a connection it counts.
     event: Option<String>,
     protocol: Protocol,
+    /// Whether Mixer took the Host header where the service was not known.
+    pub(super) takes_host: bool,
 }
 
 /// Where a label's value comes from.
@@ -73,9 +75,7 @@ impl Metric {
         options: &Options,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
-        let (condition, left) = condition(&spec.origin, sources, diagnostics)?;
-        let mut conditions: Vec<String> = condition.into_iter().collect();
-        let event = left.as_ref().and_then(event).map(str::to_owned);
+        let When { mut conditions, event } = when(&spec.origin, sources, diagnostics)?;
         let mut made = |compiled: &Compiled, diagnostics: &mut Diagnostics| {
             let Rest::Some(rest) = simplify(&compiled.expression, sources) else {
                 return None;
@@ -97,7 +97,6 @@ impl Metric {
             Some(name) => (name.to_owned(), true),
             None => (spec.name.clone(), false),
         };
-        conditions.dedup();
         let mut metric = Self {
             name,
             has_prefix,
@@ -107,9 +106,10 @@ impl Metric {
             buckets: None,
             native_buckets: None,
             labels: Vec::new(),
-            condition: (!conditions.is_empty()).then(|| conditions.join(" && ")),
+            condition: all(&conditions),
             event,
             protocol: sources.scene().protocol,
+            takes_host: spec.labels.iter().any(|(_, compiled)| compiled.expression.names("request.host")),
         };
         if spec.kind == MetricKind::Distribution {
             metric.distribute(value.ty, spec, options, diagnostics);
