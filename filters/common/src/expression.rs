@@ -50,7 +50,8 @@ pub enum Kind {
 }
 
 /// Attributes that hold integers.
-const INTEGERS: [&[&str]; 15] = [
+const INTEGERS: [&[&str]; 16] = [
+    &["request", "headers_bytes"],
     &["request", "size"],
     &["request", "total_size"],
     &["response", "code"],

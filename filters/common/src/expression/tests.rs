@@ -11,6 +11,7 @@ fn expressions_that_only_name_an_attribute_are_attributes() {
         ("request.headers['x-user']", "request headers x-user", Kind::Text),
         ("request.headers[\"x-user\"]", "request headers x-user", Kind::Text),
         ("response.code", "response code", Kind::Integer),
+        ("request.headers_bytes", "request headers_bytes", Kind::Integer),
         ("destination.port", "destination port", Kind::Integer),
         ("connection.mtls", "connection mtls", Kind::Boolean),
         ("cluster_name", "xds cluster_name", Kind::Text),
