@@ -37,6 +37,8 @@ pub enum Value {
 pub enum Source {
     /// A standard label, by index.
     Label(usize),
+    /// A standard label that is an identity, by index, without `spiffe://`.
+    Identity(usize),
     /// What an expression comes to.
     Expression(String),
 }
@@ -80,6 +82,30 @@ const STANDARD: [(&str, Family, MetricKind, usize); 10] = [
     ("tcp_sent_bytes_total", Family::Connection, MetricKind::Counter, 2),
     ("tcp_connections_closed_total", Family::Connection, MetricKind::Counter, 3),
 ];
+
+impl Source {
+    /// What `expression` names: a standard label, unless the configuration makes an attribute of that name, an identity as
+    /// Mixer wrote it, or anything else.
+    fn of(expression: &str, config: &Config) -> Self {
+        let text = expression.trim();
+        let label = |name| labels::names().iter().position(|label| *label == name);
+        let known = match text {
+            "sourcePrincipal" => label("source_principal").map(Self::Identity),
+            "destinationPrincipal" => label("destination_principal").map(Self::Identity),
+            _ if config.attributes.iter().any(|attribute| attribute.name == text) => None,
+            _ => label(text).map(Self::Label),
+        };
+        known.unwrap_or_else(|| Self::Expression(expression.into()))
+    }
+
+    /// The standard label that it is made of.
+    fn label(&self) -> Option<usize> {
+        match self {
+            Self::Label(index) | Self::Identity(index) => Some(*index),
+            Self::Expression(_) => None,
+        }
+    }
+}
 
 impl Family {
     /// The standard labels that the family has: the first this many.
@@ -145,7 +171,7 @@ pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
                 tag.hidden = true;
             }
             for (name, expression) in &change.dimensions {
-                let source = Source::Expression(expression.into());
+                let source = Source::of(expression, config);
                 let tag = Tag { name: name.into(), source, hidden: false };
                 match metric.tags.iter_mut().find(|tag| tag.name == name) {
                     Some(old) => *old = tag,
@@ -177,8 +203,7 @@ pub fn label_names(metrics: &[Metric]) -> Vec<String> {
 #[inline(never)]
 pub fn used_labels(metrics: &[Metric], family: Family) -> Labels<bool> {
     let tags = metrics.iter().filter(|metric| metric.family == family).flat_map(|metric| &metric.tags);
-    let used: Vec<usize> =
-        tags.filter_map(|tag| if let Source::Label(index) = tag.source { Some(index) } else { None }).collect();
+    let used: Vec<usize> = tags.filter_map(|tag| tag.source.label()).collect();
     let names = labels::names();
     Labels::by_name(|name| used.iter().any(|index| names.get(*index) == Some(&name)))
 }

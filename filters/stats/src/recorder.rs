@@ -98,6 +98,7 @@ enum Number {
 #[derive(Clone, Copy, Debug)]
 enum Part {
     Label(usize),
+    Identity(usize),
     More(usize),
 }
 
@@ -315,6 +316,7 @@ impl Plan {
             for tag in &metric.tags {
                 let part = match &tag.source {
                     Source::Label(index) => Part::Label(*index),
+                    Source::Identity(index) => Part::Identity(*index),
                     Source::Expression(text) => {
                         let index = expression(text);
                         let known = expressions.iter().position(|known| *known == index);
@@ -350,10 +352,14 @@ impl Metric {
         let labels = set.labels.pairs();
         let tags = self.tags.iter().map(|(name, part)| {
             let symbol = match part {
-                Part::Label(index) => labels.get(*index).map(|(_, symbol)| *symbol),
+                Part::Label(index) | Part::Identity(index) => labels.get(*index).map(|(_, symbol)| *symbol),
                 Part::More(index) => set.more.get(*index).copied(),
             };
-            (name.as_str(), symbols.text(symbol.unwrap_or_default()))
+            let text = symbols.text(symbol.unwrap_or_default());
+            match part {
+                Part::Identity(_) => (name.as_str(), text.strip_prefix("spiffe://").unwrap_or(text)),
+                _ => (name.as_str(), text),
+            }
         });
         metric_name::encode(symbols.separators(), tags, &self.name)
     }

@@ -172,6 +172,33 @@ fn labels_are_added_replaced_and_removed() {
 }
 
 #[test]
+fn a_standard_label_has_its_value_under_another_name_too() {
+    let mut fixture = fixture(
+        r#"{
+            "attributes": [{"output_attribute": "reporter", "match": [{"value": "made"}]}],
+            "definitions": [{"name": "calls", "value": "1"}],
+            "metrics": [{"name": "calls", "dimensions": {
+                "caller": "source_app", "who": "sourcePrincipal", "whom": "destinationPrincipal", "side": "reporter"
+            }}]
+        }"#,
+    );
+    fixture.recorder.generate(&fixture.host, &fixture.symbols);
+    let mut labels = Labels { reporter: fixture.symbols.of("source"), ..Labels::default() };
+    labels.source.app = fixture.symbols.of("web");
+    labels.source.principal = fixture.symbols.of("spiffe://cluster.local/ns/shop/sa/web");
+    let set = fixture.recorder.label_set(&fixture.host, &mut fixture.symbols, Family::Request, &labels);
+    fixture.recorder.record(&fixture.host, &fixture.symbols, &set, &VALUES);
+    let expected = [
+        ("caller", "web"),
+        // What the configuration makes comes first.
+        ("side", "made"),
+        ("who", "cluster.local/ns/shop/sa/web"),
+        ("whom", "unknown"),
+    ];
+    assert_eq!(fixture.labels_of("istio_calls"), expected.map(|(name, value)| (name.to_string(), value.to_string())));
+}
+
+#[test]
 fn labels_that_no_metric_has_do_not_tell_label_sets_apart() {
     let mut fixture = fixture(r#"{"metrics": [{"tags_to_remove": ["source_app"]}]}"#);
     for app in ["a", "b", "c"] {
