@@ -37,6 +37,9 @@ pub struct Config {
     pub max_series: usize,
     /// `field_separator` and `value_separator`.
     pub separators: Separators,
+    /// `anchored_tags`: whether the bootstrap has expressions that tell labels apart that end alike, as those of
+    /// `mesh stats-tags` do, and Istio's do not.
+    pub anchored_tags: bool,
     /// `definitions`: more metrics, or other values for standard ones.
     pub definitions: Vec<Definition>,
     /// `metrics`: changes of metrics and labels.
@@ -144,6 +147,7 @@ impl Config {
             max_series: usize::try_from(section.integer("max_series", 100..=MAX_SERIES, DEFAULT_SERIES))
                 .unwrap_or(usize::MAX),
             separators,
+            anchored_tags: section.boolean("anchored_tags", false),
             definitions: section.objects("definitions", Definition::read),
             metrics: section.objects("metrics", Change::read),
             attributes,
@@ -252,6 +256,7 @@ mod tests {
             tcp_reporting_duration: Duration::from_secs(15),
             max_series: 8_000,
             separators: Separators::default(),
+            anchored_tags: false,
             definitions: vec![],
             metrics: vec![],
             attributes: vec![],

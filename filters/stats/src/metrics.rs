@@ -183,7 +183,9 @@ pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
     for metric in &mut metrics {
         metric.tags.retain(|tag| !tag.hidden);
     }
-    problems.extend(collisions(config));
+    if !config.anchored_tags {
+        problems.extend(collisions(config));
+    }
     metrics
 }
 
@@ -248,7 +250,8 @@ fn collisions(config: &Config) -> Vec<Problem> {
                     path: format!("metrics[{index}].dimensions.{name}"),
                     message: format!(
                         "{name:?} and the label {other:?} end alike, and the regular expression of one would match the \
-                         other, must be a name that no other label ends in, and that ends in none of the standard ones"
+                         other, must be a name that no other label ends in, and that ends in none of the standard ones, or \
+                         anchored_tags set with a bootstrap made by mesh stats-tags"
                     ),
                 });
             }

@@ -295,6 +295,14 @@ fn everything_that_does_not_fit_is_refused_at_once() {
 }
 
 #[test]
+fn labels_may_end_alike_where_the_bootstrap_tells_them_apart() {
+    let config = r#"{"anchored_tags": true, "metrics": [{"name": "requests_total", "dimensions": {"code": "response_code"}}]}"#;
+    let mut fixture = fixture(config);
+    fixture.record(Family::Request, "a", &VALUES);
+    assert_eq!(fixture.label("istio_requests_total", "code"), Some("unknown".into()));
+}
+
+#[test]
 fn separators_are_the_operator_s() {
     let mut symbols = Symbols::new(Separators { value: "==".into(), field: "|".into() }, 1000);
     let host = FakeHost::new();
