@@ -8,6 +8,8 @@ use mesh_common::host::MetricKind;
 use mesh_common::metric_name::Separators;
 use mesh_common::text_map::TextMap;
 
+use crate::metrics::PREFIX;
+
 /// Series defined per worker unless configured otherwise: 2,000 label sets of four metrics, about 40 MB in Envoy.
 const DEFAULT_SERIES: u64 = 8_000;
 /// More is certainly a mistake: this many take Envoy gigabytes per worker.
@@ -51,7 +53,9 @@ pub struct Config {
 /// A metric to be defined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Definition {
-    /// `name`, without the prefix `istio_`.
+    /// `prefix`: what stands before the name.
+    pub prefix: &'static str,
+    /// `name`, without the prefix.
     pub name: String,
     /// `value`: an expression that comes to a whole number.
     pub value: String,
@@ -158,6 +162,7 @@ impl Config {
 impl Definition {
     fn read(section: &mut Section) -> Self {
         Self {
+            prefix: section.choice("prefix", &[PREFIX, ""]).unwrap_or(PREFIX),
             name: name(section, "name"),
             value: required(section, "value"),
             kind: match section.choice("type", &["COUNTER", "GAUGE", "HISTOGRAM"]) {
@@ -304,7 +309,12 @@ mod tests {
             ]}]
         }"#;
         let config = Config::parse(json.as_bytes()).expect("valid");
-        let definition = Definition { name: "size".into(), value: "request.size".into(), kind: MetricKind::Histogram };
+        let definition = Definition {
+            prefix: PREFIX,
+            name: "size".into(),
+            value: "request.size".into(),
+            kind: MetricKind::Histogram,
+        };
         assert_eq!(config.definitions, [definition]);
         let all = Change {
             name: None,

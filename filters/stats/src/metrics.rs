@@ -7,9 +7,9 @@ use mesh_common::config::Problem;
 use mesh_common::host::MetricKind;
 use mesh_common::labels::{self, Labels};
 
-use crate::config::Config;
+use crate::config::{Config, Definition};
 
-/// Prefix of all names.
+/// Prefix of all names, unless a definition says that there is none.
 pub const PREFIX: &str = "istio_";
 
 /// Metrics that are recorded together.
@@ -46,6 +46,8 @@ pub enum Source {
 /// A metric.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metric {
+    /// Prefix of the name.
+    pub prefix: &'static str,
     /// Name without the prefix.
     pub name: String,
     /// Family.
@@ -128,7 +130,7 @@ pub fn standard_names() -> impl Iterator<Item = &'static str> {
 pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
     let mut metrics: Vec<Metric> = STANDARD.into_iter().map(standard).collect();
     for (index, definition) in config.definitions.iter().enumerate() {
-        if let Some(taken) = taken_by(&definition.name, &metrics) {
+        if let Some(taken) = taken_by(definition, &metrics) {
             let message = format!("{:?} is a name that {taken} has, must be another", definition.name);
             problems.push(Problem { path: format!("definitions[{index}].name"), message });
         }
@@ -137,11 +139,13 @@ pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
             problems.push(Problem { path: format!("definitions[{index}].name"), message });
         }
         let value = Value::Expression(definition.value.clone());
-        match metrics.iter_mut().find(|metric| metric.name == definition.name) {
+        let same = |metric: &Metric| metric.name == definition.name && metric.prefix == definition.prefix;
+        match metrics.iter_mut().find(|metric| same(metric)) {
             Some(metric) => {
                 (metric.family, metric.kind, metric.value) = (Family::Request, definition.kind, value);
             }
             None => metrics.push(Metric {
+                prefix: definition.prefix,
                 name: definition.name.clone(),
                 family: Family::Request,
                 kind: definition.kind,
@@ -210,20 +214,22 @@ pub fn used_labels(metrics: &[Metric], family: Family) -> Labels<bool> {
     Labels::by_name(|name| used.iter().any(|index| names.get(*index) == Some(&name)))
 }
 
-/// What else Prometheus would show under `name`.
-fn taken_by(name: &str, metrics: &[Metric]) -> Option<String> {
-    if name == "build" {
+/// What else Prometheus would show under the name of `definition`.
+fn taken_by(definition: &Definition, metrics: &[Metric]) -> Option<String> {
+    let Definition { prefix, name, .. } = definition;
+    if [*prefix, name].concat() == "istio_build" {
         return Some("istio_build".into());
     }
     let histogram = ["_bucket", "_sum", "_count"].into_iter().find_map(|suffix| name.strip_suffix(suffix))?;
-    let taken = metrics.iter().any(|metric| metric.name == histogram && metric.kind == MetricKind::Histogram);
-    taken.then(|| format!("the histogram {PREFIX}{histogram}"))
+    let taken = metrics.iter().any(|metric| metric.name == histogram && metric.prefix == *prefix && metric.kind == MetricKind::Histogram);
+    taken.then(|| format!("the histogram {prefix}{histogram}"))
 }
 
 fn standard((name, family, kind, value): (&str, Family, MetricKind, usize)) -> Metric {
     let names = labels::names().into_iter().take(family.labels());
     let tag = |(index, name): (usize, &str)| Tag { name: name.into(), source: Source::Label(index), hidden: false };
     Metric {
+        prefix: PREFIX,
         name: name.into(),
         family,
         kind,

@@ -14,7 +14,7 @@ use mesh_common::metric_name;
 
 use crate::config::Config;
 use crate::evaluation::Expressions;
-use crate::metrics::{self, Family, Source, Value, PREFIX};
+use crate::metrics::{self, Family, Source, Value};
 use crate::symbols::{Symbol, Symbols};
 
 /// As many values of its own as any family has.
@@ -328,7 +328,7 @@ impl Plan {
                 };
                 tags.push((tag.name.clone(), part));
             }
-            compiled.push(Metric { name: [PREFIX, &metric.name].concat(), kind: metric.kind, value, tags });
+            compiled.push(Metric { name: [metric.prefix, &metric.name].concat(), kind: metric.kind, value, tags });
         }
         let needs = core::array::from_fn(|value| {
             compiled.iter().any(|metric| matches!(metric.value, Number::Standard(index) if index == value))

@@ -250,6 +250,17 @@ fn metrics_are_defined_with_their_own_value_kind_and_labels() {
 }
 
 #[test]
+fn a_metric_of_the_operator_s_own_needs_no_prefix() {
+    let mut fixture = fixture(
+        r#"{"definitions": [{"name": "shop_total", "prefix": "", "value": "1"}, {"name": "requests_total", "prefix": "", "value": "1"}]}"#,
+    );
+    fixture.record(Family::Request, "a", &VALUES);
+    let values = fixture.host.values();
+    assert_eq!((values.get("shop_total"), values.get("requests_total")), (Some(&1), Some(&1)));
+    assert_eq!(fixture.labels_of("istio_requests_total").len(), 25, "is another metric");
+}
+
+#[test]
 fn everything_that_does_not_fit_is_refused_at_once() {
     let mut host = FakeHost::new();
     host.with_expression("string(fine())", None).with_expression("fine()", None);
