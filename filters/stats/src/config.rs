@@ -61,6 +61,8 @@ pub struct Definition {
     pub value: String,
     /// `type`.
     pub kind: MetricKind,
+    /// `dimensions`: expressions by label.
+    pub dimensions: TextMap,
 }
 
 /// A change of one metric, or of all.
@@ -170,6 +172,7 @@ impl Definition {
                 Some("HISTOGRAM") => MetricKind::Histogram,
                 _ => MetricKind::Counter,
             },
+            dimensions: dimensions(section),
         }
     }
 }
@@ -179,22 +182,9 @@ impl Change {
     fn read(section: &mut Section) -> Self {
         // Istio's documentation names `match`, none of its releases reads it.
         section.ignore(&["match"]);
-        let dimensions = section.text_map("dimensions");
-        for (label, expression) in &dimensions {
-            let field = format!("dimensions.{label}");
-            if !is_name(label) {
-                section.refuse(&field, format!("{label:?} is not a label, must be letters, digits and underscores"));
-            }
-            if RESERVED_LABELS.contains(&label) || label.starts_with("__") {
-                section.refuse(&field, format!("{label:?} is a label that is made elsewhere, must be another"));
-            }
-            if expression.trim().is_empty() {
-                section.refuse(&field, "\"\" is not allowed, must be an expression".into());
-            }
-        }
         Self {
             name: section.optional_text("name"),
-            dimensions,
+            dimensions: dimensions(section),
             tags_to_remove: section.texts("tags_to_remove", MAX_TAGS),
             drop: section.boolean("drop", false),
         }
@@ -220,6 +210,24 @@ impl Attribute {
             }),
         }
     }
+}
+
+/// Expressions by label.
+fn dimensions(section: &mut Section) -> TextMap {
+    let dimensions = section.text_map("dimensions");
+    for (label, expression) in &dimensions {
+        let field = format!("dimensions.{label}");
+        if !is_name(label) {
+            section.refuse(&field, format!("{label:?} is not a label, must be letters, digits and underscores"));
+        }
+        if RESERVED_LABELS.contains(&label) || label.starts_with("__") {
+            section.refuse(&field, format!("{label:?} is a label that is made elsewhere, must be another"));
+        }
+        if expression.trim().is_empty() {
+            section.refuse(&field, "\"\" is not allowed, must be an expression".into());
+        }
+    }
+    dimensions
 }
 
 /// A text of signs that no label's name and no value that had to be changed holds.
@@ -314,6 +322,7 @@ mod tests {
             name: "size".into(),
             value: "request.size".into(),
             kind: MetricKind::Histogram,
+            dimensions: TextMap::default(),
         };
         assert_eq!(config.definitions, [definition]);
         let all = Change {

@@ -6,6 +6,7 @@
 use mesh_common::config::Problem;
 use mesh_common::host::MetricKind;
 use mesh_common::labels::{self, Labels};
+use mesh_common::text_map::TextMap;
 
 use crate::config::{Config, Definition};
 
@@ -109,6 +110,19 @@ impl Source {
     }
 }
 
+impl Metric {
+    /// Adds labels, or gives them another value.
+    fn label(&mut self, dimensions: &TextMap, config: &Config) {
+        for (name, expression) in dimensions {
+            let tag = Tag { name: name.into(), source: Source::of(expression, config), hidden: false };
+            match self.tags.iter_mut().find(|tag| tag.name == name) {
+                Some(old) => *old = tag,
+                None => self.tags.push(tag),
+            }
+        }
+    }
+}
+
 impl Family {
     /// The standard labels that the family has: the first this many.
     fn labels(self) -> usize {
@@ -134,24 +148,30 @@ pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
             let message = format!("{:?} is a name that {taken} has, must be another", definition.name);
             problems.push(Problem { path: format!("definitions[{index}].name"), message });
         }
-        if config.definitions.iter().take(index).any(|earlier| earlier.name == definition.name) {
-            let message = format!("{:?} is defined twice, must be another", definition.name);
-            problems.push(Problem { path: format!("definitions[{index}].name"), message });
-        }
-        let value = Value::Expression(definition.value.clone());
         let same = |metric: &Metric| metric.name == definition.name && metric.prefix == definition.prefix;
-        match metrics.iter_mut().find(|metric| same(metric)) {
-            Some(metric) => {
-                (metric.family, metric.kind, metric.value) = (Family::Request, definition.kind, value);
-            }
-            None => metrics.push(Metric {
-                prefix: definition.prefix,
-                name: definition.name.clone(),
-                family: Family::Request,
-                kind: definition.kind,
-                value,
-                tags: Vec::new(),
-            }),
+        let earlier = config
+            .definitions
+            .iter()
+            .take(index)
+            .any(|earlier| earlier.name == definition.name && earlier.prefix == definition.prefix);
+        let known = metrics.iter().position(same);
+        if earlier && known.and_then(|place| metrics.get(place)).is_some_and(|metric| metric.kind != definition.kind) {
+            let message = format!("{:?} is defined with another type before, must be that one", definition.name);
+            problems.push(Problem { path: format!("definitions[{index}].type"), message });
+        }
+        let tags = known.and_then(|place| metrics.get(place)).map(|metric| metric.tags.clone()).unwrap_or_default();
+        let mut metric = Metric {
+            prefix: definition.prefix,
+            name: definition.name.clone(),
+            family: Family::Request,
+            kind: definition.kind,
+            value: Value::Expression(definition.value.clone()),
+            tags,
+        };
+        metric.label(&definition.dimensions, config);
+        match known.and_then(|place| metrics.get_mut(place)).filter(|_| !earlier) {
+            Some(standard) => *standard = metric,
+            None => metrics.push(metric),
         }
     }
     for (index, change) in config.metrics.iter().enumerate() {
@@ -174,14 +194,7 @@ pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
             for tag in metric.tags.iter_mut().filter(|tag| change.tags_to_remove.contains(&tag.name)) {
                 tag.hidden = true;
             }
-            for (name, expression) in &change.dimensions {
-                let source = Source::of(expression, config);
-                let tag = Tag { name: name.into(), source, hidden: false };
-                match metric.tags.iter_mut().find(|tag| tag.name == name) {
-                    Some(old) => *old = tag,
-                    None => metric.tags.push(tag),
-                }
-            }
+            metric.label(&change.dimensions, config);
         }
     }
     for metric in &mut metrics {
@@ -221,7 +234,9 @@ fn taken_by(definition: &Definition, metrics: &[Metric]) -> Option<String> {
         return Some("istio_build".into());
     }
     let histogram = ["_bucket", "_sum", "_count"].into_iter().find_map(|suffix| name.strip_suffix(suffix))?;
-    let taken = metrics.iter().any(|metric| metric.name == histogram && metric.prefix == *prefix && metric.kind == MetricKind::Histogram);
+    let taken = metrics
+        .iter()
+        .any(|metric| metric.name == histogram && metric.prefix == *prefix && metric.kind == MetricKind::Histogram);
     taken.then(|| format!("the histogram {prefix}{histogram}"))
 }
 
@@ -243,24 +258,28 @@ fn standard((name, family, kind, value): (&str, Family, MetricKind, usize)) -> M
 #[inline(never)]
 fn collisions(config: &Config) -> Vec<Problem> {
     let standard = labels::names();
-    let changed = config.metrics.iter().flat_map(|change| change.dimensions.iter().map(|(name, _)| name));
-    let all: Vec<&str> = standard.into_iter().chain(changed).collect();
+    let of = |name: &str, index: usize, dimensions: &TextMap| -> Vec<(String, String)> {
+        dimensions.iter().map(|(label, _)| (label.into(), format!("{name}[{index}].dimensions.{label}"))).collect()
+    };
+    let defined =
+        config.definitions.iter().enumerate().flat_map(|(index, it)| of("definitions", index, &it.dimensions));
+    let changed = config.metrics.iter().enumerate().flat_map(|(index, it)| of("metrics", index, &it.dimensions));
+    let added: Vec<(String, String)> = defined.chain(changed).collect();
+    let all: Vec<&str> = standard.into_iter().chain(added.iter().map(|(name, _)| name.as_str())).collect();
     let mut problems = Vec::new();
-    for (index, change) in config.metrics.iter().enumerate() {
-        for name in change.dimensions.iter().map(|(name, _)| name).filter(|name| !standard.contains(name)) {
-            let clash = all.iter().find(|other| {
-                **other != name && (other.ends_with(name) || standard.contains(other) && name.ends_with(*other))
+    for (name, path) in added.iter().filter(|(name, _)| !standard.contains(&name.as_str())) {
+        let clash = all.iter().find(|other| {
+            *other != name && (other.ends_with(name) || standard.contains(other) && name.ends_with(*other))
+        });
+        if let Some(other) = clash {
+            problems.push(Problem {
+                path: path.clone(),
+                message: format!(
+                    "{name:?} and the label {other:?} end alike, and the regular expression of one would match the \
+                     other, must be a name that no other label ends in, and that ends in none of the standard ones, or \
+                     anchored_tags set with a bootstrap made by mesh stats-tags"
+                ),
             });
-            if let Some(other) = clash {
-                problems.push(Problem {
-                    path: format!("metrics[{index}].dimensions.{name}"),
-                    message: format!(
-                        "{name:?} and the label {other:?} end alike, and the regular expression of one would match the \
-                         other, must be a name that no other label ends in, and that ends in none of the standard ones, or \
-                         anchored_tags set with a bootstrap made by mesh stats-tags"
-                    ),
-                });
-            }
         }
     }
     problems

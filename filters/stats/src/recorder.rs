@@ -11,6 +11,7 @@ use mesh_common::config::Problem;
 use mesh_common::host::{Host, HostError, MetricId, MetricKind};
 use mesh_common::labels::Labels;
 use mesh_common::metric_name;
+use mesh_common::text_map::TextMap;
 
 use crate::config::Config;
 use crate::evaluation::Expressions;
@@ -367,16 +368,20 @@ impl Metric {
 
 /// Where in the configuration an expression stands first.
 fn path_of(config: &Config, text: &str) -> String {
+    let label = |dimensions: &TextMap| {
+        dimensions.iter().find(|(_, expression)| *expression == text).map(|(label, _)| label.to_string())
+    };
     for (index, definition) in config.definitions.iter().enumerate() {
         if definition.value == text {
             return format!("definitions[{index}].value");
         }
+        if let Some(label) = label(&definition.dimensions) {
+            return format!("definitions[{index}].dimensions.{label}");
+        }
     }
     for (index, change) in config.metrics.iter().enumerate() {
-        for (label, expression) in &change.dimensions {
-            if expression == text {
-                return format!("metrics[{index}].dimensions.{label}");
-            }
+        if let Some(label) = label(&change.dimensions) {
+            return format!("metrics[{index}].dimensions.{label}");
         }
     }
     String::new()

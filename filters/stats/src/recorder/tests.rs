@@ -261,6 +261,25 @@ fn a_metric_of_the_operator_s_own_needs_no_prefix() {
 }
 
 #[test]
+fn a_metric_that_is_defined_twice_is_recorded_by_both() {
+    let mut fixture = fixture(
+        r#"{"definitions": [
+            {"name": "calls", "value": "1", "dimensions": {"kind": "'one'"}},
+            {"name": "calls", "value": "2", "dimensions": {"kind": "'two'"}},
+            {"name": "requests_total", "value": "1"},
+            {"name": "requests_total", "value": "3"}
+        ]}"#,
+    );
+    fixture.record(Family::Request, "a", &VALUES);
+    let values = fixture.host.values();
+    assert_eq!(values.get("kind=.=one;.;istio_calls"), Some(&1));
+    assert_eq!(values.get("kind=.=two;.;istio_calls"), Some(&2));
+    let requests: Vec<u64> =
+        values.iter().filter(|(name, _)| name.ends_with("istio_requests_total")).map(|(_, value)| *value).collect();
+    assert_eq!(requests, [4], "both with the standard labels");
+}
+
+#[test]
 fn everything_that_does_not_fit_is_refused_at_once() {
     let mut host = FakeHost::new();
     host.with_expression("string(fine())", None).with_expression("fine()", None);
@@ -283,9 +302,11 @@ fn everything_that_does_not_fit_is_refused_at_once() {
         r#"{"definitions": [
             {"name": "build", "value": "1"},
             {"name": "request_bytes_sum", "value": "1"},
-            {"name": "requests_count", "value": "1"}
+            {"name": "requests_count", "value": "1"},
+            {"name": "requests_count", "value": "1", "type": "GAUGE", "dimensions": {"app": "'x'"}}
         ]}"#,
     );
+    assert!(error.contains("definitions[3].type: \"requests_count\" is defined with another type before, must be that one; definitions[3].dimensions.app: \"app\" and"), "{error}");
     assert!(error.contains("definitions[0].name: \"build\" is a name that istio_build has, must be another; definitions[1].name: \"request_bytes_sum\" is a name that the histogram istio_request_bytes has, must be another"), "{error}");
     let error = refusal(
         &host,
@@ -307,7 +328,8 @@ fn everything_that_does_not_fit_is_refused_at_once() {
 
 #[test]
 fn labels_may_end_alike_where_the_bootstrap_tells_them_apart() {
-    let config = r#"{"anchored_tags": true, "metrics": [{"name": "requests_total", "dimensions": {"code": "response_code"}}]}"#;
+    let config =
+        r#"{"anchored_tags": true, "metrics": [{"name": "requests_total", "dimensions": {"code": "response_code"}}]}"#;
     let mut fixture = fixture(config);
     fixture.record(Family::Request, "a", &VALUES);
     assert_eq!(fixture.label("istio_requests_total", "code"), Some("unknown".into()));
