@@ -156,6 +156,31 @@ pub fn parse(text: &str) -> Parsed {
     Parsed::Other(rewrite(&tokens))
 }
 
+/// What stands between the single `|` of `text`, outside of brackets: the first one that is known counts. CEL has no such
+/// operator, Mixer's expressions did.
+pub fn alternatives(text: &str) -> Vec<&str> {
+    let (mut parts, mut depth, mut start, mut end) = (Vec::new(), 0_usize, 0_usize, 0_usize);
+    let tokens = tokens(text);
+    for (index, token) in tokens.iter().enumerate() {
+        let length = match token {
+            Token::Name(text) | Token::Number(text) | Token::Text(text, _) | Token::Other(text) => text.len(),
+        };
+        let is_bar = |index: Option<usize>| index.and_then(|index| tokens.get(index)) == Some(&Token::Other("|"));
+        match token {
+            Token::Other("(" | "[" | "{") => depth = depth.saturating_add(1),
+            Token::Other(")" | "]" | "}") => depth = depth.saturating_sub(1),
+            Token::Other("|") if depth == 0 && !is_bar(index.checked_sub(1)) && !is_bar(index.checked_add(1)) => {
+                parts.extend(text.get(start..end));
+                start = end.saturating_add(1);
+            }
+            _ => {}
+        }
+        end = end.saturating_add(length);
+    }
+    parts.extend(text.get(start..));
+    parts.into_iter().map(str::trim).collect()
+}
+
 /// How the attribute's bytes are to be read; `None` if only the engine can tell.
 fn kind(path: &[String]) -> Option<Kind> {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();

@@ -91,6 +91,7 @@ impl Expressions {
         problems: &mut Vec<Problem>,
     ) -> Entry {
         match Compiled::new(host, text, path, problems) {
+            Some(Compiled::Constant(Value::Text(_))) if matches!(text, "''" | "\"\"") => Entry::Constant(Symbol::EMPTY),
             Some(Compiled::Constant(Value::Text(text))) => Entry::Constant(symbols.of_bytes(&text)),
             Some(Compiled::Attribute(path, kind)) => {
                 let generated = self.generated.iter().position(|generated| generated.name == path);
@@ -110,6 +111,14 @@ impl Expressions {
                     log::debug!("stats: filter state wasm.{} not set: {error}", attribute.name);
                 }
             }
+        }
+    }
+
+    /// The value of an expression as a label, if it never changes.
+    pub fn constant(&self, index: usize) -> Option<Symbol> {
+        match self.compiled.get(index) {
+            Some(Entry::Constant(symbol)) => Some(*symbol),
+            _ => None,
         }
     }
 

@@ -4,6 +4,7 @@
 //! or all of them.
 
 use mesh_common::config::Problem;
+use mesh_common::expression;
 use mesh_common::host::MetricKind;
 use mesh_common::labels::{self, Labels};
 use mesh_common::text_map::TextMap;
@@ -42,6 +43,8 @@ pub enum Source {
     Identity(usize),
     /// What an expression comes to.
     Expression(String),
+    /// The first of these that is known, or else the last one.
+    First(Vec<Source>),
 }
 
 /// A metric.
@@ -90,7 +93,10 @@ impl Source {
     /// What `expression` names: a standard label, unless the configuration makes an attribute of that name, an identity as
     /// Mixer wrote it, or anything else.
     fn of(expression: &str, config: &Config) -> Self {
-        let text = expression.trim();
+        let text = match expression::alternatives(expression).as_slice() {
+            [only] => *only,
+            several => return Self::First(several.iter().map(|text| Self::of(text, config)).collect()),
+        };
         let label = |name| labels::names().iter().position(|label| *label == name);
         let known = match text {
             "sourcePrincipal" => label("source_principal").map(Self::Identity),
@@ -98,14 +104,15 @@ impl Source {
             _ if config.attributes.iter().any(|attribute| attribute.name == text) => None,
             _ => label(text).map(Self::Label),
         };
-        known.unwrap_or_else(|| Self::Expression(expression.into()))
+        known.unwrap_or_else(|| Self::Expression(text.into()))
     }
 
-    /// The standard label that it is made of.
-    fn label(&self) -> Option<usize> {
+    /// Whether it is made of the standard label number `index`.
+    fn has_label(&self, index: usize) -> bool {
         match self {
-            Self::Label(index) | Self::Identity(index) => Some(*index),
-            Self::Expression(_) => None,
+            Self::Label(label) | Self::Identity(label) => *label == index,
+            Self::Expression(_) => false,
+            Self::First(sources) => sources.iter().any(|source| source.has_label(index)),
         }
     }
 }
@@ -221,10 +228,13 @@ pub fn label_names(metrics: &[Metric]) -> Vec<String> {
 /// The standard labels that metrics of `family` have.
 #[inline(never)]
 pub fn used_labels(metrics: &[Metric], family: Family) -> Labels<bool> {
-    let tags = metrics.iter().filter(|metric| metric.family == family).flat_map(|metric| &metric.tags);
-    let used: Vec<usize> = tags.filter_map(|tag| tag.source.label()).collect();
+    let tags: Vec<&Tag> =
+        metrics.iter().filter(|metric| metric.family == family).flat_map(|metric| &metric.tags).collect();
     let names = labels::names();
-    Labels::by_name(|name| used.iter().any(|index| names.get(*index) == Some(&name)))
+    Labels::by_name(|name| {
+        let index = names.iter().position(|label| *label == name);
+        index.is_some_and(|index| tags.iter().any(|tag| tag.source.has_label(index)))
+    })
 }
 
 /// What else Prometheus would show under the name of `definition`.

@@ -8,8 +8,9 @@ use std::rc::Rc;
 
 use hashbrown::HashMap;
 use mesh_common::config::Problem;
+use mesh_common::expression;
 use mesh_common::host::{Host, HostError, MetricId, MetricKind};
-use mesh_common::labels::Labels;
+use mesh_common::labels::{Labels, UNKNOWN};
 use mesh_common::metric_name;
 use mesh_common::text_map::TextMap;
 
@@ -95,12 +96,14 @@ enum Number {
     Expression(usize),
 }
 
-/// A part of a label set, by index.
-#[derive(Clone, Copy, Debug)]
+/// Where a label's value is: a part of a label set by index, or what is the same in all.
+#[derive(Clone, Debug)]
 enum Part {
     Label(usize),
     Identity(usize),
     More(usize),
+    Fixed(Symbol),
+    First(Vec<Part>),
 }
 
 /// A metric of one label set.
@@ -120,7 +123,8 @@ impl Recorder {
         let mut expressions = Expressions::new(host, symbols, &config.attributes, problems);
         let mut compile = |family| {
             Plan::new(&metrics, family, |text: &str| {
-                expressions.add(host, symbols, text, &path_of(config, text), problems)
+                let index = expressions.add(host, symbols, text, &path_of(config, text), problems);
+                (index, expressions.constant(index))
             })
         };
         let (mut request, mut messages, mut connection) =
@@ -304,29 +308,23 @@ impl Plans {
 }
 
 impl Plan {
-    /// What of `metrics` is recorded for `family`; `expression` compiles one and returns its index.
-    fn new(metrics: &[metrics::Metric], family: Family, mut expression: impl FnMut(&str) -> usize) -> Self {
+    /// What of `metrics` is recorded for `family`; `compile` compiles an expression and returns its index, and its value if
+    /// that never changes.
+    fn new(
+        metrics: &[metrics::Metric],
+        family: Family,
+        mut compile: impl FnMut(&str) -> (usize, Option<Symbol>),
+    ) -> Self {
         let mut expressions: Vec<usize> = Vec::new();
         let mut compiled = Vec::new();
         for metric in metrics.iter().filter(|metric| metric.family == family) {
             let value = match &metric.value {
                 Value::Standard(index) => Number::Standard(*index),
-                Value::Expression(text) => Number::Expression(expression(text)),
+                Value::Expression(text) => Number::Expression(compile(text).0),
             };
             let mut tags = Vec::new();
             for tag in &metric.tags {
-                let part = match &tag.source {
-                    Source::Label(index) => Part::Label(*index),
-                    Source::Identity(index) => Part::Identity(*index),
-                    Source::Expression(text) => {
-                        let index = expression(text);
-                        let known = expressions.iter().position(|known| *known == index);
-                        Part::More(known.unwrap_or_else(|| {
-                            expressions.push(index);
-                            expressions.len().saturating_sub(1)
-                        }))
-                    }
-                };
+                let part = Part::of(&tag.source, &mut expressions, &mut compile);
                 tags.push((tag.name.clone(), part));
             }
             compiled.push(Metric { name: [metric.prefix, &metric.name].concat(), kind: metric.kind, value, tags });
@@ -335,6 +333,51 @@ impl Plan {
             compiled.iter().any(|metric| matches!(metric.value, Number::Standard(index) if index == value))
         });
         Self { metrics: compiled, used: metrics::used_labels(metrics, family), expressions, needs_stream: false, needs }
+    }
+}
+
+impl Part {
+    /// Where to find what `source` says; `expressions` are those whose values are in the label set.
+    fn of(
+        source: &Source,
+        expressions: &mut Vec<usize>,
+        compile: &mut impl FnMut(&str) -> (usize, Option<Symbol>),
+    ) -> Self {
+        match source {
+            Source::Label(index) => Self::Label(*index),
+            Source::Identity(index) => Self::Identity(*index),
+            Source::First(sources) => {
+                Self::First(sources.iter().map(|source| Self::of(source, expressions, compile)).collect())
+            }
+            Source::Expression(text) => match compile(text) {
+                (_, Some(symbol)) => Self::Fixed(symbol),
+                (index, None) => {
+                    let known = expressions.iter().position(|known| *known == index);
+                    Self::More(known.unwrap_or_else(|| {
+                        expressions.push(index);
+                        expressions.len().saturating_sub(1)
+                    }))
+                }
+            },
+        }
+    }
+
+    fn text<'a>(&self, symbols: &'a Symbols, labels: &[(&str, Symbol)], more: &[Symbol]) -> &'a str {
+        let symbol = match self {
+            Self::Label(index) | Self::Identity(index) => labels.get(*index).map(|(_, symbol)| *symbol),
+            Self::More(index) => more.get(*index).copied(),
+            Self::Fixed(symbol) => Some(*symbol),
+            Self::First(parts) => {
+                let mut texts = parts.iter().map(|part| part.text(symbols, labels, more));
+                let last = texts.clone().next_back();
+                return texts.find(|text| !matches!(*text, UNKNOWN | "")).or(last).unwrap_or(UNKNOWN);
+            }
+        };
+        let text = symbols.text(symbol.unwrap_or_default());
+        match self {
+            Self::Identity(_) => text.strip_prefix("spiffe://").unwrap_or(text),
+            _ => text,
+        }
     }
 }
 
@@ -351,17 +394,7 @@ impl Metric {
 
     fn stat_name(&self, symbols: &Symbols, set: &LabelSet) -> String {
         let labels = set.labels.pairs();
-        let tags = self.tags.iter().map(|(name, part)| {
-            let symbol = match part {
-                Part::Label(index) | Part::Identity(index) => labels.get(*index).map(|(_, symbol)| *symbol),
-                Part::More(index) => set.more.get(*index).copied(),
-            };
-            let text = symbols.text(symbol.unwrap_or_default());
-            match part {
-                Part::Identity(_) => (name.as_str(), text.strip_prefix("spiffe://").unwrap_or(text)),
-                _ => (name.as_str(), text),
-            }
-        });
+        let tags = self.tags.iter().map(|(name, part)| (name.as_str(), part.text(symbols, &labels, &set.more)));
         metric_name::encode(symbols.separators(), tags, &self.name)
     }
 }
@@ -369,7 +402,9 @@ impl Metric {
 /// Where in the configuration an expression stands first.
 fn path_of(config: &Config, text: &str) -> String {
     let label = |dimensions: &TextMap| {
-        dimensions.iter().find(|(_, expression)| *expression == text).map(|(label, _)| label.to_string())
+        let mut labels = dimensions.iter();
+        let has = |written: &str| expression::alternatives(written).contains(&text);
+        labels.find(|(_, written)| has(written)).map(|(label, _)| label.to_string())
     };
     for (index, definition) in config.definitions.iter().enumerate() {
         if definition.value == text {

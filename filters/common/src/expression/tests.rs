@@ -35,6 +35,21 @@ fn expressions_that_only_name_an_attribute_are_attributes() {
 }
 
 #[test]
+fn alternatives_are_between_single_bars() {
+    for (text, expected) in [
+        ("request.host", vec!["request.host"]),
+        ("a.b | 'x'", vec!["a.b", "'x'"]),
+        (" m['a|b']|f(c | d) | \"|\" ", vec!["m['a|b']", "f(c | d)", "\"|\""]),
+        ("a || b", vec!["a || b"]),
+        ("a | ", vec!["a", ""]),
+        ("é | 'ü'", vec!["é", "'ü'"]),
+        ("", vec![""]),
+    ] {
+        assert_eq!(alternatives(text), expected, "{text}");
+    }
+}
+
+#[test]
 fn times_can_be_read_or_left_to_the_engine() {
     for (text, path, kind) in [
         ("request.time", ["request", "time"], Kind::Timestamp),

@@ -199,6 +199,22 @@ fn a_standard_label_has_its_value_under_another_name_too() {
 }
 
 #[test]
+fn the_first_alternative_that_is_known_is_the_label() {
+    let mut host = FakeHost::new();
+    host.with_text(Property("request\0method"), "GET");
+    let mut fixture = fixture_on(
+        host,
+        r#"{"anchored_tags": true, "definitions": [{"name": "calls", "value": "1", "dimensions": {
+            "a": "request.headers['x-none'] | source_app | 'none'", "b": "request.headers['x-none'] | 'none'",
+            "c": "request.method | 'none'", "d": "request.referer | ''", "e": "''", "f": "request.referer | request.host"
+        }}]}"#,
+    );
+    fixture.record(Family::Request, "web", &VALUES);
+    let expected = [("a", "web"), ("b", "none"), ("c", "GET"), ("d", ""), ("e", ""), ("f", "unknown")];
+    assert_eq!(fixture.labels_of("istio_calls"), expected.map(|(name, value)| (name.to_string(), value.to_string())));
+}
+
+#[test]
 fn labels_that_no_metric_has_do_not_tell_label_sets_apart() {
     let mut fixture = fixture(r#"{"metrics": [{"tags_to_remove": ["source_app"]}]}"#);
     for app in ["a", "b", "c"] {
@@ -312,7 +328,7 @@ fn everything_that_does_not_fit_is_refused_at_once() {
         &host,
         r#"{
             "definitions": [{"name": "a", "value": "broken("}],
-            "metrics": [{"dimensions": {"b": "fine()", "c": "also broken"}}],
+            "metrics": [{"dimensions": {"b": "fine()", "c": "fine() | also broken"}}],
             "attributes": [{"output_attribute": "d", "match": [{"condition": "worse[", "value": "x"}]}]
         }"#,
     );
