@@ -63,6 +63,8 @@ pub struct Definition {
     pub kind: MetricKind,
     /// `dimensions`: expressions by label.
     pub dimensions: TextMap,
+    /// `match`: when it is recorded; always if there is none.
+    pub condition: Option<String>,
 }
 
 /// A change of one metric, or of all.
@@ -173,6 +175,7 @@ impl Definition {
                 _ => MetricKind::Counter,
             },
             dimensions: dimensions(section),
+            condition: section.optional_text("match"),
         }
     }
 }
@@ -323,6 +326,7 @@ mod tests {
             value: "request.size".into(),
             kind: MetricKind::Histogram,
             dimensions: TextMap::default(),
+            condition: None,
         };
         assert_eq!(config.definitions, [definition]);
         let all = Change {

@@ -60,6 +60,8 @@ pub struct Metric {
     pub kind: MetricKind,
     /// Value.
     pub value: Value,
+    /// When it is recorded; always if there is none.
+    pub condition: Option<String>,
     /// Labels in the order of the stat's name.
     pub tags: Vec<Tag>,
 }
@@ -173,6 +175,7 @@ pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
             family: Family::Request,
             kind: definition.kind,
             value: Value::Expression(definition.value.clone()),
+            condition: definition.condition.clone(),
             tags,
         };
         metric.label(&definition.dimensions, config);
@@ -259,6 +262,7 @@ fn standard((name, family, kind, value): (&str, Family, MetricKind, usize)) -> M
         family,
         kind,
         value: Value::Standard(value),
+        condition: None,
         tags: names.enumerate().map(tag).collect(),
     }
 }

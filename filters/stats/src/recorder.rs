@@ -9,13 +9,13 @@ use std::rc::Rc;
 use hashbrown::HashMap;
 use mesh_common::config::Problem;
 use mesh_common::expression;
-use mesh_common::host::{Host, HostError, MetricId, MetricKind};
+use mesh_common::host::{Expression, Host, HostError, MetricId, MetricKind};
 use mesh_common::labels::{Labels, UNKNOWN};
 use mesh_common::metric_name;
 use mesh_common::text_map::TextMap;
 
 use crate::config::Config;
-use crate::evaluation::Expressions;
+use crate::evaluation::{self, Expressions};
 use crate::metrics::{self, Family, Source, Value};
 use crate::symbols::{Symbol, Symbols};
 
@@ -31,6 +31,8 @@ pub struct LabelSet {
     family: Family,
     labels: Labels<Symbol>,
     more: Vec<Symbol>,
+    /// Which of the family's conditions hold.
+    held: Vec<bool>,
 }
 
 /// The metrics that this worker records, and those that it has defined.
@@ -73,6 +75,8 @@ struct Plan {
     used: Labels<bool>,
     /// The expressions that make labels.
     expressions: Vec<usize>,
+    /// The conditions of metrics.
+    conditions: Vec<Expression>,
     /// Whether any expression can be evaluated only in a callback of the stream.
     needs_stream: bool,
     /// Which of the family's own values are recorded.
@@ -85,6 +89,8 @@ struct Metric {
     name: String,
     kind: MetricKind,
     value: Number,
+    /// Which of the family's conditions must hold.
+    condition: Option<usize>,
     tags: Vec<(String, Part)>,
 }
 
@@ -121,16 +127,12 @@ impl Recorder {
     pub fn new(config: &Config, host: &impl Host, symbols: &mut Symbols, problems: &mut Vec<Problem>) -> Self {
         let metrics = metrics::of_config(config, problems);
         let mut expressions = Expressions::new(host, symbols, &config.attributes, problems);
-        let mut compile = |family| {
-            Plan::new(&metrics, family, |text: &str| {
-                let index = expressions.add(host, symbols, text, &path_of(config, text), problems);
-                (index, expressions.constant(index))
-            })
-        };
-        let (mut request, mut messages, mut connection) =
-            (compile(Family::Request), compile(Family::Messages), compile(Family::Connection));
+        let mut compiler = Compiler { config, host, symbols, expressions: &mut expressions, problems };
+        let [mut request, mut messages, mut connection] = [Family::Request, Family::Messages, Family::Connection]
+            .map(|family| Plan::new(&metrics, family, &mut compiler));
         for plan in [&mut request, &mut messages, &mut connection] {
-            plan.needs_stream = plan.expressions.iter().any(|index| expressions.needs_stream(*index));
+            plan.needs_stream =
+                !plan.conditions.is_empty() || plan.expressions.iter().any(|index| expressions.needs_stream(*index));
         }
         Self {
             expressions,
@@ -166,12 +168,14 @@ impl Recorder {
             family,
             labels: labels.select(&plan.used, Symbol::EMPTY),
             more: plan.expressions.iter().map(|index| self.expressions.label(host, symbols, *index)).collect(),
+            held: plan.conditions.iter().map(|it| host.evaluate(*it).as_deref() == Some(&[1])).collect(),
         }
     }
 
     /// Whether the labels of `family` are the standard ones alone, so that the same labels have the same series.
     pub fn is_standard(&self, family: Family) -> bool {
-        self.plans.of(family).expressions.is_empty()
+        let plan = self.plans.of(family);
+        plan.expressions.is_empty() && plan.conditions.is_empty()
     }
 
     /// Whether the family's own value number `index` is recorded at all.
@@ -191,7 +195,7 @@ impl Recorder {
     ) -> Option<SeriesId> {
         let mut series = self.by_labels.get(set).copied();
         if series.is_none() {
-            if !self.records(host, set.family, values) {
+            if !self.records(host, set, values) {
                 return None;
             }
             if self.has_room(set) {
@@ -218,7 +222,7 @@ impl Recorder {
         };
         let plan = self.plans.of(set.family);
         for (slot, metric) in slots.iter_mut().zip(&plan.metrics) {
-            let Some(value) = metric.value(host, &self.expressions, values) else {
+            let Some(value) = metric.value(host, &self.expressions, set, values) else {
                 continue;
             };
             if let Slot::Undefined = slot {
@@ -240,9 +244,10 @@ impl Recorder {
         series <= self.max_series && !set.contains(Symbol::OVERFLOW)
     }
 
-    /// Whether anything is recorded when the family's own values are `values`.
-    fn records(&self, host: &impl Host, family: Family, values: &[Option<u64>]) -> bool {
-        self.plans.of(family).metrics.iter().any(|metric| metric.value(host, &self.expressions, values).is_some())
+    /// Whether anything is recorded for `set` when the family's own values are `values`.
+    fn records(&self, host: &impl Host, set: &LabelSet, values: &[Option<u64>]) -> bool {
+        let mut metrics = self.plans.of(set.family).metrics.iter();
+        metrics.any(|metric| metric.value(host, &self.expressions, set, values).is_some())
     }
 
     fn add(&mut self, set: LabelSet) -> SeriesId {
@@ -293,7 +298,28 @@ impl LabelSet {
                 ..Labels::all(Symbol::OVERFLOW)
             },
             more: self.more.iter().map(|_| Symbol::OVERFLOW).collect(),
+            held: self.held.clone(),
         }
+    }
+}
+
+/// Compiles the expressions of a configuration.
+struct Compiler<'a, H> {
+    config: &'a Config,
+    host: &'a H,
+    symbols: &'a mut Symbols,
+    expressions: &'a mut Expressions,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl<H: Host> Compiler<'_, H> {
+    fn expression(&mut self, text: &str) -> usize {
+        let path = path_of(self.config, text);
+        self.expressions.add(self.host, self.symbols, text, &path, self.problems)
+    }
+
+    fn condition(&mut self, text: &str) -> Option<Expression> {
+        evaluation::condition(self.host, text, &path_of(self.config, text), self.problems)
     }
 }
 
@@ -308,57 +334,69 @@ impl Plans {
 }
 
 impl Plan {
-    /// What of `metrics` is recorded for `family`; `compile` compiles an expression and returns its index, and its value if
-    /// that never changes.
-    fn new(
-        metrics: &[metrics::Metric],
-        family: Family,
-        mut compile: impl FnMut(&str) -> (usize, Option<Symbol>),
-    ) -> Self {
+    /// What of `metrics` is recorded for `family`.
+    fn new<H: Host>(metrics: &[metrics::Metric], family: Family, compiler: &mut Compiler<H>) -> Self {
         let mut expressions: Vec<usize> = Vec::new();
+        let (mut conditions, mut texts): (Vec<Expression>, Vec<&str>) = (Vec::new(), Vec::new());
         let mut compiled = Vec::new();
         for metric in metrics.iter().filter(|metric| metric.family == family) {
             let value = match &metric.value {
                 Value::Standard(index) => Number::Standard(*index),
-                Value::Expression(text) => Number::Expression(compile(text).0),
+                Value::Expression(text) => Number::Expression(compiler.expression(text)),
             };
             let mut tags = Vec::new();
             for tag in &metric.tags {
-                let part = Part::of(&tag.source, &mut expressions, &mut compile);
+                let part = Part::of(&tag.source, &mut expressions, compiler);
                 tags.push((tag.name.clone(), part));
             }
-            compiled.push(Metric { name: [metric.prefix, &metric.name].concat(), kind: metric.kind, value, tags });
+            let mut condition = None;
+            if let Some(text) = &metric.condition {
+                condition = texts.iter().position(|known| known == text);
+                if condition.is_none() {
+                    if let Some(new) = compiler.condition(text) {
+                        condition = Some(conditions.len());
+                        conditions.push(new);
+                        texts.push(text);
+                    }
+                }
+            }
+            let name = [metric.prefix, &metric.name].concat();
+            compiled.push(Metric { name, kind: metric.kind, value, condition, tags });
         }
         let needs = core::array::from_fn(|value| {
             compiled.iter().any(|metric| matches!(metric.value, Number::Standard(index) if index == value))
         });
-        Self { metrics: compiled, used: metrics::used_labels(metrics, family), expressions, needs_stream: false, needs }
+        Self {
+            metrics: compiled,
+            used: metrics::used_labels(metrics, family),
+            expressions,
+            conditions,
+            needs_stream: false,
+            needs,
+        }
     }
 }
 
 impl Part {
     /// Where to find what `source` says; `expressions` are those whose values are in the label set.
-    fn of(
-        source: &Source,
-        expressions: &mut Vec<usize>,
-        compile: &mut impl FnMut(&str) -> (usize, Option<Symbol>),
-    ) -> Self {
+    fn of<H: Host>(source: &Source, expressions: &mut Vec<usize>, compiler: &mut Compiler<H>) -> Self {
         match source {
             Source::Label(index) => Self::Label(*index),
             Source::Identity(index) => Self::Identity(*index),
             Source::First(sources) => {
-                Self::First(sources.iter().map(|source| Self::of(source, expressions, compile)).collect())
+                Self::First(sources.iter().map(|source| Self::of(source, expressions, compiler)).collect())
             }
-            Source::Expression(text) => match compile(text) {
-                (_, Some(symbol)) => Self::Fixed(symbol),
-                (index, None) => {
-                    let known = expressions.iter().position(|known| *known == index);
-                    Self::More(known.unwrap_or_else(|| {
-                        expressions.push(index);
-                        expressions.len().saturating_sub(1)
-                    }))
+            Source::Expression(text) => {
+                let index = compiler.expression(text);
+                if let Some(symbol) = compiler.expressions.constant(index) {
+                    return Self::Fixed(symbol);
                 }
-            },
+                let known = expressions.iter().position(|known| *known == index);
+                Self::More(known.unwrap_or_else(|| {
+                    expressions.push(index);
+                    expressions.len().saturating_sub(1)
+                }))
+            }
         }
     }
 
@@ -382,7 +420,16 @@ impl Part {
 }
 
 impl Metric {
-    fn value(&self, host: &impl Host, expressions: &Expressions, values: &[Option<u64>]) -> Option<u64> {
+    fn value(
+        &self,
+        host: &impl Host,
+        expressions: &Expressions,
+        set: &LabelSet,
+        values: &[Option<u64>],
+    ) -> Option<u64> {
+        if self.condition.is_some_and(|index| set.held.get(index) != Some(&true)) {
+            return None;
+        }
         match self.value {
             Number::Standard(index) => values.get(index).copied().flatten(),
             // As in Istio, a counter to which nothing is added has no series.
@@ -409,6 +456,9 @@ fn path_of(config: &Config, text: &str) -> String {
     for (index, definition) in config.definitions.iter().enumerate() {
         if definition.value == text {
             return format!("definitions[{index}].value");
+        }
+        if definition.condition.as_deref() == Some(text) {
+            return format!("definitions[{index}].match");
         }
         if let Some(label) = label(&definition.dimensions) {
             return format!("definitions[{index}].dimensions.{label}");

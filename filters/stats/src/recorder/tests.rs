@@ -296,6 +296,31 @@ fn a_metric_that_is_defined_twice_is_recorded_by_both() {
 }
 
 #[test]
+fn a_metric_is_recorded_where_its_condition_holds() {
+    let config = r#"{"definitions": [
+        {"name": "yes_total", "value": "1", "match": "yes()"}, {"name": "also_total", "value": "1", "match": "yes()"},
+        {"name": "no_total", "value": "1", "match": "no()"}, {"name": "failed_total", "value": "1", "match": "fails()"},
+        {"name": "requests_total", "value": "1", "match": "no()"}
+    ], "metrics": [{"name": "request_bytes", "drop": true}]}"#;
+    let mut host = FakeHost::new();
+    host.with_expression("yes()", Some(&[1])).with_expression("no()", Some(&[0])).with_expression("fails()", None);
+    let mut fixture = fixture_on(host, config);
+    for _ in 0..2 {
+        fixture.record(Family::Request, "a", &VALUES);
+    }
+    let values = fixture.host.values();
+    assert_eq!(values.into_iter().collect::<Vec<_>>(), [("istio_also_total".into(), 2), ("istio_yes_total".into(), 2)]);
+    assert_eq!(fixture.recorder.plans.request.conditions.len(), 3, "each is evaluated once");
+    assert!(!fixture.recorder.is_standard(Family::Request));
+
+    let mut host = FakeHost::new();
+    host.with_expression("no()", Some(&[0]));
+    host.with_expression("yes()", None);
+    let error = refusal(&host, config);
+    assert!(error.contains("definitions[3].match: \"fails()\" is not an expression"), "{error}");
+}
+
+#[test]
 fn everything_that_does_not_fit_is_refused_at_once() {
     let mut host = FakeHost::new();
     host.with_expression("string(fine())", None).with_expression("fine()", None);
