@@ -61,6 +61,10 @@ pub struct Definition {
     pub value: String,
     /// `type`.
     pub kind: MetricKind,
+    /// `protocol`: whether it is one of TCP connections, not of requests.
+    pub tcp: bool,
+    /// `event`: the reports of a connection that it is about; all if there is none.
+    pub event: Option<&'static str>,
     /// `dimensions`: expressions by label.
     pub dimensions: TextMap,
     /// `match`: when it is recorded; always if there is none.
@@ -174,6 +178,8 @@ impl Definition {
                 Some("HISTOGRAM") => MetricKind::Histogram,
                 _ => MetricKind::Counter,
             },
+            tcp: section.choice("protocol", &["HTTP", "TCP"]) == Some("TCP"),
+            event: section.choice("event", &["OPEN", "CONTINUE", "CLOSE"]),
             dimensions: dimensions(section),
             condition: section.optional_text("match"),
         }
@@ -325,6 +331,8 @@ mod tests {
             name: "size".into(),
             value: "request.size".into(),
             kind: MetricKind::Histogram,
+            tcp: false,
+            event: None,
             dimensions: TextMap::default(),
             condition: None,
         };

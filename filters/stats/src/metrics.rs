@@ -30,6 +30,8 @@ pub enum Family {
 pub enum Value {
     /// One of its family's own values, by index.
     Standard(usize),
+    /// So many times one of its family's own values, by index.
+    Times(u64, usize),
     /// What an expression comes to.
     Expression(String),
 }
@@ -172,9 +174,9 @@ pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
         let mut metric = Metric {
             prefix: definition.prefix,
             name: definition.name.clone(),
-            family: Family::Request,
+            family: if definition.tcp { Family::Connection } else { Family::Request },
             kind: definition.kind,
-            value: Value::Expression(definition.value.clone()),
+            value: value(definition, index, problems),
             condition: definition.condition.clone(),
             tags,
         };
@@ -214,6 +216,35 @@ pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
         problems.extend(collisions(config));
     }
     metrics
+}
+
+/// What `definition`, number `index`, records.
+fn value(definition: &Definition, index: usize, problems: &mut Vec<Problem>) -> Value {
+    let mut refuse = |field: &str, message: String| {
+        problems.push(Problem { path: format!("definitions[{index}].{field}"), message });
+    };
+    let text = definition.value.trim();
+    if !definition.tcp {
+        if let Some(event) = definition.event {
+            refuse("event", format!("{event:?} is not allowed, requests have none: must be with protocol TCP"));
+        }
+        return Value::Expression(definition.value.clone());
+    }
+    let event = match definition.event {
+        Some("OPEN") => 0,
+        Some("CONTINUE") => 5,
+        Some("CLOSE") => 3,
+        _ => 4,
+    };
+    match (text, text.parse()) {
+        (_, Ok(times)) => Value::Times(times, event),
+        ("receivedBytes", _) if definition.event.is_none() => Value::Standard(1),
+        ("sentBytes", _) if definition.event.is_none() => Value::Standard(2),
+        _ => {
+            refuse("value", format!("{text:?} is not allowed for TCP, must be a whole number or, without event, receivedBytes or sentBytes"));
+            Value::Standard(event)
+        }
+    }
 }
 
 /// The names of all labels of `metrics`, the standard ones first, each once.

@@ -20,7 +20,7 @@ use crate::metrics::{self, Family, Source, Value};
 use crate::symbols::{Symbol, Symbols};
 
 /// As many values of its own as any family has.
-const MAX_VALUES: usize = 4;
+const MAX_VALUES: usize = 6;
 
 /// Counts the records whose label sets were too many to tell apart.
 pub const OVERFLOW_METRIC: &str = "stats_overflow_total";
@@ -98,6 +98,8 @@ struct Metric {
 enum Number {
     /// One of the family's own values, by index.
     Standard(usize),
+    /// So many times one of the family's own values, by index.
+    Times(u64, usize),
     /// What an expression comes to.
     Expression(usize),
 }
@@ -342,6 +344,7 @@ impl Plan {
         for metric in metrics.iter().filter(|metric| metric.family == family) {
             let value = match &metric.value {
                 Value::Standard(index) => Number::Standard(*index),
+                Value::Times(times, index) => Number::Times(*times, *index),
                 Value::Expression(text) => Number::Expression(compiler.expression(text)),
             };
             let mut tags = Vec::new();
@@ -432,6 +435,9 @@ impl Metric {
         }
         match self.value {
             Number::Standard(index) => values.get(index).copied().flatten(),
+            Number::Times(times, index) => {
+                values.get(index).copied().flatten().map(|value| value.saturating_mul(times))
+            }
             // As in Istio, a counter to which nothing is added has no series.
             Number::Expression(index) => {
                 expressions.number(host, index).filter(|value| *value > 0 || self.kind != MetricKind::Counter)

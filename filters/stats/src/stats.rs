@@ -217,7 +217,9 @@ impl Stats {
         };
         let opened = !mem::replace(&mut connection.opened, true);
         let traffic = mem::take(&mut connection.traffic);
-        let values = [u64::from(opened), traffic.received, traffic.sent, u64::from(closed)];
+        // Mixer's proxies reported a connection when it was opened, from time to time, and when it was closed.
+        let reports = 1_u64.saturating_add(opened.into());
+        let values = [opened.into(), traffic.received, traffic.sent, closed.into(), reports, u64::from(!closed)];
         self.recorder.record(host, &self.symbols, &set, &values.map(|value| (value > 0).then_some(value)));
         connection.labels = Some(set);
     }

@@ -321,6 +321,45 @@ fn a_metric_is_recorded_where_its_condition_holds() {
 }
 
 #[test]
+fn metrics_of_connections_are_defined_by_event() {
+    let mut fixture = fixture(
+        r#"{"definitions": [
+            {"name": "opened", "protocol": "TCP", "event": "OPEN", "value": "2"},
+            {"name": "closed", "protocol": "TCP", "event": "CLOSE", "value": "1", "dimensions": {"side": "reporter"}},
+            {"name": "continued", "protocol": "TCP", "event": "CONTINUE", "value": "1"},
+            {"name": "reports", "protocol": "TCP", "value": "1"},
+            {"name": "sent", "protocol": "TCP", "value": "sentBytes", "type": "HISTOGRAM"}
+        ], "metrics": [{"name": "tcp_sent_bytes_total", "drop": true}]}"#,
+    );
+    // Opened, received, sent, closed, reports, continued.
+    fixture.record(Family::Connection, "a", &[Some(1), None, Some(7), None, Some(2), Some(1)]);
+    fixture.record(Family::Connection, "a", &[None, None, None, Some(1), Some(1), None]);
+    let values = fixture.host.values();
+    for (name, expected) in
+        [("istio_opened", 2), ("side=.=source;.;istio_closed", 1), ("istio_continued", 1), ("istio_reports", 3)]
+    {
+        assert_eq!(values.get(name).copied().unwrap_or_default(), expected, "{name}");
+    }
+    assert_eq!(fixture.host.histograms().get("istio_sent"), Some(&(1, 7)));
+
+    let error = refusal(
+        &FakeHost::new(),
+        r#"{"definitions": [
+            {"name": "a", "value": "1", "event": "OPEN"},
+            {"name": "b", "value": "request.size", "protocol": "TCP"},
+            {"name": "c", "value": "sentBytes", "protocol": "TCP", "event": "CLOSE"}
+        ]}"#,
+    );
+    for problem in [
+        "definitions[0].event: \"OPEN\" is not allowed, requests have none",
+        "definitions[1].value: \"request.size\" is not allowed for TCP, must be a whole number or, without event, receivedBytes or sentBytes",
+        "definitions[2].value: \"sentBytes\" is",
+    ] {
+        assert!(error.contains(problem), "{problem} in {error}");
+    }
+}
+
+#[test]
 fn everything_that_does_not_fit_is_refused_at_once() {
     let mut host = FakeHost::new();
     host.with_expression("string(fine())", None).with_expression("fine()", None);
