@@ -22,6 +22,12 @@ const MAX_REPORTING: Duration = Duration::from_secs(3600);
 
 /// Labels that Prometheus or `istio_build` has.
 const RESERVED_LABELS: [&str; 3] = ["le", "component", "tag"];
+/// Buckets of durations in seconds unless configured otherwise: those of Prometheus' clients, which Mixer had.
+const BUCKETS: [&str; 11] = ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10"];
+/// Each is a series.
+const MAX_BUCKETS: usize = 50;
+/// In one second.
+pub const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
 /// Envoy takes no longer name of filter state.
 const MAX_ATTRIBUTE_NAME: usize = 100;
 /// Labels that one entry may remove.
@@ -65,10 +71,30 @@ pub struct Definition {
     pub tcp: bool,
     /// `event`: the reports of a connection that it is about; all if there is none.
     pub event: Option<&'static str>,
+    /// `unit`: of a histogram of durations.
+    pub unit: Option<Unit>,
     /// `dimensions`: expressions by label.
     pub dimensions: TextMap,
     /// `match`: when it is recorded; always if there is none.
     pub condition: Option<String>,
+}
+
+/// The unit of a histogram of durations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Milliseconds, which Envoy's own histograms can have.
+    Milliseconds,
+    /// Seconds, with these buckets. Envoy's histograms are of whole numbers: it is made of counters.
+    Seconds(Vec<Bucket>),
+}
+
+/// An upper bound of a histogram's buckets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// As it was written, in seconds: what the label `le` says.
+    pub le: String,
+    /// In nanoseconds.
+    pub nanoseconds: u64,
 }
 
 /// A change of one metric, or of all.
@@ -169,7 +195,9 @@ impl Config {
 
 impl Definition {
     fn read(section: &mut Section) -> Self {
+        let unit = unit(section);
         Self {
+            unit,
             prefix: section.choice("prefix", &[PREFIX, ""]).unwrap_or(PREFIX),
             name: name(section, "name"),
             value: required(section, "value"),
@@ -219,6 +247,48 @@ impl Attribute {
             }),
         }
     }
+}
+
+/// The unit of a histogram, with the buckets that it may have.
+#[inline(never)]
+fn unit(section: &mut Section) -> Option<Unit> {
+    let unit = section.choice("unit", &["MILLISECONDS", "SECONDS"]);
+    let texts = section.texts("buckets", MAX_BUCKETS);
+    if unit != Some("SECONDS") {
+        if !texts.is_empty() {
+            section
+                .refuse("buckets", "only of unit SECONDS: those of Envoy's own histograms are in its bootstrap".into());
+        }
+        return unit.map(|_| Unit::Milliseconds);
+    }
+    let texts = if texts.is_empty() { BUCKETS.map(String::from).to_vec() } else { texts };
+    let mut buckets: Vec<Bucket> = Vec::new();
+    for le in texts {
+        let last = buckets.last().map_or(0, |last| last.nanoseconds);
+        match nanoseconds(&le).filter(|nanoseconds| *nanoseconds > last) {
+            Some(nanoseconds) => buckets.push(Bucket { le, nanoseconds }),
+            None => {
+                let message =
+                    format!("{le:?} is not allowed, must be seconds such as \"0.25\", more than the one before");
+                section.refuse("buckets", message);
+            }
+        }
+    }
+    Some(Unit::Seconds(buckets))
+}
+
+/// A decimal number of seconds, to the nanosecond.
+fn nanoseconds(seconds: &str) -> Option<u64> {
+    let (whole, fraction) = seconds.split_once('.').unwrap_or((seconds, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(fraction) || fraction.len() > 9 {
+        return None;
+    }
+    let mut padded = fraction.to_owned();
+    while padded.len() < 9 {
+        padded.push('0');
+    }
+    whole.parse::<u64>().ok()?.checked_mul(NANOSECONDS_PER_SECOND)?.checked_add(padded.parse().ok()?)
 }
 
 /// Expressions by label.
@@ -333,6 +403,7 @@ mod tests {
             kind: MetricKind::Histogram,
             tcp: false,
             event: None,
+            unit: None,
             dimensions: TextMap::default(),
             condition: None,
         };

@@ -9,10 +9,13 @@ use mesh_common::host::MetricKind;
 use mesh_common::labels::{self, Labels};
 use mesh_common::text_map::TextMap;
 
-use crate::config::{Config, Definition};
+use crate::config::{Bucket, Config, Definition, Unit};
 
 /// Prefix of all names, unless a definition says that there is none.
 pub const PREFIX: &str = "istio_";
+
+/// The label of a histogram's buckets.
+const BUCKET: &str = "le";
 
 /// Metrics that are recorded together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,6 +35,10 @@ pub enum Value {
     Standard(usize),
     /// So many times one of its family's own values, by index.
     Times(u64, usize),
+    /// One if the request took at most so many nanoseconds, or else nothing.
+    AtMost(u64),
+    /// The seconds that requests took.
+    Seconds,
     /// What an expression comes to.
     Expression(String),
 }
@@ -56,6 +63,8 @@ pub struct Metric {
     pub prefix: &'static str,
     /// Name without the prefix.
     pub name: String,
+    /// What stands behind the name: a histogram may be several metrics.
+    pub suffix: &'static str,
     /// Family.
     pub family: Family,
     /// Kind.
@@ -122,6 +131,24 @@ impl Source {
 }
 
 impl Metric {
+    /// The counters that make a histogram of seconds.
+    fn in_seconds(&self, buckets: &[Bucket]) -> Vec<Self> {
+        let counter = |suffix, value| Self { suffix, kind: MetricKind::Counter, value, ..self.clone() };
+        let infinity = ("+Inf", u64::MAX);
+        let bounds = buckets.iter().map(|bucket| (bucket.le.as_str(), bucket.nanoseconds)).chain([infinity]);
+        let mut counters: Vec<Self> = bounds
+            .map(|(le, nanoseconds)| {
+                let mut bucket = counter("_bucket", Value::AtMost(nanoseconds));
+                let source = Source::Expression(["'", le, "'"].concat());
+                bucket.tags.push(Tag { name: BUCKET.into(), source, hidden: false });
+                bucket
+            })
+            .collect();
+        counters.push(counter("_count", Value::AtMost(u64::MAX)));
+        counters.push(counter("_sum", Value::Seconds));
+        counters
+    }
+
     /// Adds labels, or gives them another value.
     fn label(&mut self, dimensions: &TextMap, config: &Config) {
         for (name, expression) in dimensions {
@@ -160,30 +187,32 @@ pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
             problems.push(Problem { path: format!("definitions[{index}].name"), message });
         }
         let same = |metric: &Metric| metric.name == definition.name && metric.prefix == definition.prefix;
-        let earlier = config
-            .definitions
-            .iter()
-            .take(index)
-            .any(|earlier| earlier.name == definition.name && earlier.prefix == definition.prefix);
-        let known = metrics.iter().position(same);
-        if earlier && known.and_then(|place| metrics.get(place)).is_some_and(|metric| metric.kind != definition.kind) {
-            let message = format!("{:?} is defined with another type before, must be that one", definition.name);
+        let mut earlier = config.definitions.iter().take(index);
+        let earlier = earlier.find(|earlier| earlier.name == definition.name && earlier.prefix == definition.prefix);
+        if earlier.is_some_and(|earlier| (earlier.kind, &earlier.unit) != (definition.kind, &definition.unit)) {
+            let message =
+                format!("{:?} is defined with another type or unit before, must be that one", definition.name);
             problems.push(Problem { path: format!("definitions[{index}].type"), message });
         }
-        let tags = known.and_then(|place| metrics.get(place)).map(|metric| metric.tags.clone()).unwrap_or_default();
         let mut metric = Metric {
             prefix: definition.prefix,
             name: definition.name.clone(),
+            suffix: "",
             family: if definition.tcp { Family::Connection } else { Family::Request },
             kind: definition.kind,
             value: value(definition, index, problems),
             condition: definition.condition.clone(),
-            tags,
+            tags: metrics.iter().find(|metric| same(metric)).map(|metric| metric.tags.clone()).unwrap_or_default(),
         };
+        // A definition takes the place of a standard metric, not that of another definition.
+        if earlier.is_none() {
+            metrics.retain(|metric| !same(metric));
+        }
+        metric.tags.retain(|tag| tag.name != BUCKET);
         metric.label(&definition.dimensions, config);
-        match known.and_then(|place| metrics.get_mut(place)).filter(|_| !earlier) {
-            Some(standard) => *standard = metric,
-            None => metrics.push(metric),
+        match &definition.unit {
+            Some(Unit::Seconds(buckets)) => metrics.extend(metric.in_seconds(buckets)),
+            _ => metrics.push(metric),
         }
     }
     for (index, change) in config.metrics.iter().enumerate() {
@@ -228,7 +257,16 @@ fn value(definition: &Definition, index: usize, problems: &mut Vec<Problem>) -> 
         if let Some(event) = definition.event {
             refuse("event", format!("{event:?} is not allowed, requests have none: must be with protocol TCP"));
         }
-        return Value::Expression(definition.value.clone());
+        if definition.unit.is_none() {
+            return Value::Expression(definition.value.clone());
+        }
+        if definition.kind != MetricKind::Histogram || text != "request.duration" {
+            refuse("unit", "only of a HISTOGRAM of request.duration".into());
+        }
+        return Value::Standard(1);
+    }
+    if definition.unit.is_some() {
+        refuse("unit", "only of a HISTOGRAM of request.duration".into());
     }
     let event = match definition.event {
         Some("OPEN") => 0,
@@ -278,9 +316,11 @@ fn taken_by(definition: &Definition, metrics: &[Metric]) -> Option<String> {
         return Some("istio_build".into());
     }
     let histogram = ["_bucket", "_sum", "_count"].into_iter().find_map(|suffix| name.strip_suffix(suffix))?;
-    let taken = metrics
-        .iter()
-        .any(|metric| metric.name == histogram && metric.prefix == *prefix && metric.kind == MetricKind::Histogram);
+    let taken = metrics.iter().any(|metric| {
+        metric.name == histogram
+            && metric.prefix == *prefix
+            && (metric.kind == MetricKind::Histogram || !metric.suffix.is_empty())
+    });
     taken.then(|| format!("the histogram {prefix}{histogram}"))
 }
 
@@ -290,6 +330,7 @@ fn standard((name, family, kind, value): (&str, Family, MetricKind, usize)) -> M
     Metric {
         prefix: PREFIX,
         name: name.into(),
+        suffix: "",
         family,
         kind,
         value: Value::Standard(value),

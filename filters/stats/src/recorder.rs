@@ -14,13 +14,15 @@ use mesh_common::labels::{Labels, UNKNOWN};
 use mesh_common::metric_name;
 use mesh_common::text_map::TextMap;
 
-use crate::config::Config;
+use crate::config::{Config, NANOSECONDS_PER_SECOND};
 use crate::evaluation::{self, Expressions};
 use crate::metrics::{self, Family, Source, Value};
 use crate::symbols::{Symbol, Symbols};
 
 /// As many values of its own as any family has.
 const MAX_VALUES: usize = 6;
+/// Which of the values of requests is their duration in nanoseconds.
+const NANOSECONDS: usize = 4;
 
 /// Counts the records whose label sets were too many to tell apart.
 pub const OVERFLOW_METRIC: &str = "stats_overflow_total";
@@ -100,6 +102,10 @@ enum Number {
     Standard(usize),
     /// So many times one of the family's own values, by index.
     Times(u64, usize),
+    /// One if the request took at most so many nanoseconds, or else nothing.
+    AtMost(u64),
+    /// The nanoseconds that it took, as whole seconds.
+    Seconds,
     /// What an expression comes to.
     Expression(usize),
 }
@@ -118,7 +124,8 @@ enum Part {
 #[derive(Clone, Copy, Debug)]
 enum Slot {
     Undefined,
-    Defined(MetricId),
+    /// With the nanoseconds that do not make up a second yet.
+    Defined(MetricId, u32),
     /// Envoy did not define it; it is not asked again.
     Refused,
 }
@@ -229,13 +236,20 @@ impl Recorder {
             };
             if let Slot::Undefined = slot {
                 *slot = match define(host, metric.kind, &metric.stat_name(symbols, set)) {
-                    Some(id) => Slot::Defined(id),
+                    Some(id) => Slot::Defined(id, 0),
                     None => Slot::Refused,
                 };
             }
-            if let Slot::Defined(id) = *slot {
+            let Slot::Defined(id, rest) = slot else {
+                continue;
+            };
+            let value = match metric.value {
+                Number::Seconds => carry(value, rest),
+                _ => value,
+            };
+            if value > 0 || metric.kind != MetricKind::Counter {
                 // With an id that Envoy gave, this cannot fail.
-                let _ = host.record_metric(id, value);
+                let _ = host.record_metric(*id, value);
             }
         }
     }
@@ -344,6 +358,8 @@ impl Plan {
         for metric in metrics.iter().filter(|metric| metric.family == family) {
             let value = match &metric.value {
                 Value::Standard(index) => Number::Standard(*index),
+                Value::AtMost(bound) => Number::AtMost(*bound),
+                Value::Seconds => Number::Seconds,
                 Value::Times(times, index) => Number::Times(*times, *index),
                 Value::Expression(text) => Number::Expression(compiler.expression(text)),
             };
@@ -363,11 +379,15 @@ impl Plan {
                     }
                 }
             }
-            let name = [metric.prefix, &metric.name].concat();
+            let name = [metric.prefix, &metric.name, metric.suffix].concat();
             compiled.push(Metric { name, kind: metric.kind, value, condition, tags });
         }
         let needs = core::array::from_fn(|value| {
-            compiled.iter().any(|metric| matches!(metric.value, Number::Standard(index) if index == value))
+            compiled.iter().any(|metric| match metric.value {
+                Number::Standard(index) | Number::Times(_, index) => index == value,
+                Number::AtMost(_) | Number::Seconds => value == NANOSECONDS,
+                Number::Expression(_) => false,
+            })
         });
         Self {
             metrics: compiled,
@@ -438,6 +458,8 @@ impl Metric {
             Number::Times(times, index) => {
                 values.get(index).copied().flatten().map(|value| value.saturating_mul(times))
             }
+            Number::AtMost(bound) => Some(u64::from(values.get(NANOSECONDS).copied().flatten()? <= bound)),
+            Number::Seconds => values.get(NANOSECONDS).copied().flatten(),
             // As in Istio, a counter to which nothing is added has no series.
             Number::Expression(index) => {
                 expressions.number(host, index).filter(|value| *value > 0 || self.kind != MetricKind::Counter)
@@ -450,6 +472,13 @@ impl Metric {
         let tags = self.tags.iter().map(|(name, part)| (name.as_str(), part.text(symbols, &labels, &set.more)));
         metric_name::encode(symbols.separators(), tags, &self.name)
     }
+}
+
+/// The whole seconds in `nanoseconds` and what was left from before; the new rest goes to `rest`.
+fn carry(nanoseconds: u64, rest: &mut u32) -> u64 {
+    let total = nanoseconds.saturating_add(u64::from(*rest));
+    *rest = u32::try_from(total % NANOSECONDS_PER_SECOND).unwrap_or_default();
+    total / NANOSECONDS_PER_SECOND
 }
 
 /// Where in the configuration an expression stands first.

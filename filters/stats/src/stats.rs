@@ -144,16 +144,17 @@ impl Stats {
         }
     }
 
-    /// The values of the metrics of a request; those that no metric has are not asked for.
-    fn request_values(&self, host: &impl Host) -> [Option<u64>; 4] {
-        let read = |index, path| {
-            self.recorder.needs_value(Family::Request, index).then(|| u64::try_from(host.int(path)?).ok()).flatten()
-        };
+    /// The values of the metrics of a request, the last one in nanoseconds; those that no metric has are not asked for.
+    fn request_values(&self, host: &impl Host) -> [Option<u64>; 5] {
+        let needs = |index| self.recorder.needs_value(Family::Request, index);
+        let read = |needed: bool, path| needed.then(|| u64::try_from(host.int(path)?).ok()).flatten();
+        let duration = read(needs(1) || needs(4), property::REQUEST_DURATION);
         [
             Some(1),
-            read(1, property::REQUEST_DURATION).and_then(|time| time.checked_div(NANOSECONDS_PER_MILLISECOND)),
-            read(2, property::REQUEST_TOTAL_SIZE),
-            read(3, property::RESPONSE_TOTAL_SIZE),
+            duration.and_then(|time| time.checked_div(NANOSECONDS_PER_MILLISECOND)),
+            read(needs(2), property::REQUEST_TOTAL_SIZE),
+            read(needs(3), property::RESPONSE_TOTAL_SIZE),
+            duration,
         ]
     }
 

@@ -360,6 +360,57 @@ fn metrics_of_connections_are_defined_by_event() {
 }
 
 #[test]
+fn durations_in_seconds_are_counters_with_what_is_left_carried_on() {
+    let mut fixture = fixture(
+        r#"{"definitions": [{
+            "name": "seconds", "value": "request.duration", "type": "HISTOGRAM", "unit": "SECONDS",
+            "buckets": ["0.005", "1.5", "2"], "dimensions": {"side": "reporter"}
+        }], "metrics": [{"name": "requests_total", "drop": true}]}"#,
+    );
+    for nanoseconds in [1_500_000_000, 700_000_000, 1_800_000_001] {
+        fixture.record(Family::Request, "a", &[Some(1), None, None, None, Some(nanoseconds)]);
+    }
+    let values: Vec<(String, u64)> = fixture.host.values().into_iter().collect();
+    let expected = [
+        ("side=.=source;.;istio_seconds_count", 3),
+        ("side=.=source;.;istio_seconds_sum", 4),
+        ("side=.=source;.;le=.=+Inf;.;istio_seconds_bucket", 3),
+        ("side=.=source;.;le=.=0.005;.;istio_seconds_bucket", 0),
+        ("side=.=source;.;le=.=1.5;.;istio_seconds_bucket", 2),
+        ("side=.=source;.;le=.=2;.;istio_seconds_bucket", 3),
+    ];
+    assert_eq!(values, expected.map(|(name, value)| (name.to_string(), value)));
+    // What has no duration is not measured.
+    fixture.record(Family::Request, "a", &VALUES);
+    assert_eq!(fixture.host.values().get("side=.=source;.;istio_seconds_count"), Some(&3));
+}
+
+#[test]
+fn units_and_buckets_are_those_of_durations() {
+    let error = refusal(
+        &FakeHost::new(),
+        r#"{"definitions": [
+            {"name": "a", "value": "request.duration", "unit": "SECONDS"},
+            {"name": "b", "value": "1", "type": "HISTOGRAM", "unit": "MILLISECONDS", "buckets": ["1"]},
+            {"name": "c", "value": "request.duration", "type": "HISTOGRAM", "unit": "SECONDS", "buckets": ["1", "0.5", "x", "1e3", ".5"]},
+            {"name": "d", "value": "1", "protocol": "TCP", "unit": "SECONDS"}
+        ]}"#,
+    );
+    for problem in [
+        "definitions[0].unit: only of a HISTOGRAM of request.duration",
+        "definitions[1].unit: only",
+        "definitions[1].buckets: only of unit SECONDS",
+        "definitions[2].buckets: \"0.5\" is not allowed, must be seconds such as \"0.25\", more than the one before",
+        "definitions[2].buckets: \"x\"",
+        "definitions[2].buckets: \"1e3\"",
+        "definitions[2].buckets: \".5\"",
+        "definitions[3].unit: only",
+    ] {
+        assert!(error.contains(problem), "{problem} in {error}");
+    }
+}
+
+#[test]
 fn everything_that_does_not_fit_is_refused_at_once() {
     let mut host = FakeHost::new();
     host.with_expression("string(fine())", None).with_expression("fine()", None);
@@ -386,7 +437,7 @@ fn everything_that_does_not_fit_is_refused_at_once() {
             {"name": "requests_count", "value": "1", "type": "GAUGE", "dimensions": {"app": "'x'"}}
         ]}"#,
     );
-    assert!(error.contains("definitions[3].type: \"requests_count\" is defined with another type before, must be that one; definitions[3].dimensions.app: \"app\" and"), "{error}");
+    assert!(error.contains("definitions[3].type: \"requests_count\" is defined with another type or unit before, must be that one; definitions[3].dimensions.app: \"app\" and"), "{error}");
     assert!(error.contains("definitions[0].name: \"build\" is a name that istio_build has, must be another; definitions[1].name: \"request_bytes_sum\" is a name that the histogram istio_request_bytes has, must be another"), "{error}");
     let error = refusal(
         &host,
