@@ -22,6 +22,9 @@ use crate::{
 
 pub use resource::Plugin;
 
+/// How often Mixer's proxies reported live connections.
+const REPORTING: &str = "10s";
+
 /// All scenes, in the order of what is written.
 pub const SCENES: [Scene; 4] = [
     Scene { side: Side::Inbound, protocol: Protocol::Http },

@@ -92,7 +92,9 @@ spec:
 /// The configuration of the label `l` of [`counter`].
 fn label(migration: &Migration, scene: Scene) -> String {
     let kind = if scene.protocol == Protocol::Http { Plugin::Stats } else { Plugin::TcpStats };
-    let changes = plugin(migration, kind, scene)["metrics"].as_array().unwrap();
-    let change = changes.iter().find(|change| change["name"] == "m").unwrap();
-    change["dimensions"]["l"].as_str().unwrap().to_owned()
+    let definitions = plugin(migration, kind, scene)["definitions"].as_array().unwrap();
+    definitions.iter().find(|definition| definition["name"] == "m").unwrap()["dimensions"]["l"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }

@@ -27,7 +27,7 @@ fn text(bytes: &[u8]) -> &str {
 fn a_file_is_migrated() {
     let output = run(&[&format!("{TUTORIALS}/double-request-count.yaml")], "");
     assert_eq!(output.status.code(), Some(0));
-    assert!(text(&output.stdout).contains("\"name\":\"double_request_count\""));
+    assert!(text(&output.stdout).contains("\"name\": \"double_request_count\""));
     assert!(text(&output.stderr).contains("W-SOURCE-SERVICE"));
 }
 

@@ -264,8 +264,8 @@ fn unit(section: &mut Section) -> Option<Unit> {
     let texts = if texts.is_empty() { BUCKETS.map(String::from).to_vec() } else { texts };
     let mut buckets: Vec<Bucket> = Vec::new();
     for le in texts {
-        let last = buckets.last().map_or(0, |last| last.nanoseconds);
-        match nanoseconds(&le).filter(|nanoseconds| *nanoseconds > last) {
+        let last = buckets.last().map(|last| last.nanoseconds);
+        match nanoseconds(&le).filter(|nanoseconds| last.is_none_or(|last| *nanoseconds > last)) {
             Some(nanoseconds) => buckets.push(Bucket { le, nanoseconds }),
             None => {
                 let message =

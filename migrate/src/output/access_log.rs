@@ -15,10 +15,7 @@ use crate::{
     translate::{self, literal, Alternative, Made, Untranslatable},
 };
 
-use super::{all, describe, when, Fields, Output, Plugin, When, SCENES};
-
-/// How often Mixer's proxies reported live connections.
-const REPORTING: &str = "10s";
+use super::{all, describe, when, Fields, Output, Plugin, When, REPORTING, SCENES};
 
 /// Writes the plugins that make these logs.
 pub(super) fn write(specs: &[LogSpec], model: &Model, output: &mut Output, diagnostics: &mut Diagnostics) {

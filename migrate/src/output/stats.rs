@@ -20,8 +20,8 @@ use crate::{
     Options,
 };
 
-use super::{describe, Fields, Output, Plugin, SCENES};
-use metric::{Label, Metric};
+use super::{describe, Fields, Output, Plugin, REPORTING, SCENES};
+use metric::Metric;
 
 /// Writes the plugins that make these metrics.
 pub(super) fn write(
@@ -59,6 +59,7 @@ pub(super) fn write(
             for metric in &metrics {
                 let added = metric.labels.iter().map(|(name, _)| name.clone());
                 output.labels.extend(added.filter(|name| !standard::LABELS.contains(&name.as_str())));
+                output.labels.extend(metric.buckets.iter().map(|_| "le".to_owned()));
                 if let Some(bounds) = &metric.native_buckets {
                     output.buckets.insert(metric.full_name(), bounds.clone());
                 }
@@ -115,51 +116,48 @@ fn is_accidental(spec: &MetricSpec, scene: Scene, options: &Options, diagnostics
     true
 }
 
-/// Adds a metric to those of a scene. The module knows each name once.
+/// Adds a metric to those of a scene.
 fn add(metrics: &mut Vec<Metric>, metric: Metric, spec: &MetricSpec, diagnostics: &mut Diagnostics) -> bool {
-    let Some(earlier) = metrics.iter_mut().find(|earlier| earlier.full_name() == metric.full_name()) else {
-        metrics.push(metric);
-        return true;
-    };
-    if earlier.count_together(&metric) {
+    let mut same = metrics.iter_mut().filter(|earlier| earlier.full_name() == metric.full_name());
+    if same.any(|earlier| earlier.count_together(&metric)) {
         return true;
     }
-    let message = format!(
-        "{} is fed twice, with other labels, values or conditions: the stats module has one of each per metric. Feed two \
-         metrics, or join the rules with ||",
-        spec.name
-    );
-    diagnostics.add(Code::NotExpressible, &spec.origin.place, message);
-    false
+    if let Some(earlier) = metrics.iter().find(|earlier| earlier.full_name() == metric.full_name()) {
+        if !earlier.goes_with(&metric) {
+            let message = format!("{} is fed twice, as another kind or with other labels: name them apart", spec.name);
+            diagnostics.add(Code::NotExpressible, &spec.origin.place, message);
+            return false;
+        }
+    }
+    metrics.push(metric);
+    true
 }
 
 fn configuration(scene: Scene, metrics: &[Metric]) -> Json {
     let unused = standard::METRICS.into_iter().filter(|name| !metrics.iter().any(|metric| metric.is_standard(name)));
     let mut changes: Vec<Json> = unused.map(|name| json!({"name": name, "drop": true})).collect();
     let mut definitions = Vec::new();
-    for metric in metrics {
-        definitions.extend(metric.definition());
+    for (index, metric) in metrics.iter().enumerate() {
+        let same = |other: &&Metric| other.full_name() == metric.full_name();
+        let is_own = metric.is_own() && metrics.iter().filter(same).count() == 1;
         let mut change = Map::new();
         change.insert("name".into(), metric.name.clone().into());
-        let dimensions: Map<String, Json> = metric
-            .labels
-            .iter()
-            .filter_map(|(name, label)| match label {
-                Label::Kept => None,
-                Label::Expression(text) => Some((name.clone(), text.clone().into())),
-            })
-            .collect();
-        if standard::METRICS.contains(&metric.name.as_str()) {
+        if is_own {
+            let dimensions = metric.dimensions();
+            if !dimensions.is_empty() {
+                change.insert("dimensions".into(), dimensions.into());
+            }
+        } else {
+            definitions.push(metric.definition());
+        }
+        if standard::METRICS.iter().any(|name| metric.is_standard(name)) {
             let has = |label: &&&str| !metric.labels.iter().any(|(name, _)| name == **label);
             let removed: Vec<&str> = standard::labels(scene).iter().filter(has).copied().collect();
             if !removed.is_empty() {
                 change.insert("tags_to_remove".into(), removed.into());
             }
         }
-        if !dimensions.is_empty() {
-            change.insert("dimensions".into(), dimensions.into());
-        }
-        if change.len() > 1 {
+        if change.len() > 1 && !metrics.iter().take(index).any(|earlier| same(&earlier)) {
             changes.push(change.into());
         }
     }
@@ -172,5 +170,10 @@ fn configuration(scene: Scene, metrics: &[Metric]) -> Json {
         configuration.insert("definitions".into(), definitions.into());
     }
     configuration.insert("metrics".into(), changes.into());
+    // Those of the bootstrap are.
+    configuration.insert("anchored_tags".into(), true.into());
+    if scene.protocol == Protocol::Tcp {
+        configuration.insert("tcp_reporting_duration".into(), REPORTING.into());
+    }
     configuration.into()
 }

@@ -37,18 +37,20 @@ fn an_attribute_alone_is_read_without_the_engine() {
 }
 
 #[test]
-fn fallbacks_ask_whether_there_is_a_value() {
-    check(
-        r#"request.headers["x-a"] | request.referer | "none""#,
-        "'x-a' in request.headers ? request.headers['x-a'] : (has(request.referer) ? request.referer : 'none')",
-        "'x-a' in request.headers ? request.headers['x-a'] : (has(request.referer) ? request.referer : 'none')",
-    );
+fn fallbacks_are_alternatives() {
+    let same = |expression: &str, label: &str| check(expression, label, label);
+    same(r#"request.headers["x-a"] | request.referer | "none""#, "request.headers['x-a'] | request.referer | 'none'");
+    same("response.code | 200", "response.code | '500'");
+    same(r#"request.headers["x"]"#, "request.headers['x'] | ''");
+    same(r#"request.referer | """#, "request.referer | ''");
+    same(r#""""#, "''");
     check(
         r#"destination.labels["team"] | "none""#,
-        "has(xds.node.metadata.LABELS) && 'team' in xds.node.metadata.LABELS ? xds.node.metadata.LABELS['team'] : 'none'",
-        "'wasm.upstream_peer' in filter_state && has(upstream_peer.labels) && 'team' in upstream_peer.labels ? \
-         upstream_peer.labels['team'] : 'none'",
+        "xds.node.metadata.LABELS['team'] | 'none'",
+        "upstream_peer.labels['team'] | 'none'",
     );
+    let within = "has(request.referer) ? request.referer : 'none'";
+    same(r#"conditional(true, request.referer | "none", "x") == "none""#, &format!("({within}) == 'none'"));
 }
 
 #[test]
@@ -56,8 +58,8 @@ fn kubernetesenv_s_defaults_are_what_unknown_workloads_are() {
     check(r#"source.owner | """#, "downstream_peer.owner", "xds.node.metadata.OWNER");
     check(
         r#"source.namespace | "x""#,
-        "'wasm.downstream_peer' in filter_state && has(downstream_peer.namespace) ? downstream_peer.namespace : 'default'",
-        "has(xds.node.metadata.NAMESPACE) ? xds.node.metadata.NAMESPACE : 'default'",
+        "source_workload_namespace | 'default'",
+        "source_workload_namespace | 'default'",
     );
     check(r#"destination.container.name | "x""#, "'unknown'", "'unknown'");
 }
@@ -72,7 +74,6 @@ fn functions_and_operators_are_cel_s() {
     same(r#"request.path.startsWith(request.method)"#, "request.path.startsWith(request.method)");
     same("size(request.path) > 10", "size(bytes(request.path)) > 10");
     same(r#"request.method + "-" + request.path"#, "(request.method + '-') + request.path");
-    same(r#"request.headers["x"]"#, "'x' in request.headers ? request.headers['x'] : ''");
     same("response.code >= 500", "(has(response.code) ? response.code : 500) >= 500");
     same("response.duration", "request.duration");
     same(
@@ -131,11 +132,35 @@ fn a_rule_for_tcp_is_for_tcp_alone() {
     let migration =
         migrate(&counter("1", r#"connection.requested_server_name | "none""#, r#"context.protocol == "tcp""#));
     assert_eq!(migration.output.plugins.len(), 1);
-    assert_eq!(
-        label(&migration, TCP_IN),
-        "has(connection.requested_server_name) && connection.requested_server_name != '' ? \
-         connection.requested_server_name : 'none'"
-    );
+    assert_eq!(label(&migration, TCP_IN), "connection.requested_server_name | 'none'");
+}
+
+#[test]
+fn what_would_make_series_without_end_is_no_label() {
+    for expression in [r#"source.ip | ip("0.0.0.0")"#, "destination.ip", "response.time"] {
+        let migration = migrate(&counter("1", expression, HTTP));
+        let told: Vec<String> = migration.diagnostics.sorted().iter().map(ToString::to_string).collect();
+        assert!(told.iter().any(|line| line.contains("E-FILTER") && line.contains("has no label of it")), "{told:#?}");
+    }
+}
+
+#[test]
+fn connections_are_counted_by_reports_and_bytes() {
+    let tcp = r#"context.protocol == "tcp""#;
+    let value = |expression: &str, condition: &str| {
+        let migration = migrate(&counter(expression, "connection.mtls", condition));
+        super::plugin(&migration, Plugin::TcpStats, TCP_IN)["definitions"][0]["value"].clone()
+    };
+    assert_eq!(value("2", tcp), "2");
+    assert_eq!(value("connection.sent.bytes | 0", tcp), "sentBytes");
+    let migration = migrate(&counter("connection.sent.bytes_total | 0", "connection.mtls", tcp));
+    assert_eq!(super::codes(&migration), ["E-FILTER"]);
+    let migration = migrate(&counter(
+        "connection.sent.bytes | 0",
+        "connection.mtls",
+        &format!(r#"{tcp} && connection.event == "close""#),
+    ));
+    assert_eq!(super::codes(&migration), ["E-FILTER"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::{json, Map, Value as Json};
 
 use crate::{
-    cexl::{Type, Value},
+    cexl::{format_double, Type, Value},
     diagnostic::{Code, Diagnostics},
     model::{Compiled, MetricKind},
     output::{all, when, When},
@@ -15,6 +15,9 @@ use crate::{
 };
 
 use super::standard;
+
+/// As many buckets of durations as the module has.
+const MAX_BUCKETS: usize = 50;
 
 /// The prefix that the module puts before names.
 const PREFIX: &str = "istio_";
@@ -30,8 +33,8 @@ pub(super) struct Metric {
     value: String,
     /// A distribution of durations, in that unit.
     unit: Option<Unit>,
-    /// Bounds of a distribution that the module itself must make.
-    buckets: Option<Vec<f64>>,
+    /// Bounds of a distribution that the module itself must make, in seconds.
+    pub(super) buckets: Option<Vec<String>>,
     /// Bounds of Envoy's own histogram.
     pub(super) native_buckets: Option<Vec<f64>>,
     /// Labels by name.
@@ -97,11 +100,18 @@ impl Metric {
             Some(name) => (name.to_owned(), true),
             None => (spec.name.clone(), false),
         };
+        if !has_prefix && standard::METRICS.contains(&name.as_str()) {
+            let message = format!(
+                "the stats module has a metric {PREFIX}{name} and cannot tell {name} from it: give it another name"
+            );
+            diagnostics.add(Code::NotExpressible, &spec.origin.place, message);
+            return None;
+        }
         let mut metric = Self {
             name,
             has_prefix,
             kind: spec.kind,
-            value: number(&value, spec, diagnostics)?,
+            value: number(&value, spec, sources.scene().protocol, diagnostics)?,
             unit: None,
             buckets: None,
             native_buckets: None,
@@ -111,20 +121,24 @@ impl Metric {
             protocol: sources.scene().protocol,
             takes_host: spec.labels.iter().any(|(_, compiled)| compiled.expression.names("request.host")),
         };
-        if spec.kind == MetricKind::Distribution {
-            metric.distribute(value.ty, spec, options, diagnostics);
+        if metric.event.is_some() && metric.value.parse::<u64>().is_err() {
+            let message =
+                "the stats module counts events of connections, not what passed before them: leave connection.event \
+                           out of the match, or log it";
+            diagnostics.add(Code::NotExpressible, &spec.value.place, message);
+            return None;
         }
-        metric.labels = labels
-            .into_iter()
-            .map(|(name, compiled, made)| {
-                let label = match standard::makes(name, &made, sources) {
-                    true if metric.has_prefix && metric.is_of_module() => Label::Kept,
-                    true => Label::Expression(name.clone()),
-                    false => Label::Expression(text(&made, compiled, diagnostics)),
-                };
-                (name.clone(), label)
-            })
-            .collect();
+        if spec.kind == MetricKind::Distribution {
+            metric.distribute(value.ty, spec, options, diagnostics)?;
+        }
+        for (name, compiled, made) in labels {
+            let label = match standard::makes(name, &made, sources) {
+                true if metric.has_prefix && metric.is_of_module() => Label::Kept,
+                true => Label::Expression(name.clone()),
+                false => Label::Expression(text(&made, compiled, diagnostics)?),
+            };
+            metric.labels.push((name.clone(), label));
+        }
         Some(metric)
     }
 
@@ -162,28 +176,62 @@ impl Metric {
         }
     }
 
-    fn distribute(&mut self, ty: Type, spec: &MetricSpec, options: &Options, diagnostics: &mut Diagnostics) {
+    fn distribute(
+        &mut self,
+        ty: Type,
+        spec: &MetricSpec,
+        options: &Options,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<()> {
         if ty != Type::Duration {
             let message =
                 format!("the buckets of {} are in the bootstrap: apply it, and restart the workloads", spec.name);
             diagnostics.add(Code::Buckets, &spec.origin.place, message);
             self.native_buckets = Some(spec.buckets.clone());
-            return;
+            return Some(());
+        }
+        if self.value != "request.duration" {
+            let message =
+                "the stats module has histograms of response.duration alone, with or without a fallback; of other \
+                           durations, log them";
+            diagnostics.add(Code::NotExpressible, &spec.value.place, message);
+            return None;
         }
         self.unit = Some(options.duration_unit);
         if options.duration_unit == Unit::Seconds {
-            self.buckets = Some(spec.buckets.clone());
-            return;
+            let texts: Vec<String> = spec.buckets.iter().map(|bound| format_double(*bound)).collect();
+            let fits =
+                |text: &String| !text.starts_with('-') && text.split_once('.').is_none_or(|(_, rest)| rest.len() <= 9);
+            if !texts.iter().all(fits) || texts.len() > MAX_BUCKETS {
+                let message = format!(
+                    "the stats module has at most {MAX_BUCKETS} buckets of a duration, none below 0 or finer than a nanosecond; \
+                     name others, or take --duration-unit=ms"
+                );
+                diagnostics.add(Code::NotExpressible, &spec.origin.place, message);
+                return None;
+            }
+            self.buckets = Some(texts);
+            return Some(());
         }
         let base = self.name.strip_suffix("_seconds").unwrap_or(&self.name);
         self.name = format!("{base}_milliseconds");
         self.native_buckets = Some(spec.buckets.iter().map(|bound| bound * 1000.0).collect());
         let message = format!("{} is {} now, in milliseconds, with buckets to match", spec.name, self.full_name());
         diagnostics.add(Code::Renamed, &spec.origin.place, message);
+        Some(())
     }
 
-    /// What the module has to be told of it; none if it is one of its own.
-    pub(super) fn definition(&self) -> Option<Json> {
+    /// Whether both can be the same metric, recorded by several definitions.
+    pub(super) fn goes_with(&self, other: &Self) -> bool {
+        let form = |metric: &Self| {
+            let labels: Vec<String> = metric.labels.iter().map(|(name, _)| name.clone()).collect();
+            (metric.kind, metric.unit, metric.buckets.clone(), labels)
+        };
+        form(self) == form(other)
+    }
+
+    /// Whether it is one of the module's own, with its value.
+    pub(super) fn is_own(&self) -> bool {
         let own = match (self.protocol, self.name.as_str()) {
             (Protocol::Http, "requests_total") => self.value == "1" && self.kind == MetricKind::Counter,
             (Protocol::Http, "request_duration_milliseconds") => {
@@ -199,9 +247,20 @@ impl Metric {
             }
             _ => false,
         };
-        if own && self.has_prefix && self.condition.is_none() {
-            return None;
-        }
+        own && self.has_prefix && self.condition.is_none()
+    }
+
+    /// The labels that are expressions.
+    pub(super) fn dimensions(&self) -> Map<String, Json> {
+        let expression = |(name, label): &(String, Label)| match label {
+            Label::Kept => None,
+            Label::Expression(text) => Some((name.clone(), text.clone().into())),
+        };
+        self.labels.iter().filter_map(expression).collect()
+    }
+
+    /// What the module has to be told of it.
+    pub(super) fn definition(&self) -> Json {
         let kind = match self.kind {
             MetricKind::Counter => "COUNTER",
             MetricKind::Gauge => "GAUGE",
@@ -232,12 +291,16 @@ impl Metric {
         if let Some(condition) = &self.condition {
             set("match", condition.clone().into());
         }
-        Some(definition.into())
+        let dimensions = self.dimensions();
+        if !dimensions.is_empty() {
+            set("dimensions", dimensions.into());
+        }
+        definition.into()
     }
 }
 
 /// The expression of what is recorded.
-fn number(made: &Made, spec: &MetricSpec, diagnostics: &mut Diagnostics) -> Option<String> {
+fn number(made: &Made, spec: &MetricSpec, protocol: Protocol, diagnostics: &mut Diagnostics) -> Option<String> {
     let fraction = |what: String, diagnostics: &mut Diagnostics| {
         let kind = match spec.kind {
             MetricKind::Counter => "counter",
@@ -255,9 +318,7 @@ fn number(made: &Made, spec: &MetricSpec, diagnostics: &mut Diagnostics) -> Opti
             Value::Int64(number) => *number as f64,
             Value::Double(number) => *number,
             Value::String(text) => text.parse().unwrap_or(f64::NAN),
-            Value::Duration(nanoseconds) if spec.kind == MetricKind::Distribution => {
-                return Some(literal(&Value::Duration(*nanoseconds)));
-            }
+            Value::Duration(_) if spec.kind == MetricKind::Distribution => return Some(String::new()),
             Value::Duration(nanoseconds) => *nanoseconds as f64 / 1e9,
             _ => f64::NAN,
         };
@@ -271,53 +332,53 @@ fn number(made: &Made, spec: &MetricSpec, diagnostics: &mut Diagnostics) -> Opti
         Type::Duration if spec.kind != MetricKind::Distribution => fraction(format!("{text} in seconds"), diagnostics),
         Type::Double => fraction(text.clone(), diagnostics),
         // What is there whenever a request ends needs no fallback.
-        Type::Duration if made.alternatives == [Alternative::Cel("request.duration".into())] => {
-            Some("request.duration".into())
-        }
-        _ => Some(made.whole.clone().unwrap_or_else(|| alternatives(made).join(" | "))),
+        Type::Duration => match made.alternatives.as_slice() {
+            [Alternative::Cel(text)] => Some(text.clone()),
+            _ => Some(String::new()),
+        },
+        _ => match (protocol, made.alternatives.as_slice(), &made.whole) {
+            (Protocol::Tcp, [Alternative::Known(name @ ("sentBytes" | "receivedBytes"))], _) => {
+                Some((*name).to_owned())
+            }
+            (Protocol::Http, _, Some(whole)) => Some(whole.clone()),
+            _ => {
+                let message = format!(
+                    "the stats module counts reports of connections, and connection.sent.bytes or connection.received.bytes by \
+                     themselves; {text} can be logged"
+                );
+                diagnostics.add(Code::NotExpressible, &spec.value.place, message);
+                None
+            }
+        },
     }
 }
 
 /// The expression of a label. The module itself says `unknown` where there is no value.
-fn text(made: &Made, compiled: &Compiled, diagnostics: &mut Diagnostics) -> String {
-    let as_text = |value: &Value| literal(&Value::String(value.to_string()));
+fn text(made: &Made, compiled: &Compiled, diagnostics: &mut Diagnostics) -> Option<String> {
     if matches!(made.ty, Type::Duration | Type::Timestamp) && !made.alternatives.is_empty() {
         let message = "as a label, it is written as Envoy writes durations and times, not as Go does";
         diagnostics.add(Code::Approximate, &compiled.place, message);
     }
-    match &made.otherwise {
-        Some(constant) if made.alternatives.is_empty() => {
-            let text = constant.to_string();
-            if text.is_empty() {
-                empty(compiled, diagnostics);
+    let mut texts = Vec::new();
+    for alternative in &made.alternatives {
+        match alternative {
+            Alternative::Known(name) if !standard::is_label(name) => {
+                let message = format!(
+                    "{} has no label of it in the stats module, where addresses, times, bytes and events would make series \
+                     without end; log it, or make a rule with a metric of its own for each event",
+                    compiled.text
+                );
+                diagnostics.add(Code::NotExpressible, &compiled.place, message);
+                return None;
             }
-            return as_text(constant);
+            Alternative::Known(name) => texts.push((*name).to_owned()),
+            Alternative::Cel(text) => texts.push(text.clone()),
         }
-        Some(Value::String(text)) if text.is_empty() => empty(compiled, diagnostics),
+    }
+    let end = made.otherwise.as_ref().map(ToString::to_string);
+    match end {
+        Some(end) if end != "unknown" || texts.is_empty() => texts.push(literal(&Value::String(end))),
         _ => {}
     }
-    let ends_unknown = made.otherwise.is_none() || made.otherwise == Some(Value::String("unknown".into()));
-    match (made.alternatives.as_slice(), &made.whole) {
-        ([Alternative::Cel(text)], _) if ends_unknown => text.clone(),
-        ([Alternative::Known(name)], _) if ends_unknown => (*name).to_owned(),
-        (_, Some(whole)) => whole.clone(),
-        _ => alternatives(made).join(" | "),
-    }
-}
-
-fn empty(compiled: &Compiled, diagnostics: &mut Diagnostics) {
-    let message = "the stats module shows an empty label as \"unknown\"";
-    diagnostics.add(Code::Approximate, &compiled.place, message);
-}
-
-fn alternatives(made: &Made) -> Vec<String> {
-    let texts = made.alternatives.iter().map(|alternative| match alternative {
-        Alternative::Known(name) => (*name).to_owned(),
-        Alternative::Cel(text) => text.clone(),
-    });
-    let end = made.otherwise.as_ref().map(|value| match value {
-        Value::IpAddress(_) => literal(&Value::String(value.to_string())),
-        _ => literal(value),
-    });
-    texts.chain(end).collect()
+    Some(texts.join(" | "))
 }

@@ -51,6 +51,11 @@ pub(super) const LABELS: [&str; mesh_common::labels::COUNT] = [
     "grpc_response_status",
 ];
 
+/// Whether the module has a label of that name, or an identity as Mixer wrote it.
+pub(super) fn is_label(name: &str) -> bool {
+    LABELS.contains(&name) || matches!(name, "sourcePrincipal" | "destinationPrincipal")
+}
+
 /// The labels that its metrics of a scene have.
 pub(super) fn labels(scene: Scene) -> &'static [&'static str] {
     let count = if scene.protocol == Protocol::Http { LABELS.len() } else { mesh_common::labels::TCP_COUNT };
