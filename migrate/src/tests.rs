@@ -1,6 +1,7 @@
 //! The whole way, from YAML to resources and report.
 
 mod command;
+mod corpus;
 mod diagnostics;
 mod expressions;
 mod fuzz;

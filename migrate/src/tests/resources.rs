@@ -50,7 +50,7 @@ fn the_stats_module_reads_what_is_written() {
         &prefix,
         Version::V1_4.text(),
         Version::V1_0.text(),
-        include_str!("../../testdata/tutorials/double-request-count.yaml"),
+        include_str!("../../testdata/tutorials/new-telemetry.yaml"),
         include_str!("../../testdata/tutorials/customer-request-count.yaml"),
         include_str!("../../testdata/istio-0.7.yaml"),
     ];
