@@ -114,8 +114,10 @@ pub(super) fn http(attribute: &str, side: Side) -> Option<Source> {
         | "response.headers"
         | "response.size"
         | "response.total_size" => always(attribute),
-        // Envoy's request.size is what the header content-length says.
-        "request.size" => always("(request.total_size - request.headers_bytes)"),
+        // Envoy's request.size is what the header content-length says. Older ones do not tell the headers' size.
+        "request.size" => {
+            always("(has(request.headers_bytes) ? request.total_size - request.headers_bytes : request.size)")
+        }
         "request.referer" | "request.useragent" => has(attribute),
         "request.auth.principal" => claims(&format!("({PAYLOAD}.iss + '/' + {PAYLOAD}.sub)"), &["iss", "sub"]),
         "request.auth.presenter" => claims(&format!("{PAYLOAD}.azp"), &["azp"]),
