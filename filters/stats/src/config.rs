@@ -22,8 +22,6 @@ const MAX_REPORTING: Duration = Duration::from_secs(3600);
 
 /// Labels that Prometheus or `istio_build` has.
 const RESERVED_LABELS: [&str; 3] = ["le", "component", "tag"];
-/// Buckets of durations in seconds unless configured otherwise: those of Prometheus' clients, which Mixer had.
-const BUCKETS: [&str; 11] = ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10"];
 /// Each is a series.
 const MAX_BUCKETS: usize = 50;
 /// In one second.
@@ -261,7 +259,7 @@ fn unit(section: &mut Section) -> Option<Unit> {
         }
         return unit.map(|_| Unit::Milliseconds);
     }
-    let texts = if texts.is_empty() { BUCKETS.map(String::from).to_vec() } else { texts };
+    section.require("buckets");
     let mut buckets: Vec<Bucket> = Vec::new();
     for le in texts {
         let last = buckets.last().map(|last| last.nanoseconds);
@@ -279,16 +277,18 @@ fn unit(section: &mut Section) -> Option<Unit> {
 
 /// A decimal number of seconds, to the nanosecond.
 fn nanoseconds(seconds: &str) -> Option<u64> {
-    let (whole, fraction) = seconds.split_once('.').unwrap_or((seconds, ""));
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || !digits(whole) || !digits(fraction) || fraction.len() > 9 {
-        return None;
+    let (mut number, mut decimals) = (0_u64, None);
+    for byte in seconds.bytes() {
+        match byte {
+            b'0'..=b'9' => {
+                number = number.checked_mul(10)?.checked_add(u64::from(byte & 0x0f))?;
+                decimals = decimals.map(|decimals: u32| decimals.saturating_add(1));
+            }
+            b'.' if decimals.is_none() => decimals = Some(0),
+            _ => return None,
+        }
     }
-    let mut padded = fraction.to_owned();
-    while padded.len() < 9 {
-        padded.push('0');
-    }
-    whole.parse::<u64>().ok()?.checked_mul(NANOSECONDS_PER_SECOND)?.checked_add(padded.parse().ok()?)
+    number.checked_mul(10_u64.checked_pow(9_u32.checked_sub(decimals.unwrap_or(0))?)?)
 }
 
 /// Expressions by label.

@@ -9,13 +9,10 @@ use mesh_common::host::MetricKind;
 use mesh_common::labels::{self, Labels};
 use mesh_common::text_map::TextMap;
 
-use crate::config::{Bucket, Config, Definition, Unit};
+use crate::config::{Config, Definition, Unit};
 
 /// Prefix of all names, unless a definition says that there is none.
 pub const PREFIX: &str = "istio_";
-
-/// The label of a histogram's buckets.
-const BUCKET: &str = "le";
 
 /// Metrics that are recorded together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +34,8 @@ pub enum Value {
     Times(u64, usize),
     /// One if the request took at most so many nanoseconds, or else nothing.
     AtMost(u64),
+    /// The same, with what the label `le` says.
+    Bucket(u64, String),
     /// The seconds that requests took.
     Seconds,
     /// What an expression comes to.
@@ -120,35 +119,21 @@ impl Source {
         known.unwrap_or_else(|| Self::Expression(text.into()))
     }
 
-    /// Whether it is made of the standard label number `index`.
-    fn has_label(&self, index: usize) -> bool {
+    /// Adds the standard labels that it is made of.
+    fn labels(&self, used: &mut Vec<usize>) {
         match self {
-            Self::Label(label) | Self::Identity(label) => *label == index,
-            Self::Expression(_) => false,
-            Self::First(sources) => sources.iter().any(|source| source.has_label(index)),
+            Self::Label(index) | Self::Identity(index) => used.push(*index),
+            Self::Expression(_) => {}
+            Self::First(sources) => {
+                for source in sources {
+                    source.labels(used);
+                }
+            }
         }
     }
 }
 
 impl Metric {
-    /// The counters that make a histogram of seconds.
-    fn in_seconds(&self, buckets: &[Bucket]) -> Vec<Self> {
-        let counter = |suffix, value| Self { suffix, kind: MetricKind::Counter, value, ..self.clone() };
-        let infinity = ("+Inf", u64::MAX);
-        let bounds = buckets.iter().map(|bucket| (bucket.le.as_str(), bucket.nanoseconds)).chain([infinity]);
-        let mut counters: Vec<Self> = bounds
-            .map(|(le, nanoseconds)| {
-                let mut bucket = counter("_bucket", Value::AtMost(nanoseconds));
-                let source = Source::Expression(["'", le, "'"].concat());
-                bucket.tags.push(Tag { name: BUCKET.into(), source, hidden: false });
-                bucket
-            })
-            .collect();
-        counters.push(counter("_count", Value::AtMost(u64::MAX)));
-        counters.push(counter("_sum", Value::Seconds));
-        counters
-    }
-
     /// Adds labels, or gives them another value.
     fn label(&mut self, dimensions: &TextMap, config: &Config) {
         for (name, expression) in dimensions {
@@ -189,7 +174,8 @@ pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
         let same = |metric: &Metric| metric.name == definition.name && metric.prefix == definition.prefix;
         let mut earlier = config.definitions.iter().take(index);
         let earlier = earlier.find(|earlier| earlier.name == definition.name && earlier.prefix == definition.prefix);
-        if earlier.is_some_and(|earlier| (earlier.kind, &earlier.unit) != (definition.kind, &definition.unit)) {
+        let form = |it: &Definition| (it.kind, it.unit.is_some());
+        if earlier.is_some_and(|earlier| form(earlier) != form(definition)) {
             let message =
                 format!("{:?} is defined with another type or unit before, must be that one", definition.name);
             problems.push(Problem { path: format!("definitions[{index}].type"), message });
@@ -205,15 +191,23 @@ pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
             tags: metrics.iter().find(|metric| same(metric)).map(|metric| metric.tags.clone()).unwrap_or_default(),
         };
         // A definition takes the place of a standard metric, not that of another definition.
-        if earlier.is_none() {
-            metrics.retain(|metric| !same(metric));
+        if let (None, Some(place)) = (earlier, metrics.iter().position(same)) {
+            metrics.remove(place);
         }
-        metric.tags.retain(|tag| tag.name != BUCKET);
         metric.label(&definition.dimensions, config);
-        match &definition.unit {
-            Some(Unit::Seconds(buckets)) => metrics.extend(metric.in_seconds(buckets)),
-            _ => metrics.push(metric),
+        let Some(Unit::Seconds(buckets)) = &definition.unit else {
+            metrics.push(metric);
+            continue;
+        };
+        let mut add = |suffix, value| {
+            metrics.push(Metric { suffix, kind: MetricKind::Counter, value, ..metric.clone() });
+        };
+        for bucket in buckets {
+            add("_bucket", Value::Bucket(bucket.nanoseconds, bucket.le.clone()));
         }
+        add("_bucket", Value::Bucket(u64::MAX, "+Inf".into()));
+        add("_count", Value::AtMost(u64::MAX));
+        add("_sum", Value::Seconds);
     }
     for (index, change) in config.metrics.iter().enumerate() {
         let names = |metric: &Metric| change.name.as_ref().is_none_or(|name| *name == metric.name);
@@ -240,6 +234,10 @@ pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
     }
     for metric in &mut metrics {
         metric.tags.retain(|tag| !tag.hidden);
+        if let Value::Bucket(_, le) = &metric.value {
+            let source = Source::Expression(["'", le, "'"].concat());
+            metric.tags.push(Tag { name: "le".into(), source, hidden: false });
+        }
     }
     if !config.anchored_tags {
         problems.extend(collisions(config));
@@ -253,20 +251,15 @@ fn value(definition: &Definition, index: usize, problems: &mut Vec<Problem>) -> 
         problems.push(Problem { path: format!("definitions[{index}].{field}"), message });
     };
     let text = definition.value.trim();
-    if !definition.tcp {
-        if let Some(event) = definition.event {
-            refuse("event", format!("{event:?} is not allowed, requests have none: must be with protocol TCP"));
-        }
-        if definition.unit.is_none() {
-            return Value::Expression(definition.value.clone());
-        }
-        if definition.kind != MetricKind::Histogram || text != "request.duration" {
-            refuse("unit", "only of a HISTOGRAM of request.duration".into());
-        }
-        return Value::Standard(1);
-    }
-    if definition.unit.is_some() {
+    let has_unit = definition.unit.is_some();
+    if has_unit && (definition.tcp || definition.kind != MetricKind::Histogram || text != "request.duration") {
         refuse("unit", "only of a HISTOGRAM of request.duration".into());
+    }
+    if !definition.tcp {
+        if definition.event.is_some() {
+            refuse("event", "only with protocol TCP".into());
+        }
+        return if has_unit { Value::Standard(1) } else { Value::Expression(definition.value.clone()) };
     }
     let event = match definition.event {
         Some("OPEN") => 0,
@@ -300,13 +293,14 @@ pub fn label_names(metrics: &[Metric]) -> Vec<String> {
 /// The standard labels that metrics of `family` have.
 #[inline(never)]
 pub fn used_labels(metrics: &[Metric], family: Family) -> Labels<bool> {
-    let tags: Vec<&Tag> =
-        metrics.iter().filter(|metric| metric.family == family).flat_map(|metric| &metric.tags).collect();
+    let mut used = Vec::new();
+    for metric in metrics.iter().filter(|metric| metric.family == family) {
+        for tag in &metric.tags {
+            tag.source.labels(&mut used);
+        }
+    }
     let names = labels::names();
-    Labels::by_name(|name| {
-        let index = names.iter().position(|label| *label == name);
-        index.is_some_and(|index| tags.iter().any(|tag| tag.source.has_label(index)))
-    })
+    Labels::by_name(|name| used.iter().any(|index| names.get(*index) == Some(&name)))
 }
 
 /// What else Prometheus would show under the name of `definition`.
@@ -344,22 +338,24 @@ fn standard((name, family, kind, value): (&str, Family, MetricKind, usize)) -> M
 #[inline(never)]
 fn collisions(config: &Config) -> Vec<Problem> {
     let standard = labels::names();
-    let of = |name: &str, index: usize, dimensions: &TextMap| -> Vec<(String, String)> {
-        dimensions.iter().map(|(label, _)| (label.into(), format!("{name}[{index}].dimensions.{label}"))).collect()
-    };
-    let defined =
-        config.definitions.iter().enumerate().flat_map(|(index, it)| of("definitions", index, &it.dimensions));
-    let changed = config.metrics.iter().enumerate().flat_map(|(index, it)| of("metrics", index, &it.dimensions));
-    let added: Vec<(String, String)> = defined.chain(changed).collect();
-    let all: Vec<&str> = standard.into_iter().chain(added.iter().map(|(name, _)| name.as_str())).collect();
+    let mut added: Vec<(&str, &str, usize)> = Vec::new();
+    for (index, definition) in config.definitions.iter().enumerate() {
+        for (label, _) in &definition.dimensions {
+            added.push((label, "definitions", index));
+        }
+    }
+    for (index, change) in config.metrics.iter().enumerate() {
+        for (label, _) in &change.dimensions {
+            added.push((label, "metrics", index));
+        }
+    }
     let mut problems = Vec::new();
-    for (name, path) in added.iter().filter(|(name, _)| !standard.contains(&name.as_str())) {
-        let clash = all.iter().find(|other| {
-            *other != name && (other.ends_with(name) || standard.contains(other) && name.ends_with(*other))
-        });
-        if let Some(other) = clash {
+    for (name, list, index) in added.iter().filter(|(name, ..)| !standard.contains(name)) {
+        let ends_alike = |other: &&str| *other != *name && other.ends_with(name);
+        let clash = standard.iter().find(|other| ends_alike(other) || name.ends_with(**other));
+        if let Some(other) = clash.or_else(|| added.iter().map(|(other, ..)| other).find(|other| ends_alike(other))) {
             problems.push(Problem {
-                path: path.clone(),
+                path: format!("{list}[{index}].dimensions.{name}"),
                 message: format!(
                     "{name:?} and the label {other:?} end alike, and the regular expression of one would match the \
                      other, must be a name that no other label ends in, and that ends in none of the standard ones, or \

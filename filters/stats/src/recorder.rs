@@ -137,8 +137,9 @@ impl Recorder {
         let metrics = metrics::of_config(config, problems);
         let mut expressions = Expressions::new(host, symbols, &config.attributes, problems);
         let mut compiler = Compiler { config, host, symbols, expressions: &mut expressions, problems };
-        let [mut request, mut messages, mut connection] = [Family::Request, Family::Messages, Family::Connection]
-            .map(|family| Plan::new(&metrics, family, &mut compiler));
+        let mut request = Plan::new(&metrics, Family::Request, &mut compiler);
+        let mut messages = Plan::new(&metrics, Family::Messages, &mut compiler);
+        let mut connection = Plan::new(&metrics, Family::Connection, &mut compiler);
         for plan in [&mut request, &mut messages, &mut connection] {
             plan.needs_stream =
                 !plan.conditions.is_empty() || plan.expressions.iter().any(|index| expressions.needs_stream(*index));
@@ -358,7 +359,7 @@ impl Plan {
         for metric in metrics.iter().filter(|metric| metric.family == family) {
             let value = match &metric.value {
                 Value::Standard(index) => Number::Standard(*index),
-                Value::AtMost(bound) => Number::AtMost(*bound),
+                Value::AtMost(bound) | Value::Bucket(bound, _) => Number::AtMost(*bound),
                 Value::Seconds => Number::Seconds,
                 Value::Times(times, index) => Number::Times(*times, *index),
                 Value::Expression(text) => Number::Expression(compiler.expression(text)),

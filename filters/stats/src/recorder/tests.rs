@@ -351,7 +351,7 @@ fn metrics_of_connections_are_defined_by_event() {
         ]}"#,
     );
     for problem in [
-        "definitions[0].event: \"OPEN\" is not allowed, requests have none",
+        "definitions[0].event: only with protocol TCP",
         "definitions[1].value: \"request.size\" is not allowed for TCP, must be a whole number or, without event, receivedBytes or sentBytes",
         "definitions[2].value: \"sentBytes\" is",
     ] {
@@ -392,18 +392,20 @@ fn units_and_buckets_are_those_of_durations() {
         r#"{"definitions": [
             {"name": "a", "value": "request.duration", "unit": "SECONDS"},
             {"name": "b", "value": "1", "type": "HISTOGRAM", "unit": "MILLISECONDS", "buckets": ["1"]},
-            {"name": "c", "value": "request.duration", "type": "HISTOGRAM", "unit": "SECONDS", "buckets": ["1", "0.5", "x", "1e3", ".5"]},
+            {"name": "c", "value": "request.duration", "type": "HISTOGRAM", "unit": "SECONDS", "buckets": ["1", "0.5", "x", "1e3", "1.5.2", "0.0000000001"]},
             {"name": "d", "value": "1", "protocol": "TCP", "unit": "SECONDS"}
         ]}"#,
     );
     for problem in [
+        "definitions[0].buckets: missing",
         "definitions[0].unit: only of a HISTOGRAM of request.duration",
         "definitions[1].unit: only",
         "definitions[1].buckets: only of unit SECONDS",
         "definitions[2].buckets: \"0.5\" is not allowed, must be seconds such as \"0.25\", more than the one before",
         "definitions[2].buckets: \"x\"",
         "definitions[2].buckets: \"1e3\"",
-        "definitions[2].buckets: \".5\"",
+        "definitions[2].buckets: \"1.5.2\"",
+        "definitions[2].buckets: \"0.0000000001\"",
         "definitions[3].unit: only",
     ] {
         assert!(error.contains(problem), "{problem} in {error}");
