@@ -17,6 +17,7 @@ pub mod exposition;
 pub mod interrupt;
 pub mod mesh;
 pub mod options;
+pub mod own_metrics;
 pub mod pki;
 pub mod plain;
 pub mod process;

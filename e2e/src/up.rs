@@ -14,7 +14,7 @@ use crate::options::{Network, Options};
 use crate::topology::Topology;
 use crate::traffic::Sending;
 use crate::verdict::Missing;
-use crate::{plain, table, tools, verdict};
+use crate::{own_metrics, plain, table, tools, verdict};
 
 /// Traffic of a mesh that stays ends after this; the mesh stays.
 const LONGEST_TRAFFIC: Duration = Duration::from_secs(600);
@@ -45,7 +45,7 @@ pub fn up(arguments: &Arguments) -> Result<ExitCode> {
     };
     let options = Options {
         filters: arguments.filters.clone().unwrap_or_else(|| vec![tools::filters()]),
-        every_patch_must_match: arguments.topology.is_none(),
+        every_patch_must_match: arguments.topology.is_none() && arguments.filters.is_none(),
         network: Network::AsWritten,
         envoy_version: arguments.envoy_version.clone(),
         prometheus: true,
@@ -63,13 +63,13 @@ pub fn up(arguments: &Arguments) -> Result<ExitCode> {
     step("the mesh is up");
     print_urls(&mesh)?;
     match arguments.duration {
-        Some(duration) => timed(&mesh, duration, &interrupt),
+        Some(duration) => timed(&mesh, duration, arguments.filters.is_some(), &interrupt),
         None => staying(&mesh, &interrupt),
     }
 }
 
-/// Traffic for a while, then the table and the verdict.
-fn timed(mesh: &Mesh, duration: Duration, interrupt: &Interrupt) -> Result<ExitCode> {
+/// Traffic for a while, then the table and the verdict. `chosen`: the filters are not our own.
+fn timed(mesh: &Mesh, duration: Duration, chosen: bool, interrupt: &Interrupt) -> Result<ExitCode> {
     step(&format!("sending traffic for {duration:?}"));
     let sending = Sending::start(mesh, duration)?;
     while !sending.is_done() {
@@ -88,8 +88,10 @@ fn timed(mesh: &Mesh, duration: Duration, interrupt: &Interrupt) -> Result<ExitC
     mesh.prometheus()?.settle(interrupt);
     mesh.check()?;
     show(mesh)?;
-    let (missing, praise) = match mesh.is_plain() {
-        true => (plain::missing(mesh)?, "every edge had traffic; without filters there is no more to say"),
+    // Filters of the operator's choice need not have the standard metrics.
+    let is_plain = mesh.is_plain() || chosen && mesh.prometheus()?.query("istio_requests_total")?.is_empty();
+    let (missing, praise) = match is_plain {
+        true => (plain::missing(mesh)?, "every edge had traffic; without the standard metrics there is no more to say"),
         false => (judge(mesh)?, "every edge was seen by both reporters, with nothing unknown"),
     };
     if missing.is_empty() {
@@ -138,9 +140,12 @@ fn show(mesh: &Mesh) -> Result<()> {
             println!("\n{text}\nWithout a filter for TCP, by Envoy's own counters:\n{}", plain::render(mesh, true)?)
         }
         None => println!(
-            "\nNo istio_* metrics: no stats filter is attached. What Envoy itself counted:\n\n{}",
+            "\nNo istio_requests_total: nothing attached counts as Istio does. What Envoy itself counted:\n\n{}",
             plain::render(mesh, false)?
         ),
+    }
+    if let Some(text) = own_metrics::render(mesh.prometheus()?)? {
+        println!("Metrics of your own, of all proxies together:\n\n{text}");
     }
     Ok(())
 }

@@ -113,7 +113,7 @@ fn replaced(model: &Model, diagnostics: &mut Diagnostics) {
             if !prometheus.metrics.iter().any(|metric| of_istio.contains(&metric.name.as_str())) {
                 let message =
                     "in the cluster, this replaced Istio's own handler of that name, and istio_requests_total and \
-                               the others stopped. Attach envoy/stats.yaml to have them again";
+                               the others stopped. Attach envoy/telemetry.yaml to have them again";
                 diagnostics.add(Code::DefaultOverwrite, &handler.place, message);
             }
         }
