@@ -1,7 +1,7 @@
 //! What `mixer-migrate` writes, in real Envoys: the metrics are those that Mixer's users had.
 
 // Helpers outside of test functions are not excused by clippy.toml.
-#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::panic, clippy::indexing_slicing)]
 
 mod defaults;
 mod tutorials;
