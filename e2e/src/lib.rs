@@ -19,6 +19,7 @@ pub mod interrupt;
 pub mod log_lines;
 pub mod mesh;
 pub mod options;
+pub mod own_metrics;
 pub mod pki;
 pub mod plain;
 pub mod process;

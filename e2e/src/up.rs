@@ -15,7 +15,7 @@ use crate::options::{Network, Options};
 use crate::topology::Topology;
 use crate::traffic::Sending;
 use crate::verdict::Missing;
-use crate::{faults, log_lines, plain, table, tools, verdict};
+use crate::{faults, log_lines, own_metrics, plain, table, tools, verdict};
 
 /// Traffic of a mesh that stays ends after this; the mesh stays.
 const LONGEST_TRAFFIC: Duration = Duration::from_secs(600);
@@ -51,7 +51,7 @@ pub fn up(arguments: &Arguments) -> Result<ExitCode> {
     };
     let options = Options {
         filters: arguments.filters.clone().unwrap_or_else(|| vec![tools::filters()]),
-        every_patch_must_match: arguments.topology.is_none(),
+        every_patch_must_match: arguments.topology.is_none() && arguments.filters.is_none(),
         network: Network::AsWritten,
         envoy_version: arguments.envoy_version.clone(),
         prometheus: true,
@@ -72,13 +72,19 @@ pub fn up(arguments: &Arguments) -> Result<ExitCode> {
     let mut faults = arguments.faults.as_deref().map(RuleFile::new);
     follow(&mut faults, &mesh)?;
     match arguments.duration {
-        Some(duration) => timed(&mesh, duration, &mut faults, &interrupt),
+        Some(duration) => timed(&mesh, duration, arguments.filters.is_some(), &mut faults, &interrupt),
         None => staying(&mesh, &mut faults, &interrupt),
     }
 }
 
-/// Traffic for a while, then the table and the verdict.
-fn timed(mesh: &Mesh, duration: Duration, faults: &mut Option<RuleFile>, interrupt: &Interrupt) -> Result<ExitCode> {
+/// Traffic for a while, then the table and the verdict. `chosen`: the filters are not our own.
+fn timed(
+    mesh: &Mesh,
+    duration: Duration,
+    chosen: bool,
+    faults: &mut Option<RuleFile>,
+    interrupt: &Interrupt,
+) -> Result<ExitCode> {
     step(&format!("sending traffic for {duration:?}"));
     let sending = Sending::start(mesh, duration)?;
     while !sending.is_done() {
@@ -98,8 +104,10 @@ fn timed(mesh: &Mesh, duration: Duration, faults: &mut Option<RuleFile>, interru
     mesh.prometheus()?.settle(interrupt);
     mesh.check()?;
     show(mesh)?;
-    let (missing, praise) = match mesh.is_plain() {
-        true => (plain::missing(mesh)?, "every edge had traffic; without filters there is no more to say"),
+    // Filters of the operator's choice need not have the standard metrics.
+    let is_plain = mesh.is_plain() || chosen && mesh.prometheus()?.query("istio_requests_total")?.is_empty();
+    let (missing, praise) = match is_plain {
+        true => (plain::missing(mesh)?, "every edge had traffic; without the standard metrics there is no more to say"),
         false => (judge(mesh)?, "every edge was seen by both reporters, with nothing unknown"),
     };
     if missing.is_empty() {
@@ -157,7 +165,7 @@ fn show(mesh: &Mesh) -> Result<()> {
             println!("\n{text}\nWithout a filter for TCP, by Envoy's own counters:\n{}", plain::render(mesh, true)?)
         }
         None => println!(
-            "\nNo istio_* metrics: no stats filter is attached. What Envoy itself counted:\n\n{}",
+            "\nNo istio_requests_total: nothing attached counts as Istio does. What Envoy itself counted:\n\n{}",
             plain::render(mesh, false)?
         ),
     }
@@ -167,6 +175,9 @@ fn show(mesh: &Mesh) -> Result<()> {
     }
     if let Some(lines) = log_lines::render(mesh) {
         println!("The last lines of the access logs, shortened; the files have all of them:\n\n{lines}");
+    }
+    if let Some(text) = own_metrics::render(mesh.prometheus()?)? {
+        println!("Metrics of your own, of all proxies together:\n\n{text}");
     }
     Ok(())
 }

@@ -50,7 +50,8 @@ pub enum Kind {
 }
 
 /// Attributes that hold integers.
-const INTEGERS: [&[&str]; 15] = [
+const INTEGERS: [&[&str]; 16] = [
+    &["request", "headers_bytes"],
     &["request", "size"],
     &["request", "total_size"],
     &["response", "code"],
@@ -169,6 +170,31 @@ fn path_of(tokens: &[Token]) -> Option<Vec<String>> {
         (parts, []) => Some(canonical(parts).into_iter().map(|part| part.text().to_string()).collect()),
         _ => None,
     }
+}
+
+/// What stands between the single `|` of `text`, outside of brackets: the first one that is known counts. CEL has no such
+/// operator, Mixer's expressions did.
+pub fn alternatives(text: &str) -> Vec<&str> {
+    let (mut parts, mut depth, mut start, mut end) = (Vec::new(), 0_usize, 0_usize, 0_usize);
+    let tokens = tokens(text);
+    for (index, token) in tokens.iter().enumerate() {
+        let length = match token {
+            Token::Name(text) | Token::Number(text) | Token::Text(text, _) | Token::Other(text) => text.len(),
+        };
+        let is_bar = |index: Option<usize>| index.and_then(|index| tokens.get(index)) == Some(&Token::Other("|"));
+        match token {
+            Token::Other("(" | "[" | "{") => depth = depth.saturating_add(1),
+            Token::Other(")" | "]" | "}") => depth = depth.saturating_sub(1),
+            Token::Other("|") if depth == 0 && !is_bar(index.checked_sub(1)) && !is_bar(index.checked_add(1)) => {
+                parts.extend(text.get(start..end));
+                start = end.saturating_add(1);
+            }
+            _ => {}
+        }
+        end = end.saturating_add(length);
+    }
+    parts.extend(text.get(start..));
+    parts.into_iter().map(str::trim).collect()
 }
 
 /// How the attribute's bytes are to be read; `None` if only the engine can tell.

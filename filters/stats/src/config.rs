@@ -8,6 +8,8 @@ use mesh_common::host::MetricKind;
 use mesh_common::metric_name::Separators;
 use mesh_common::text_map::TextMap;
 
+use crate::metrics::PREFIX;
+
 /// Series defined per worker unless configured otherwise: 2,000 label sets of four metrics, about 40 MB in Envoy.
 const DEFAULT_SERIES: u64 = 8_000;
 /// More is certainly a mistake: this many take Envoy gigabytes per worker.
@@ -20,6 +22,10 @@ const MAX_REPORTING: Duration = Duration::from_secs(3600);
 
 /// Labels that Prometheus or `istio_build` has.
 const RESERVED_LABELS: [&str; 3] = ["le", "component", "tag"];
+/// Each is a series.
+const MAX_BUCKETS: usize = 50;
+/// In one second.
+pub const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
 /// Envoy takes no longer name of filter state.
 const MAX_ATTRIBUTE_NAME: usize = 100;
 /// Labels that one entry may remove.
@@ -39,6 +45,9 @@ pub struct Config {
     pub max_series: usize,
     /// `field_separator` and `value_separator`.
     pub separators: Separators,
+    /// `anchored_tags`: whether the bootstrap has expressions that tell labels apart that end alike, as those of
+    /// `mesh stats-tags` do, and Istio's do not.
+    pub anchored_tags: bool,
     /// `definitions`: more metrics, or other values for standard ones.
     pub definitions: Vec<Definition>,
     /// `metrics`: changes of metrics and labels.
@@ -50,12 +59,42 @@ pub struct Config {
 /// A metric to be defined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Definition {
-    /// `name`, without the prefix `istio_`.
+    /// `prefix`: what stands before the name.
+    pub prefix: &'static str,
+    /// `name`, without the prefix.
     pub name: String,
     /// `value`: an expression that comes to a whole number.
     pub value: String,
     /// `type`.
     pub kind: MetricKind,
+    /// `protocol`: whether it is one of TCP connections, not of requests.
+    pub tcp: bool,
+    /// `event`: the reports of a connection that it is about; all if there is none.
+    pub event: Option<&'static str>,
+    /// `unit`: of a histogram of durations.
+    pub unit: Option<Unit>,
+    /// `dimensions`: expressions by label.
+    pub dimensions: TextMap,
+    /// `match`: when it is recorded; always if there is none.
+    pub condition: Option<String>,
+}
+
+/// The unit of a histogram of durations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Milliseconds, which Envoy's own histograms can have.
+    Milliseconds,
+    /// Seconds, with these buckets. Envoy's histograms are of whole numbers: it is made of counters.
+    Seconds(Vec<Bucket>),
+}
+
+/// An upper bound of a histogram's buckets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// As it was written, in seconds: what the label `le` says.
+    pub le: String,
+    /// In nanoseconds.
+    pub nanoseconds: u64,
 }
 
 /// A change of one metric, or of all.
@@ -147,6 +186,7 @@ impl Config {
             max_series: usize::try_from(section.integer("max_series", 100..=MAX_SERIES, DEFAULT_SERIES))
                 .unwrap_or(usize::MAX),
             separators,
+            anchored_tags: section.boolean("anchored_tags", false),
             definitions: section.objects("definitions", Definition::read),
             metrics: section.objects("metrics", Change::read),
             attributes,
@@ -156,7 +196,10 @@ impl Config {
 
 impl Definition {
     fn read(section: &mut Section) -> Self {
+        let unit = unit(section);
         Self {
+            unit,
+            prefix: section.choice("prefix", &[PREFIX, ""]).unwrap_or(PREFIX),
             name: name(section, "name"),
             value: required(section, "value"),
             kind: match section.choice("type", &["COUNTER", "GAUGE", "HISTOGRAM"]) {
@@ -164,6 +207,10 @@ impl Definition {
                 Some("HISTOGRAM") => MetricKind::Histogram,
                 _ => MetricKind::Counter,
             },
+            tcp: section.choice("protocol", &["HTTP", "TCP"]) == Some("TCP"),
+            event: section.choice("event", &["OPEN", "CONTINUE", "CLOSE"]),
+            dimensions: dimensions(section),
+            condition: section.optional_text("match"),
         }
     }
 }
@@ -173,22 +220,9 @@ impl Change {
     fn read(section: &mut Section) -> Self {
         // Istio's documentation names `match`, none of its releases reads it.
         section.ignore(&["match"]);
-        let dimensions = section.text_map("dimensions");
-        for (label, expression) in &dimensions {
-            let field = format!("dimensions.{label}");
-            if !is_name(label) {
-                section.refuse(&field, format!("{label:?} is not a label, must be letters, digits and underscores"));
-            }
-            if RESERVED_LABELS.contains(&label) || label.starts_with("__") {
-                section.refuse(&field, format!("{label:?} is a label that is made elsewhere, must be another"));
-            }
-            if expression.trim().is_empty() {
-                section.refuse(&field, "\"\" is not allowed, must be an expression".into());
-            }
-        }
         Self {
             name: section.optional_text("name"),
-            dimensions,
+            dimensions: dimensions(section),
             tags_to_remove: section.texts("tags_to_remove", MAX_TAGS),
             drop: section.boolean("drop", false),
         }
@@ -214,6 +248,68 @@ impl Attribute {
             }),
         }
     }
+}
+
+/// The unit of a histogram, with the buckets that it may have.
+#[inline(never)]
+fn unit(section: &mut Section) -> Option<Unit> {
+    let unit = section.choice("unit", &["MILLISECONDS", "SECONDS"]);
+    let texts = section.texts("buckets", MAX_BUCKETS);
+    if unit != Some("SECONDS") {
+        if !texts.is_empty() {
+            section
+                .refuse("buckets", "only of unit SECONDS: those of Envoy's own histograms are in its bootstrap".into());
+        }
+        return unit.map(|_| Unit::Milliseconds);
+    }
+    section.require("buckets");
+    let mut buckets: Vec<Bucket> = Vec::new();
+    for le in texts {
+        let last = buckets.last().map(|last| last.nanoseconds);
+        match nanoseconds(&le).filter(|nanoseconds| last.is_none_or(|last| *nanoseconds > last)) {
+            Some(nanoseconds) => buckets.push(Bucket { le, nanoseconds }),
+            None => {
+                let message =
+                    format!("{le:?} is not allowed, must be seconds such as \"0.25\", more than the one before");
+                section.refuse("buckets", message);
+            }
+        }
+    }
+    Some(Unit::Seconds(buckets))
+}
+
+/// A decimal number of seconds, to the nanosecond.
+fn nanoseconds(seconds: &str) -> Option<u64> {
+    let (mut number, mut decimals) = (0_u64, None);
+    for byte in seconds.bytes() {
+        match byte {
+            b'0'..=b'9' => {
+                number = number.checked_mul(10)?.checked_add(u64::from(byte & 0x0f))?;
+                decimals = decimals.map(|decimals: u32| decimals.saturating_add(1));
+            }
+            b'.' if decimals.is_none() => decimals = Some(0),
+            _ => return None,
+        }
+    }
+    number.checked_mul(10_u64.checked_pow(9_u32.checked_sub(decimals.unwrap_or(0))?)?)
+}
+
+/// Expressions by label.
+fn dimensions(section: &mut Section) -> TextMap {
+    let dimensions = section.text_map("dimensions");
+    for (label, expression) in &dimensions {
+        let field = format!("dimensions.{label}");
+        if !is_name(label) {
+            section.refuse(&field, format!("{label:?} is not a label, must be letters, digits and underscores"));
+        }
+        if RESERVED_LABELS.contains(&label) || label.starts_with("__") {
+            section.refuse(&field, format!("{label:?} is a label that is made elsewhere, must be another"));
+        }
+        if expression.trim().is_empty() {
+            section.refuse(&field, "\"\" is not allowed, must be an expression".into());
+        }
+    }
+    dimensions
 }
 
 /// A text of signs that no label's name and no value that had to be changed holds.
@@ -256,6 +352,7 @@ mod tests {
             tcp_reporting_duration: Duration::from_secs(15),
             max_series: 8_000,
             separators: Separators::default(),
+            anchored_tags: false,
             definitions: vec![],
             metrics: vec![],
             attributes: vec![],
@@ -303,7 +400,17 @@ mod tests {
             ]}]
         }"#;
         let config = Config::parse(json.as_bytes()).expect("valid");
-        let definition = Definition { name: "size".into(), value: "request.size".into(), kind: MetricKind::Histogram };
+        let definition = Definition {
+            prefix: PREFIX,
+            name: "size".into(),
+            value: "request.size".into(),
+            kind: MetricKind::Histogram,
+            tcp: false,
+            event: None,
+            unit: None,
+            dimensions: TextMap::default(),
+            condition: None,
+        };
         assert_eq!(config.definitions, [definition]);
         let all = Change {
             name: None,

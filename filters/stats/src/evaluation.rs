@@ -47,13 +47,7 @@ impl Expressions {
             let mut matches = Vec::new();
             for (place, case) in attribute.matches.iter().enumerate() {
                 let path = format!("attributes[{index}].match[{place}].condition");
-                let condition = case.condition.as_ref().map(|text| {
-                    let rewritten = match expression::parse(text) {
-                        Parsed::Other(rewritten) => rewritten,
-                        _ => text.clone(),
-                    };
-                    create(host, &rewritten, text, &path, problems)
-                });
+                let condition = case.condition.as_ref().map(|text| condition(host, text, &path, problems));
                 matches.push((condition.flatten(), symbols.of(&case.value)));
             }
             if let Err(error) = host.declare_filter_state(&attribute.name, StateKind::Text) {
@@ -91,6 +85,7 @@ impl Expressions {
         problems: &mut Vec<Problem>,
     ) -> Entry {
         match Compiled::new(host, text, path, problems) {
+            Some(Compiled::Constant(Value::Text(_))) if matches!(text, "''" | "\"\"") => Entry::Constant(Symbol::EMPTY),
             Some(Compiled::Constant(Value::Text(text))) => Entry::Constant(symbols.of_bytes(&text)),
             Some(Compiled::Attribute(path, kind)) => {
                 let generated = self.generated.iter().position(|generated| generated.name == path);
@@ -110,6 +105,14 @@ impl Expressions {
                     log::debug!("stats: filter state wasm.{} not set: {error}", attribute.name);
                 }
             }
+        }
+    }
+
+    /// The value of an expression as a label, if it never changes.
+    pub fn constant(&self, index: usize) -> Option<Symbol> {
+        match self.compiled.get(index) {
+            Some(Entry::Constant(symbol)) => Some(*symbol),
+            _ => None,
         }
     }
 
@@ -164,6 +167,15 @@ impl Generated {
         }
         Symbol::UNKNOWN
     }
+}
+
+/// Compiles an expression of whether something holds.
+pub fn condition(host: &impl Host, text: &str, path: &str, problems: &mut Vec<Problem>) -> Option<Expression> {
+    let rewritten = match expression::parse(text) {
+        Parsed::Other(rewritten) => rewritten,
+        _ => text.into(),
+    };
+    create(host, &rewritten, text, path, problems)
 }
 
 #[cfg(test)]

@@ -4,12 +4,14 @@
 //! or all of them.
 
 use mesh_common::config::Problem;
+use mesh_common::expression;
 use mesh_common::host::MetricKind;
 use mesh_common::labels::{self, Labels};
+use mesh_common::text_map::TextMap;
 
-use crate::config::Config;
+use crate::config::{Config, Definition, Unit};
 
-/// Prefix of all names.
+/// Prefix of all names, unless a definition says that there is none.
 pub const PREFIX: &str = "istio_";
 
 /// Metrics that are recorded together.
@@ -28,6 +30,14 @@ pub enum Family {
 pub enum Value {
     /// One of its family's own values, by index.
     Standard(usize),
+    /// So many times one of its family's own values, by index.
+    Times(u64, usize),
+    /// One if the request took at most so many nanoseconds, or else nothing.
+    AtMost(u64),
+    /// The same, with what the label `le` says.
+    Bucket(u64, String),
+    /// The seconds that requests took.
+    Seconds,
     /// What an expression comes to.
     Expression(String),
 }
@@ -37,21 +47,31 @@ pub enum Value {
 pub enum Source {
     /// A standard label, by index.
     Label(usize),
+    /// A standard label that is an identity, by index, without `spiffe://`.
+    Identity(usize),
     /// What an expression comes to.
     Expression(String),
+    /// The first of these that is known, or else the last one.
+    First(Vec<Source>),
 }
 
 /// A metric.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metric {
+    /// Prefix of the name.
+    pub prefix: &'static str,
     /// Name without the prefix.
     pub name: String,
+    /// What stands behind the name: a histogram may be several metrics.
+    pub suffix: &'static str,
     /// Family.
     pub family: Family,
     /// Kind.
     pub kind: MetricKind,
     /// Value.
     pub value: Value,
+    /// When it is recorded; always if there is none.
+    pub condition: Option<String>,
     /// Labels in the order of the stat's name.
     pub tags: Vec<Tag>,
 }
@@ -81,6 +101,51 @@ const STANDARD: [(&str, Family, MetricKind, usize); 10] = [
     ("tcp_connections_closed_total", Family::Connection, MetricKind::Counter, 3),
 ];
 
+impl Source {
+    /// What `expression` names: a standard label, unless the configuration makes an attribute of that name, an identity as
+    /// Mixer wrote it, or anything else.
+    fn of(expression: &str, config: &Config) -> Self {
+        let text = match expression::alternatives(expression).as_slice() {
+            [only] => *only,
+            several => return Self::First(several.iter().map(|text| Self::of(text, config)).collect()),
+        };
+        let label = |name| labels::names().iter().position(|label| *label == name);
+        let known = match text {
+            "sourcePrincipal" => label("source_principal").map(Self::Identity),
+            "destinationPrincipal" => label("destination_principal").map(Self::Identity),
+            _ if config.attributes.iter().any(|attribute| attribute.name == text) => None,
+            _ => label(text).map(Self::Label),
+        };
+        known.unwrap_or_else(|| Self::Expression(text.into()))
+    }
+
+    /// Adds the standard labels that it is made of.
+    fn labels(&self, used: &mut Vec<usize>) {
+        match self {
+            Self::Label(index) | Self::Identity(index) => used.push(*index),
+            Self::Expression(_) => {}
+            Self::First(sources) => {
+                for source in sources {
+                    source.labels(used);
+                }
+            }
+        }
+    }
+}
+
+impl Metric {
+    /// Adds labels, or gives them another value.
+    fn label(&mut self, dimensions: &TextMap, config: &Config) {
+        for (name, expression) in dimensions {
+            let tag = Tag { name: name.into(), source: Source::of(expression, config), hidden: false };
+            match self.tags.iter_mut().find(|tag| tag.name == name) {
+                Some(old) => *old = tag,
+                None => self.tags.push(tag),
+            }
+        }
+    }
+}
+
 impl Family {
     /// The standard labels that the family has: the first this many.
     fn labels(self) -> usize {
@@ -102,27 +167,47 @@ pub fn standard_names() -> impl Iterator<Item = &'static str> {
 pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
     let mut metrics: Vec<Metric> = STANDARD.into_iter().map(standard).collect();
     for (index, definition) in config.definitions.iter().enumerate() {
-        if let Some(taken) = taken_by(&definition.name, &metrics) {
+        if let Some(taken) = taken_by(definition, &metrics) {
             let message = format!("{:?} is a name that {taken} has, must be another", definition.name);
             problems.push(Problem { path: format!("definitions[{index}].name"), message });
         }
-        if config.definitions.iter().take(index).any(|earlier| earlier.name == definition.name) {
-            let message = format!("{:?} is defined twice, must be another", definition.name);
-            problems.push(Problem { path: format!("definitions[{index}].name"), message });
+        let same = |metric: &Metric| metric.name == definition.name && metric.prefix == definition.prefix;
+        let mut earlier = config.definitions.iter().take(index);
+        let earlier = earlier.find(|earlier| earlier.name == definition.name && earlier.prefix == definition.prefix);
+        let form = |it: &Definition| (it.kind, it.unit.is_some());
+        if earlier.is_some_and(|earlier| form(earlier) != form(definition)) {
+            let message =
+                format!("{:?} is defined with another type or unit before, must be that one", definition.name);
+            problems.push(Problem { path: format!("definitions[{index}].type"), message });
         }
-        let value = Value::Expression(definition.value.clone());
-        match metrics.iter_mut().find(|metric| metric.name == definition.name) {
-            Some(metric) => {
-                (metric.family, metric.kind, metric.value) = (Family::Request, definition.kind, value);
-            }
-            None => metrics.push(Metric {
-                name: definition.name.clone(),
-                family: Family::Request,
-                kind: definition.kind,
-                value,
-                tags: Vec::new(),
-            }),
+        let mut metric = Metric {
+            prefix: definition.prefix,
+            name: definition.name.clone(),
+            suffix: "",
+            family: if definition.tcp { Family::Connection } else { Family::Request },
+            kind: definition.kind,
+            value: value(definition, index, problems),
+            condition: definition.condition.clone(),
+            tags: metrics.iter().find(|metric| same(metric)).map(|metric| metric.tags.clone()).unwrap_or_default(),
+        };
+        // A definition takes the place of a standard metric, not that of another definition.
+        if let (None, Some(place)) = (earlier, metrics.iter().position(same)) {
+            metrics.remove(place);
         }
+        metric.label(&definition.dimensions, config);
+        let Some(Unit::Seconds(buckets)) = &definition.unit else {
+            metrics.push(metric);
+            continue;
+        };
+        let mut add = |suffix, value| {
+            metrics.push(Metric { suffix, kind: MetricKind::Counter, value, ..metric.clone() });
+        };
+        for bucket in buckets {
+            add("_bucket", Value::Bucket(bucket.nanoseconds, bucket.le.clone()));
+        }
+        add("_bucket", Value::Bucket(u64::MAX, "+Inf".into()));
+        add("_count", Value::AtMost(u64::MAX));
+        add("_sum", Value::Seconds);
     }
     for (index, change) in config.metrics.iter().enumerate() {
         let names = |metric: &Metric| change.name.as_ref().is_none_or(|name| *name == metric.name);
@@ -144,21 +229,53 @@ pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
             for tag in metric.tags.iter_mut().filter(|tag| change.tags_to_remove.contains(&tag.name)) {
                 tag.hidden = true;
             }
-            for (name, expression) in &change.dimensions {
-                let source = Source::Expression(expression.into());
-                let tag = Tag { name: name.into(), source, hidden: false };
-                match metric.tags.iter_mut().find(|tag| tag.name == name) {
-                    Some(old) => *old = tag,
-                    None => metric.tags.push(tag),
-                }
-            }
+            metric.label(&change.dimensions, config);
         }
     }
     for metric in &mut metrics {
         metric.tags.retain(|tag| !tag.hidden);
+        if let Value::Bucket(_, le) = &metric.value {
+            let source = Source::Expression(["'", le, "'"].concat());
+            metric.tags.push(Tag { name: "le".into(), source, hidden: false });
+        }
     }
-    problems.extend(collisions(config));
+    if !config.anchored_tags {
+        problems.extend(collisions(config));
+    }
     metrics
+}
+
+/// What `definition`, number `index`, records.
+fn value(definition: &Definition, index: usize, problems: &mut Vec<Problem>) -> Value {
+    let mut refuse = |field: &str, message: String| {
+        problems.push(Problem { path: format!("definitions[{index}].{field}"), message });
+    };
+    let text = definition.value.trim();
+    let has_unit = definition.unit.is_some();
+    if has_unit && (definition.tcp || definition.kind != MetricKind::Histogram || text != "request.duration") {
+        refuse("unit", "only of a HISTOGRAM of request.duration".into());
+    }
+    if !definition.tcp {
+        if definition.event.is_some() {
+            refuse("event", "only with protocol TCP".into());
+        }
+        return if has_unit { Value::Standard(1) } else { Value::Expression(definition.value.clone()) };
+    }
+    let event = match definition.event {
+        Some("OPEN") => 0,
+        Some("CONTINUE") => 5,
+        Some("CLOSE") => 3,
+        _ => 4,
+    };
+    match (text, text.parse()) {
+        (_, Ok(times)) => Value::Times(times, event),
+        ("receivedBytes", _) if definition.event.is_none() => Value::Standard(1),
+        ("sentBytes", _) if definition.event.is_none() => Value::Standard(2),
+        _ => {
+            refuse("value", format!("{text:?} is not allowed for TCP, must be a whole number or, without event, receivedBytes or sentBytes"));
+            Value::Standard(event)
+        }
+    }
 }
 
 /// The names of all labels of `metrics`, the standard ones first, each once.
@@ -176,31 +293,42 @@ pub fn label_names(metrics: &[Metric]) -> Vec<String> {
 /// The standard labels that metrics of `family` have.
 #[inline(never)]
 pub fn used_labels(metrics: &[Metric], family: Family) -> Labels<bool> {
-    let tags = metrics.iter().filter(|metric| metric.family == family).flat_map(|metric| &metric.tags);
-    let used: Vec<usize> =
-        tags.filter_map(|tag| if let Source::Label(index) = tag.source { Some(index) } else { None }).collect();
+    let mut used = Vec::new();
+    for metric in metrics.iter().filter(|metric| metric.family == family) {
+        for tag in &metric.tags {
+            tag.source.labels(&mut used);
+        }
+    }
     let names = labels::names();
     Labels::by_name(|name| used.iter().any(|index| names.get(*index) == Some(&name)))
 }
 
-/// What else Prometheus would show under `name`.
-fn taken_by(name: &str, metrics: &[Metric]) -> Option<String> {
-    if name == "build" {
+/// What else Prometheus would show under the name of `definition`.
+fn taken_by(definition: &Definition, metrics: &[Metric]) -> Option<String> {
+    let Definition { prefix, name, .. } = definition;
+    if [*prefix, name].concat() == "istio_build" {
         return Some("istio_build".into());
     }
     let histogram = ["_bucket", "_sum", "_count"].into_iter().find_map(|suffix| name.strip_suffix(suffix))?;
-    let taken = metrics.iter().any(|metric| metric.name == histogram && metric.kind == MetricKind::Histogram);
-    taken.then(|| format!("the histogram {PREFIX}{histogram}"))
+    let taken = metrics.iter().any(|metric| {
+        metric.name == histogram
+            && metric.prefix == *prefix
+            && (metric.kind == MetricKind::Histogram || !metric.suffix.is_empty())
+    });
+    taken.then(|| format!("the histogram {prefix}{histogram}"))
 }
 
 fn standard((name, family, kind, value): (&str, Family, MetricKind, usize)) -> Metric {
     let names = labels::names().into_iter().take(family.labels());
     let tag = |(index, name): (usize, &str)| Tag { name: name.into(), source: Source::Label(index), hidden: false };
     Metric {
+        prefix: PREFIX,
         name: name.into(),
+        suffix: "",
         family,
         kind,
         value: Value::Standard(value),
+        condition: None,
         tags: names.enumerate().map(tag).collect(),
     }
 }
@@ -210,23 +338,30 @@ fn standard((name, family, kind, value): (&str, Family, MetricKind, usize)) -> M
 #[inline(never)]
 fn collisions(config: &Config) -> Vec<Problem> {
     let standard = labels::names();
-    let changed = config.metrics.iter().flat_map(|change| change.dimensions.iter().map(|(name, _)| name));
-    let all: Vec<&str> = standard.into_iter().chain(changed).collect();
-    let mut problems = Vec::new();
+    let mut added: Vec<(&str, &str, usize)> = Vec::new();
+    for (index, definition) in config.definitions.iter().enumerate() {
+        for (label, _) in &definition.dimensions {
+            added.push((label, "definitions", index));
+        }
+    }
     for (index, change) in config.metrics.iter().enumerate() {
-        for name in change.dimensions.iter().map(|(name, _)| name).filter(|name| !standard.contains(name)) {
-            let clash = all.iter().find(|other| {
-                **other != name && (other.ends_with(name) || standard.contains(other) && name.ends_with(*other))
+        for (label, _) in &change.dimensions {
+            added.push((label, "metrics", index));
+        }
+    }
+    let mut problems = Vec::new();
+    for (name, list, index) in added.iter().filter(|(name, ..)| !standard.contains(name)) {
+        let ends_alike = |other: &&str| *other != *name && other.ends_with(name);
+        let clash = standard.iter().find(|other| ends_alike(other) || name.ends_with(**other));
+        if let Some(other) = clash.or_else(|| added.iter().map(|(other, ..)| other).find(|other| ends_alike(other))) {
+            problems.push(Problem {
+                path: format!("{list}[{index}].dimensions.{name}"),
+                message: format!(
+                    "{name:?} and the label {other:?} end alike, and the regular expression of one would match the \
+                     other, must be a name that no other label ends in, and that ends in none of the standard ones, or \
+                     anchored_tags set with a bootstrap made by mesh stats-tags"
+                ),
             });
-            if let Some(other) = clash {
-                problems.push(Problem {
-                    path: format!("metrics[{index}].dimensions.{name}"),
-                    message: format!(
-                        "{name:?} and the label {other:?} end alike, and the regular expression of one would match the \
-                         other, must be a name that no other label ends in, and that ends in none of the standard ones"
-                    ),
-                });
-            }
         }
     }
     problems

@@ -8,17 +8,21 @@ use std::rc::Rc;
 
 use hashbrown::HashMap;
 use mesh_common::config::Problem;
-use mesh_common::host::{Host, HostError, MetricId, MetricKind};
-use mesh_common::labels::Labels;
+use mesh_common::expression;
+use mesh_common::host::{Expression, Host, HostError, MetricId, MetricKind};
+use mesh_common::labels::{Labels, UNKNOWN};
 use mesh_common::metric_name;
+use mesh_common::text_map::TextMap;
 
-use crate::config::Config;
-use crate::evaluation::Expressions;
-use crate::metrics::{self, Family, Source, Value, PREFIX};
+use crate::config::{Config, NANOSECONDS_PER_SECOND};
+use crate::evaluation::{self, Expressions};
+use crate::metrics::{self, Family, Source, Value};
 use crate::symbols::{Symbol, Symbols};
 
 /// As many values of its own as any family has.
-const MAX_VALUES: usize = 4;
+const MAX_VALUES: usize = 6;
+/// Which of the values of requests is their duration in nanoseconds.
+const NANOSECONDS: usize = 4;
 
 /// Counts the records whose label sets were too many to tell apart.
 pub const OVERFLOW_METRIC: &str = "stats_overflow_total";
@@ -29,6 +33,8 @@ pub struct LabelSet {
     family: Family,
     labels: Labels<Symbol>,
     more: Vec<Symbol>,
+    /// Which of the family's conditions hold.
+    held: Vec<bool>,
 }
 
 /// The metrics that this worker records, and those that it has defined.
@@ -71,6 +77,8 @@ struct Plan {
     used: Labels<bool>,
     /// The expressions that make labels.
     expressions: Vec<usize>,
+    /// The conditions of metrics.
+    conditions: Vec<Expression>,
     /// Whether any expression can be evaluated only in a callback of the stream.
     needs_stream: bool,
     /// Which of the family's own values are recorded.
@@ -83,6 +91,8 @@ struct Metric {
     name: String,
     kind: MetricKind,
     value: Number,
+    /// Which of the family's conditions must hold.
+    condition: Option<usize>,
     tags: Vec<(String, Part)>,
 }
 
@@ -90,22 +100,32 @@ struct Metric {
 enum Number {
     /// One of the family's own values, by index.
     Standard(usize),
+    /// So many times one of the family's own values, by index.
+    Times(u64, usize),
+    /// One if the request took at most so many nanoseconds, or else nothing.
+    AtMost(u64),
+    /// The nanoseconds that it took, as whole seconds.
+    Seconds,
     /// What an expression comes to.
     Expression(usize),
 }
 
-/// A part of a label set, by index.
-#[derive(Clone, Copy, Debug)]
+/// Where a label's value is: a part of a label set by index, or what is the same in all.
+#[derive(Clone, Debug)]
 enum Part {
     Label(usize),
+    Identity(usize),
     More(usize),
+    Fixed(Symbol),
+    First(Vec<Part>),
 }
 
 /// A metric of one label set.
 #[derive(Clone, Copy, Debug)]
 enum Slot {
     Undefined,
-    Defined(MetricId),
+    /// With the nanoseconds that do not make up a second yet.
+    Defined(MetricId, u32),
     /// Envoy did not define it; it is not asked again.
     Refused,
 }
@@ -116,15 +136,13 @@ impl Recorder {
     pub fn new(config: &Config, host: &impl Host, symbols: &mut Symbols, problems: &mut Vec<Problem>) -> Self {
         let metrics = metrics::of_config(config, problems);
         let mut expressions = Expressions::new(host, symbols, &config.attributes, problems);
-        let mut compile = |family| {
-            Plan::new(&metrics, family, |text: &str| {
-                expressions.add(host, symbols, text, &path_of(config, text), problems)
-            })
-        };
-        let (mut request, mut messages, mut connection) =
-            (compile(Family::Request), compile(Family::Messages), compile(Family::Connection));
+        let mut compiler = Compiler { config, host, symbols, expressions: &mut expressions, problems };
+        let mut request = Plan::new(&metrics, Family::Request, &mut compiler);
+        let mut messages = Plan::new(&metrics, Family::Messages, &mut compiler);
+        let mut connection = Plan::new(&metrics, Family::Connection, &mut compiler);
         for plan in [&mut request, &mut messages, &mut connection] {
-            plan.needs_stream = plan.expressions.iter().any(|index| expressions.needs_stream(*index));
+            plan.needs_stream =
+                !plan.conditions.is_empty() || plan.expressions.iter().any(|index| expressions.needs_stream(*index));
         }
         Self {
             expressions,
@@ -160,12 +178,14 @@ impl Recorder {
             family,
             labels: labels.select(&plan.used, Symbol::EMPTY),
             more: plan.expressions.iter().map(|index| self.expressions.label(host, symbols, *index)).collect(),
+            held: plan.conditions.iter().map(|it| host.evaluate(*it).as_deref() == Some(&[1])).collect(),
         }
     }
 
     /// Whether the labels of `family` are the standard ones alone, so that the same labels have the same series.
     pub fn is_standard(&self, family: Family) -> bool {
-        self.plans.of(family).expressions.is_empty()
+        let plan = self.plans.of(family);
+        plan.expressions.is_empty() && plan.conditions.is_empty()
     }
 
     /// Whether the family's own value number `index` is recorded at all.
@@ -185,7 +205,7 @@ impl Recorder {
     ) -> Option<SeriesId> {
         let mut series = self.by_labels.get(set).copied();
         if series.is_none() {
-            if !self.records(host, set.family, values) {
+            if !self.records(host, set, values) {
                 return None;
             }
             if self.has_room(set) {
@@ -212,18 +232,25 @@ impl Recorder {
         };
         let plan = self.plans.of(set.family);
         for (slot, metric) in slots.iter_mut().zip(&plan.metrics) {
-            let Some(value) = metric.value(host, &self.expressions, values) else {
+            let Some(value) = metric.value(host, &self.expressions, set, values) else {
                 continue;
             };
             if let Slot::Undefined = slot {
                 *slot = match define(host, metric.kind, &metric.stat_name(symbols, set)) {
-                    Some(id) => Slot::Defined(id),
+                    Some(id) => Slot::Defined(id, 0),
                     None => Slot::Refused,
                 };
             }
-            if let Slot::Defined(id) = *slot {
+            let Slot::Defined(id, rest) = slot else {
+                continue;
+            };
+            let value = match metric.value {
+                Number::Seconds => carry(value, rest),
+                _ => value,
+            };
+            if value > 0 || metric.kind != MetricKind::Counter {
                 // With an id that Envoy gave, this cannot fail.
-                let _ = host.record_metric(id, value);
+                let _ = host.record_metric(*id, value);
             }
         }
     }
@@ -234,9 +261,10 @@ impl Recorder {
         series <= self.max_series && !set.contains(Symbol::OVERFLOW)
     }
 
-    /// Whether anything is recorded when the family's own values are `values`.
-    fn records(&self, host: &impl Host, family: Family, values: &[Option<u64>]) -> bool {
-        self.plans.of(family).metrics.iter().any(|metric| metric.value(host, &self.expressions, values).is_some())
+    /// Whether anything is recorded for `set` when the family's own values are `values`.
+    fn records(&self, host: &impl Host, set: &LabelSet, values: &[Option<u64>]) -> bool {
+        let mut metrics = self.plans.of(set.family).metrics.iter();
+        metrics.any(|metric| metric.value(host, &self.expressions, set, values).is_some())
     }
 
     fn add(&mut self, set: LabelSet) -> SeriesId {
@@ -287,7 +315,28 @@ impl LabelSet {
                 ..Labels::all(Symbol::OVERFLOW)
             },
             more: self.more.iter().map(|_| Symbol::OVERFLOW).collect(),
+            held: self.held.clone(),
         }
+    }
+}
+
+/// Compiles the expressions of a configuration.
+struct Compiler<'a, H> {
+    config: &'a Config,
+    host: &'a H,
+    symbols: &'a mut Symbols,
+    expressions: &'a mut Expressions,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl<H: Host> Compiler<'_, H> {
+    fn expression(&mut self, text: &str) -> usize {
+        let path = path_of(self.config, text);
+        self.expressions.add(self.host, self.symbols, text, &path, self.problems)
+    }
+
+    fn condition(&mut self, text: &str) -> Option<Expression> {
+        evaluation::condition(self.host, text, &path_of(self.config, text), self.problems)
     }
 }
 
@@ -302,43 +351,116 @@ impl Plans {
 }
 
 impl Plan {
-    /// What of `metrics` is recorded for `family`; `expression` compiles one and returns its index.
-    fn new(metrics: &[metrics::Metric], family: Family, mut expression: impl FnMut(&str) -> usize) -> Self {
+    /// What of `metrics` is recorded for `family`.
+    fn new<H: Host>(metrics: &[metrics::Metric], family: Family, compiler: &mut Compiler<H>) -> Self {
         let mut expressions: Vec<usize> = Vec::new();
+        let (mut conditions, mut texts): (Vec<Expression>, Vec<&str>) = (Vec::new(), Vec::new());
         let mut compiled = Vec::new();
         for metric in metrics.iter().filter(|metric| metric.family == family) {
             let value = match &metric.value {
                 Value::Standard(index) => Number::Standard(*index),
-                Value::Expression(text) => Number::Expression(expression(text)),
+                Value::AtMost(bound) | Value::Bucket(bound, _) => Number::AtMost(*bound),
+                Value::Seconds => Number::Seconds,
+                Value::Times(times, index) => Number::Times(*times, *index),
+                Value::Expression(text) => Number::Expression(compiler.expression(text)),
             };
             let mut tags = Vec::new();
             for tag in &metric.tags {
-                let part = match &tag.source {
-                    Source::Label(index) => Part::Label(*index),
-                    Source::Expression(text) => {
-                        let index = expression(text);
-                        let known = expressions.iter().position(|known| *known == index);
-                        Part::More(known.unwrap_or_else(|| {
-                            expressions.push(index);
-                            expressions.len().saturating_sub(1)
-                        }))
-                    }
-                };
+                let part = Part::of(&tag.source, &mut expressions, compiler);
                 tags.push((tag.name.clone(), part));
             }
-            compiled.push(Metric { name: [PREFIX, &metric.name].concat(), kind: metric.kind, value, tags });
+            let mut condition = None;
+            if let Some(text) = &metric.condition {
+                condition = texts.iter().position(|known| known == text);
+                if condition.is_none() {
+                    if let Some(new) = compiler.condition(text) {
+                        condition = Some(conditions.len());
+                        conditions.push(new);
+                        texts.push(text);
+                    }
+                }
+            }
+            let name = [metric.prefix, &metric.name, metric.suffix].concat();
+            compiled.push(Metric { name, kind: metric.kind, value, condition, tags });
         }
         let needs = core::array::from_fn(|value| {
-            compiled.iter().any(|metric| matches!(metric.value, Number::Standard(index) if index == value))
+            compiled.iter().any(|metric| match metric.value {
+                Number::Standard(index) | Number::Times(_, index) => index == value,
+                Number::AtMost(_) | Number::Seconds => value == NANOSECONDS,
+                Number::Expression(_) => false,
+            })
         });
-        Self { metrics: compiled, used: metrics::used_labels(metrics, family), expressions, needs_stream: false, needs }
+        Self {
+            metrics: compiled,
+            used: metrics::used_labels(metrics, family),
+            expressions,
+            conditions,
+            needs_stream: false,
+            needs,
+        }
+    }
+}
+
+impl Part {
+    /// Where to find what `source` says; `expressions` are those whose values are in the label set.
+    fn of<H: Host>(source: &Source, expressions: &mut Vec<usize>, compiler: &mut Compiler<H>) -> Self {
+        match source {
+            Source::Label(index) => Self::Label(*index),
+            Source::Identity(index) => Self::Identity(*index),
+            Source::First(sources) => {
+                Self::First(sources.iter().map(|source| Self::of(source, expressions, compiler)).collect())
+            }
+            Source::Expression(text) => {
+                let index = compiler.expression(text);
+                if let Some(symbol) = compiler.expressions.constant(index) {
+                    return Self::Fixed(symbol);
+                }
+                let known = expressions.iter().position(|known| *known == index);
+                Self::More(known.unwrap_or_else(|| {
+                    expressions.push(index);
+                    expressions.len().saturating_sub(1)
+                }))
+            }
+        }
+    }
+
+    fn text<'a>(&self, symbols: &'a Symbols, labels: &[(&str, Symbol)], more: &[Symbol]) -> &'a str {
+        let symbol = match self {
+            Self::Label(index) | Self::Identity(index) => labels.get(*index).map(|(_, symbol)| *symbol),
+            Self::More(index) => more.get(*index).copied(),
+            Self::Fixed(symbol) => Some(*symbol),
+            Self::First(parts) => {
+                let mut texts = parts.iter().map(|part| part.text(symbols, labels, more));
+                let last = texts.clone().next_back();
+                return texts.find(|text| !matches!(*text, UNKNOWN | "")).or(last).unwrap_or(UNKNOWN);
+            }
+        };
+        let text = symbols.text(symbol.unwrap_or_default());
+        match self {
+            Self::Identity(_) => text.strip_prefix("spiffe://").unwrap_or(text),
+            _ => text,
+        }
     }
 }
 
 impl Metric {
-    fn value(&self, host: &impl Host, expressions: &Expressions, values: &[Option<u64>]) -> Option<u64> {
+    fn value(
+        &self,
+        host: &impl Host,
+        expressions: &Expressions,
+        set: &LabelSet,
+        values: &[Option<u64>],
+    ) -> Option<u64> {
+        if self.condition.is_some_and(|index| set.held.get(index) != Some(&true)) {
+            return None;
+        }
         match self.value {
             Number::Standard(index) => values.get(index).copied().flatten(),
+            Number::Times(times, index) => {
+                values.get(index).copied().flatten().map(|value| value.saturating_mul(times))
+            }
+            Number::AtMost(bound) => Some(u64::from(values.get(NANOSECONDS).copied().flatten()? <= bound)),
+            Number::Seconds => values.get(NANOSECONDS).copied().flatten(),
             // As in Istio, a counter to which nothing is added has no series.
             Number::Expression(index) => {
                 expressions.number(host, index).filter(|value| *value > 0 || self.kind != MetricKind::Counter)
@@ -348,29 +470,39 @@ impl Metric {
 
     fn stat_name(&self, symbols: &Symbols, set: &LabelSet) -> String {
         let labels = set.labels.pairs();
-        let tags = self.tags.iter().map(|(name, part)| {
-            let symbol = match part {
-                Part::Label(index) => labels.get(*index).map(|(_, symbol)| *symbol),
-                Part::More(index) => set.more.get(*index).copied(),
-            };
-            (name.as_str(), symbols.text(symbol.unwrap_or_default()))
-        });
+        let tags = self.tags.iter().map(|(name, part)| (name.as_str(), part.text(symbols, &labels, &set.more)));
         metric_name::encode(symbols.separators(), tags, &self.name)
     }
 }
 
+/// The whole seconds in `nanoseconds` and what was left from before; the new rest goes to `rest`.
+fn carry(nanoseconds: u64, rest: &mut u32) -> u64 {
+    let total = nanoseconds.saturating_add(u64::from(*rest));
+    *rest = u32::try_from(total % NANOSECONDS_PER_SECOND).unwrap_or_default();
+    total / NANOSECONDS_PER_SECOND
+}
+
 /// Where in the configuration an expression stands first.
 fn path_of(config: &Config, text: &str) -> String {
+    let label = |dimensions: &TextMap| {
+        let mut labels = dimensions.iter();
+        let has = |written: &str| expression::alternatives(written).contains(&text);
+        labels.find(|(_, written)| has(written)).map(|(label, _)| label.to_string())
+    };
     for (index, definition) in config.definitions.iter().enumerate() {
         if definition.value == text {
             return format!("definitions[{index}].value");
         }
+        if definition.condition.as_deref() == Some(text) {
+            return format!("definitions[{index}].match");
+        }
+        if let Some(label) = label(&definition.dimensions) {
+            return format!("definitions[{index}].dimensions.{label}");
+        }
     }
     for (index, change) in config.metrics.iter().enumerate() {
-        for (label, expression) in &change.dimensions {
-            if expression == text {
-                return format!("metrics[{index}].dimensions.{label}");
-            }
+        if let Some(label) = label(&change.dimensions) {
+            return format!("metrics[{index}].dimensions.{label}");
         }
     }
     String::new()

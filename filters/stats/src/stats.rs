@@ -161,16 +161,17 @@ impl Stats {
         }
     }
 
-    /// The values of the metrics of a request; those that no metric has are not asked for.
-    fn request_values(&self, host: &impl Host) -> [Option<u64>; 4] {
-        let read = |index, path| {
-            self.recorder.needs_value(Family::Request, index).then(|| u64::try_from(host.int(path)?).ok()).flatten()
-        };
+    /// The values of the metrics of a request, the last one in nanoseconds; those that no metric has are not asked for.
+    fn request_values(&self, host: &impl Host) -> [Option<u64>; 5] {
+        let needs = |index| self.recorder.needs_value(Family::Request, index);
+        let read = |needed: bool, path| needed.then(|| u64::try_from(host.int(path)?).ok()).flatten();
+        let duration = read(needs(1) || needs(4), property::REQUEST_DURATION);
         [
             Some(1),
-            read(1, property::REQUEST_DURATION).and_then(|time| time.checked_div(NANOSECONDS_PER_MILLISECOND)),
-            read(2, property::REQUEST_TOTAL_SIZE),
-            read(3, property::RESPONSE_TOTAL_SIZE),
+            duration.and_then(|time| time.checked_div(NANOSECONDS_PER_MILLISECOND)),
+            read(needs(2), property::REQUEST_TOTAL_SIZE),
+            read(needs(3), property::RESPONSE_TOTAL_SIZE),
+            duration,
         ]
     }
 
@@ -234,7 +235,9 @@ impl Stats {
         };
         let opened = !mem::replace(&mut connection.opened, true);
         let traffic = mem::take(&mut connection.traffic);
-        let values = [u64::from(opened), traffic.received, traffic.sent, u64::from(closed)];
+        // Mixer's proxies reported a connection when it was opened, from time to time, and when it was closed.
+        let reports = 1_u64.saturating_add(opened.into());
+        let values = [opened.into(), traffic.received, traffic.sent, closed.into(), reports, u64::from(!closed)];
         self.recorder.record(host, &self.symbols, &set, &values.map(|value| (value > 0).then_some(value)));
         connection.labels = Some(set);
     }

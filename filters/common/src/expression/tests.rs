@@ -11,6 +11,7 @@ fn expressions_that_only_name_an_attribute_are_attributes() {
         ("request.headers['x-user']", "request headers x-user", Kind::Text),
         ("request.headers[\"x-user\"]", "request headers x-user", Kind::Text),
         ("response.code", "response code", Kind::Integer),
+        ("request.headers_bytes", "request headers_bytes", Kind::Integer),
         ("destination.port", "destination port", Kind::Integer),
         ("connection.mtls", "connection mtls", Kind::Boolean),
         ("cluster_name", "xds cluster_name", Kind::Text),
@@ -30,6 +31,21 @@ fn expressions_that_only_name_an_attribute_are_attributes() {
     ] {
         let path = path.split(' ').map(String::from).collect();
         assert_eq!(parse(text), Parsed::Attribute(path, kind), "{text}");
+    }
+}
+
+#[test]
+fn alternatives_are_between_single_bars() {
+    for (text, expected) in [
+        ("request.host", vec!["request.host"]),
+        ("a.b | 'x'", vec!["a.b", "'x'"]),
+        (" m['a|b']|f(c | d) | \"|\" ", vec!["m['a|b']", "f(c | d)", "\"|\""]),
+        ("a || b", vec!["a || b"]),
+        ("a | ", vec!["a", ""]),
+        ("é | 'ü'", vec!["é", "'ü'"]),
+        ("", vec![""]),
+    ] {
+        assert_eq!(alternatives(text), expected, "{text}");
     }
 }
 

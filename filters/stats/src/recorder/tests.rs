@@ -172,6 +172,49 @@ fn labels_are_added_replaced_and_removed() {
 }
 
 #[test]
+fn a_standard_label_has_its_value_under_another_name_too() {
+    let mut fixture = fixture(
+        r#"{
+            "attributes": [{"output_attribute": "reporter", "match": [{"value": "made"}]}],
+            "definitions": [{"name": "calls", "value": "1"}],
+            "metrics": [{"name": "calls", "dimensions": {
+                "caller": "source_app", "who": "sourcePrincipal", "whom": "destinationPrincipal", "side": "reporter"
+            }}]
+        }"#,
+    );
+    fixture.recorder.generate(&fixture.host, &fixture.symbols);
+    let mut labels = Labels { reporter: fixture.symbols.of("source"), ..Labels::default() };
+    labels.source.app = fixture.symbols.of("web");
+    labels.source.principal = fixture.symbols.of("spiffe://cluster.local/ns/shop/sa/web");
+    let set = fixture.recorder.label_set(&fixture.host, &mut fixture.symbols, Family::Request, &labels);
+    fixture.recorder.record(&fixture.host, &fixture.symbols, &set, &VALUES);
+    let expected = [
+        ("caller", "web"),
+        // What the configuration makes comes first.
+        ("side", "made"),
+        ("who", "cluster.local/ns/shop/sa/web"),
+        ("whom", "unknown"),
+    ];
+    assert_eq!(fixture.labels_of("istio_calls"), expected.map(|(name, value)| (name.to_string(), value.to_string())));
+}
+
+#[test]
+fn the_first_alternative_that_is_known_is_the_label() {
+    let mut host = FakeHost::new();
+    host.with_text(Property("request\0method"), "GET");
+    let mut fixture = fixture_on(
+        host,
+        r#"{"anchored_tags": true, "definitions": [{"name": "calls", "value": "1", "dimensions": {
+            "a": "request.headers['x-none'] | source_app | 'none'", "b": "request.headers['x-none'] | 'none'",
+            "c": "request.method | 'none'", "d": "request.referer | ''", "e": "''", "f": "request.referer | request.host"
+        }}]}"#,
+    );
+    fixture.record(Family::Request, "web", &VALUES);
+    let expected = [("a", "web"), ("b", "none"), ("c", "GET"), ("d", ""), ("e", ""), ("f", "unknown")];
+    assert_eq!(fixture.labels_of("istio_calls"), expected.map(|(name, value)| (name.to_string(), value.to_string())));
+}
+
+#[test]
 fn labels_that_no_metric_has_do_not_tell_label_sets_apart() {
     let mut fixture = fixture(r#"{"metrics": [{"tags_to_remove": ["source_app"]}]}"#);
     for app in ["a", "b", "c"] {
@@ -223,6 +266,153 @@ fn metrics_are_defined_with_their_own_value_kind_and_labels() {
 }
 
 #[test]
+fn a_metric_of_the_operator_s_own_needs_no_prefix() {
+    let mut fixture = fixture(
+        r#"{"definitions": [{"name": "shop_total", "prefix": "", "value": "1"}, {"name": "requests_total", "prefix": "", "value": "1"}]}"#,
+    );
+    fixture.record(Family::Request, "a", &VALUES);
+    let values = fixture.host.values();
+    assert_eq!((values.get("shop_total"), values.get("requests_total")), (Some(&1), Some(&1)));
+    assert_eq!(fixture.labels_of("istio_requests_total").len(), 25, "is another metric");
+}
+
+#[test]
+fn a_metric_that_is_defined_twice_is_recorded_by_both() {
+    let mut fixture = fixture(
+        r#"{"definitions": [
+            {"name": "calls", "value": "1", "dimensions": {"kind": "'one'"}},
+            {"name": "calls", "value": "2", "dimensions": {"kind": "'two'"}},
+            {"name": "requests_total", "value": "1"},
+            {"name": "requests_total", "value": "3"}
+        ]}"#,
+    );
+    fixture.record(Family::Request, "a", &VALUES);
+    let values = fixture.host.values();
+    assert_eq!(values.get("kind=.=one;.;istio_calls"), Some(&1));
+    assert_eq!(values.get("kind=.=two;.;istio_calls"), Some(&2));
+    let requests: Vec<u64> =
+        values.iter().filter(|(name, _)| name.ends_with("istio_requests_total")).map(|(_, value)| *value).collect();
+    assert_eq!(requests, [4], "both with the standard labels");
+}
+
+#[test]
+fn a_metric_is_recorded_where_its_condition_holds() {
+    let config = r#"{"definitions": [
+        {"name": "yes_total", "value": "1", "match": "yes()"}, {"name": "also_total", "value": "1", "match": "yes()"},
+        {"name": "no_total", "value": "1", "match": "no()"}, {"name": "failed_total", "value": "1", "match": "fails()"},
+        {"name": "requests_total", "value": "1", "match": "no()"}
+    ], "metrics": [{"name": "request_bytes", "drop": true}]}"#;
+    let mut host = FakeHost::new();
+    host.with_expression("yes()", Some(&[1])).with_expression("no()", Some(&[0])).with_expression("fails()", None);
+    let mut fixture = fixture_on(host, config);
+    for _ in 0..2 {
+        fixture.record(Family::Request, "a", &VALUES);
+    }
+    let values = fixture.host.values();
+    assert_eq!(values.into_iter().collect::<Vec<_>>(), [("istio_also_total".into(), 2), ("istio_yes_total".into(), 2)]);
+    assert_eq!(fixture.recorder.plans.request.conditions.len(), 3, "each is evaluated once");
+    assert!(!fixture.recorder.is_standard(Family::Request));
+
+    let mut host = FakeHost::new();
+    host.with_expression("no()", Some(&[0]));
+    host.with_expression("yes()", None);
+    let error = refusal(&host, config);
+    assert!(error.contains("definitions[3].match: \"fails()\" is not an expression"), "{error}");
+}
+
+#[test]
+fn metrics_of_connections_are_defined_by_event() {
+    let mut fixture = fixture(
+        r#"{"definitions": [
+            {"name": "opened", "protocol": "TCP", "event": "OPEN", "value": "2"},
+            {"name": "closed", "protocol": "TCP", "event": "CLOSE", "value": "1", "dimensions": {"side": "reporter"}},
+            {"name": "continued", "protocol": "TCP", "event": "CONTINUE", "value": "1"},
+            {"name": "reports", "protocol": "TCP", "value": "1"},
+            {"name": "sent", "protocol": "TCP", "value": "sentBytes", "type": "HISTOGRAM"}
+        ], "metrics": [{"name": "tcp_sent_bytes_total", "drop": true}]}"#,
+    );
+    // Opened, received, sent, closed, reports, continued.
+    fixture.record(Family::Connection, "a", &[Some(1), None, Some(7), None, Some(2), Some(1)]);
+    fixture.record(Family::Connection, "a", &[None, None, None, Some(1), Some(1), None]);
+    let values = fixture.host.values();
+    for (name, expected) in
+        [("istio_opened", 2), ("side=.=source;.;istio_closed", 1), ("istio_continued", 1), ("istio_reports", 3)]
+    {
+        assert_eq!(values.get(name).copied().unwrap_or_default(), expected, "{name}");
+    }
+    assert_eq!(fixture.host.histograms().get("istio_sent"), Some(&(1, 7)));
+
+    let error = refusal(
+        &FakeHost::new(),
+        r#"{"definitions": [
+            {"name": "a", "value": "1", "event": "OPEN"},
+            {"name": "b", "value": "request.size", "protocol": "TCP"},
+            {"name": "c", "value": "sentBytes", "protocol": "TCP", "event": "CLOSE"}
+        ]}"#,
+    );
+    for problem in [
+        "definitions[0].event: only with protocol TCP",
+        "definitions[1].value: \"request.size\" is not allowed for TCP, must be a whole number or, without event, receivedBytes or sentBytes",
+        "definitions[2].value: \"sentBytes\" is",
+    ] {
+        assert!(error.contains(problem), "{problem} in {error}");
+    }
+}
+
+#[test]
+fn durations_in_seconds_are_counters_with_what_is_left_carried_on() {
+    let mut fixture = fixture(
+        r#"{"definitions": [{
+            "name": "seconds", "value": "request.duration", "type": "HISTOGRAM", "unit": "SECONDS",
+            "buckets": ["0.005", "1.5", "2"], "dimensions": {"side": "reporter"}
+        }], "metrics": [{"name": "requests_total", "drop": true}]}"#,
+    );
+    for nanoseconds in [1_500_000_000, 700_000_000, 1_800_000_001] {
+        fixture.record(Family::Request, "a", &[Some(1), None, None, None, Some(nanoseconds)]);
+    }
+    let values: Vec<(String, u64)> = fixture.host.values().into_iter().collect();
+    let expected = [
+        ("side=.=source;.;istio_seconds_count", 3),
+        ("side=.=source;.;istio_seconds_sum", 4),
+        ("side=.=source;.;le=.=+Inf;.;istio_seconds_bucket", 3),
+        ("side=.=source;.;le=.=0.005;.;istio_seconds_bucket", 0),
+        ("side=.=source;.;le=.=1.5;.;istio_seconds_bucket", 2),
+        ("side=.=source;.;le=.=2;.;istio_seconds_bucket", 3),
+    ];
+    assert_eq!(values, expected.map(|(name, value)| (name.to_string(), value)));
+    // What has no duration is not measured.
+    fixture.record(Family::Request, "a", &VALUES);
+    assert_eq!(fixture.host.values().get("side=.=source;.;istio_seconds_count"), Some(&3));
+}
+
+#[test]
+fn units_and_buckets_are_those_of_durations() {
+    let error = refusal(
+        &FakeHost::new(),
+        r#"{"definitions": [
+            {"name": "a", "value": "request.duration", "unit": "SECONDS"},
+            {"name": "b", "value": "1", "type": "HISTOGRAM", "unit": "MILLISECONDS", "buckets": ["1"]},
+            {"name": "c", "value": "request.duration", "type": "HISTOGRAM", "unit": "SECONDS", "buckets": ["1", "0.5", "x", "1e3", "1.5.2", "0.0000000001"]},
+            {"name": "d", "value": "1", "protocol": "TCP", "unit": "SECONDS"}
+        ]}"#,
+    );
+    for problem in [
+        "definitions[0].buckets: missing",
+        "definitions[0].unit: only of a HISTOGRAM of request.duration",
+        "definitions[1].unit: only",
+        "definitions[1].buckets: only of unit SECONDS",
+        "definitions[2].buckets: \"0.5\" is not allowed, must be seconds such as \"0.25\", more than the one before",
+        "definitions[2].buckets: \"x\"",
+        "definitions[2].buckets: \"1e3\"",
+        "definitions[2].buckets: \"1.5.2\"",
+        "definitions[2].buckets: \"0.0000000001\"",
+        "definitions[3].unit: only",
+    ] {
+        assert!(error.contains(problem), "{problem} in {error}");
+    }
+}
+
+#[test]
 fn everything_that_does_not_fit_is_refused_at_once() {
     let mut host = FakeHost::new();
     host.with_expression("string(fine())", None).with_expression("fine()", None);
@@ -245,15 +435,17 @@ fn everything_that_does_not_fit_is_refused_at_once() {
         r#"{"definitions": [
             {"name": "build", "value": "1"},
             {"name": "request_bytes_sum", "value": "1"},
-            {"name": "requests_count", "value": "1"}
+            {"name": "requests_count", "value": "1"},
+            {"name": "requests_count", "value": "1", "type": "GAUGE", "dimensions": {"app": "'x'"}}
         ]}"#,
     );
+    assert!(error.contains("definitions[3].type: \"requests_count\" is defined with another type or unit before, must be that one; definitions[3].dimensions.app: \"app\" and"), "{error}");
     assert!(error.contains("definitions[0].name: \"build\" is a name that istio_build has, must be another; definitions[1].name: \"request_bytes_sum\" is a name that the histogram istio_request_bytes has, must be another"), "{error}");
     let error = refusal(
         &host,
         r#"{
             "definitions": [{"name": "a", "value": "broken("}],
-            "metrics": [{"dimensions": {"b": "fine()", "c": "also broken"}}],
+            "metrics": [{"dimensions": {"b": "fine()", "c": "fine() | also broken"}}],
             "attributes": [{"output_attribute": "d", "match": [{"condition": "worse[", "value": "x"}]}]
         }"#,
     );
@@ -265,6 +457,15 @@ fn everything_that_does_not_fit_is_refused_at_once() {
     ] {
         assert!(error.contains(problem), "{problem} in {error}");
     }
+}
+
+#[test]
+fn labels_may_end_alike_where_the_bootstrap_tells_them_apart() {
+    let config =
+        r#"{"anchored_tags": true, "metrics": [{"name": "requests_total", "dimensions": {"code": "response_code"}}]}"#;
+    let mut fixture = fixture(config);
+    fixture.record(Family::Request, "a", &VALUES);
+    assert_eq!(fixture.label("istio_requests_total", "code"), Some("unknown".into()));
 }
 
 #[test]

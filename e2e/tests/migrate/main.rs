@@ -1,0 +1,103 @@
+//! What `mixer-migrate` writes, in real Envoys: the metrics are those that Mixer's users had.
+
+// Helpers outside of test functions are not excused by clippy.toml.
+#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::panic, clippy::indexing_slicing)]
+
+mod defaults;
+mod tutorials;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mesh::{tools, Mesh, Options, Request, Sample, Topology};
+use mixer_migrate::migration::Migration;
+
+/// A page, the reviews on it, and their database.
+const BOOKS: &str = "
+name: bookinfo
+workloads:
+  - { name: productpage-v1, app: productpage, version: v1, namespace: default, address: 127.1.0.1, calls: [reviews, mongodb] }
+  - { name: reviews-v2, app: reviews, version: v2, namespace: default, address: 127.1.0.2 }
+  - { name: mongodb-v1, app: mongodb, version: v1, namespace: default, address: 127.1.0.3 }
+services:
+  - { name: reviews, namespace: default, port: 9080, protocol: http }
+  - { name: mongodb, namespace: default, port: 27017, protocol: tcp }
+";
+
+/// The longest that a count may take to appear.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// Both sides of a request.
+const SIDES: [&str; 2] = ["productpage-v1", "reviews-v2"];
+
+/// Metadata exchange, without which nobody knows who is on the other side.
+const EXCHANGE: [&str; 3] =
+    ["separate/metadata-exchange", "tcp-metadata-exchange-inbound", "tcp-metadata-exchange-outbound"];
+
+/// Each test, once per version of Envoy.
+macro_rules! on_each_envoy {
+    ($($module:ident: $($test:ident),+;)+) => {
+        mod envoy_1_40 {
+            $($(#[test] fn $test() { crate::$module::$test("1.40.0"); })+)+
+        }
+        mod envoy_1_36 {
+            $($(#[test] fn $test() { crate::$module::$test("1.36.2"); })+)+
+        }
+    };
+}
+
+on_each_envoy! {
+    tutorials: requests_are_counted_twice, requests_have_the_customer_s_labels;
+    defaults: requests_have_mixer_s_metrics, probes_are_left_out, connections_have_mixer_s_metrics;
+}
+
+/// The mesh with what becomes of Mixer's configuration, and metadata exchange.
+fn start(envoy: &str, mixer: &str) -> Mesh {
+    start_with(envoy, mixer, &mixer_migrate::Options::default())
+}
+
+fn start_with(envoy: &str, mixer: &str, options: &mixer_migrate::Options) -> Mesh {
+    let migration = Migration::of(&[("mixer.yaml".to_owned(), mixer.to_owned())], options);
+    let resources = migration.resources(false).unwrap_or_else(|| panic!("{:#?}", migration.diagnostics.sorted()));
+    // The module of the logs is not there yet.
+    let metrics: Vec<&str> =
+        resources.split("---\n").filter(|resource| !resource.contains("access_log.wasm")).collect();
+    let options = Options {
+        filters: EXCHANGE.map(|name| tools::filters().join(name).with_extension("yaml")).to_vec(),
+        patches: vec![metrics.join("---\n")],
+        envoy_version: Some(envoy.to_owned()),
+        ..Options::default()
+    };
+    Mesh::start(Topology::parse(BOOKS).unwrap(), options).unwrap()
+}
+
+/// GET from the page to the reviews.
+fn get(mesh: &Mesh, path: &str) -> Request {
+    Request::get(mesh.sidecar("productpage-v1").unwrap().outbound(), path).host("reviews:9080")
+}
+
+/// Sends a request; the status of its answer.
+fn status(mesh: &Mesh, request: Request) -> u16 {
+    mesh.client().send(&request).unwrap().status
+}
+
+/// The only series of a metric of a workload, once it has at least that value.
+fn only_series(mesh: &Mesh, workload: &str, metric: &str, at_least: f64) -> Sample {
+    let samples = series(mesh, workload, metric, at_least);
+    let [only] = samples.as_slice() else { panic!("{metric} of {workload}: {samples:#?}") };
+    only.clone()
+}
+
+/// The series of a metric of a workload, once they come to at least that value.
+fn series(mesh: &Mesh, workload: &str, metric: &str, at_least: f64) -> Vec<Sample> {
+    let found = |samples: &[Sample]| {
+        let found: Vec<Sample> = samples.iter().filter(|sample| sample.name == metric).cloned().collect();
+        (found.iter().map(|sample| sample.value).sum::<f64>() >= at_least).then_some(found)
+    };
+    mesh.sidecar(workload).unwrap().wait_for_stats(metric, WAIT, found).unwrap()
+}
+
+/// Labels as a map.
+fn labels<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+}

@@ -1,0 +1,35 @@
+//! CEXL, the expression language of Mixer: parsed whole, typed as Mixer did, and evaluated for comparison.
+//!
+//! [`compile`] is the way in. What it returns is known to have types that fit; what it refuses, it refuses with a
+//! position within the text.
+
+mod check;
+mod duration;
+mod error;
+mod eval;
+mod expression;
+mod function;
+mod literal;
+mod parse;
+mod time;
+mod token;
+mod value;
+
+#[cfg(test)]
+mod fuzz;
+#[cfg(test)]
+mod vectors;
+
+pub use check::Vocabulary;
+pub use duration::{format_duration, parse_duration};
+pub use error::{CompileError, ErrorKind};
+pub use eval::{evaluate, Attributes, EvalError};
+pub use expression::{Expression, Kind, Operator};
+pub use function::Function;
+pub use time::{format_timestamp, parse_timestamp};
+pub use value::{format_double, Type, Value};
+
+/// Parses and checks `text`, whose attributes are those of `vocabulary`.
+pub fn compile(text: &str, vocabulary: &impl Vocabulary) -> Result<Expression, CompileError> {
+    check::check(&parse::parse(text)?, vocabulary)
+}

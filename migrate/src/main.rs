@@ -1,0 +1,57 @@
+//! `mixer-migrate`: Mixer's telemetry configuration in, EnvoyFilters out.
+
+use std::{
+    io::{Read, Write},
+    path::Path,
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result};
+
+use mixer_migrate::{diagnostic::Severity, input, migration::Migration, options::USAGE, report::report, Options};
+
+/// Something is not migrated.
+const INCOMPLETE: u8 = 2;
+
+fn main() -> ExitCode {
+    match Options::parse(std::env::args().skip(1)) {
+        Ok(options) if options.help => {
+            println!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        Ok(options) => run(&options).unwrap_or_else(|error| {
+            eprintln!("mixer-migrate: {error:#}");
+            ExitCode::FAILURE
+        }),
+        Err(error) => {
+            eprintln!("mixer-migrate: {error}\n{USAGE}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<ExitCode> {
+    let mut files = Vec::new();
+    for path in &options.files {
+        if path == Path::new("-") {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text).context("standard input cannot be read")?;
+            files.push(("-".to_owned(), text));
+            continue;
+        }
+        for file in input::files(path).with_context(|| format!("{} cannot be read", path.display()))? {
+            let text = std::fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))?;
+            files.push((file.display().to_string(), text));
+        }
+    }
+    let migration = Migration::of(&files, options);
+    eprint!("{}", report(&migration, options.quiet));
+    if !options.check {
+        match migration.resources(options.keep_going) {
+            Some(yaml) => std::io::stdout().write_all(yaml.as_bytes()).context("the resources cannot be written")?,
+            None => eprintln!("nothing is written because of the errors; --keep-going writes the rest"),
+        }
+    }
+    let errors = migration.diagnostics.count(Severity::Error);
+    Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::from(INCOMPLETE) })
+}

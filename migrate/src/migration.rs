@@ -1,0 +1,121 @@
+//! The way from files to resources.
+
+use std::rc::Rc;
+
+use crate::{
+    diagnostic::{Code, Diagnostics, Place, Severity},
+    input::{Input, Reading, BUILT_IN},
+    model::{Adapter, Model},
+    output::Output,
+    remarks,
+    spec::Specs,
+    yaml::Node,
+    Options,
+};
+
+/// What came of the input.
+#[derive(Debug)]
+pub struct Migration {
+    /// What there is to say.
+    pub diagnostics: Diagnostics,
+    /// What is written.
+    pub output: Output,
+    /// How many of Mixer's objects were read.
+    pub objects: usize,
+    /// How many other objects were left alone.
+    pub others: usize,
+}
+
+impl Migration {
+    /// Migrates texts of YAML, each with the name of its file.
+    pub fn of(files: &[(String, String)], options: &Options) -> Self {
+        let mut diagnostics = Diagnostics::default();
+        let reading = Reading { namespace: options.namespace.clone(), last_wins: options.last_wins };
+        let mut input = Input::default();
+        for (name, text) in files {
+            input.add(name, text, &reading, &mut diagnostics);
+        }
+        let (objects, others) = (input.objects.len(), input.others);
+        if let Some(version) = options.defaults {
+            input.add_defaults(version, &reading);
+        }
+        let mut model = Model::read(&input, &mut diagnostics);
+        if !options.kubernetes {
+            model.defaults.bindings = Some(Default::default());
+        }
+        let specs = Specs::of(&model, &mut diagnostics);
+        let mut output = Output::of(&specs, &model, options, &mut diagnostics);
+        output.moves.extend(others_moves(&input));
+        if options.kubernetes && model.defaults.bindings.is_none() {
+            assume(&specs, &mut diagnostics);
+        }
+        replaced(&model, &mut diagnostics);
+        Self { diagnostics, output, objects, others }
+    }
+
+    /// The resources, if they may be written: without errors, or if what can be is asked for.
+    pub fn resources(&self, keep_going: bool) -> Option<String> {
+        (keep_going || self.diagnostics.count(Severity::Error) == 0).then(|| self.output.to_yaml())
+    }
+}
+
+/// What became of objects that are neither metrics nor logs. Those that are not migrated have a diagnostic.
+fn others_moves(input: &Input) -> Vec<(Place, String)> {
+    let became = |kind: &str, node: &Node| {
+        let compiled = |name: &str| node.get("spec")?.get(name)?.as_text();
+        match kind {
+            "attributemanifest" => Some("read for the types of attributes"),
+            "kubernetes" | "kubernetesenv" => Some("read for what unknown workloads are"),
+            "instance" if compiled("compiledTemplate") == Some("kubernetes") => {
+                Some("read for what unknown workloads are")
+            }
+            "handler" if compiled("compiledAdapter") == Some("kubernetesenv") => {
+                Some("not needed: metadata exchange tells who workloads are")
+            }
+            "prometheus" | "stdio" | "fluentd" | "handler" => Some("read for what its instances become"),
+            "rule" => Some("followed to its instances"),
+            _ => None,
+        }
+    };
+    let own = input.objects.iter().filter(|object| *object.file != *BUILT_IN);
+    own.filter_map(|object| {
+        let place = Place {
+            file: Rc::clone(&object.file),
+            position: object.node.position,
+            object: Some(Rc::clone(&object.name)),
+            field: String::new(),
+        };
+        Some((place, became(&object.name.kind, &object.node)?.to_owned()))
+    })
+    .collect()
+}
+
+/// Tells that the defaults of kubernetesenv are assumed, where they make a difference.
+fn assume(specs: &Specs, diagnostics: &mut Diagnostics) {
+    let of_metrics = specs.metrics.iter().flat_map(|spec| spec.labels.iter().map(|(_, compiled)| compiled));
+    let of_logs = specs.logs.iter().flat_map(|spec| spec.variables.iter().map(|variable| &variable.value));
+    if let Some(compiled) = of_metrics.chain(of_logs).find(|compiled| remarks::uses_kubernetes(&compiled.expression)) {
+        let message =
+            "no kubernetesenv instance is in the input; Istio's own is assumed: workloads that are not known are \
+                       \"unknown\", not absent. --k8s-attributes=absent takes them for absent";
+        diagnostics.add(Code::KubernetesAssumed, &compiled.place, message);
+    }
+}
+
+/// Tells if a handler took the place of Istio's own.
+fn replaced(model: &Model, diagnostics: &mut Diagnostics) {
+    for handler in &model.handlers {
+        let name = handler.name.qualified();
+        let is_own = matches!(name.as_str(), "prometheus.handler.istio-system" | "handler.prometheus.istio-system");
+        if let (true, Adapter::Prometheus(prometheus)) = (is_own, &handler.adapter) {
+            // The first name is that of 0.8 and older.
+            let of_istio = ["istio_request_count", "istio_requests_total"];
+            if !prometheus.metrics.iter().any(|metric| of_istio.contains(&metric.name.as_str())) {
+                let message =
+                    "in the cluster, this replaced Istio's own handler of that name, and istio_requests_total and \
+                               the others stopped. Attach envoy/telemetry.yaml to have them again";
+                diagnostics.add(Code::DefaultOverwrite, &handler.place, message);
+            }
+        }
+    }
+}

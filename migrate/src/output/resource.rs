@@ -1,0 +1,172 @@
+//! EnvoyFilters, in the shape of those in `envoy/`.
+
+use std::fmt::Write;
+
+use serde_json::Value as Json;
+
+use crate::scene::{Scene, Side};
+
+/// A plugin that is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Plugin {
+    /// Metrics of requests.
+    Stats,
+    /// Metrics of TCP connections.
+    TcpStats,
+    /// Log of requests.
+    AccessLog,
+    /// Log of TCP connections.
+    TcpAccessLog,
+}
+
+impl Plugin {
+    fn is_tcp(self) -> bool {
+        matches!(self, Self::TcpStats | Self::TcpAccessLog)
+    }
+
+    fn is_log(self) -> bool {
+        matches!(self, Self::AccessLog | Self::TcpAccessLog)
+    }
+
+    /// The name of the resource.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stats => "remixer-mixer-stats",
+            Self::TcpStats => "remixer-mixer-tcp-stats",
+            Self::AccessLog => "remixer-mixer-access-log",
+            Self::TcpAccessLog => "remixer-mixer-tcp-access-log",
+        }
+    }
+
+    fn module(self) -> &'static str {
+        if self.is_log() {
+            "access_log"
+        } else {
+            "stats"
+        }
+    }
+
+    fn purpose(self) -> &'static str {
+        match self {
+            Self::Stats => "Mixer's metrics of requests. Last before the router.",
+            Self::TcpStats => "Mixer's metrics of TCP connections, on the application's side of metadata exchange.",
+            Self::AccessLog => "Mixer's log of requests, one line each on standard output.",
+            Self::TcpAccessLog => "Mixer's log of TCP connections, on standard output.",
+        }
+    }
+}
+
+/// The resource that attaches a plugin, with its configuration in each scene. Gateways report as the way out.
+pub(super) fn write(namespace: &str, plugin: Plugin, scenes: &[(Scene, Json)]) -> String {
+    let mut yaml = format!(
+        "# {}\napiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata:\n  name: {}\n  namespace: {namespace}\n\
+         spec:\n",
+        plugin.purpose(),
+        plugin.name()
+    );
+    // As in envoy/: logs behind metrics, and both on the application's side of metadata exchange.
+    let priority = match plugin {
+        Plugin::Stats => 0,
+        Plugin::AccessLog => 5,
+        Plugin::TcpStats => 10,
+        Plugin::TcpAccessLog => 15,
+    };
+    let _ = writeln!(yaml, "  priority: {priority}");
+    yaml.push_str("  configPatches:\n");
+    for (scene, configuration) in scenes {
+        let contexts: &[&str] = match scene.side {
+            Side::Inbound => &["SIDECAR_INBOUND"],
+            Side::Outbound => &["SIDECAR_OUTBOUND", "GATEWAY"],
+        };
+        for context in contexts {
+            patch(&mut yaml, plugin, scene.side, context, configuration);
+        }
+    }
+    yaml
+}
+
+/// Writing to a String cannot fail, hence the results that are not looked at.
+fn patch(yaml: &mut String, plugin: Plugin, side: Side, context: &str, configuration: &Json) {
+    let (apply_to, network) = if plugin.is_tcp() { ("NETWORK_FILTER", "network") } else { ("HTTP_FILTER", "http") };
+    let _ = write!(
+        yaml,
+        "  - applyTo: {apply_to}\n    match:\n      context: {context}\n      listener:\n        filterChain:\n          filter:\n"
+    );
+    if plugin.is_tcp() {
+        yaml.push_str("            name: envoy.filters.network.tcp_proxy\n");
+    } else {
+        yaml.push_str(
+            "            name: envoy.filters.network.http_connection_manager\n            subFilter:\n              name: \
+             envoy.filters.http.router\n",
+        );
+    }
+    let side = if side == Side::Inbound { "inbound" } else { "outbound" };
+    let (module, tcp) = (plugin.module(), if plugin.is_tcp() { "tcp_" } else { "" });
+    let root = if plugin.is_log() { format!("{tcp}access_log") } else { format!("stats_{side}") };
+    let _ = write!(
+        yaml,
+        "    patch:\n      operation: INSERT_BEFORE\n      value:\n        name: remixer.{tcp}mixer_{module}\n        \
+         typed_config:\n          \"@type\": type.googleapis.com/envoy.extensions.filters.{network}.wasm.v3.Wasm\n          \
+         config:\n            root_id: {root}\n            fail_open: true\n            vm_config:\n              vm_id: \
+         {tcp}mixer_{module}_{side}\n              runtime: envoy.wasm.runtime.v8\n              code:\n                \
+         local:\n                  filename: /var/local/remixer/{module}.wasm\n            configuration:\n              \
+         \"@type\": type.googleapis.com/google.protobuf.StringValue\n              value: |-\n"
+    );
+    let mut configuration = configuration.clone();
+    if let (Json::Object(fields), "GATEWAY") = (&mut configuration, context) {
+        fields.insert("disable_host_header_fallback".into(), true.into());
+    }
+    let mut json = String::new();
+    write_json(&mut json, &configuration, 0);
+    for line in json.lines() {
+        let _ = writeln!(yaml, "                {line}");
+    }
+    if plugin.is_log() {
+        logger(yaml, plugin, context);
+    }
+}
+
+/// The native logger that prints the line which the module made.
+fn logger(yaml: &mut String, plugin: Plugin, context: &str) {
+    let (filter, api) = if plugin.is_tcp() {
+        ("tcp_proxy", "tcp_proxy.v3.TcpProxy")
+    } else {
+        ("http_connection_manager", "http_connection_manager.v3.HttpConnectionManager")
+    };
+    let _ = write!(
+        yaml,
+        "  - applyTo: NETWORK_FILTER\n    match:\n      context: {context}\n      listener:\n        filterChain:\n          \
+         filter:\n            name: envoy.filters.network.{filter}\n    patch:\n      operation: MERGE\n      value:\n        \
+         typed_config:\n          \"@type\": type.googleapis.com/envoy.extensions.filters.network.{api}\n          \
+         access_log:\n          - name: remixer.mixer_access_log\n            typed_config:\n              \"@type\": \
+         type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog\n              log_format:\n                \
+         omit_empty_values: true\n                text_format_source:\n                  inline_string: \
+         '%FILTER_STATE(wasm.access_log:PLAIN)%'\n"
+    );
+}
+
+/// JSON that can be read: what fits stands on one line.
+fn write_json(text: &mut String, value: &Json, depth: usize) {
+    const WIDTH: usize = 100;
+    let line = value.to_string();
+    let (open, close, items): (char, char, Vec<(Option<&String>, &Json)>) = match value {
+        Json::Object(entries) if depth == 0 || line.len() > WIDTH => {
+            ('{', '}', entries.iter().map(|(key, value)| (Some(key), value)).collect())
+        }
+        Json::Array(entries) if line.len() > WIDTH => ('[', ']', entries.iter().map(|value| (None, value)).collect()),
+        _ => {
+            text.push_str(&line);
+            return;
+        }
+    };
+    let indent = "  ".repeat(depth);
+    text.push(open);
+    for (index, (key, value)) in items.iter().enumerate() {
+        let _ = write!(text, "{}\n{indent}  ", if index == 0 { "" } else { "," });
+        if let Some(key) = key {
+            let _ = write!(text, "{}: ", Json::String((*key).clone()));
+        }
+        write_json(text, value, depth + 1);
+    }
+    let _ = write!(text, "\n{indent}{close}");
+}

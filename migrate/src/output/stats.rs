@@ -1,0 +1,179 @@
+//! The configuration of the stats module.
+//!
+//! The plugin stands beside Istio's own metrics: of the standard ones it keeps those alone that Mixer's configuration has.
+//! Labels that the module makes itself, with the same value, are left to it; all others are expressions.
+
+mod metric;
+mod standard;
+
+use std::collections::BTreeSet;
+
+use serde_json::{json, Map, Value as Json};
+
+use crate::{
+    diagnostic::{Code, Diagnostics},
+    model::Model,
+    remarks,
+    scene::{Protocol, Scene, Side},
+    source::Sources,
+    spec::{MetricSpec, Protocols},
+    Options,
+};
+
+use super::{describe, Fields, Output, Plugin, REPORTING, SCENES};
+use metric::Metric;
+
+/// Writes the plugins that make these metrics.
+pub(super) fn write(
+    specs: &[MetricSpec],
+    model: &Model,
+    options: &Options,
+    output: &mut Output,
+    diagnostics: &mut Diagnostics,
+) {
+    let namespaces: BTreeSet<&str> = specs.iter().map(|spec| spec.origin.namespace.as_str()).collect();
+    let mut scenes_of: Vec<Vec<Scene>> = vec![Vec::new(); specs.len()];
+    let mut fields: Fields = Fields::new();
+    for namespace in namespaces {
+        for scene in SCENES {
+            let sources = Sources::new(scene, model);
+            let mut metrics: Vec<Metric> = Vec::new();
+            for (spec, scenes) in specs.iter().zip(&mut scenes_of) {
+                if spec.origin.namespace != namespace || is_accidental(spec, scene, options, diagnostics) {
+                    continue;
+                }
+                if let Some(metric) = Metric::of(spec, &sources, options, diagnostics) {
+                    let became: Vec<String> = metric.labels.iter().map(|(name, label)| label.describe(name)).collect();
+                    if add(&mut metrics, metric, spec, diagnostics) {
+                        scenes.push(scene);
+                        for ((_, compiled), became) in spec.labels.iter().zip(became) {
+                            fields.add(&compiled.place, became, scene);
+                        }
+                    }
+                }
+            }
+            if metrics.is_empty() {
+                continue;
+            }
+            let plugin = if scene.protocol == Protocol::Http { Plugin::Stats } else { Plugin::TcpStats };
+            for metric in &metrics {
+                let added = metric.labels.iter().map(|(name, _)| name.clone());
+                output.labels.extend(added.filter(|name| !standard::LABELS.contains(&name.as_str())));
+                output.labels.extend(metric.buckets.iter().map(|_| "le".to_owned()));
+                if let Some(bounds) = &metric.native_buckets {
+                    output.buckets.insert(metric.full_name(), bounds.clone());
+                }
+            }
+            output.add(namespace, plugin, scene, configuration(scene, &metrics));
+        }
+    }
+    for (spec, scenes) in specs.iter().zip(scenes_of) {
+        tell(spec, &scenes, model, output, diagnostics);
+    }
+    output.moves.extend(fields.into_moves());
+}
+
+fn tell(spec: &MetricSpec, scenes: &[Scene], model: &Model, output: &mut Output, diagnostics: &mut Diagnostics) {
+    let place = spec.origin.place.clone();
+    if scenes.is_empty() {
+        let message = format!("{} by {} of {}: nothing is written", spec.name, spec.origin.rule, spec.origin.handler);
+        output.moves.push((place, message));
+        return;
+    }
+    let went = format!("{} by {} of {}: {}", spec.name, spec.origin.rule, spec.origin.handler, describe(scenes));
+    output.moves.push((place, went));
+    let expressions = spec.labels.iter().map(|(_, compiled)| compiled).chain([&spec.value]);
+    remarks::tcp_peer(&spec.origin.place, scenes, expressions.clone(), diagnostics);
+    for compiled in expressions.chain(&spec.origin.condition) {
+        remarks::attributes(compiled, &model.defaults, diagnostics);
+    }
+    for (label, compiled) in &spec.labels {
+        remarks::cardinality(label, compiled, diagnostics);
+    }
+}
+
+/// Whether a report of TCP only matches because the rule does not ask for the protocol.
+fn is_accidental(spec: &MetricSpec, scene: Scene, options: &Options, diagnostics: &mut Diagnostics) -> bool {
+    if scene.protocol == Protocol::Http || options.tcp_parity || spec.origin.protocols != Protocols::Both {
+        return false;
+    }
+    let mut asks = false;
+    if let Some(condition) = &spec.origin.condition {
+        condition.expression.walk(&mut |part| {
+            asks |= matches!(&part.kind, crate::cexl::Kind::Attribute(name) if name == "context.protocol" || name.starts_with("connection.") && name != "connection.mtls");
+        });
+    }
+    let counts_connections = matches!(&spec.value.expression.kind, crate::cexl::Kind::Fallback(first, _) if matches!(&first.kind, crate::cexl::Kind::Attribute(name) if name.starts_with("connection.")));
+    if asks || counts_connections {
+        return false;
+    }
+    let message = format!(
+        "the rule does not ask for the protocol, so {} also counted reports of TCP connections (at open, every 10 s and at \
+         close); the result counts requests only. --tcp=parity keeps them",
+        spec.name
+    );
+    diagnostics.add(Code::TcpDropped, &spec.origin.place, message);
+    true
+}
+
+/// Adds a metric to those of a scene.
+fn add(metrics: &mut Vec<Metric>, metric: Metric, spec: &MetricSpec, diagnostics: &mut Diagnostics) -> bool {
+    let mut same = metrics.iter_mut().filter(|earlier| earlier.full_name() == metric.full_name());
+    if same.any(|earlier| earlier.count_together(&metric)) {
+        return true;
+    }
+    if let Some(earlier) = metrics.iter().find(|earlier| earlier.full_name() == metric.full_name()) {
+        if !earlier.goes_with(&metric) {
+            let message = format!("{} is fed twice, as another kind or with other labels: name them apart", spec.name);
+            diagnostics.add(Code::NotExpressible, &spec.origin.place, message);
+            return false;
+        }
+    }
+    metrics.push(metric);
+    true
+}
+
+fn configuration(scene: Scene, metrics: &[Metric]) -> Json {
+    let unused = standard::METRICS.into_iter().filter(|name| !metrics.iter().any(|metric| metric.is_standard(name)));
+    let mut changes: Vec<Json> = unused.map(|name| json!({"name": name, "drop": true})).collect();
+    let mut definitions = Vec::new();
+    for (index, metric) in metrics.iter().enumerate() {
+        let same = |other: &&Metric| other.full_name() == metric.full_name();
+        let is_own = metric.is_own() && metrics.iter().filter(same).count() == 1;
+        let mut change = Map::new();
+        change.insert("name".into(), metric.name.clone().into());
+        if is_own {
+            let dimensions = metric.dimensions();
+            if !dimensions.is_empty() {
+                change.insert("dimensions".into(), dimensions.into());
+            }
+        } else {
+            definitions.push(metric.definition());
+        }
+        if standard::METRICS.iter().any(|name| metric.is_standard(name)) {
+            let has = |label: &&&str| !metric.labels.iter().any(|(name, _)| name == **label);
+            let removed: Vec<&str> = standard::labels(scene).iter().filter(has).copied().collect();
+            if !removed.is_empty() {
+                change.insert("tags_to_remove".into(), removed.into());
+            }
+        }
+        if change.len() > 1 && !metrics.iter().take(index).any(|earlier| same(&earlier)) {
+            changes.push(change.into());
+        }
+    }
+    let mut configuration = Map::new();
+    // Mixer took the Host header only where an expression says so, and where strangers choose it, nobody should.
+    if scene.side == Side::Inbound || !metrics.iter().any(|metric| metric.takes_host) {
+        configuration.insert("disable_host_header_fallback".into(), true.into());
+    }
+    if !definitions.is_empty() {
+        configuration.insert("definitions".into(), definitions.into());
+    }
+    configuration.insert("metrics".into(), changes.into());
+    // Those of the bootstrap are.
+    configuration.insert("anchored_tags".into(), true.into());
+    if scene.protocol == Protocol::Tcp {
+        configuration.insert("tcp_reporting_duration".into(), REPORTING.into());
+    }
+    configuration.into()
+}

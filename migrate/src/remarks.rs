@@ -1,0 +1,178 @@
+//! What there is to say about attributes, wherever they are used.
+
+use crate::{
+    cexl::{Expression, Kind, Value},
+    diagnostic::{Code, Diagnostics, Place},
+    model::{Compiled, Defaults},
+    scene::{Protocol, Scene, Side},
+};
+
+/// Labels of workloads that metadata exchange sends unless told otherwise.
+const EXCHANGED: [&str; 4] =
+    ["app", "version", "service.istio.io/canonical-name", "service.istio.io/canonical-revision"];
+
+/// Attributes whose values have no end.
+const ENDLESS: [&str; 10] = [
+    "connection.id",
+    "context.time",
+    "request.path",
+    "request.query_params",
+    "request.referer",
+    "request.time",
+    "request.url_path",
+    "request.useragent",
+    "response.duration",
+    "response.time",
+];
+
+/// Tells what is to be known about the attributes of an expression.
+pub fn attributes(compiled: &Compiled, defaults: &Defaults, diagnostics: &mut Diagnostics) {
+    compiled.expression.walk(&mut |part| {
+        if let Kind::Attribute(name) = &part.kind {
+            if let Some((code, message)) = about(name) {
+                let message = match defaults.of(name) {
+                    Some(default) if code == Code::NotObtainable => {
+                        format!("{message}; it will always be \"{default}\" (the kubernetesenv default)")
+                    }
+                    _ => message.to_owned(),
+                };
+                diagnostics.add(code, &compiled.place, message);
+            }
+        }
+        if let Some(label) = label(part) {
+            if !EXCHANGED.contains(&label) {
+                let message = format!(
+                    "label {label:?} of the other side is known only if metadata exchange sends it: add it to \
+                     additional_labels there"
+                );
+                diagnostics.add(Code::MoreLabels, &compiled.place, message);
+            }
+        }
+    });
+}
+
+/// Tells if a metric's label takes values without end.
+pub fn cardinality(label: &str, compiled: &Compiled, diagnostics: &mut Diagnostics) {
+    compiled.expression.walk(&mut |part| {
+        if let Kind::Attribute(name) = &part.kind {
+            if ENDLESS.contains(&name.as_str()) {
+                let query = if name == "request.path" { ", with the query string" } else { "" };
+                let message = format!(
+                    "label {label} is {name}{query}: clients can make series without end. Envoy never removes them; \
+                     max_series ends it. Leave the label out, or make few values of it with conditional()"
+                );
+                diagnostics.add(Code::Cardinality, &compiled.place, message);
+            }
+        }
+    });
+}
+
+/// Tells that callers over TCP are known by metadata exchange only, where that matters.
+pub fn tcp_peer<'c>(
+    place: &Place,
+    scenes: &[Scene],
+    expressions: impl Iterator<Item = &'c Compiled>,
+    diagnostics: &mut Diagnostics,
+) {
+    let is_tcp_in = |scene: &Scene| scene.side == Side::Inbound && scene.protocol == Protocol::Tcp;
+    let mut uses = expressions.filter(|compiled| uses_source(&compiled.expression));
+    if scenes.iter().any(is_tcp_in) && uses.next().is_some() {
+        let message =
+            "Mixer found the source of a TCP connection by its address; now it is known where both sides take part \
+                       in metadata exchange over TCP";
+        diagnostics.add(Code::TcpPeer, place, message);
+    }
+}
+
+/// Whether an expression uses what kubernetesenv gives.
+pub fn uses_kubernetes(expression: &Expression) -> bool {
+    let mut found = false;
+    expression.walk(&mut |part| {
+        if let Kind::Attribute(name) = &part.kind {
+            found |= Defaults::default().of(name).is_some();
+        }
+    });
+    found
+}
+
+/// Whether an expression uses what only the other side of a TCP connection can tell.
+fn uses_source(expression: &Expression) -> bool {
+    let mut found = false;
+    expression.walk(&mut |part| {
+        found |= matches!(&part.kind, Kind::Attribute(name) if name.starts_with("source.") && name != "source.principal" && name != "source.user");
+    });
+    found
+}
+
+/// The label of a workload that an expression reads.
+fn label(part: &Expression) -> Option<&str> {
+    match &part.kind {
+        Kind::Index(map, key) => match (&map.kind, key.as_constant()) {
+            (Kind::Attribute(name), Some(Value::String(key))) if name.ends_with(".labels") => Some(key),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn about(attribute: &str) -> Option<(Code, &'static str)> {
+    Some(match attribute {
+        "source.service" => (
+            Code::SourceService,
+            "source.service was set by nobody since 1.0, and its fallback was always taken; write source.workload.name to \
+             name the caller",
+        ),
+        "source.services" | "source.metadata" | "destination.metadata" | "origin.uid" | "origin.user"
+        | "context.reporter.local" | "context.timestamp" | "request.reason" => {
+            (Code::NeverSet, "this attribute was never set: its fallback is always taken, as in Mixer")
+        }
+        "request.id" => (
+            Code::NeverSetNote,
+            "request.id was never sent, and its fallback is taken as in Mixer; write request.headers[\"x-request-id\"] to \
+             get the id",
+        ),
+        "destination.container.name" => (Code::NotObtainable, "destination.container.name needs the pod's spec"),
+        "source.serviceAccount" | "destination.serviceAccount" => {
+            (Code::Approximate, "the service account is known of the proxy's own workload only; of the other side it is \"unknown\"")
+        }
+        "api.service" | "api.version" | "api.operation" => {
+            (Code::NotObtainable, "api attributes came from HTTPAPISpecs, which are gone: it is always absent")
+        }
+        "check.error_code" | "check.error_message" | "check.cache_hit" | "quota.cache_hit" => {
+            (Code::NotObtainable, "there is no policy server any more: it is always absent")
+        }
+        "request.api_key" => (
+            Code::NotObtainable,
+            "request.api_key was not sent by 1.4 and is absent, as there; write request.headers[\"x-api-key\"] for a key \
+             in that header",
+        ),
+        "request.query_params" => {
+            (Code::NotObtainable, "the filters do not take the query apart: it is always absent; match request.path instead")
+        }
+        "request.auth.raw_claims" => {
+            (Code::RawClaims, "the token's claims are not written again: it is always absent; name single ones by request.auth.claims")
+        }
+        "request.auth.audiences" => (Code::NotObtainable, "audiences are a list in Envoy's metadata: it is always absent"),
+        "request.auth.principal" | "request.auth.presenter" | "request.auth.claims" => (
+            Code::Approximate,
+            "it comes from the token that Envoy's jwt_authn verified, which must write it to metadata as `payload`; claims \
+             that are no texts are absent",
+        ),
+        "destination.service" => {
+            (Code::Alias, "destination.service is the older name of destination.service.host, and is taken as that")
+        }
+        "request.scheme" => {
+            (Code::Scheme, "request.scheme is https where sidecars use mutual TLS; Mixer said http there")
+        }
+        "connection.id" => (Code::Approximate, "connection.id is Envoy's number; Mixer's began with a UUID"),
+        "request.total_size" => {
+            (Code::Approximate, "request.total_size also counts headers that Envoy added")
+        }
+        "response.headers" => (Code::Approximate, "response.headers does not hold trailers, as it did in Mixer"),
+        "origin.ip" | "source.ip" => (
+            Code::Approximate,
+            "the address is that of the downstream connection; where x-forwarded-for is trusted, it is what that says",
+        ),
+        _ => return None,
+    })
+}

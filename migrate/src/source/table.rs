@@ -1,0 +1,229 @@
+//! The table of attributes.
+
+use crate::{cexl::Value, scene::Side};
+
+use super::{Path, Source};
+
+/// The metadata of the cluster's service, which Istio's control plane writes.
+const SERVICE: &str = "xds.cluster_metadata.filter_metadata['istio'].services[0]";
+const HAS_SERVICE: &str = "has(xds.cluster_metadata) && 'istio' in xds.cluster_metadata.filter_metadata && \
+     has(xds.cluster_metadata.filter_metadata['istio'].services) && \
+     size(xds.cluster_metadata.filter_metadata['istio'].services) > 0";
+const PAYLOAD: &str = "metadata.filter_metadata['envoy.filters.http.jwt_authn'].payload";
+const HAS_PAYLOAD: &str = "'envoy.filters.http.jwt_authn' in metadata.filter_metadata && \
+     has(metadata.filter_metadata['envoy.filters.http.jwt_authn'].payload)";
+const RBAC: &str = "metadata.filter_metadata['envoy.filters.http.rbac']";
+
+fn always(value: &str) -> Option<Source> {
+    path(value, None)
+}
+
+fn maybe(value: &str, present: &str) -> Option<Source> {
+    path(value, Some(present))
+}
+
+/// An attribute whose own absence can be asked for.
+fn has(value: &str) -> Option<Source> {
+    path(value, Some(&format!("has({value})")))
+}
+
+fn path(value: &str, present: Option<&str>) -> Option<Source> {
+    let present = present.map(str::to_owned);
+    Some(Source::Path(Path { value: value.to_owned(), present, default: None, module: false }))
+}
+
+/// Something that a module knows better where it stands alone.
+fn better(source: Option<Source>) -> Option<Source> {
+    match source {
+        Some(Source::Path(path)) => Some(Source::Path(Path { module: true, ..path })),
+        other => other,
+    }
+}
+
+fn module(may_be_absent: bool) -> Option<Source> {
+    Some(Source::Module { may_be_absent, default: None })
+}
+
+fn text(value: &str) -> Option<Source> {
+    Some(Source::Constant(Value::String(value.to_owned())))
+}
+
+/// What a workload says of itself: `name` is the attribute's without `source.` or `destination.`.
+fn workload(name: &str, field: impl Fn(&str) -> (String, String)) -> Option<Source> {
+    let (pod, has_pod) = field("name");
+    let (namespace, has_namespace) = field("namespace");
+    let (workload, has_workload) = field("workload_name");
+    match name {
+        "uid" => {
+            maybe(&format!("('kubernetes://' + {pod} + '.' + {namespace})"), &format!("{has_pod} && {has_namespace}"))
+        }
+        "name" => maybe(&pod, &has_pod),
+        "namespace" | "workload.namespace" => better(maybe(&namespace, &has_namespace)),
+        "workload.name" => better(maybe(&workload, &has_workload)),
+        "workload.uid" => maybe(
+            &format!("('istio://' + {namespace} + '/workloads/' + {workload})"),
+            &format!("{has_namespace} && {has_workload}"),
+        ),
+        "owner" | "labels" => {
+            let (value, present) = field(name);
+            maybe(&value, &present)
+        }
+        "ip" => module(true),
+        _ => None,
+    }
+}
+
+/// An attribute of the workload that the proxy belongs to.
+pub(super) fn local(name: &str) -> Option<Source> {
+    let field = |name: &str| {
+        let value = format!("xds.node.metadata.{}", name.to_ascii_uppercase());
+        let present = format!("has({value})");
+        (value, present)
+    };
+    match name {
+        "serviceAccount" => has("xds.node.metadata.SERVICE_ACCOUNT"),
+        _ => workload(name, field),
+    }
+}
+
+/// An attribute of the workload on the other side.
+pub(super) fn peer(name: &str, side: Side) -> Option<Source> {
+    let state = match side {
+        Side::Inbound => "downstream_peer",
+        Side::Outbound => "upstream_peer",
+    };
+    let field = |name: &str| {
+        let value = format!("{state}.{name}");
+        let present = format!("'wasm.{state}' in filter_state && has({value})");
+        (value, present)
+    };
+    workload(name, field)
+}
+
+/// Attributes of HTTP alone.
+pub(super) fn http(attribute: &str, side: Side) -> Option<Source> {
+    match attribute {
+        "request.headers"
+        | "request.host"
+        | "request.method"
+        | "request.path"
+        | "request.url_path"
+        | "request.scheme"
+        | "request.time"
+        | "request.total_size"
+        | "response.headers"
+        | "response.size"
+        | "response.total_size" => always(attribute),
+        // Envoy's request.size is what the header content-length says. Older ones do not tell the headers' size.
+        "request.size" => {
+            always("(has(request.headers_bytes) ? request.total_size - request.headers_bytes : request.size)")
+        }
+        "request.referer" | "request.useragent" => has(attribute),
+        "request.auth.principal" => claims(&format!("({PAYLOAD}.iss + '/' + {PAYLOAD}.sub)"), &["iss", "sub"]),
+        "request.auth.presenter" => claims(&format!("{PAYLOAD}.azp"), &["azp"]),
+        "request.auth.claims" => claims(PAYLOAD, &[]),
+        // Mixer's proxies said 500 where the client had gone before there was a response.
+        "response.code" => match has(attribute) {
+            Some(Source::Path(path)) => Some(Source::Path(Path { default: Some(Value::Int64(500)), ..path })),
+            other => other,
+        },
+        // It is always there when a request ends.
+        "response.duration" => always("request.duration"),
+        "response.time" => better(always("(request.time + request.duration)")),
+        "response.grpc_status" => maybe(&of_trailers("grpc-status", "''"), &in_trailers("grpc-status")),
+        "response.grpc_message" => maybe(&of_trailers("grpc-message", "''"), &in_trailers("grpc-status")),
+        "context.protocol" => better(always(
+            "('content-type' in request.headers && request.headers['content-type'] in ['application/grpc', \
+             'application/grpc+proto', 'application/grpc+json'] ? 'grpc' : 'http')",
+        )),
+        "context.proxy_error_code" => module(false),
+        "rbac.permissive.response_code" => shadow("engine_result"),
+        "rbac.permissive.effective_policy_id" => shadow("effective_policy_id"),
+        "connection.mtls" | "connection.requested_server_name" => any(attribute, side),
+        _ if attribute.starts_with("connection.") || attribute == "context.time" => Some(Source::Absent),
+        _ => None,
+    }
+}
+
+/// Of the token that Envoy verified.
+fn claims(value: &str, names: &[&str]) -> Option<Source> {
+    let claims: String = names.iter().map(|name| format!(" && has({PAYLOAD}.{name})")).collect();
+    maybe(value, &format!("{HAS_PAYLOAD}{claims}"))
+}
+
+fn in_trailers(name: &str) -> String {
+    format!("('{name}' in response.trailers || '{name}' in response.headers)")
+}
+
+fn of_trailers(name: &str, otherwise: &str) -> String {
+    format!(
+        "('{name}' in response.trailers ? response.trailers['{name}'] : '{name}' in response.headers ? \
+         response.headers['{name}'] : {otherwise})"
+    )
+}
+
+/// What a policy would have said that is only tried; Istio's dry runs put their action before the name.
+fn shadow(name: &str) -> Option<Source> {
+    let keys = [
+        format!("shadow_{name}"),
+        format!("istio_dry_run_allow_shadow_{name}"),
+        format!("istio_dry_run_deny_shadow_{name}"),
+    ];
+    let present: Vec<String> = keys.iter().map(|key| format!("has({RBAC}.{key})")).collect();
+    let mut value = "''".to_owned();
+    for (key, present) in keys.iter().zip(&present).rev() {
+        value = format!("{present} ? {RBAC}.{key} : {value}");
+    }
+    let filter = "'envoy.filters.http.rbac' in metadata.filter_metadata";
+    maybe(&format!("({value})"), &format!("{filter} && ({})", present.join(" || ")))
+}
+
+/// Attributes of TCP alone, or those that differ there.
+pub(super) fn tcp(attribute: &str, side: Side) -> Option<Source> {
+    match attribute {
+        "connection.event"
+        | "connection.received.bytes"
+        | "connection.sent.bytes"
+        | "connection.received.bytes_total"
+        | "connection.sent.bytes_total"
+        | "context.time" => module(false),
+        "connection.duration" => module(true),
+        "connection.id" => always("string(connection.id)"),
+        "context.protocol" => text("tcp"),
+        "destination.port" | "destination.principal" => any(attribute, side),
+        _ if attribute.starts_with("request.")
+            || attribute.starts_with("response.")
+            || attribute.starts_with("rbac.") =>
+        {
+            Some(Source::Absent)
+        }
+        "context.proxy_error_code" => Some(Source::Absent),
+        _ => None,
+    }
+}
+
+/// Attributes of both.
+pub(super) fn any(attribute: &str, side: Side) -> Option<Source> {
+    let inbound = side == Side::Inbound;
+    match attribute {
+        "context.reporter.kind" => text(if inbound { "inbound" } else { "outbound" }),
+        "context.reporter.uid" => local("uid"),
+        "context.proxy_version" => has("xds.node.metadata.ISTIO_VERSION"),
+        "connection.mtls" => always(attribute),
+        "connection.requested_server_name" => {
+            maybe(attribute, "has(connection.requested_server_name) && connection.requested_server_name != ''")
+        }
+        // Mixer's proxies knew the certificates of the downstream connection only.
+        "source.principal" | "source.user" | "destination.principal" if inbound => module(true),
+        "destination.port" if inbound => always("destination.port"),
+        "destination.port" => has("upstream.port"),
+        "destination.service" | "destination.service.host" => better(maybe(&format!("{SERVICE}.host"), HAS_SERVICE)),
+        "destination.service.name" => better(maybe(&format!("{SERVICE}.name"), HAS_SERVICE)),
+        "destination.service.namespace" => better(maybe(&format!("{SERVICE}.namespace"), HAS_SERVICE)),
+        "destination.service.uid" => {
+            maybe(&format!("('istio://' + {SERVICE}.namespace + '/services/' + {SERVICE}.name)"), HAS_SERVICE)
+        }
+        "origin.ip" => module(true),
+        _ => None,
+    }
+}

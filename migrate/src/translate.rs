@@ -1,0 +1,147 @@
+//! Expressions of Mixer as CEL over Envoy's attributes, such that they come to the same.
+//!
+//! | Mixer | CEL |
+//! |---|---|
+//! | `a \| b` | `has(a) ? a : b`: CEL has no fallback, but its attributes can be asked for |
+//! | `m["k"]` without fallback | `'k' in m ? m['k'] : ''` |
+//! | `a && b`, `a \|\| b` | `a ? b : false`, `a ? true : b` where one may fail: CEL's own do not fail where Mixer's did |
+//! | `match(t, "p*")` | `t.startsWith('p')` |
+//! | `"re".matches(t)` | `t.matches('re')` |
+//! | `size(t)` | `size(bytes(t))` |
+//!
+//! What stands alone may also be something that only a module can make; see [`Alternative::Known`].
+
+mod cel;
+
+use crate::{
+    cexl::{Expression, Kind, Type, Value},
+    source::{Source, Sources},
+};
+
+pub use cel::{literal, Translator};
+
+/// Why something cannot be had from the filters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untranslatable(pub String);
+
+/// A value as the filters make it: the first alternative that has one, or else what stands at the end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Made {
+    /// What it comes to.
+    pub ty: Type,
+    /// In order.
+    pub alternatives: Vec<Alternative>,
+    /// The end of the chain.
+    pub otherwise: Option<Value>,
+    /// The same as one expression, where it can be one.
+    pub whole: Option<String>,
+    /// When it has a value at all; none if always. Mixer dropped the report otherwise.
+    pub defined: Option<String>,
+}
+
+/// One of several places where a value may be found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Alternative {
+    /// What the modules know under a name of their own.
+    Known(&'static str),
+    /// An expression.
+    Cel(String),
+}
+
+/// What the modules know, by Mixer's name. They are the names of the access log's fields, of which many are also labels.
+const KNOWN: [(&str, &str); 26] = [
+    ("connection.duration", "connectionDuration"),
+    ("connection.event", "connectionEvent"),
+    ("connection.received.bytes", "receivedBytes"),
+    ("connection.received.bytes_total", "totalReceivedBytes"),
+    ("connection.sent.bytes", "sentBytes"),
+    ("connection.sent.bytes_total", "totalSentBytes"),
+    ("context.protocol", "request_protocol"),
+    ("context.proxy_error_code", "response_flags"),
+    ("context.time", "end_time"),
+    ("destination.ip", "destination_ip"),
+    ("destination.namespace", "destination_workload_namespace"),
+    ("destination.principal", "destinationPrincipal"),
+    ("destination.service", "destination_service"),
+    ("destination.service.host", "destination_service"),
+    ("destination.service.name", "destination_service_name"),
+    ("destination.service.namespace", "destination_service_namespace"),
+    ("destination.workload.name", "destination_workload"),
+    ("destination.workload.namespace", "destination_workload_namespace"),
+    ("origin.ip", "source_ip"),
+    ("response.time", "end_time"),
+    ("source.ip", "source_ip"),
+    ("source.namespace", "source_workload_namespace"),
+    ("source.principal", "sourcePrincipal"),
+    ("source.user", "sourcePrincipal"),
+    ("source.workload.name", "source_workload"),
+    ("source.workload.namespace", "source_workload_namespace"),
+];
+
+/// What the modules call an attribute.
+pub fn known(attribute: &str) -> Option<&'static str> {
+    KNOWN.iter().find(|(name, _)| *name == attribute).map(|(_, known)| *known)
+}
+
+/// How the filters make the value of `expression`, which is simplified.
+pub fn value(expression: &Expression, sources: &Sources<'_>) -> Result<Made, Untranslatable> {
+    let translator = Translator::new(sources);
+    let whole = translator.value(expression);
+    let defined = translator.defined(expression).unwrap_or(None);
+    let made = |alternatives, otherwise, whole| Made {
+        ty: expression.ty,
+        alternatives,
+        otherwise,
+        whole,
+        defined: defined.clone(),
+    };
+    match chain(expression, sources, true) {
+        Some((alternatives, otherwise)) => Ok(made(alternatives, otherwise, whole.ok())),
+        None => whole.map(|whole| made(vec![Alternative::Cel(whole.clone())], None, Some(whole))),
+    }
+}
+
+/// The alternatives of a chain of fallbacks, if each is simple enough to stand alone. `last` is what nothing follows.
+fn chain(expression: &Expression, sources: &Sources<'_>, last: bool) -> Option<(Vec<Alternative>, Option<Value>)> {
+    match &expression.kind {
+        Kind::Constant(value) => Some((Vec::new(), Some(value.clone()))),
+        Kind::Attribute(name) => match sources.of(name) {
+            Source::Constant(value) => Some((Vec::new(), Some(value))),
+            Source::Absent => None,
+            Source::Module { default, .. } => Some((vec![Alternative::Known(known(name)?)], default)),
+            Source::Path(path) if path.module => Some((vec![Alternative::Known(known(name)?)], path.default)),
+            Source::Path(path) if is_plain(&path.value) || path.present.is_none() => {
+                Some((vec![Alternative::Cel(cel::bare(&path.value))], path.default))
+            }
+            Source::Path(_) => None,
+        },
+        Kind::Index(map, key) => {
+            let (Kind::Attribute(name), Some(Value::String(key))) = (&map.kind, key.as_constant()) else {
+                return None;
+            };
+            match sources.of(name) {
+                Source::Path(path) if is_plain(&path.value) => {
+                    let value = format!("{}[{}]", path.value, literal(&Value::String(key.clone())));
+                    // Without a fallback, a key that is not there is an empty text.
+                    Some((vec![Alternative::Cel(value)], last.then(|| Value::String(String::new()))))
+                }
+                _ => None,
+            }
+        }
+        Kind::Fallback(first, second) => {
+            let (mut alternatives, otherwise) = chain(first, sources, false)?;
+            if otherwise.is_some() {
+                return Some((alternatives, otherwise));
+            }
+            let (more, otherwise) = chain(second, sources, last)?;
+            alternatives.extend(more);
+            Some((alternatives, otherwise))
+        }
+        _ => None,
+    }
+}
+
+/// Whether it only names something, so that it is absent where that is.
+fn is_plain(value: &str) -> bool {
+    !value.contains([' ', '(', '+', '?'])
+}

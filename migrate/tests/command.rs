@@ -1,0 +1,79 @@
+//! The command: what it reads and writes, and its exit status.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+const TUTORIALS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tutorials");
+
+fn run(arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mixer-migrate"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn a_file_is_migrated() {
+    let output = run(&[&format!("{TUTORIALS}/double-request-count.yaml")], "");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stdout).contains("\"name\": \"double_request_count\""));
+    assert!(text(&output.stderr).contains("W-SOURCE-SERVICE"));
+}
+
+#[test]
+fn check_only_reports() {
+    let output = run(&["--check", &format!("{TUTORIALS}/double-request-count.yaml")], "");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 0));
+    assert!(text(&output.stderr).contains("0 errors"));
+}
+
+#[test]
+fn standard_input_and_directories_are_read() {
+    let input = include_str!("../testdata/istio-0.7.yaml");
+    let output = run(&["-"], input);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).starts_with("-:5:3 metric/istio-system/requestcount -> "), "{}", text(&output.stderr));
+    // Two of the tutorials have a log of the same name.
+    let output = run(&["--check", TUTORIALS], "");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("E-DUPLICATE"));
+}
+
+#[test]
+fn errors_write_nothing_unless_asked_for() {
+    let input = include_str!("../testdata/istio-0.7.yaml").replace("source.service |", "source.servic |");
+    let output = run(&["-"], &input);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
+    assert!(text(&output.stderr).contains("E-UNKNOWN-ATTR"));
+    let input = format!(
+        "{}- {{apiVersion: config.istio.io/v1alpha2, kind: denier, metadata: {{name: x}}}}\n",
+        include_str!("../testdata/istio-0.7.yaml")
+    );
+    let output = run(&["--keep-going", "-"], &input);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stdout).contains("request_count"));
+}
+
+#[test]
+fn wrong_usage_and_files_that_cannot_be_read() {
+    for (arguments, message) in [
+        (vec!["--chekc", "x"], "--chekc is unknown"),
+        (vec![], "no files are given"),
+        (vec!["no/such/file.yaml"], "no/such/file.yaml cannot be read"),
+    ] {
+        let output = run(&arguments, "");
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+        assert!(text(&output.stderr).contains(message), "{}", text(&output.stderr));
+    }
+}
