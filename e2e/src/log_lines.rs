@@ -44,6 +44,10 @@ fn shorten(line: &str) -> String {
     };
     let shown = SHOWN.iter().filter_map(|name| Some((name, fields.get(*name).filter(|value| !value.is_null())?)));
     let shown: Vec<String> = shown.map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    if shown.is_empty() {
+        // A log of the operator's own.
+        return line.to_owned();
+    }
     format!("{{{},…}}", shown.join(","))
 }
 
@@ -56,5 +60,6 @@ mod tests {
         let line = r#"{"path":"/a","route_name":"default","method":null,"response_code":200,"source_workload":"a-v1"}"#;
         assert_eq!(shorten(line), r#"{"path":"/a","response_code":200,"source_workload":"a-v1",…}"#);
         assert_eq!(shorten("[time] \"GET /\""), "[time] \"GET /\"");
+        assert_eq!(shorten(r#"{"level":"warn","user":"unknown"}"#), r#"{"level":"warn","user":"unknown"}"#);
     }
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::panic, clippy::indexing_slicing)]
 
 mod defaults;
+mod logs;
 mod tutorials;
 
 use std::collections::BTreeMap;
@@ -48,6 +49,8 @@ macro_rules! on_each_envoy {
 
 on_each_envoy! {
     tutorials: requests_are_counted_twice, requests_have_the_customer_s_labels;
+    logs: requests_have_the_new_log_s_line, requests_have_the_line_for_fluentd, requests_have_the_default_line,
+        connections_have_the_default_lines;
     defaults: requests_have_mixer_s_metrics, probes_are_left_out, connections_have_mixer_s_metrics;
 }
 
@@ -59,12 +62,9 @@ fn start(envoy: &str, mixer: &str) -> Mesh {
 fn start_with(envoy: &str, mixer: &str, options: &mixer_migrate::Options) -> Mesh {
     let migration = Migration::of(&[("mixer.yaml".to_owned(), mixer.to_owned())], options);
     let resources = migration.resources(false).unwrap_or_else(|| panic!("{:#?}", migration.diagnostics.sorted()));
-    // The module of the logs is not there yet.
-    let metrics: Vec<&str> =
-        resources.split("---\n").filter(|resource| !resource.contains("access_log.wasm")).collect();
     let options = Options {
         filters: EXCHANGE.map(|name| tools::filters().join(name).with_extension("yaml")).to_vec(),
-        patches: vec![metrics.join("---\n")],
+        patches: vec![resources],
         envoy_version: Some(envoy.to_owned()),
         ..Options::default()
     };

@@ -122,12 +122,12 @@ fn patch(yaml: &mut String, plugin: Plugin, side: Side, context: &str, configura
         let _ = writeln!(yaml, "                {line}");
     }
     if plugin.is_log() {
-        logger(yaml, plugin, context);
+        logger(yaml, plugin, context, configuration.get("tcp_reporting_duration").and_then(Json::as_str));
     }
 }
 
-/// The native logger that prints the line which the module made.
-fn logger(yaml: &mut String, plugin: Plugin, context: &str) {
+/// The native logger that prints the line which the module made, for a live connection as often as said.
+fn logger(yaml: &mut String, plugin: Plugin, context: &str, live: Option<&str>) {
     let (filter, api) = if plugin.is_tcp() {
         ("tcp_proxy", "tcp_proxy.v3.TcpProxy")
     } else {
@@ -143,6 +143,13 @@ fn logger(yaml: &mut String, plugin: Plugin, context: &str) {
          omit_empty_values: true\n                text_format_source:\n                  inline_string: \
          '%FILTER_STATE(wasm.access_log:PLAIN)%'\n"
     );
+    if let Some(interval) = live {
+        let _ = write!(
+            yaml,
+            "          access_log_options:\n            flush_access_log_on_connected: true\n            \
+             access_log_flush_interval: {interval}\n"
+        );
+    }
 }
 
 /// JSON that can be read: what fits stands on one line.

@@ -1,5 +1,8 @@
 //! What is written can be applied, and the modules take it.
 
+use access_log::{access_log::AccessLog, config::Config};
+use mesh_common::{fake::FakeHost, peer::Peer, property};
+
 use super::{counter, migrate};
 use crate::{defaults::Version, output::Plugin};
 
@@ -63,6 +66,37 @@ fn the_stats_module_reads_what_is_written() {
                 let mut problems = Vec::new();
                 let config = stats::config::Config::parse_with(configuration.to_string().as_bytes(), &mut problems);
                 stats::metrics::of_config(&config, &mut problems);
+                assert_eq!(problems, [], "{scene:?} of {configuration:#}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_access_log_module_reads_what_is_written() {
+    let texts = [
+        Version::V1_4.text(),
+        Version::V1_0.text(),
+        include_str!("../../testdata/tutorials/newlog-stdio.yaml"),
+        include_str!("../../testdata/tutorials/newlog-fluentd.yaml"),
+        include_str!("../../testdata/tutorials/accesslog-stdio.yaml"),
+        include_str!("../../testdata/istio-0.7.yaml"),
+    ];
+    for text in texts {
+        for ((_, plugin), scenes) in migrate(text).output.plugins {
+            let root = match plugin {
+                Plugin::AccessLog => "access_log",
+                Plugin::TcpAccessLog => "tcp_access_log",
+                _ => continue,
+            };
+            let mut host = FakeHost::new();
+            host.with_text(property::PLUGIN_ROOT_ID, root);
+            for (scene, configuration) in scenes {
+                let mut problems = Vec::new();
+                let config = Config::parse_with(configuration.to_string().as_bytes(), &mut problems);
+                AccessLog::of_config(&config, Peer::default(), &host, &mut problems);
+                // The fake host evaluates no expression.
+                problems.retain(|problem| !problem.message.contains("is not an expression that Envoy can evaluate"));
                 assert_eq!(problems, [], "{scene:?} of {configuration:#}");
             }
         }
