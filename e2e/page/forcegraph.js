@@ -51,8 +51,7 @@ function places() {
     const points = source === target
       ? [{ x: source.x + 20, y: source.y - 12 }, { x: source.x + 60, y: source.y - 50 }, { x: source.x - 20, y: source.y - 12 }]
       : [border(source, target), border(target, source)];
-    const label = { x: (points[0].x + points[points.length - 1].x) / 2, y: (points[0].y + points[points.length - 1].y) / 2 };
-    return [edge.key, { points, label }];
+    return [edge.key, { points }];
   });
   return { nodes: new Map(bodies.map(({ id, x, y }) => [id, { x, y }])), edges: new Map(edges) };
 }

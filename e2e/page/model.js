@@ -17,11 +17,11 @@ export function level(edge) {
   return edge.errors >= 0.01 ? 'warn' : 'ok';
 }
 
-export const title = (node) => ({ unknown: 'outside', service: node.name, mirror: node.name })[node.kind] ?? (node.app || node.name);
+export const title = (node) => ({ unknown: 'outside', nowhere: 'nowhere', service: node.name, mirror: node.name })[node.kind] ?? (node.app || node.name);
 
 /** A node's whole name, where space is no matter. */
 export function fullName(node) {
-  if (node.kind === 'unknown') return 'outside';
+  if (node.kind === 'unknown' || node.kind === 'nowhere') return title(node);
   return node.namespace ? `${node.name}.${node.namespace}` : node.name;
 }
 
@@ -29,6 +29,7 @@ function subtitle(node, manyNamespaces) {
   const place = manyNamespaces && node.namespace ? ` · ${node.namespace}` : '';
   switch (node.kind) {
     case 'unknown': return 'no proxy';
+    case 'nowhere': return 'no route';
     case 'mirror': return 'mirror';
     case 'service': return `nobody reached${place}`;
     default: return (node.version || node.name) + place;

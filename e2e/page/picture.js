@@ -12,7 +12,16 @@ const ICON = 13;
 const MAX_TITLE = 190;
 
 const ruler = document.createElement('canvas').getContext('2d');
-const FONTS = { title: '600 13px system-ui, sans-serif', subtitle: '11px system-ui, sans-serif', label: '600 11.5px system-ui, sans-serif' };
+const FONTS = {
+  title: '600 13px system-ui, sans-serif',
+  denseTitle: '600 15px system-ui, sans-serif', // a dense picture is shown smaller
+  subtitle: '11px system-ui, sans-serif',
+  label: '600 11.5px system-ui, sans-serif',
+};
+
+/** Where along its edge the label of a dense picture may stand, best first. */
+const LARGER = 1.25; // letters of labels there
+const SPOTS = [0.62, 0.5, 0.74, 0.4, 0.3, 0.84];
 
 export function element(name, attributes = {}, ...children) {
   const made = document.createElementNS(SVG, name);
@@ -41,33 +50,69 @@ function labelSize(lines) {
 }
 
 function nodeSize(node, dense) {
-  const title = Math.min(MAX_TITLE, widthOf(node.title, 'title'));
+  const title = Math.min(MAX_TITLE, widthOf(node.title, dense ? 'denseTitle' : 'title'));
   const subtitle = dense ? 0 : Math.min(MAX_TITLE, widthOf(node.subtitle, 'subtitle'));
   return { width: Math.max(title, subtitle, dense ? 40 : 84) + 26, height: dense ? 26 : 44 };
 }
 
-/** Layers from left to right: the long way is the one that screens have. */
-export function layered(model, sizes) {
+/** Layers from left to right: the long way is the one that screens have, and that `shape` (width by height) is of. */
+export function layered(model, sizes, shape = 1.6) {
+  const { dense } = model;
   const graph = new dagre.graphlib.Graph({ multigraph: true });
-  graph.setGraph({ rankdir: 'LR', nodesep: model.dense ? 12 : 34, ranksep: model.dense ? 54 : 30, edgesep: model.dense ? 6 : 16, marginx: 8, marginy: 8 });
+  graph.setGraph({ rankdir: 'LR', nodesep: dense ? 8 : 26, ranksep: dense ? 60 : 66, edgesep: dense ? 5 : 14 });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const node of model.nodes) graph.setNode(node.id, { ...sizes.get(node.id) });
   for (const edge of model.edges) {
     // As much room as most labels need, so that a number that grows moves nothing.
-    const room = model.dense ? { width: 44, height: 14 } : { width: Math.max(92, labelSize(edge.lines).width), height: Math.max(3, edge.lines.length) * LINE };
-    graph.setEdge(edge.source, edge.target, { ...room, labelpos: 'c', minlen: 1 }, edge.key);
+    const room = { width: Math.max(92, labelSize(edge.lines).width), height: Math.max(3, edge.lines.length) * LINE };
+    graph.setEdge(edge.source, edge.target, dense ? {} : { ...room, labelpos: 'l', labeloffset: 5 }, edge.key);
   }
   dagre.layout(graph);
-  const nodes = new Map(model.nodes.map((node) => [node.id, { x: graph.node(node.id).x, y: graph.node(node.id).y }]));
+  const { width, height } = graph.graph();
+  const stretch = dense ? Math.min(2.5, Math.max(1, (height * shape) / width)) : 1;
+  const wide = ({ x, y }) => ({ x: x * stretch, y });
+  const nodes = new Map(model.nodes.map((node) => [node.id, wide(graph.node(node.id))]));
   const edges = new Map(model.edges.map((edge) => {
-    const { points, x, y } = graph.edge(edge.source, edge.target, edge.key);
-    return [edge.key, { points, label: { x, y } }];
+    const placed = graph.edge(edge.source, edge.target, edge.key);
+    const points = fromSideToSide(placed.points.map(wide), edge, nodes, sizes);
+    if (dense) return [edge.key, { points }];
+    // The label stands on its line, which is level there.
+    const label = { x: placed.x, y: placed.y + placed.height / 2, isAbove: true };
+    return [edge.key, { points: levelled(points, placed.x, placed.width), label, isLevel: true }];
   }));
   return { nodes, edges };
 }
 
-/** A curve through the middles between the points. */
-function curve(points) {
+/** Lines that go to the right leave a node on its right side and come to the next on its left. */
+function fromSideToSide(points, { source, target }, nodes, sizes) {
+  const [from, to] = [nodes.get(source), nodes.get(target)];
+  if (from.x >= to.x) return points;
+  const inside = points.slice(1, -1);
+  const port = (id, side, towards) => {
+    const { x, y } = nodes.get(id);
+    const { width, height } = sizes.get(id);
+    const limit = height * 0.3;
+    return { x: x + (side * width) / 2, y: y + Math.min(limit, Math.max(-limit, (towards.y - y) * 0.15)) };
+  };
+  return [port(source, 1, inside[0] ?? to), ...inside, port(target, -1, inside[inside.length - 1] ?? from)];
+}
+
+function levelled(points, x, width) {
+  const at = points.findIndex((point, index) => index > 0 && index < points.length - 1 && Math.abs(point.x - x) < 1);
+  if (at < 0) return points;
+  const { y } = points[at];
+  return points.toSpliced(at, 1, { x: x - width / 2, y }, { x: x + width / 2, y });
+}
+
+/** A curve: through the points, level at each, or else through the middles between them. */
+function curve(points, isLevel) {
+  if (isLevel) {
+    const steps = points.slice(1).map(({ x, y }, index) => {
+      const middle = (points[index].x + x) / 2;
+      return `C${middle} ${points[index].y} ${middle} ${y} ${x} ${y}`;
+    });
+    return `M${points[0].x} ${points[0].y}${steps.join('')}`;
+  }
   if (points.length < 3) return `M${points.map((p) => `${p.x} ${p.y}`).join('L')}`;
   let path = `M${points[0].x} ${points[0].y}`;
   for (let i = 1; i < points.length - 1; i += 1) {
@@ -79,9 +124,9 @@ function curve(points) {
 }
 
 /** A tip at the end of the points, and the points without the room that it takes. */
-function withTip(points, size) {
+function withTip(points, size, isLevel) {
   const end = points[points.length - 1];
-  const before = points[points.length - 2];
+  const before = isLevel ? { x: end.x - 1, y: end.y } : points[points.length - 2];
   const length = Math.hypot(end.x - before.x, end.y - before.y) || 1;
   const [dx, dy] = [(end.x - before.x) / length, (end.y - before.y) / length];
   const base = { x: end.x - dx * size, y: end.y - dy * size };
@@ -112,7 +157,8 @@ export class Picture {
     if (shape !== this.signature) {
       this.signature = shape;
       this.sizes = new Map(model.nodes.map((node) => [node.id, nodeSize(node, model.dense)]));
-      this.places = this.layout(model, this.sizes);
+      const { width, height } = this.svg.getBoundingClientRect();
+      this.places = this.layout(model, this.sizes, width && height ? width / height : undefined);
       this.rebuild();
       if (!this.moved) this.fit();
     }
@@ -168,6 +214,8 @@ export class Picture {
     const focus = this.hovered ?? this.selected;
     const near = (edge) => focus === null || edge.key === focus || edge.source === focus || edge.target === focus;
     const lit = new Set(this.model.edges.filter(near).flatMap((edge) => [edge.source, edge.target]).concat(focus ?? []));
+    this.svg.classList.toggle('dense', this.model.dense);
+    this.taken = [];
     for (const edge of this.model.edges) {
       this.drawEdge(edge, near(edge), focus !== null);
     }
@@ -185,10 +233,10 @@ export class Picture {
     group.setAttribute('class', `node ${node.kind} ${node.level}${isLit ? '' : ' faded'}${this.selected === node.id ? ' selected' : ''}`);
     group.setAttribute('transform', `translate(${x - width / 2} ${y - height / 2})`);
     group.setAttribute('aria-label', node.hint);
-    const text = (style, at, content) => element('text', { class: style, x: middle, y: at, 'text-anchor': 'middle' }, shortened(content, style, room));
+    const text = (style, at, content) => element('text', { class: style, x: middle, y: at, 'text-anchor': 'middle' }, shortened(content, style === 'title' && this.model.dense ? 'denseTitle' : style, room));
     const parts = [element('title', {}, node.hint), element('rect', { class: 'box', width, height, rx: round })];
     if (node.kind === 'workload') parts.push(element('path', { class: `strip ${node.level}`, d: strip }));
-    parts.push(text('title', this.model.dense ? 17.5 : 19, node.title));
+    parts.push(text('title', this.model.dense ? 18.5 : 19, node.title));
     if (!this.model.dense) parts.push(text('subtitle', 34, node.subtitle));
     group.replaceChildren(...parts);
   }
@@ -197,9 +245,9 @@ export class Picture {
     const { group, label } = this.groups.get(edge.key);
     const place = this.places.edges.get(edge.key);
     const style = `${edge.kind === 'shadow' ? 'shadow' : edge.level}${edge.kind === 'tcp' && edge.level !== 'idle' ? ' tcp' : ''}`;
-    const { points, tip } = withTip(place.points, 7 + edge.width);
+    const { points, tip } = withTip(place.points, 7 + edge.width, place.isLevel);
     const faded = isNear ? '' : ' faded';
-    const d = curve(points);
+    const d = curve(points, place.isLevel);
     group.setAttribute('class', `edge ${edge.level}${faded}${this.selected === edge.key ? ' selected' : ''}`);
     group.replaceChildren(
       element('title', {}, edge.hint),
@@ -209,15 +257,32 @@ export class Picture {
     );
     // In a dense picture, what is pointed at shows all that it would have in a small one.
     const lines = this.model.dense && hasFocus && isNear ? edge.details.slice(0, 3) : edge.lines;
-    label.setAttribute('class', `label${faded}`);
-    label.replaceChildren(...this.labelParts(lines, place.label, edge.hint));
+    const at = place.label ?? this.spot(lines, group);
+    label.setAttribute('class', `label${place.label ? '' : ' on-line'}${faded}`);
+    if (this.model.dense && at) label.setAttribute('transform', `translate(${at.x} ${at.y}) scale(${LARGER}) translate(${-at.x} ${-at.y})`);
+    else label.removeAttribute('transform');
+    label.replaceChildren(...this.labelParts(lines, at, edge.hint));
+  }
+
+  /** A point on the edge where its label hides no other. */
+  spot(lines, group) {
+    if (!lines.length) return null;
+    const path = group.querySelector('.line');
+    const length = path.getTotalLength();
+    const scale = this.model.dense ? LARGER : 1;
+    const { width, height } = Object.fromEntries(Object.entries(labelSize(lines)).map(([side, size]) => [side, size * scale]));
+    const points = SPOTS.map((part) => path.getPointAtLength(part * length));
+    const isFree = ({ x, y }) => this.taken.every((other) => Math.abs(other.x - x) * 2 > other.width + width || Math.abs(other.y - y) * 2 > other.height + height);
+    const { x, y } = points.find(isFree) ?? points[0];
+    this.taken.push({ x, y, width, height });
+    return { x, y };
   }
 
   labelParts(lines, at, hint) {
     if (!lines.length) return [];
     const { width, height } = labelSize(lines);
-    const top = at.y - height / 2;
-    const parts = [element('title', {}, hint), element('rect', { x: at.x - width / 2, y: top, width, height, rx: 4 })];
+    const top = at.isAbove ? at.y - height : at.y - height / 2;
+    const parts = [element('title', {}, hint), element('rect', { x: at.x - width / 2, y: top, width, height })];
     lines.forEach((line, index) => {
       const left = at.x - lineWidth(line) / 2;
       const base = top + 13 + index * LINE;
@@ -246,7 +311,7 @@ export class Picture {
     });
     for (const { points, label } of this.places.edges.values()) {
       for (const { x, y } of points) rectangles.push([x, y, x, y]);
-      rectangles.push([label.x - 40, label.y - 20, label.x + 40, label.y + 20]);
+      if (label) rectangles.push([label.x - 40, label.y - 40, label.x + 40, label.y + 10]);
     }
     if (!rectangles.length) return null;
     const [x, y] = [0, 1].map((i) => Math.min(...rectangles.map((r) => r[i])));

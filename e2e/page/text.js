@@ -22,7 +22,7 @@ export function share(value) {
 export function duration(milliseconds) {
   if (milliseconds >= 10000) return `${round(milliseconds / 1000, 0)} s`;
   if (milliseconds >= 1000) return `${round(milliseconds / 1000, 1)} s`;
-  return `${number(milliseconds)} ms`;
+  return `${milliseconds >= 10 ? round(milliseconds, 0) : number(milliseconds)} ms`;
 }
 
 export function bytes(perSecondValue) {

@@ -59,6 +59,8 @@ pub enum NodeKind {
     Service,
     /// Clients that nothing is known of.
     Unknown,
+    /// Where requests go that no route takes.
+    Nowhere,
     /// What a shadow filter sends its copies to.
     Mirror,
 }

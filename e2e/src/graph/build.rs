@@ -152,7 +152,7 @@ impl Builder {
             return only.clone();
         }
         if known(&name).is_none() {
-            return self.unknown();
+            return self.plain_node("nowhere", NodeKind::Nowhere, "unknown", "");
         }
         self.plain_node(&format!("service:{namespace}/{name}"), NodeKind::Service, &name, &namespace)
     }

@@ -1,7 +1,7 @@
 //! The formats of Istio's servicegraph, which scripts may still read. Nodes are called `app (workload)`, the rates
 //! `reqs/sec` and `bytes/sec`; other labels are ours.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
 
 use serde_json::{json, Value};
@@ -21,15 +21,12 @@ pub fn service_graph(graph: &Graph) -> Value {
 /// `/d3graph`: the same, with nodes in a list and the ends of links as positions in it.
 pub fn d3_graph(graph: &Graph) -> Value {
     let names = names(graph);
-    let position: HashMap<&str, usize> =
-        graph.nodes.iter().enumerate().map(|(index, node)| (node.id.as_str(), index)).collect();
-    let nodes: Vec<Value> = graph.nodes.iter().map(|node| json!({"name": names.get(node.id.as_str())})).collect();
-    let links: Vec<Value> = graph
-        .edges
-        .iter()
-        .filter_map(|edge| {
-            let (source, target) = (position.get(edge.source.as_str())?, position.get(edge.target.as_str())?);
-            Some(json!({"source": source, "target": target, "labels": labels(edge)}))
+    let listed: BTreeSet<&str> = names.values().map(String::as_str).collect();
+    let position: HashMap<&str, usize> = listed.iter().enumerate().map(|(index, name)| (*name, index)).collect();
+    let nodes: Vec<Value> = listed.iter().map(|name| json!({"name": name})).collect();
+    let links: Vec<Value> = edges(graph, &names)
+        .map(|(source, target, edge)| {
+            json!({"source": position.get(source), "target": position.get(target), "labels": labels(edge)})
         })
         .collect();
     json!({"nodes": nodes, "links": links})
@@ -44,7 +41,7 @@ pub fn dot(graph: &Graph) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{} -> {} [label={}];", quoted(source), quoted(target), quoted(&label.join(", ")));
     }
-    for name in graph.nodes.iter().filter_map(|node| names.get(node.id.as_str())) {
+    for name in names.values().collect::<BTreeSet<_>>() {
         let _ = writeln!(text, "{} [label={}];", quoted(name), quoted(name));
     }
     text + "}\n"
@@ -83,7 +80,9 @@ fn names(graph: &Graph) -> BTreeMap<&str, String> {
     let mut names = BTreeMap::new();
     for node in &graph.nodes {
         let mut name = servicegraph_name(node, &node.name);
-        if !taken.insert(name.clone()) {
+        // Clients and places that nobody knows are one node, as they were.
+        let is_new = taken.insert(name.clone());
+        if !is_new && !matches!(node.kind, NodeKind::Unknown | NodeKind::Nowhere) {
             name = servicegraph_name(node, &format!("{}.{}", node.name, node.namespace));
         }
         names.insert(node.id.as_str(), name);
@@ -96,7 +95,7 @@ fn servicegraph_name(node: &Node, workload: &str) -> String {
         NodeKind::Workload if node.app.is_empty() => format!("{} ({workload})", node.name),
         NodeKind::Workload => format!("{} ({workload})", node.app),
         NodeKind::Service => format!("{workload} (unknown)"),
-        NodeKind::Unknown => "unknown (unknown)".to_owned(),
+        NodeKind::Unknown | NodeKind::Nowhere => "unknown (unknown)".to_owned(),
         NodeKind::Mirror => format!("mirror ({workload})"),
     }
 }
