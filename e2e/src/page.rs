@@ -109,6 +109,8 @@ async fn data(prometheus: &Queries, path: &str, query: &str) -> Response<Full<By
             let (content_type, text) = form(&graph);
             answer(StatusCode::OK, content_type, text)
         }
-        Err(error) => answer(StatusCode::BAD_GATEWAY, TEXT, format!("Prometheus cannot be asked: {}\n", error.root_cause())),
+        Err(error) => {
+            answer(StatusCode::BAD_GATEWAY, TEXT, format!("Prometheus cannot be asked: {}\n", error.root_cause()))
+        }
     }
 }

@@ -97,7 +97,8 @@ fn a_request_through_the_mesh_is_one_trace_of_the_right_shape() {
     let mesh = bookinfo("100", to(&collector));
     let trace = "463ac35c9f6413ad48485a3953bb6124";
     let request = view(&mesh, "/productpage").header("end-user", "jason");
-    let request = request.header("x-b3-traceid", trace).header("x-b3-spanid", "a2fb4a1d1a96d312").header("x-b3-sampled", "1");
+    let request =
+        request.header("x-b3-traceid", trace).header("x-b3-spanid", "a2fb4a1d1a96d312").header("x-b3-sampled", "1");
     assert_eq!(mesh.client().send(&request).unwrap().status, 200);
     mesh::wait_until(WAIT, || collector.spans_of(trace).len() >= 8).unwrap();
     let spans = collector.spans_of(trace);
@@ -148,11 +149,15 @@ fn the_topology_says_how_much_is_traced() {
     }
     let seen = mesh.client().send(&view(&mesh, "/headers")).unwrap().text();
     assert!(seen.contains(r#"["x-b3-sampled","0"]"#), "{seen}");
-    let forced = view(&mesh, "/headers").header("x-b3-traceid", "1111111111111111").header("x-b3-spanid", "1111111111111111");
+    let forced =
+        view(&mesh, "/headers").header("x-b3-traceid", "1111111111111111").header("x-b3-spanid", "1111111111111111");
     mesh.client().send(&forced.header("x-b3-sampled", "1")).unwrap();
     mesh::wait_until(WAIT, || collector.count() >= 2).unwrap();
     assert_eq!(collector.count(), 2, "only the one request that came with a trace");
-    assert_eq!(Topology::parse("name: x\nworkloads: [ { name: a, app: a, address: 127.1.0.1 } ]").unwrap().tracing.sampling, 1.0);
+    assert_eq!(
+        Topology::parse("name: x\nworkloads: [ { name: a, app: a, address: 127.1.0.1 } ]").unwrap().tracing.sampling,
+        1.0
+    );
 }
 
 #[test]

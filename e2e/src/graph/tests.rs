@@ -71,7 +71,10 @@ fn copies_lead_from_the_pod_that_sends_them_to_their_mirror() {
     let compared = [sample("match", 3.0), sample("body_mismatch", 1.0), sample("shadow_unavailable", 5.0)];
     add_mirrors(&mut graph, &[sample("", 2.0)], &compared);
     let edge = graph.edges.last().unwrap();
-    assert_eq!((edge.source.as_str(), edge.target.as_str(), edge.kind), ("default/b-v1", "mirror:new", EdgeKind::Shadow));
+    assert_eq!(
+        (edge.source.as_str(), edge.target.as_str(), edge.kind),
+        ("default/b-v1", "mirror:new", EdgeKind::Shadow)
+    );
     assert_eq!((edge.rate, edge.matched, graph.nodes.len()), (2.0, Some(0.75), 3));
 }
 
