@@ -111,7 +111,7 @@ function showPanel(id) {
   for (const edge of model.edges.filter(({ key, source, target }) => key === id || source === id || target === id)) {
     const row = list.insertRow();
     row.insertCell().textContent = edge.source === id ? `to ${edge.target}` : edge.target === id ? `from ${edge.source}` : `${edge.source} to ${edge.target}`;
-    row.insertCell().textContent = edge.lines.concat(edge.details).map(({ text }) => text)[0] ?? '';
+    row.insertCell().textContent = edge.lines.concat(edge.brief).map(({ text }) => text)[0] ?? '';
   }
   panel.replaceChildren(heading, list);
 }

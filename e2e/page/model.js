@@ -108,7 +108,7 @@ export function model(graph) {
       level: level(edge),
       width: width(edge),
       lines: lines(edge, dense),
-      details: lines(edge, false),
+      brief: lines(edge, false).filter((line) => line.style),
       hint: sentence(edge, names),
     })),
   };

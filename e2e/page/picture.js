@@ -1,7 +1,8 @@
 // Draws a model as SVG, lays it out in layers, and lets people move about in it.
 //
 // A model has nodes {id, kind, title, subtitle, level, hint} and edges {key, source, target, kind, level, width, lines,
-// details, hint}. As long as the same nodes and edges are shown, everything keeps its place.
+// brief, hint}; `brief` is what a dense picture shows of edges that are pointed at. As long as the same nodes and edges
+// are shown, everything keeps its place.
 
 /* global dagre */
 
@@ -255,8 +256,7 @@ export class Picture {
       element('path', { class: `line ${style}`, d, 'stroke-width': edge.width }),
       element('path', { class: `tip ${style}`, d: tip }),
     );
-    // In a dense picture, what is pointed at shows all that it would have in a small one.
-    const lines = this.model.dense && hasFocus && isNear ? edge.details.slice(0, 3) : edge.lines;
+    const lines = this.model.dense && hasFocus ? (isNear ? edge.brief : []) : edge.lines;
     const at = place.label ?? this.spot(lines, group);
     label.setAttribute('class', `label${place.label ? '' : ' on-line'}${faded}`);
     if (this.model.dense && at) label.setAttribute('transform', `translate(${at.x} ${at.y}) scale(${LARGER}) translate(${-at.x} ${-at.y})`);

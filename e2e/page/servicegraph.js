@@ -32,7 +32,7 @@ export function edgeOf(key, source, target, labels) {
     return { text: before + write(number(labels[name])), style };
   });
   const hint = Object.entries(labels).map(([name, value]) => `${name}: ${value}`).join(', ');
-  return { key, source, target, kind, level, width: 1.8, lines, details: lines, hint };
+  return { key, source, target, kind, level, width: 1.8, lines, brief: lines.filter((line) => line.style), hint };
 }
 
 /** Keeps the address's query, as servicegraph's pages did. */

@@ -53,14 +53,14 @@ impl Scene {
     }
 }
 
-/// Opens a page in Chromium and waits for three seconds of its time.
+/// Opens a page in Chromium and waits for a while of its time.
 fn open(address: SocketAddr, path: &str) -> Shown {
     let profile = std::env::temp_dir().join(format!("page-test-{}-{}", std::process::id(), address.port()));
     let output = Command::new("timeout")
         .arg("60")
         .arg(tools::chromium().unwrap())
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--enable-logging=stderr"])
-        .args(["--window-size=1280,800", "--virtual-time-budget=3000", "--dump-dom"])
+        .args(["--window-size=1280,800", "--virtual-time-budget=1500", "--dump-dom"])
         .arg(format!("--user-data-dir={}", profile.display()))
         .arg(format!("http://{address}{path}"))
         .output()
