@@ -1,7 +1,7 @@
 //! Traces: what a collector gets of a request through bookinfo, without any filter of ours.
 
 // Helpers outside of test functions are not excused by clippy.toml.
-#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
