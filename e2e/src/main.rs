@@ -1,7 +1,7 @@
 //! `mesh up`: the local bookinfo mesh with our filters, traffic, and a table of what Prometheus knows about it.
 //! `mesh stats-tags`: what the bootstrap needs for labels of one's own.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -27,7 +27,7 @@ Starts the mesh of the topology (default e2e/topology.yaml), sends it traffic, a
                 come and go while the mesh runs
   --zipkin      sends the spans to Zipkin or Jaeger there; without it requests have trace headers, and no more
 
-usage: mesh graph --prometheus ADDRESS:PORT [--listen ADDRESS:PORT]
+usage: mesh graph --prometheus HOST:PORT [--listen HOST:PORT]
 
 Serves the live picture of any mesh, out of its Prometheus (default of --listen: 127.0.0.1:8088).
 
@@ -64,7 +64,8 @@ fn graph(mut words: impl Iterator<Item = String>) -> Result<ExitCode> {
     let (mut prometheus, mut listen) = (None, SocketAddr::from(([127, 0, 0, 1], mesh::page::PORT)));
     while let Some(word) = words.next() {
         let text = words.next().with_context(|| format!("{word} needs a value\n{USAGE}"))?;
-        let address = text.parse().with_context(|| format!("{word}: `{text}` is no address and port"))?;
+        let address = text.to_socket_addrs().ok().and_then(|mut found| found.next());
+        let address = address.with_context(|| format!("{word}: `{text}` is no host and port that can be found"))?;
         match word.as_str() {
             "--prometheus" => prometheus = Some(address),
             "--listen" => listen = address,
