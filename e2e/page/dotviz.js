@@ -1,7 +1,7 @@
 // Draws what /dotgraph says.
 
 import { Picture } from './picture.js';
-import { edgeOf, nodeOf, say, withQuery } from './servicegraph.js';
+import { edgeOf, modelOf, nodeOf, say, withQuery } from './servicegraph.js';
 
 const ESCAPES = { n: '\n' };
 const STRING = '"((?:[^"\\\\]|\\\\.)*)"';
@@ -12,20 +12,20 @@ const plain = (text) => text.replace(/\\(.)/g, (_, escaped) => ESCAPES[escaped] 
 
 /** Of dot, what /dotgraph uses. */
 export function parse(dot) {
-  const model = { dense: false, nodes: [], edges: [] };
+  const [nodes, edges] = [[], []];
   for (const line of dot.split('\n')) {
     const edge = EDGE.exec(line);
     const node = edge ? null : NODE.exec(line);
     if (edge) {
       const [source, target, label] = edge.slice(1).map(plain);
       const labels = Object.fromEntries(label.split(', ').map((part) => part.split(': ')));
-      model.edges.push(edgeOf(`${source} ${target} ${model.edges.length}`, source, target, labels));
+      edges.push(edgeOf(`${source} ${target} ${edges.length}`, source, target, labels));
     } else if (node) {
       const [id, label] = node.slice(1).map(plain);
-      model.nodes.push(nodeOf(id, label));
+      nodes.push(nodeOf(id, label));
     }
   }
-  return model;
+  return modelOf(nodes, edges);
 }
 
 try {

@@ -3,7 +3,7 @@
 /* global d3 */
 
 import { Picture } from './picture.js';
-import { edgeOf, nodeOf, say, withQuery } from './servicegraph.js';
+import { edgeOf, modelOf, nodeOf, say, withQuery } from './servicegraph.js';
 
 const PAUSE = 5000;
 const TICKS = 300;
@@ -63,9 +63,7 @@ async function refresh() {
     const { nodes, links } = await response.json();
     const names = nodes.map(({ name }) => name);
     const edges = links.map(({ source, target, labels }, index) => edgeOf(`${names[source]} ${names[target]} ${index}`, names[source], names[target], labels));
-    const dense = edges.length > 24;
-    if (dense) edges.forEach((edge) => { edge.lines = edge.lines.filter(({ style }) => ['warn', 'bad', 'fault'].includes(style)); });
-    model = { dense, nodes: names.map((name) => nodeOf(name, name)), edges };
+    model = modelOf(names.map((name) => nodeOf(name, name)), edges);
     say(names.length ? '' : 'No traffic yet that a stats filter has seen.');
     picture.show(model);
     showPanel(picture.selected);

@@ -5,6 +5,8 @@ import { bytes, duration, perSecond, share } from './text.js';
 /** More edges than this have one short line each. */
 const DENSE = 24;
 
+export const isDense = (edges) => edges.length > DENSE;
+
 export const key = (edge) => `${edge.source} ${edge.target} ${edge.kind}`;
 
 const amount = (edge) => edge.rate + edge.received + edge.sent;
@@ -81,7 +83,7 @@ function sentence(edge, names) {
 const worst = (levels) => ['bad', 'warn', 'ok'].find((one) => levels.includes(one)) ?? 'idle';
 
 export function model(graph) {
-  const dense = graph.edges.length > DENSE;
+  const dense = isDense(graph.edges);
   const manyNamespaces = new Set(graph.nodes.filter((node) => node.namespace).map((node) => node.namespace)).size > 1;
   const names = new Map(graph.nodes.map((node) => [node.id, fullName(node)]));
   const busiest = Math.max(1, ...graph.edges.filter((edge) => edge.kind === 'http').map((edge) => edge.rate));

@@ -1,5 +1,6 @@
 // What the pages of Istio's servicegraph have in common: nodes called `app (workload)`, edges with labels of text.
 
+import { isDense } from './model.js';
 import { bytes, duration, perSecond, share } from './text.js';
 
 const WRITE = {
@@ -33,6 +34,13 @@ export function edgeOf(key, source, target, labels) {
   });
   const hint = Object.entries(labels).map(([name, value]) => `${name}: ${value}`).join(', ');
   return { key, source, target, kind, level, width: 1.8, lines, brief: lines.filter((line) => line.style), hint };
+}
+
+/** Of many edges, only errors and faults are written beside them. */
+export function modelOf(nodes, edges) {
+  const dense = isDense(edges);
+  if (dense) edges.forEach((edge) => { edge.lines = edge.lines.filter(({ style }) => ['warn', 'bad', 'fault'].includes(style)); });
+  return { dense, nodes, edges };
 }
 
 /** Keeps the address's query, as servicegraph's pages did. */
