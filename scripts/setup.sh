@@ -135,6 +135,24 @@ get_node() {
     have_node || die "This system's Node.js is older than 18. Please install a newer one, so that node is on PATH."
 }
 
+name_chromium() { say "Chromium"; }
+# One of these, as in e2e/src/tools.rs. That it is there is not enough: Ubuntu's package may be a mere hint at another.
+have_chromium() {
+    local name
+    for name in ${CHROMIUM:-} chromium chromium-browser google-chrome google-chrome-stable; do
+        if have "$name"; then
+            timeout 20 "$name" --version >/dev/null 2>&1
+            return
+        fi
+    done
+    return 1
+}
+get_chromium() {
+    apt_install chromium fonts-dejavu-core
+    have_chromium || die "The tests of the page need a browser: please install Chromium or Chrome, so that it is on PATH," \
+        "or set CHROMIUM to its path."
+}
+
 name_runner() { say "wasm-bindgen-test-runner $(locked wasm-bindgen)"; }
 # Only the version that Cargo.lock has can run the tests.
 have_runner() {
@@ -153,7 +171,7 @@ build) parts="rust cc wasm" ;;
 lint) parts="rust lints cc deny" ;;
 mesh) parts="rust cc wasm envoy_newest prometheus" ;;
 bench) parts="rust cc wasm envoy_newest" ;;
-test | all) parts="rust lints cc wasm envoy_newest envoy_oldest prometheus node runner deny" ;;
+test | all) parts="rust lints cc wasm envoy_newest envoy_oldest prometheus node chromium runner deny" ;;
 *) die "usage: $0 build|lint|mesh|bench|test|all" ;;
 esac
 

@@ -8,14 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 pub use database::ask;
 
 use crate::config::port;
-use crate::process::listen;
+use crate::server;
 use crate::topology::{Fail, Protocol, Service, Slow, Topology, Workload};
 
 /// A running application; it ends when dropped.
@@ -56,12 +55,7 @@ impl Application {
     pub fn start(topology: &Topology, workload: &Workload, runtime: &Handle) -> Result<Option<Self>> {
         let Some(service) = topology.services_of(workload).next().filter(|_| workload.serve) else { return Ok(None) };
         let address = SocketAddr::new(IpAddr::V4(workload.address), service.port);
-        let _context = runtime.enter();
-        let listener = listen(address)
-            .and_then(|listener| {
-                listener.set_nonblocking(true)?;
-                TcpListener::from_std(listener)
-            })
+        let listener = server::listen(address, runtime)
             .with_context(|| format!("the application of {} cannot listen on {address}", workload.name))?;
         let served = Arc::new(AtomicU64::new(0));
         let role = Arc::new(Role {

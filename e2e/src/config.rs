@@ -10,6 +10,7 @@ mod clusters;
 mod listeners;
 mod routes;
 mod tls;
+mod tracing;
 
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,7 @@ use serde_json::{json, Map, Value};
 use crate::topology::{Service, Topology, Workload};
 
 pub use bootstrap::node_id;
+pub use tracing::Tracing;
 
 /// Istio's ports in a pod.
 pub mod port {

@@ -1,15 +1,21 @@
 //! `mesh up`: the local bookinfo mesh with our filters, traffic, and a table of what Prometheus knows about it.
 //! `mesh stats-tags`: what the bootstrap needs for labels of one's own.
 
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{bail, Context, Result};
 
+use mesh::config::Tracing;
+use mesh::interrupt::Interrupt;
+use mesh::prometheus::Queries;
 use mesh::up::{up, Arguments};
 
 const USAGE: &str = "\
 usage: mesh up [--for 20s] [--topology FILE] [--filters FILE-OR-DIRECTORY]... [--plain] [--envoy VERSION] [--fault FILE]
+               [--zipkin HOST:PORT]
 
 Starts the mesh of the topology (default e2e/topology.yaml), sends it traffic, and shows who called whom.
   --for 20s     ends after that time of traffic; exit status 0 only if every edge was seen by both its ends
@@ -19,6 +25,11 @@ Starts the mesh of the topology (default e2e/topology.yaml), sends it traffic, a
   --envoy       which Envoy (default: $ENVOY, or 1.40.0 out of .tools/)
   --fault       rules of fault injection (such as those in e2e/faults/) for all proxies that call; the file may change,
                 come and go while the mesh runs
+  --zipkin      sends the spans to Zipkin or Jaeger there; without it requests have trace headers, and no more
+
+usage: mesh graph --prometheus HOST:PORT [--listen HOST:PORT]
+
+Serves the live picture of any mesh, out of its Prometheus (default of --listen: 127.0.0.1:8088).
 
 usage: mesh stats-tags [FILE]...
 
@@ -39,6 +50,7 @@ fn run() -> Result<ExitCode> {
     let mut words = std::env::args().skip(1);
     match words.next().as_deref() {
         Some("up") => up(&parse(words)?),
+        Some("graph") => graph(words),
         Some("stats-tags") => stats_tags(words).map(|()| ExitCode::SUCCESS),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
@@ -46,6 +58,30 @@ fn run() -> Result<ExitCode> {
         }
         _ => bail!("a command is needed\n{USAGE}"),
     }
+}
+
+fn graph(mut words: impl Iterator<Item = String>) -> Result<ExitCode> {
+    let (mut prometheus, mut listen) = (None, SocketAddr::from(([127, 0, 0, 1], mesh::page::PORT)));
+    while let Some(word) = words.next() {
+        let text = words.next().with_context(|| format!("{word} needs a value\n{USAGE}"))?;
+        let address = text.to_socket_addrs().ok().and_then(|mut found| found.next());
+        let address = address.with_context(|| format!("{word}: `{text}` is no host and port that can be found"))?;
+        match word.as_str() {
+            "--prometheus" => prometheus = Some(address),
+            "--listen" => listen = address,
+            other => bail!("{other} is unknown\n{USAGE}"),
+        }
+    }
+    let prometheus = prometheus.with_context(|| format!("--prometheus is needed\n{USAGE}"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let client = mesh::Client::new(runtime.handle().clone());
+    let interrupt = Interrupt::on_signals(runtime.handle())?;
+    let page = mesh::page::start(listen, runtime.handle(), Queries::new(prometheus, client))?;
+    println!("the live picture is at http://{}; Ctrl-C ends it", page.address());
+    while !interrupt.is_set() {
+        interrupt.sleep(Duration::from_secs(1));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn stats_tags(files: impl Iterator<Item = String>) -> Result<()> {
@@ -62,7 +98,7 @@ fn stats_tags(files: impl Iterator<Item = String>) -> Result<()> {
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments> {
-    let mut arguments = Arguments::default();
+    let mut arguments = Arguments { tracing: Tracing::HeadersOnly, ..Arguments::default() };
     while let Some(word) = words.next() {
         let mut value = || words.next().with_context(|| format!("{word} needs a value\n{USAGE}"));
         match word.as_str() {
@@ -76,6 +112,11 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments> {
             "--filters" => arguments.filters.get_or_insert_default().push(PathBuf::from(value()?)),
             "--plain" => arguments.filters = Some(Vec::new()),
             "--fault" => arguments.faults = Some(PathBuf::from(value()?)),
+            "--zipkin" => {
+                let text = value()?;
+                let tracing = Tracing::to(&text);
+                arguments.tracing = tracing.with_context(|| format!("--zipkin: `{text}` is no host and port"))?;
+            }
             "--envoy" => arguments.envoy_version = Some(value()?),
             other => bail!("{other} is unknown\n{USAGE}"),
         }

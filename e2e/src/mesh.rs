@@ -179,6 +179,7 @@ fn configure(
     directory: &RunDirectory,
 ) -> Result<SidecarConfig> {
     let mut config = SidecarConfig::plain(topology, workload, &files(workload, directory));
+    config.trace(topology, workload, &options.tracing);
     attachment.apply(workload, &mut config)?;
     let mine = options.plugins.iter().filter(|p| p.workload.as_ref().is_none_or(|name| *name == workload.name));
     for plugin in mine {

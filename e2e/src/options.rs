@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::config::Tracing;
 use crate::interrupt::Interrupt;
 
 /// How to run a mesh. The default is a plain mesh without filters, on a free network, quiet, without Prometheus.
@@ -28,6 +29,8 @@ pub struct Options {
     pub concurrency: u32,
     /// Envoy's `--log-level` and what it says per component: `warning`, `warning,wasm:debug`.
     pub log_level: String,
+    /// Whether proxies make spans, and for whom. How many, the topology says.
+    pub tracing: Tracing,
     /// Whether to run Prometheus.
     pub prometheus: bool,
     /// Ends what is being waited for.
@@ -71,6 +74,7 @@ impl Default for Options {
             drain: 1,
             concurrency: 1,
             log_level: "warning".to_owned(),
+            tracing: Tracing::Off,
             prometheus: false,
             interrupt: Interrupt::default(),
             progress: |_| {},

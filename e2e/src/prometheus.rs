@@ -13,6 +13,7 @@ use crate::client::{Client, Request};
 use crate::config::port;
 use crate::exposition::Sample;
 use crate::interrupt::Interrupt;
+use crate::percent;
 use crate::process::{check_free, Process};
 use crate::tools;
 use crate::topology::Topology;
@@ -26,9 +27,15 @@ const READY_TIMEOUT: Duration = Duration::from_secs(30);
 /// A running Prometheus.
 #[derive(Debug)]
 pub struct Prometheus {
+    queries: Queries,
+    process: Process,
+}
+
+/// Asks a Prometheus, whoever runs it.
+#[derive(Debug, Clone)]
+pub struct Queries {
     address: SocketAddr,
     client: Client,
-    process: Process,
 }
 
 #[derive(Deserialize)]
@@ -67,7 +74,7 @@ impl Prometheus {
             "--log.level=warn".to_owned(),
         ];
         let process = Process::start("Prometheus", &program, &arguments, &directory.join("prometheus.log"))?;
-        let prometheus = Self { address, client, process };
+        let prometheus = Self { queries: Queries::new(address, client), process };
         let begin = Instant::now();
         while !prometheus.is_ready() {
             interrupt.check()?;
@@ -80,7 +87,12 @@ impl Prometheus {
 
     /// Its page.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.queries.address)
+    }
+
+    /// What asks it.
+    pub fn queries(&self) -> &Queries {
+        &self.queries
     }
 
     /// An error if it has ended.
@@ -90,15 +102,7 @@ impl Prometheus {
 
     /// The result of an instant query (a vector) now.
     pub fn query(&self, promql: &str) -> Result<Vec<Sample>> {
-        let path = format!("/api/v1/query?query={}", percent_encode(promql));
-        let answer = self.client.send(&Request::get(self.address, &path))?;
-        let response: Response =
-            serde_json::from_slice(&answer.body).with_context(|| format!("Prometheus said {}", answer.text()))?;
-        if response.status != "success" {
-            bail!("{promql}: {}", response.error.unwrap_or_default());
-        }
-        let elements = response.data.ok_or_else(|| anyhow!("{promql}: a result without data"))?.result;
-        elements.into_iter().map(Element::into_sample).collect()
+        self.queries.client.runtime().block_on(self.queries.query(promql))
     }
 
     /// Waits until Prometheus has scraped everything that happened before the call.
@@ -108,7 +112,28 @@ impl Prometheus {
     }
 
     fn is_ready(&self) -> bool {
-        self.client.send(&Request::get(self.address, "/-/ready")).is_ok_and(|answer| answer.status == 200)
+        let request = Request::get(self.queries.address, "/-/ready");
+        self.queries.client.send(&request).is_ok_and(|answer| answer.status == 200)
+    }
+}
+
+impl Queries {
+    /// Of the Prometheus at an address.
+    pub fn new(address: SocketAddr, client: Client) -> Self {
+        Self { address, client }
+    }
+
+    /// As [`Prometheus::query`], for use on the runtime.
+    pub async fn query(&self, promql: &str) -> Result<Vec<Sample>> {
+        let path = format!("/api/v1/query?query={}", percent::encode(promql));
+        let answer = self.client.send_async(&Request::get(self.address, &path)).await?;
+        let response: Response =
+            serde_json::from_slice(&answer.body).with_context(|| format!("Prometheus said {}", answer.text()))?;
+        if response.status != "success" {
+            bail!("{promql}: {}", response.error.unwrap_or_default());
+        }
+        let elements = response.data.ok_or_else(|| anyhow!("{promql}: a result without data"))?.result;
+        elements.into_iter().map(Element::into_sample).collect()
     }
 }
 
@@ -141,13 +166,4 @@ fn configuration(topology: &Topology) -> serde_json::Value {
             "static_configs": targets,
         }],
     })
-}
-
-fn percent_encode(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
-            other => format!("%{other:02X}"),
-        })
-        .collect()
 }

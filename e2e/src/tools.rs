@@ -7,6 +7,9 @@ use anyhow::{bail, Result};
 /// The version of Envoy that is run when none is asked for.
 pub const ENVOY_VERSION: &str = "1.40.0";
 
+/// What systems call Chromium, as in scripts/setup.sh.
+const CHROMIUMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
 /// Envoy of a version; by default what `ENVOY` names, or the newest that `make setup` gets.
 pub fn envoy(version: Option<&str>) -> Result<PathBuf> {
     let path = match (version, std::env::var_os("ENVOY")) {
@@ -22,11 +25,20 @@ pub fn prometheus() -> Result<PathBuf> {
     present(path, "Prometheus", "run \"make setup\", or set PROMETHEUS to its path")
 }
 
+/// A browser without a window, for tests of pages: Chromium or Chrome on the PATH, or what `CHROMIUM` names.
+pub fn chromium() -> Result<PathBuf> {
+    let named = std::env::var_os("CHROMIUM").map(PathBuf::from);
+    let found = named.or_else(|| CHROMIUMS.iter().find_map(|name| in_path(name)));
+    present(
+        found.unwrap_or_else(|| PathBuf::from("chromium")),
+        "Chromium",
+        "run \"make setup\", or set CHROMIUM to its path",
+    )
+}
+
 /// `setpriv` of util-linux, which makes a child end with its parent.
 pub fn setpriv() -> Result<PathBuf> {
-    let search = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&search).map(|directory| directory.join("setpriv")).find(|path| path.is_file());
-    match found {
+    match in_path("setpriv") {
         Some(path) => Ok(path),
         None => bail!("setpriv is not in PATH: install util-linux (the mesh uses it to end every process with itself)"),
     }
@@ -54,6 +66,11 @@ fn tools() -> PathBuf {
 fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_owned()
+}
+
+fn in_path(program: &str) -> Option<PathBuf> {
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&search).map(|directory| directory.join(program)).find(|path| path.is_file())
 }
 
 fn present(path: PathBuf, what: &str, remedy: &str) -> Result<PathBuf> {

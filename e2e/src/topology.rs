@@ -35,8 +35,19 @@ pub struct Topology {
     /// The services that they form.
     #[serde(default)]
     pub services: Vec<Service>,
+    /// How much is traced, when something is.
+    #[serde(default)]
+    pub tracing: Tracing,
     /// What `mesh up` sends; a test may do without.
     pub traffic: Option<Traffic>,
+}
+
+/// The share of requests that are traced.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tracing {
+    /// Percent of the requests that come without trace headers; the others follow theirs.
+    pub sampling: f64,
 }
 
 /// A workload: one instance of an application, with its sidecar.
@@ -227,6 +238,12 @@ pub struct Shot {
     /// How many of it at once.
     #[serde(default = "one")]
     pub burst: u64,
+}
+
+impl Default for Tracing {
+    fn default() -> Self {
+        Self { sampling: 1.0 } // Istio's
+    }
 }
 
 impl Topology {

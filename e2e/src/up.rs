@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::config::port;
+use crate::config::{port, Tracing};
 use crate::faults::RuleFile;
 use crate::interrupt::Interrupt;
 use crate::mesh::Mesh;
 use crate::options::{Network, Options};
+use crate::page;
+use crate::server::Server;
 use crate::topology::Topology;
 use crate::traffic::Sending;
 use crate::verdict::Missing;
@@ -39,6 +41,8 @@ pub struct Arguments {
     pub faults: Option<PathBuf>,
     /// Instead of the default.
     pub envoy_version: Option<String>,
+    /// Where spans go.
+    pub tracing: Tracing,
 }
 
 /// Runs the mesh to its end; the exit status says whether telemetry was complete.
@@ -54,6 +58,7 @@ pub fn up(arguments: &Arguments) -> Result<ExitCode> {
         every_patch_must_match: arguments.topology.is_none() && arguments.filters.is_none(),
         network: Network::AsWritten,
         envoy_version: arguments.envoy_version.clone(),
+        tracing: arguments.tracing.clone(),
         prometheus: true,
         drain: DRAIN,
         interrupt: interrupt.clone(),
@@ -67,8 +72,9 @@ pub fn up(arguments: &Arguments) -> Result<ExitCode> {
         }
         started => started?,
     };
+    let page = page::of_mesh(&mesh)?;
     step("the mesh is up");
-    print_urls(&mesh)?;
+    print_urls(&mesh, &page, &arguments.tracing)?;
     let mut faults = arguments.faults.as_deref().map(RuleFile::new);
     follow(&mut faults, &mesh)?;
     match arguments.duration {
@@ -195,8 +201,12 @@ fn judge(mesh: &Mesh) -> Result<Vec<Missing>> {
     Ok(missing)
 }
 
-fn print_urls(mesh: &Mesh) -> Result<()> {
-    println!("\n  {:<22} {}", "Prometheus", mesh.prometheus()?.url());
+fn print_urls(mesh: &Mesh, page: &Server, tracing: &Tracing) -> Result<()> {
+    println!("\n  {:<22} http://{}", "the live picture", page.address());
+    println!("  {:<22} {}", "Prometheus", mesh.prometheus()?.url());
+    if let Tracing::Collector(host, port) = tracing {
+        println!("  {:<22} http://{host}:{port} gets the spans", "the trace collector");
+    }
     if let Some(traffic) = &mesh.topology().traffic {
         println!("  {:<22} http://{}/productpage", "the gateway", mesh.gateway(&traffic.gateway)?);
     }

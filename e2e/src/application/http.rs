@@ -14,17 +14,16 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue, CONTENT_TYPE, HOST};
-use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::TokioExecutor;
 use serde_json::{json, Value};
 use tokio::net::TcpListener;
 use tokio::time::Sleep;
 
 use super::{Callee, CalleeKind, Role};
+use crate::server;
 
 /// What an application copies from a request to those it makes for it, so that they belong together.
 const FORWARDED: [&str; 12] = [
@@ -71,18 +70,7 @@ impl Body for Truncated {
 
 pub(super) async fn serve(listener: TcpListener, role: Arc<Role>) {
     let caller: Caller = Client::builder(TokioExecutor::new()).build_http();
-    let mut connections = tokio::task::JoinSet::new();
-    loop {
-        if let Ok((stream, _)) = listener.accept().await {
-            let (role, caller) = (Arc::clone(&role), caller.clone());
-            connections.spawn(async move {
-                let service = service_fn(move |request| answer(Arc::clone(&role), caller.clone(), request));
-                // A client that breaks off, and `/reset`, are no matter of the server's.
-                let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
-            });
-        }
-        while connections.try_join_next().is_some() {}
-    }
+    server::serve(listener, move |request| answer(Arc::clone(&role), caller.clone(), request)).await;
 }
 
 async fn answer(role: Arc<Role>, caller: Caller, request: Request<Incoming>) -> io::Result<Response<AnswerBody>> {

@@ -55,7 +55,7 @@ pub fn inbound(service: &Service) -> Value {
             "routes": [{
                 "name": "default",
                 "match": {"prefix": "/"},
-                "decorator": {"operation": format!("{}:{}/*", service.host(), service.port)},
+                "decorator": decorator(service),
                 "route": {"cluster": cluster, "timeout": "0s", "max_stream_duration": {"max_stream_duration": "0s", "grpc_timeout_header_max": "0s"}},
             }],
         }],
@@ -86,7 +86,7 @@ fn routes_to(service: &Service, base: &Value) -> Vec<Value> {
     if service.routes.is_empty() {
         let mut action = action(service);
         set(&mut action, "cluster", json!(outbound_cluster(service, "")));
-        return vec![json!({"name": "default", "match": base, "route": action})];
+        return vec![json!({"name": "default", "match": base, "decorator": decorator(service), "route": action})];
     }
     service.routes.iter().map(|route| split(service, route, base)).collect()
 }
@@ -111,7 +111,12 @@ fn split(service: &Service, route: &Route, base: &Value) -> Value {
             route.headers.iter().map(|(name, value)| json!({"name": name, "string_match": {"exact": value}})).collect();
         set(&mut matcher, "headers", json!(headers));
     }
-    json!({"name": "default", "match": matcher, "route": action})
+    json!({"name": "default", "match": matcher, "decorator": decorator(service), "route": action})
+}
+
+/// The name that spans get.
+fn decorator(service: &Service) -> Value {
+    json!({"operation": format!("{}:{}/*", service.host(), service.port)})
 }
 
 fn action(service: &Service) -> Value {

@@ -64,6 +64,13 @@ fn weights_must_be_a_hundred_and_subsets_exist() {
 }
 
 #[test]
+fn sampling_is_a_percentage_and_one_when_nothing_is_said() {
+    assert_eq!(Topology::parse(SMALL).unwrap().tracing.sampling, 1.0);
+    let error = format!("{:#}", Topology::parse(&format!("{SMALL}tracing: {{ sampling: 101 }}")).unwrap_err());
+    assert!(error.contains("tracing.sampling") && error.contains("`101`"), "{error}");
+}
+
+#[test]
 fn durations_need_a_unit() {
     assert_eq!(duration::parse("800ms"), Some(Duration::from_millis(800)));
     assert_eq!(duration::parse("0.5s"), Some(Duration::from_millis(500)));

@@ -17,6 +17,9 @@ pub fn problems(topology: &Topology) -> Vec<String> {
     for service in &topology.services {
         check_service(topology, service, &mut found);
     }
+    if !(0.0..=100.0).contains(&topology.tracing.sampling) {
+        found.push(format!("tracing.sampling: `{}` is no percentage (0 to 100)", topology.tracing.sampling));
+    }
     traffic(topology, &mut found);
     found
 }
