@@ -22,6 +22,16 @@ pub fn prometheus() -> Result<PathBuf> {
     present(path, "Prometheus", "run \"make setup\", or set PROMETHEUS to its path")
 }
 
+/// promtool, which comes with Prometheus.
+pub fn promtool() -> Result<PathBuf> {
+    let path = prometheus()?.with_file_name("promtool");
+    present(
+        path,
+        "promtool",
+        "it comes with Prometheus: run \"make setup\", or set PROMETHEUS to the path of one that has it beside it",
+    )
+}
+
 /// `setpriv` of util-linux, which makes a child end with its parent.
 pub fn setpriv() -> Result<PathBuf> {
     let search = std::env::var_os("PATH").unwrap_or_default();
@@ -40,6 +50,11 @@ pub fn dist() -> PathBuf {
 /// The directory of the EnvoyFilters that we ship.
 pub fn filters() -> PathBuf {
     root().join("envoy")
+}
+
+/// The directory of the dashboards and alert rules that we ship.
+pub fn dashboards() -> PathBuf {
+    root().join("dashboards")
 }
 
 /// Checks that a module was built.
