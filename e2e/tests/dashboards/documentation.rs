@@ -34,6 +34,19 @@ pub fn log_lines() -> Vec<String> {
     lines
 }
 
+/// The metrics that filters name in their `metrics.rs`: those of faults, and of whatever has such a file.
+pub fn named_metrics() -> Vec<String> {
+    let mut names = Vec::new();
+    for file in sources(&root().join("filters")).iter().filter(|file| file.ends_with("src/metrics.rs")) {
+        let code = fs::read_to_string(file).unwrap();
+        let constants = code.lines().filter_map(|line| line.strip_prefix("pub const ")?.split_once(": &str = \""));
+        names.extend(constants.filter_map(|(_, value)| Some(value.strip_suffix("\";")?.to_owned())));
+    }
+    names.retain(|name| !name.ends_with('_'));
+    assert!(names.len() >= fault::metrics::METRICS.len(), "{names:?}");
+    names
+}
+
 fn root() -> PathBuf {
     tools::filters().parent().unwrap().to_owned()
 }

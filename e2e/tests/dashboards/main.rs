@@ -145,12 +145,11 @@ fn the_operations_page_has_every_counter_alert_and_log_line() {
     assert!(missing.is_empty(), "docs/operations.md has not:\n{}", missing.join("\n"));
 }
 
-/// The counters of the filters besides Istio's, as Prometheus shows them.
+/// The metrics of the filters besides Istio's, as Prometheus shows them.
 fn counters() -> Vec<String> {
     let exchange = metadata_exchange::counters::NAMES.iter().map(|name| name.replace('.', "_"));
-    let fault = fault::metrics::METRICS.iter().map(|(name, _)| (*name).to_owned());
     let stats = [stats::recorder::OVERFLOW_METRIC.to_owned()];
-    exchange.chain(fault).chain(stats).collect()
+    exchange.chain(stats).chain(documentation::named_metrics()).collect()
 }
 
 /// The alerts, with windows of a few seconds: the mesh has not been there for longer.
