@@ -7,7 +7,7 @@ use std::time::Duration;
 use mesh::{tools, Mesh, Options, PluginConfig, Request, Topology, Update};
 use mesh_common::peer::Peer;
 
-/// What bookinfo lacks: a gRPC service. On 127.28, so as not to meet other meshes.
+/// What bookinfo lacks: a gRPC service.
 const ADVICE: &str = "
 name: bookinfo
 workloads:
