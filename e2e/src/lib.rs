@@ -10,6 +10,7 @@
 
 pub mod application;
 pub mod attach;
+pub mod cadvisor;
 pub mod client;
 pub mod config;
 pub mod directory;

@@ -17,9 +17,10 @@ use crate::directory::RunDirectory;
 use crate::options::Options;
 use crate::process::check_free;
 use crate::prometheus::Prometheus;
+use crate::raw::RawServer;
 use crate::sidecar::{Sidecar, Update};
 use crate::topology::{Protocol, Topology, Workload};
-use crate::{pki, tools};
+use crate::{cadvisor, pki, tools};
 
 /// How long all sidecars together may take to be ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(120);
@@ -28,6 +29,7 @@ const READY_TIMEOUT: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub struct Mesh {
     prometheus: Option<Prometheus>,
+    _cadvisor: Option<RawServer>,
     sidecars: Vec<Sidecar>,
     applications: Vec<(String, Application)>,
     client: Client,
@@ -81,6 +83,7 @@ impl Mesh {
         }
         wait_until_ready(&sidecars, &options)?;
 
+        let cadvisor = options.prometheus.then(|| cadvisor::start(&topology, &sidecars)).transpose()?;
         let prometheus = match options.prometheus {
             true => {
                 say("starting Prometheus");
@@ -90,6 +93,7 @@ impl Mesh {
         };
         Ok(Self {
             prometheus,
+            _cadvisor: cadvisor,
             sidecars,
             applications,
             client,

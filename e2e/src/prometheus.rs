@@ -9,6 +9,7 @@ use anyhow::{anyhow, bail, ensure, Context, Result};
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::cadvisor;
 use crate::client::{Client, Request};
 use crate::config::port;
 use crate::exposition::Sample;
@@ -65,8 +66,12 @@ impl Prometheus {
         let address = SocketAddr::from((ip, PORT));
         let config = directory.join("prometheus.yml");
         // JSON is YAML, and needs no care with quoting.
-        fs::write(&config, format!("{:#}", configuration(topology)))
-            .with_context(|| format!("cannot write {}", config.display()))?;
+        let mut scraped = configuration(topology);
+        if let Some(jobs) = scraped.get_mut("scrape_configs").and_then(serde_json::Value::as_array_mut) {
+            let target = cadvisor::address(topology).to_string();
+            jobs.push(json!({"job_name": "cadvisor", "static_configs": [{"targets": [target]}]}));
+        }
+        fs::write(&config, format!("{scraped:#}")).with_context(|| format!("cannot write {}", config.display()))?;
         let arguments = [
             format!("--config.file={}", config.display()),
             format!("--storage.tsdb.path={}", directory.join("prometheus").display()),

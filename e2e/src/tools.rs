@@ -36,6 +36,16 @@ pub fn chromium() -> Result<PathBuf> {
     )
 }
 
+/// promtool, which comes with Prometheus.
+pub fn promtool() -> Result<PathBuf> {
+    let path = prometheus()?.with_file_name("promtool");
+    present(
+        path,
+        "promtool",
+        "it comes with Prometheus: run \"make setup\", or set PROMETHEUS to the path of one that has it beside it",
+    )
+}
+
 /// `setpriv` of util-linux, which makes a child end with its parent.
 pub fn setpriv() -> Result<PathBuf> {
     match in_path("setpriv") {
@@ -52,6 +62,11 @@ pub fn dist() -> PathBuf {
 /// The directory of the EnvoyFilters that we ship.
 pub fn filters() -> PathBuf {
     root().join("envoy")
+}
+
+/// The directory of the dashboards and alert rules that we ship.
+pub fn dashboards() -> PathBuf {
+    root().join("dashboards")
 }
 
 /// Checks that a module was built.

@@ -270,6 +270,26 @@ fn connections_go_on_when_a_module_crashes() {
     }
 }
 
+/// What the alert `VmReloaded` looks at.
+#[test]
+fn a_module_that_is_loaded_again_after_a_crash_is_counted() {
+    let topology = PAIR.replace("9080, protocol: http", "27017, protocol: tcp");
+    let mesh = with_crashing_module(&topology, "tcp-metadata-exchange-inbound.yaml", |yaml| yaml);
+    let ask_once = || {
+        let mut stream = TcpStream::connect(mesh.sidecar("client").unwrap().address(27017))?;
+        stream.set_read_timeout(Some(WAIT))?;
+        ask(&mut stream)
+    };
+    let reloads = || {
+        let samples = mesh.sidecar("server").unwrap().metric("envoy_wasm_vm_reload_success").unwrap();
+        samples.iter().map(|sample| sample.value).sum::<f64>()
+    };
+    assert_eq!(reloads(), 0.0);
+    mesh::wait_until(WAIT, || ask_once().is_err()).unwrap();
+    mesh::wait_until(WAIT, || ask_once().is_ok()).unwrap();
+    assert_eq!(reloads(), 1.0);
+}
+
 /// Why our files have the deprecated `fail_open` and not this.
 #[test]
 fn with_failure_policy_fail_open_a_crash_fails_the_requests_under_way() {

@@ -1,0 +1,69 @@
+//! What cAdvisor tells of containers in a cluster, told of the mesh's Envoys: CPU time and memory, under its names.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+
+use anyhow::Result;
+
+use crate::raw::RawServer;
+use crate::sidecar::Sidecar;
+use crate::topology::Topology;
+
+/// Clock ticks per second in `/proc`: the same on all of Linux.
+const TICKS: f64 = 100.0;
+/// Pages in `/proc` have this many bytes on the machines that Envoy is built for, but for some of Arm.
+const PAGE: u64 = 4096;
+
+/// The Envoy of a pod.
+struct Container {
+    labels: String,
+    pid: u32,
+}
+
+/// Where it is for the mesh of a topology; Prometheus scrapes it there.
+pub fn address(topology: &Topology) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::new(127, topology.network(), 0, 100), 8080))
+}
+
+/// Starts it; it ends when dropped.
+pub fn start(topology: &Topology, sidecars: &[Sidecar]) -> Result<RawServer> {
+    let containers: Vec<Container> = sidecars.iter().filter_map(|sidecar| container(topology, sidecar)).collect();
+    RawServer::start(address(topology), move |stream| {
+        // Prometheus asks again anyway.
+        let _ = answer(stream, &containers);
+    })
+}
+
+fn container(topology: &Topology, sidecar: &Sidecar) -> Option<Container> {
+    let workload = topology.workload(sidecar.name())?;
+    let (pod, namespace) = (workload.pod(), &workload.namespace);
+    let labels = format!("container=\"istio-proxy\",namespace=\"{namespace}\",pod=\"{pod}\"");
+    Some(Container { labels, pid: sidecar.pid() })
+}
+
+/// One answer per connection, whatever was asked.
+fn answer(mut stream: TcpStream, containers: &[Container]) -> std::io::Result<()> {
+    for line in BufReader::new(&stream).lines() {
+        if line?.is_empty() {
+            break;
+        }
+    }
+    let samples: String = containers.iter().filter_map(samples).collect();
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4\r\nconnection: close\r\n";
+    write!(stream, "{head}content-length: {}\r\n\r\n{samples}", samples.len())
+}
+
+/// None if the process has ended.
+fn samples(Container { labels, pid }: &Container) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name of the program is in parentheses, and may hold any.
+    let fields: Vec<u64> =
+        stat.rsplit_once(") ")?.1.split(' ').map(|field| field.trim().parse().unwrap_or(0)).collect();
+    let (user, system, pages) = (fields.get(11)?, fields.get(12)?, fields.get(21)?);
+    Some(format!(
+        "container_cpu_usage_seconds_total{{{labels}}} {}\ncontainer_memory_working_set_bytes{{{labels}}} {}\n",
+        (user + system) as f64 / TICKS,
+        pages * PAGE
+    ))
+}

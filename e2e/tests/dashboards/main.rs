@@ -1,0 +1,184 @@
+//! Our dashboards and alert rules: every query is run by a real Prometheus that scrapes bookinfo, and returns something.
+
+// Helpers outside of test functions are not excused by clippy.toml.
+#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
+
+mod board;
+mod documentation;
+mod scene;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use mesh::prometheus::Prometheus;
+use mesh::tools;
+use mesh::traffic::Sending;
+
+use self::board::Query;
+
+/// The longest that it may take until every query has something to return; normally ten seconds.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// What a user chooses. Each query must return something for one of them: no service speaks HTTP, gRPC and TCP.
+const CHOICES: [&[(&str, &str)]; 3] = [
+    &[("service", "reviews.default.svc.cluster.local"), ("workload", "reviews-v3")],
+    &[("service", "advice.default.svc.cluster.local"), ("workload", "advice-v1")],
+    &[("service", "mongodb.default.svc.cluster.local"), ("workload", "mongodb-v1")],
+];
+
+/// What calls a service over TCP, for the one query of that.
+const CALLER: &[(&str, &str)] = &[("workload", "ratings-v1"), ("service", "")];
+
+/// All of the variables that may be several, and those that are the same in all choices.
+const COMMON: [(&str, &str); 7] = [
+    ("namespace", "default"),
+    ("pod", ".*"),
+    ("srccluster", ".*"),
+    ("srcns", ".*"),
+    ("srcwl", ".*"),
+    ("dstwl", ".*"),
+    ("dstsvc", ".*"),
+];
+
+/// Alerts of what does not happen in the mesh: a crash.
+const NOT_HERE: [&str; 1] = ["VmReloaded"];
+
+/// A rule of alerts.yaml.
+struct Alert {
+    name: String,
+    expression: String,
+}
+
+#[test]
+fn every_query_returns_data() {
+    let mesh = scene::start();
+    let _sending = Sending::start(&mesh, WAIT * 3).unwrap();
+    let prometheus = mesh.prometheus().unwrap();
+    // What is refused before the first scrape is no increase.
+    let first = r#"envoy_listener_manager_lds_update_rejected{pod=~"mongodb.*"}"#;
+    mesh::wait_until(WAIT, || !prometheus.query(first).unwrap().is_empty()).unwrap();
+    scene::refuse(&mesh);
+
+    let runs = |text: &str| scene::has_shadow() || !text.contains("shadow_");
+    let boards = board::all();
+    let mut waiting: Vec<Query> =
+        boards.iter().flat_map(board::Board::queries).filter(|query| runs(&query.text)).collect();
+    let mut alerts: Vec<Alert> =
+        alerts().into_iter().filter(|alert| runs(&alert.expression) && !NOT_HERE.contains(&&*alert.name)).collect();
+    // Needs a proxy that falls silent, which would take data from the queries.
+    let silent = alerts.remove(alerts.iter().position(|alert| alert.name == "ProxySilent").unwrap());
+    assert!(waiting.len() > 80 && alerts.len() > 5, "{} queries, {} alerts", waiting.len(), alerts.len());
+
+    let end = Instant::now() + WAIT;
+    while !(waiting.is_empty() && alerts.is_empty()) && Instant::now() < end {
+        scene::send_besides(&mesh);
+        scene::overflow(&mesh);
+        waiting.retain(|query| !returns(prometheus, query));
+        alerts.retain(|alert| prometheus.query(&alert.expression).unwrap().is_empty());
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    let mut problems: Vec<String> = waiting.iter().map(|query| format!("{}: {}", query.name, query.text)).collect();
+    problems.extend(alerts.iter().map(|alert| format!("alert {}: {}", alert.name, alert.expression)));
+    assert!(problems.is_empty(), "without data:\n{}", problems.join("\n"));
+
+    let of_details = || {
+        let samples = prometheus.query(&silent.expression).unwrap();
+        samples.iter().any(|sample| sample.label("destination_workload") == "details-v1")
+    };
+    assert!(!of_details(), "{} reports, and is called silent", "details-v1");
+    scene::silence(&mesh, "details-v1");
+    mesh::wait_until(WAIT, of_details).unwrap();
+    mesh.check().unwrap();
+}
+
+#[test]
+fn dashboards_keep_their_rules() {
+    let boards = board::all();
+    let files: Vec<&str> = boards.iter().map(|board| board.file.as_str()).collect();
+    assert_eq!(files, ["mesh.json", "performance.json", "service.json", "workload.json"]);
+    let problems: Vec<String> = boards.iter().flat_map(board::Board::problems).collect();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn every_metric_is_on_a_dashboard() {
+    let queries: String = board::all().iter().flat_map(board::Board::queries).map(|query| query.text + "\n").collect();
+    for name in stats::metrics::standard_names() {
+        assert!(queries.contains(&format!("istio_{name}")), "istio_{name}");
+    }
+    for name in counters() {
+        assert!(queries.contains(&name), "{name}");
+    }
+}
+
+#[test]
+fn alert_rules_pass_their_tests() {
+    for arguments in [["check", "rules", "alerts.yaml"], ["test", "rules", "alerts-test.yaml"]] {
+        let output =
+            Command::new(tools::promtool().unwrap()).current_dir(tools::dashboards()).args(arguments).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "promtool {arguments:?}: {}", String::from_utf8_lossy(&said));
+    }
+    let tests = fs::read_to_string(tools::dashboards().join("alerts-test.yaml")).unwrap();
+    for alert in alerts() {
+        assert!(
+            tests.contains(&format!("alertname: {}\n", alert.name)),
+            "{} has no test in which it fires",
+            alert.name
+        );
+    }
+}
+
+#[test]
+fn the_operations_page_has_every_counter_alert_and_log_line() {
+    let page = documentation::operations();
+    let alerts = alerts().into_iter().map(|alert| alert.name);
+    let missing: Vec<String> = counters()
+        .into_iter()
+        .chain(alerts)
+        .map(|name| format!("`{name}`"))
+        .chain(documentation::log_lines())
+        .filter(|text| !page.contains(text))
+        .collect();
+    assert!(missing.is_empty(), "docs/operations.md has not:\n{}", missing.join("\n"));
+}
+
+/// The metrics of the filters besides Istio's, as Prometheus shows them.
+fn counters() -> Vec<String> {
+    let exchange = metadata_exchange::counters::NAMES.iter().map(|name| name.replace('.', "_"));
+    let stats = [stats::recorder::OVERFLOW_METRIC.to_owned()];
+    exchange.chain(stats).chain(documentation::named_metrics()).collect()
+}
+
+/// The alerts, with windows of a few seconds: the mesh has not been there for longer.
+fn alerts() -> Vec<Alert> {
+    let yaml = fs::read_to_string(tools::dashboards().join("alerts.yaml")).unwrap();
+    let rules = yaml.split("- alert: ").skip(1);
+    rules
+        .map(|rule| {
+            let (name, rest) = rule.split_once('\n').unwrap();
+            let (_, expression) = rest.split_once("expr: ").unwrap();
+            let end = ["\n    for: ", "\n    labels: "].iter().filter_map(|field| expression.find(field)).min();
+            let expression = &expression[..end.unwrap()];
+            let expression = expression.strip_prefix("|\n").unwrap_or(expression);
+            let window = if name == "ProxySilent" { "[6s]" } else { "[30s]" };
+            let shorter =
+                ["[5m]", "[10m]", "[15m]"].iter().fold(expression.to_owned(), |text, long| text.replace(long, window));
+            // Of pairs, there are fewer in so short a time.
+            Alert { name: name.to_owned(), expression: shorter.replace("> 100", "> 0") }
+        })
+        .collect()
+}
+
+fn returns(prometheus: &Prometheus, query: &Query) -> bool {
+    let seen_by = ["source", "destination"];
+    CHOICES.iter().chain([&CALLER]).any(|choice| {
+        seen_by.iter().any(|reporter| {
+            let mut values: BTreeMap<&str, &str> = COMMON.into_iter().chain(choice.iter().copied()).collect();
+            values.insert("reporter", reporter);
+            query.has_data(&prometheus.query(&query.fill(&values)).unwrap())
+        })
+    })
+}
