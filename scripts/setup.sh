@@ -67,7 +67,7 @@ name_wasm() { say "a compiler for $WASM_TARGET"; }
 have_wasm() { wasm_rustup_ready || { ! wasm_may_fetch && wasm_debian_ready; }; }
 get_wasm() {
     if wasm_may_fetch; then
-        say "Asking rustup for $WASM_TARGET (at most $WASM_TIMEOUT s)"
+        say "Asking rustup for the source of the standard library (at most $WASM_TIMEOUT s)"
         wasm_fetch && return
         say "rustup could not fetch it. Next: Debian's compiler."
     fi
@@ -77,7 +77,7 @@ get_wasm() {
     fi
     wasm_select && return
     die "Nothing here can build for $WASM_TARGET${WASM_TOOLCHAIN:+ (WASM_TOOLCHAIN=$WASM_TOOLCHAIN)}. Please do one of:" \
-        "  - with a network:  rustup target add $WASM_TARGET" \
+        "  - with a network:  rustup component add rust-src" \
         "  - on Debian, as root:  apt-get install --no-install-recommends $WASM_DEBIAN_PACKAGES" \
         "  - after a passing failure of the network:  make setup RETRY=1"
 }

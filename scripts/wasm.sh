@@ -1,27 +1,28 @@
 # Which compiler makes the modules, and how it is called. To be sourced after lib.sh.
 #
-# Two ways lead to wasm32-unknown-unknown:
-#   rustup  the target's standard library is installed beside the toolchain that is in use, or rustup can fetch it;
-#   debian  Debian's rustc and cargo, with the standard library built from its source package.
+# The standard library is built along with the modules, from its source: so that a panic is a trap, without the texts and the code
+# that would put them together, which are a seventh of a module. Its source comes from one of two places:
+#   rustup  the toolchain that is in use, with its component rust-src, which rustup can fetch;
+#   debian  Debian's rustc and cargo, with the source package of their library.
 # The first that works is taken; WASM_TOOLCHAIN=rustup or =debian allows one only.
 # shellcheck shell=bash disable=SC2034
 
 WASM_TARGET=wasm32-unknown-unknown
 WASM_DEBIAN_PACKAGES="rustc-web cargo-web rust-web-src lld"
-WASM_NOT_FETCHED=$TOOLS/no-$WASM_TARGET   # remembers for which compiler rustup could not fetch the target
-WASM_TIMEOUT=${WASM_TIMEOUT:-30}          # seconds: without a network rustup does not fail, it waits
+WASM_NOT_FETCHED=$TOOLS/no-rust-src       # remembers for which compiler rustup could not fetch the library's source
+WASM_TIMEOUT=${WASM_TIMEOUT:-60}          # seconds: without a network rustup does not fail, it waits
 
 wasm_allows() { [ "${WASM_TOOLCHAIN:-$1}" = "$1" ]; }
 
-# A toolchain has the target when its library is there: rustup need not be asked, and need not exist.
-wasm_rustup_ready() {
-    wasm_allows rustup && have rustc && [ -d "$(rustc --print sysroot)/lib/rustlib/$WASM_TARGET/lib" ]
-}
+# wasm_has_source <rustc>: whether the source of its standard library is there.
+wasm_has_source() { [ -d "$("$1" --print sysroot)/lib/rustlib/src/rust/library/std" ]; }
+
+# Rustup need not be asked, and need not exist.
+wasm_rustup_ready() { wasm_allows rustup && have rustc && wasm_has_source rustc; }
 
 wasm_debian_ready() {
     wasm_allows debian && [ -x /usr/bin/rustc ] && [ -x /usr/bin/cargo ] && wasm_linker >/dev/null &&
-        [ -d "$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library/std" ] &&
-        at_least "$(/usr/bin/rustc --version | cut -d ' ' -f 2)" "$(minimum_rust)"
+        wasm_has_source /usr/bin/rustc && at_least "$(/usr/bin/rustc --version | cut -d ' ' -f 2)" "$(minimum_rust)"
 }
 
 # Debian's compiler brings no linker for wasm: lld's, or the one inside a rustup toolchain.
@@ -47,7 +48,7 @@ wasm_may_fetch() {
 }
 
 wasm_fetch() {
-    if timeout "$WASM_TIMEOUT" rustup target add "$WASM_TARGET"; then
+    if timeout "$WASM_TIMEOUT" rustup component add rust-src; then
         rm -f "$WASM_NOT_FETCHED"
     else
         mkdir -p "$TOOLS"
@@ -56,36 +57,34 @@ wasm_fetch() {
     fi
 }
 
-# Sets how to call cargo for wasm: WASM_CARGO (a command with its environment), WASM_FLAGS and WASM_NAME.
+# Sets how to call cargo for wasm: WASM_CARGO (a command with its environment), WASM_REMAP and WASM_NAME.
 wasm_select() {
-    local sysroot linker
+    local rustc sysroot
+    WASM_CARGO=(env RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$TARGET/wasm"
+        CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=wasm-bindgen-test-runner)
     if wasm_rustup_ready; then
-        WASM_CARGO=(env)
-        WASM_FLAGS=(--target "$WASM_TARGET")
-        WASM_NAME="$(rustc --version) with its $WASM_TARGET library"
-        sysroot=$(rustc --print sysroot)
-        set -- cargo
+        rustc=rustc
+        WASM_CARGO+=(cargo)
     elif wasm_debian_ready; then
-        linker=$(wasm_linker)
-        WASM_CARGO=(env RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc RUSTC_BOOTSTRAP=1
-            CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER="$linker")
-        WASM_FLAGS=(--target "$WASM_TARGET" -Z "build-std=std,panic_abort")
-        WASM_NAME="Debian's $(/usr/bin/rustc --version | cut -d ' ' -f 1,2), with the standard library from source"
-        sysroot=$(/usr/bin/rustc --print sysroot)
-        set -- /usr/bin/cargo
+        rustc=/usr/bin/rustc
+        WASM_CARGO+=(RUSTC=$rustc RUSTDOC=/usr/bin/rustdoc CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER="$(wasm_linker)"
+            /usr/bin/cargo)
     else
         return 1
     fi
-    # A panic message names a source file: it should name the same one on every machine, or no two builds are alike.
-    local remap="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=/crates"
-    remap+=" --remap-path-prefix=$sysroot/lib/rustlib/src/rust=/rust"
-    WASM_CARGO+=(CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="$remap" CARGO_TARGET_DIR="$TARGET/wasm"
-        CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=wasm-bindgen-test-runner "$@")
+    WASM_NAME="$($rustc --version), with the standard library from source"
+    sysroot=$($rustc --print sysroot)
+    # A message may name a source file: it should name the same one on every machine, or no two builds are alike.
+    WASM_REMAP="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=/crates"
+    WASM_REMAP+=" --remap-path-prefix=$sysroot/lib/rustlib/src/rust=/rust"
 }
 
 # wasm_cargo <build|test> <arguments>...
 wasm_cargo() {
-    local command=$1
+    local command=$1 flags=$WASM_REMAP
     shift
-    "${WASM_CARGO[@]}" "$command" "${WASM_FLAGS[@]}" "$@"
+    # Tests are to say why they fail.
+    [ "$command" = test ] || flags+=" -Z unstable-options -C panic=immediate-abort"
+    CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS=$flags "${WASM_CARGO[@]}" "$command" --target "$WASM_TARGET" \
+        -Z build-std=std,panic_abort -Z build-std-features=optimize_for_size "$@"
 }

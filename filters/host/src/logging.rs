@@ -1,6 +1,4 @@
-//! Log lines and panics, by way of Envoy's log.
-
-use std::panic;
+//! Log lines, by way of Envoy's log.
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
@@ -22,7 +20,7 @@ impl Log for EnvoyLog {
     fn flush(&self) {}
 }
 
-/// Connects the log macros with Envoy's log, at Envoy's level, and has a panic say where it came from.
+/// Connects the log macros with Envoy's log, at Envoy's level.
 ///
 /// Call it when a root context is created: while a module is initialized, Envoy answers no calls.
 pub fn start() {
@@ -35,10 +33,7 @@ pub fn start() {
         Some(4) | Some(5) => LevelFilter::Error,
         _ => LevelFilter::Warn,
     });
-    panic::set_hook(Box::new(|panic| abi::log(CRITICAL, &panic.to_string())));
 }
-
-const CRITICAL: u32 = 5;
 
 fn envoy_level(level: Level) -> u32 {
     match level {
