@@ -12,6 +12,7 @@ pub mod application;
 pub mod attach;
 pub mod client;
 pub mod config;
+pub mod containers;
 pub mod directory;
 pub mod exposition;
 pub mod interrupt;
