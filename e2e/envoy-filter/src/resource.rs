@@ -36,6 +36,8 @@ macro_rules! named {
     };
 }
 
+pub(crate) use named;
+
 named! {
     /// What a patch changes. `EXTENSION_CONFIG` is not supported.
     ApplyTo {
