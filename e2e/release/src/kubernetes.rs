@@ -64,34 +64,71 @@ fn fill(source: &str, digests: &BTreeMap<String, String>, images: &str) -> Resul
     Ok(source.replace(DIGEST, digest).replace(&format!("{IMAGES}{IMAGE_VERSION}"), &format!("{images}:{VERSION}")))
 }
 
-/// An EnvoyFilter whose modules are fetched and checked rather than mounted.
+/// An EnvoyFilter whose modules are fetched and checked rather than mounted. Istio's agent does that for what it gets by
+/// ECDS alone, so each filter asks for its configuration, and a patch before it has that.
+///
+/// It works on lines, which keeps the comments; what is not in the form of our files is an error.
 fn fetched(filter: &str, modules: &Files) -> Result<String> {
+    const PATCH: &str = "  - applyTo: ";
     let mut out = String::new();
-    let mut lines = filter.lines().peekable();
-    while let Some(line) = lines.next() {
-        let module = lines.peek().and_then(|next| next.trim_start().strip_prefix(&format!("filename: {MOUNTED}")));
-        match module.filter(|_| line.trim_start() == "local:") {
-            None => out.push_str(&format!("{line}\n")),
-            Some(module) => {
-                let content = modules.get(module).with_context(|| format!("there is no {module}"))?;
-                let indent = line.strip_suffix("local:").unwrap_or_default();
-                for field in [
-                    "remote:".to_owned(),
-                    "  http_uri:".to_owned(),
-                    format!("    uri: {SERVED}{module}"),
-                    "    cluster: remixer_modules".to_owned(),
-                    "    timeout: 10s".to_owned(),
-                    format!("  sha256: {}", sha256(content)),
-                    "  retry_policy: { num_retries: 10 }".to_owned(),
-                ] {
-                    out.push_str(&format!("{indent}{field}\n"));
-                }
-                lines.next();
-            }
+    let mut patch = String::new();
+    for line in filter.split_inclusive('\n') {
+        if line.starts_with(PATCH) {
+            out.push_str(&asking(&std::mem::take(&mut patch), modules)?);
         }
+        patch.push_str(line);
     }
+    out.push_str(&asking(&patch, modules)?);
     ensure!(!out.contains(MOUNTED), "a module is named in a form that is not known here");
     Ok(out)
+}
+
+/// A patch whose value has a module as the two patches that let it be fetched; any other as it is.
+fn asking(patch: &str, modules: &Files) -> Result<String> {
+    let Some((_, rest)) = patch.split_once(&format!("filename: {MOUNTED}")) else { return Ok(patch.to_owned()) };
+    let module = rest.lines().next().unwrap_or_default();
+    let content = modules.get(module).with_context(|| format!("there is no {module}"))?;
+    let form = "a patch is not in the form that is known here";
+    let field = |name: &str| patch.lines().find_map(|line| line.trim_start().strip_prefix(name)).context(form);
+    let (before, typed) = patch.split_once("        typed_config:\n").context(form)?;
+    let name = format!("{}.{}", field("name: remixer")?.trim_start_matches('.'), field("context: ")?.to_lowercase());
+    let kind = field("\"@type\": ")?;
+    let renamed = format!("        name: remixer.{name}\n");
+    let at = before.rfind("        name: ").context(form)?;
+    let before = format!("{}{renamed}", before.get(..at).unwrap_or_default());
+
+    let (head, tail) = typed.split_once("local:\n").context(form)?;
+    let indent = head.rsplit('\n').next().unwrap_or_default();
+    let tail = tail.split_once('\n').map_or("", |(_, tail)| tail);
+    let remote = [
+        "remote:".to_owned(),
+        "  http_uri:".to_owned(),
+        format!("    uri: {SERVED}{module}"),
+        "    cluster: _ # the agent needs none".to_owned(),
+        "    timeout: 10s".to_owned(),
+        format!("  sha256: {}", sha256(content)),
+    ]
+    .join(&format!("\n{indent}"));
+    let context = field("context: ")?;
+    let rbac = kind.replace("wasm.v3.Wasm", "rbac.v3.RBAC");
+    Ok(format!(
+        "  - applyTo: EXTENSION_CONFIG
+    match:
+      context: {context}
+    patch:
+      operation: ADD
+      value:
+{renamed}        typed_config:
+{head}{remote}
+{tail}{before}        config_discovery:
+          config_source:
+            ads: {{}}
+            initial_fetch_timeout: 0s
+          type_urls:
+          - {kind}
+          - {rbac} # what the agent says when the module cannot be had, and fail_open is set
+"
+    ))
 }
 
 /// Which single modules there are depends on what was built.
@@ -111,14 +148,42 @@ fn list_single_modules(files: &mut Files) -> Result<()> {
 mod tests {
     use super::*;
 
+    const FILTER: &str = "# c
+  - applyTo: HTTP_FILTER
+    match:
+      context: GATEWAY
+    patch:
+      operation: INSERT_FIRST
+      value:
+        name: remixer.a
+        typed_config:
+          \"@type\": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+          code:
+            local:
+              filename: /var/local/remixer/a.wasm
+          next: 1
+";
+
     #[test]
     fn a_mounted_module_becomes_a_fetched_one_with_its_digest() {
         let modules = Files::from([("a.wasm".to_owned(), b"x".to_vec())]);
-        let filter = "# c\ncode:\n  local:\n    filename: /var/local/remixer/a.wasm\nnext: 1\n";
-        let remote = fetched(filter, &modules).unwrap();
-        assert!(remote.starts_with("# c\ncode:\n  remote:\n    http_uri:\n"), "{remote}");
-        assert!(remote.contains(&format!("\n    sha256: {}\n", sha256(b"x"))) && remote.ends_with("\nnext: 1\n"));
-        assert!(fetched(&filter.replace("a.wasm", "b.wasm"), &modules).is_err());
-        assert!(fetched("filename: '/var/local/remixer/a.wasm'", &modules).is_err());
+        let remote = fetched(FILTER, &modules).unwrap();
+        assert!(remote.starts_with("# c\n  - applyTo: EXTENSION_CONFIG\n"), "{remote}");
+        let digest = format!("\n              sha256: {}\n          next: 1\n  - applyTo: HTTP_FILTER\n", sha256(b"x"));
+        assert!(remote.contains(&digest), "{remote}");
+        assert_eq!(remote.matches("        name: remixer.a.gateway\n").count(), 2, "{remote}");
+    }
+
+    #[test]
+    fn what_is_not_known_is_no_filter_without_its_module() {
+        let modules = Files::from([("a.wasm".to_owned(), b"x".to_vec())]);
+        for wrong in [
+            FILTER.replace("a.wasm", "b.wasm"),
+            FILTER.replace("filename: /var", "filename: '/var"),
+            FILTER.replace("context: GATEWAY", "listener: {}"),
+        ] {
+            assert!(fetched(&wrong, &modules).is_err(), "{wrong}");
+        }
+        assert_eq!(fetched("# none\n", &modules).unwrap(), "# none\n");
     }
 }

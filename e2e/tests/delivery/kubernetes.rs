@@ -1,15 +1,13 @@
 //! The files for Kubernetes, as a release has them.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use envoy_filter::{FailStrategy, Mode, Phase, WasmPlugin};
 use mesh::attach::Attachment;
 use mesh::config::{Files as Paths, SidecarConfig, MODULES};
-use mesh::{stats_tags, Mesh, Options, RawServer, Request, Sample, Topology};
+use mesh::{stats_tags, tools, Mesh, Options, Request, Sample, Topology};
 use release::files;
 use serde_json::{json, Value};
 
@@ -151,18 +149,6 @@ spec:
     assert_eq!(names, built.collect::<Vec<_>>());
 }
 
-/// A server of one file, for any path.
-fn serve(address: SocketAddr, content: Vec<u8>) -> RawServer {
-    let answer = move |mut stream: TcpStream| {
-        let mut request = [0; 4096];
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", content.len());
-        if stream.read(&mut request).is_ok() {
-            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&content));
-        }
-    };
-    RawServer::start(address, answer).unwrap()
-}
-
 /// What both sides of one request counted of it.
 fn counted(mesh: &Mesh) -> Vec<Sample> {
     let sidecar = |workload: &str| mesh.sidecar(workload).unwrap();
@@ -184,37 +170,44 @@ fn check_labels(samples: &[Sample]) {
     }
 }
 
-/// The resources of `remote/`, with a server here in place of the one in the cluster.
-fn remote_filters(server: SocketAddr) -> Vec<String> {
-    let names = ["cluster", "stats-bootstrap", "telemetry", "tcp-metadata-exchange-inbound", "tcp-stats"];
-    let here = |text: String| {
-        text.replace("type: STRICT_DNS", "type: STATIC")
-            .replace("address: remixer.istio-system.svc.cluster.local", &format!("address: {}", server.ip()))
-            .replace("port_value: 80\n", &format!("port_value: {}\n", server.port()))
-    };
-    names.iter().map(|name| here(file(&format!("remote/{name}.yaml")))).collect()
+/// What Istio's agent makes of the configurations that proxies ask for: a module that has the digest which the
+/// configuration names, in a file.
+fn fetched(filters: &[String]) -> Vec<Value> {
+    let module = &release()["kubernetes/remote/remixer.wasm"];
+    let mut configs = Vec::new();
+    for filter in filters {
+        let patches = yaml(filter)["spec"]["configPatches"].as_array().unwrap().clone();
+        for mut patch in patches.into_iter().filter(|patch| patch["applyTo"] == "EXTENSION_CONFIG") {
+            let mut config = patch["patch"]["value"].take();
+            let code = config.pointer_mut("/typed_config/config/vm_config/code").unwrap();
+            let remote = code["remote"].take();
+            assert!(remote["http_uri"]["uri"].as_str().unwrap().ends_with("/remixer.wasm"), "{remote}");
+            assert_eq!(remote["sha256"], files::sha256(module), "{remote}");
+            *code = json!({"local": {"filename": tools::dist().join("remixer.wasm")}});
+            let extension = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
+            config.as_object_mut().unwrap().insert("@type".to_owned(), json!(extension));
+            configs.push(config);
+        }
+    }
+    configs
 }
 
 #[test]
-fn proxies_fetch_a_module_with_the_right_digest_and_go_on_without_one() {
-    let module = release()["modules/remixer.wasm"].clone();
-    for (last, is_right) in [(1, true), (2, false)] {
-        let server = SocketAddr::from((Ipv4Addr::new(127, 26, 0, last), 8099));
-        let mut content = module.clone();
-        content.extend(if is_right { &b""[..] } else { b"\0\x02\x01x" }); // one more section, so that it is a module still
-        let _server = serve(server, content);
-        let options = Options { patches: remote_filters(server), ..Options::default() };
-        let mesh = Mesh::start(Topology::parse(PAIR).unwrap(), options).unwrap();
-        request(&mesh);
-        match is_right {
-            true => check_labels(&counted(&mesh)),
-            false => {
-                let client = mesh.sidecar("client").unwrap();
-                mesh::wait_until(WAIT, || client.log().contains("remixer.wasm")).unwrap();
-                assert_eq!(client.metric("istio_requests_total").unwrap(), []);
-            }
-        }
-    }
+fn proxies_ask_for_filters_whose_module_their_agent_fetches() {
+    let filters = ["stats-bootstrap", "telemetry", "tcp-stats"].map(|name| file(&format!("remote/{name}.yaml")));
+    apply(&filters);
+    let configs = fetched(&filters);
+    assert_eq!(configs.len(), filters.join("").matches("config_discovery:").count());
+    let scratch = Scratch::new();
+    let resources = scratch.0.join("extensions.json");
+    let content = json!({"version_info": "1", "resources": configs}).to_string();
+    files::put(&resources, content.as_bytes()).unwrap();
+    // From a file rather than from the agent.
+    let source = format!("path_config_source: {{ path: {} }}", resources.display());
+    let patches = filters.iter().map(|filter| filter.replace("ads: {}", &source)).collect();
+    let mesh = Mesh::start(Topology::parse(PAIR).unwrap(), Options { patches, ..Options::default() }).unwrap();
+    request(&mesh);
+    check_labels(&counted(&mesh));
 }
 
 #[test]
@@ -228,12 +221,9 @@ fn the_variant_without_mounts_renders_with_its_server() {
     let deployment = yaml(&kinds["Deployment"][0]);
     assert_eq!(deployment["spec"]["template"]["spec"]["volumes"][0]["configMap"]["name"], name);
     let service = yaml(&kinds["Service"][0]);
-    let host = format!(
-        "{}.{}.svc.cluster.local",
-        service["metadata"]["name"].as_str().unwrap(),
-        service["metadata"]["namespace"].as_str().unwrap()
-    );
-    assert!(kinds["EnvoyFilter"].iter().any(|text| text.contains(&format!("address: {host}\n"))), "{host}");
+    let part = |name: &str| service["metadata"][name].as_str().unwrap().to_owned();
+    let host = format!("http://{}.{}.svc.cluster.local/", part("name"), part("namespace"));
+    assert!(kinds["EnvoyFilter"].iter().any(|text| text.contains(&host)), "{host}");
     assert!(content(&kinds["ConfigMap"][0]).0 < LARGEST);
 }
 
