@@ -22,12 +22,7 @@ const MOUNTED: &str = "/var/local/remixer/";
 const SERVED: &str = "http://remixer.istio-system.svc.cluster.local/";
 
 /// The files; `filters` are those below `envoy/`, `digests` those of the images of the modules.
-pub fn files(
-    filters: &Files,
-    modules: &Files,
-    digests: &BTreeMap<String, String>,
-    images: &str,
-) -> Result<Files> {
+pub fn files(filters: &Files, modules: &Files, digests: &BTreeMap<String, String>, images: &str) -> Result<Files> {
     let mut files = Files::new();
     for (name, content) in filters {
         if let Some(name) = name.strip_prefix("kubernetes/") {

@@ -47,11 +47,7 @@ pub struct Inputs<'a> {
 /// A release, with the digests of all its files in `SHA256SUMS`.
 pub fn release(inputs: &Inputs<'_>) -> Result<Files> {
     let modules: Files = read_all(inputs.modules, "")?.into_iter().filter(|(name, _)| is_module(name)).collect();
-    ensure!(
-        modules.contains_key(ALL_FILTERS),
-        "{} has no {ALL_FILTERS}: run \"make build\"",
-        inputs.modules.display()
-    );
+    ensure!(modules.contains_key(ALL_FILTERS), "{} has no {ALL_FILTERS}: run \"make build\"", inputs.modules.display());
 
     let mut release = Files::new();
     let mut layout = Layout::default();

@@ -80,7 +80,10 @@ fn containers_have_the_versions_that_are_tested() {
     let minimum = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap().trim_matches('"');
     assert!(docker.contains(&format!("ARG RUST_VERSION={minimum}\n")));
     for target in ["proxy", "mesh", "fluentd"] {
-        assert!(docker.contains(&format!(" AS {target}\n")) && compose.contains(&format!("target: {target}")), "{target}");
+        assert!(
+            docker.contains(&format!(" AS {target}\n")) && compose.contains(&format!("target: {target}")),
+            "{target}"
+        );
     }
 }
 
@@ -88,8 +91,7 @@ fn containers_have_the_versions_that_are_tested() {
 fn envoy_and_prometheus_accept_what_is_rendered() {
     let scratch = Scratch::new();
     let topology = Topology::bookinfo().unwrap();
-    let options =
-        Options { filters: vec![tools::filters()], every_patch_must_match: true, ..Options::default() };
+    let options = Options { filters: vec![tools::filters()], every_patch_must_match: true, ..Options::default() };
     containers::render(&topology, &options, &scratch.0).unwrap();
     let envoy = tools::envoy(None).unwrap();
     for workload in &topology.workloads {

@@ -1,10 +1,12 @@
 //! The files for Kubernetes, as a release has them.
 
 use std::collections::BTreeMap;
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use envoy_filter::{FailStrategy, Mode, Phase, WasmPlugin};
+use mesh::application::ask;
 use mesh::attach::Attachment;
 use mesh::config::{Files as Paths, SidecarConfig, MODULES};
 use mesh::{stats_tags, tools, Mesh, Options, Request, Sample, Topology};
@@ -149,12 +151,11 @@ spec:
     assert_eq!(names, built.collect::<Vec<_>>());
 }
 
-/// What both sides of one request counted of it.
-fn counted(mesh: &Mesh) -> Vec<Sample> {
+/// What both sides counted of one request or connection.
+fn counted(mesh: &Mesh, metric: &str) -> Vec<Sample> {
     let sidecar = |workload: &str| mesh.sidecar(workload).unwrap();
-    let found = |samples: &[Sample]| samples.iter().find(|s| s.name == "istio_requests_total").cloned();
-    let both = ["client", "server"];
-    both.iter().map(|w| sidecar(w).wait_for_stats("istio_requests_total", WAIT, found).unwrap()).collect()
+    let found = |samples: &[Sample]| samples.iter().find(|s| s.name == metric).cloned();
+    ["client", "server"].iter().map(|w| sidecar(w).wait_for_stats(metric, WAIT, found).unwrap()).collect()
 }
 
 fn request(mesh: &Mesh) {
@@ -196,18 +197,39 @@ fn fetched(filters: &[String]) -> Vec<Value> {
 fn proxies_ask_for_filters_whose_module_their_agent_fetches() {
     let filters = ["stats-bootstrap", "telemetry", "tcp-stats"].map(|name| file(&format!("remote/{name}.yaml")));
     apply(&filters);
-    let configs = fetched(&filters);
+    let configs = &fetched(&filters);
     assert_eq!(configs.len(), filters.join("").matches("config_discovery:").count());
+    // Each from a file of its own rather than from the agent.
     let scratch = Scratch::new();
-    let resources = scratch.0.join("extensions.json");
-    let content = json!({"version_info": "1", "resources": configs}).to_string();
-    files::put(&resources, content.as_bytes()).unwrap();
-    // From a file rather than from the agent.
-    let source = format!("path_config_source: {{ path: {} }}", resources.display());
-    let patches = filters.iter().map(|filter| filter.replace("ads: {}", &source)).collect();
-    let mesh = Mesh::start(Topology::parse(PAIR).unwrap(), Options { patches, ..Options::default() }).unwrap();
+    let path = |name: &str| scratch.0.join(format!("{name}.json"));
+    for config in configs {
+        let content = json!({"version_info": "1", "resources": [config]}).to_string();
+        files::put(&path(config["name"].as_str().unwrap()), content.as_bytes()).unwrap();
+    }
+    let from_files = |filter: &String| {
+        let mut name = "";
+        let lines = filter.lines().map(|line| {
+            name = line.trim().strip_prefix("name: ").unwrap_or(name);
+            line.replace("ads: {}", &format!("path_config_source: {{ path: {} }}", path(name).display())) + "\n"
+        });
+        lines.collect::<String>()
+    };
+    let patches: Vec<String> = filters.iter().map(from_files).collect();
+    let start = |topology: &str| {
+        let options = Options { patches: patches.clone(), ..Options::default() };
+        Mesh::start(Topology::parse(topology).unwrap(), options).unwrap()
+    };
+    let mesh = start(PAIR);
     request(&mesh);
-    check_labels(&counted(&mesh));
+    check_labels(&counted(&mesh, "istio_requests_total"));
+    drop(mesh);
+
+    let mesh = start(&PAIR.replace("protocol: http", "protocol: tcp"));
+    let mut connection = TcpStream::connect(mesh.sidecar("client").unwrap().address(9080)).unwrap();
+    ask(&mut connection).unwrap();
+    drop(connection);
+    let samples = counted(&mesh, "istio_tcp_connections_closed_total");
+    assert!(samples.iter().all(|sample| sample.value == 1.0), "{samples:?}");
 }
 
 #[test]
@@ -254,13 +276,11 @@ fn wasm_plugins_are_sound_and_their_filters_work_where_istio_puts_them() {
     let spec = json!({"configPatches": patches});
     let filter = json!({"apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter", "metadata": metadata, "spec": spec});
     apply(&[filter.to_string()]);
-    let options = Options {
-        patches: vec![filter.to_string(), file("wasm-plugin/stats-bootstrap.yaml")],
-        ..Options::default()
-    };
+    let options =
+        Options { patches: vec![filter.to_string(), file("wasm-plugin/stats-bootstrap.yaml")], ..Options::default() };
     let mesh = Mesh::start(Topology::parse(PAIR).unwrap(), options).unwrap();
     request(&mesh);
-    check_labels(&counted(&mesh));
+    check_labels(&counted(&mesh, "istio_requests_total"));
 
     let Some(kinds) = rendered("wasm-plugin") else { return };
     assert_eq!(kinds.keys().collect::<Vec<_>>(), ["EnvoyFilter", "Telemetry", "WasmPlugin"]);
