@@ -31,16 +31,20 @@ const LOCAL: &str = "127.0.0.1";
 /// How often Prometheus scrapes.
 const SCRAPE_INTERVAL: &str = "5s";
 
-/// Writes to `directory` what each container is told: `<workload>/envoy.json`, `pki/` and `prometheus.yml`. Containers
-/// find the directory under the same path.
+/// Writes to `directory` what each container is told: `<workload>/envoy.json`, `pki/` unless it is there already, and
+/// `prometheus.yml`. Containers find the directory under the same path.
 pub fn render(topology: &Topology, options: &Options, directory: &Path) -> Result<()> {
     let outside: Vec<&str> = topology.workloads.iter().filter(|w| !w.sidecar).map(|w| w.name.as_str()).collect();
     ensure!(outside.is_empty(), "{}: a workload without a proxy has no container", outside.join(", "));
     fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
-    pki::write(topology, &directory.join("pki"))?;
+    let pki = directory.join("pki");
+    // Proxies that run would not believe those that start with certificates of another authority.
+    if !has_certificates(topology, &pki) {
+        pki::write(topology, &pki)?;
+    }
     let mut attachment = Attachment::load(options)?;
     for workload in &topology.workloads {
-        let files = Files { directory: directory.join(&workload.name), pki: directory.join("pki") };
+        let files = Files { directory: directory.join(&workload.name), pki: pki.clone() };
         let config = configure(topology, workload, options, &mut attachment, &files)?;
         fs::create_dir_all(&files.directory).with_context(|| format!("cannot create {}", files.directory.display()))?;
         put(&files.directory.join("envoy.json"), &placed(topology, workload, config))?;
@@ -49,6 +53,12 @@ pub fn render(topology: &Topology, options: &Options, directory: &Path) -> Resul
         attachment.check_used()?;
     }
     put(&directory.join("prometheus.yml"), &scraping(topology))
+}
+
+fn has_certificates(topology: &Topology, pki: &Path) -> bool {
+    let files =
+        topology.workloads.iter().map(pki::file_name).flat_map(|name| [format!("{name}.pem"), format!("{name}.key")]);
+    files.chain(["ca.pem".to_owned()]).all(|file| pki.join(file).is_file())
 }
 
 /// The whole configuration of a proxy as one bootstrap: nothing of it changes while a container runs.

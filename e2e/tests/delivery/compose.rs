@@ -106,6 +106,21 @@ fn envoy_and_prometheus_accept_what_is_rendered() {
 }
 
 #[test]
+fn certificates_stay_while_they_are_enough() {
+    let scratch = Scratch::new();
+    let topology = Topology::bookinfo().unwrap();
+    let authority = || {
+        containers::render(&topology, &Options::default(), &scratch.0).unwrap();
+        std::fs::read(scratch.0.join("pki/ca.pem")).unwrap()
+    };
+    let first = authority();
+    assert!(first == authority());
+    let name = mesh::pki::file_name(topology.workloads.last().unwrap());
+    std::fs::remove_file(scratch.0.join(format!("pki/{name}.key"))).unwrap();
+    assert!(first != authority());
+}
+
+#[test]
 fn grafana_and_fluentd_find_what_they_are_told() {
     let services = yaml(&text("docker-compose.yml"))["services"].clone();
     let source = yaml(&text("e2e/compose/grafana/datasources/prometheus.yaml"));
