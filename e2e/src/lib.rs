@@ -15,6 +15,7 @@ pub mod config;
 pub mod containers;
 pub mod directory;
 pub mod exposition;
+pub mod faults;
 pub mod interrupt;
 pub mod mesh;
 pub mod options;

@@ -10,7 +10,7 @@ use anyhow::{bail, Context, Result};
 use mesh::up::{up, Arguments};
 
 const USAGE: &str = "\
-usage: mesh up [--for 20s] [--topology FILE] [--filters FILE-OR-DIRECTORY]... [--plain] [--envoy VERSION]
+usage: mesh up [--for 20s] [--topology FILE] [--filters FILE-OR-DIRECTORY]... [--plain] [--envoy VERSION] [--fault FILE]
 
 Starts the mesh of the topology (default e2e/topology.yaml), sends it traffic, and shows who called whom.
   --for 20s     ends after that time of traffic; exit status 0 only if every edge was seen by both its ends
@@ -18,6 +18,8 @@ Starts the mesh of the topology (default e2e/topology.yaml), sends it traffic, a
   --filters     EnvoyFilters to apply instead of those in envoy/; may be given several times
   --plain       no EnvoyFilters at all
   --envoy       which Envoy (default: $ENVOY, or 1.40.0 out of .tools/)
+  --fault       rules of fault injection (such as those in e2e/faults/) for all proxies that call; the file may change,
+                come and go while the mesh runs
 
 usage: mesh stats-tags [FILE]...
 
@@ -85,6 +87,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments> {
             "--topology" => arguments.topology = Some(PathBuf::from(value()?)),
             "--filters" => arguments.filters.get_or_insert_default().push(PathBuf::from(value()?)),
             "--plain" => arguments.filters = Some(Vec::new()),
+            "--fault" => arguments.faults = Some(PathBuf::from(value()?)),
             "--envoy" => arguments.envoy_version = Some(value()?),
             other => bail!("{other} is unknown\n{USAGE}"),
         }

@@ -207,8 +207,8 @@ fn arguments(options: &Options) -> Vec<String> {
     let mut arguments: Vec<String> = [
         ("--concurrency", options.concurrency.to_string()),
         ("--log-level", level.to_owned()),
-        // Replaced listeners end soon, and access logs appear at once.
-        ("--drain-time-s", "1".to_owned()),
+        ("--drain-time-s", options.drain.to_string()),
+        // Access logs appear at once.
         ("--file-flush-interval-msec", "50".to_owned()),
     ]
     .into_iter()

@@ -22,6 +22,8 @@ pub struct Options {
     pub network: Network,
     /// Which Envoy; by default what `ENVOY` names, or the newest that `make setup` gets.
     pub envoy_version: Option<String>,
+    /// For how many seconds requests may go on that a replaced configuration has begun.
+    pub drain: u32,
     /// Envoy's worker threads.
     pub concurrency: u32,
     /// Envoy's `--log-level` and what it says per component: `warning`, `warning,wasm:debug`.
@@ -66,6 +68,7 @@ impl Default for Options {
             modules: None,
             network: Network::Free,
             envoy_version: None,
+            drain: 1,
             concurrency: 1,
             log_level: "warning".to_owned(),
             prometheus: false,

@@ -8,16 +8,20 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::config::port;
+use crate::faults::RuleFile;
 use crate::interrupt::Interrupt;
 use crate::mesh::Mesh;
 use crate::options::{Network, Options};
 use crate::topology::Topology;
 use crate::traffic::Sending;
 use crate::verdict::Missing;
-use crate::{plain, table, tools, verdict};
+use crate::{faults, plain, table, tools, verdict};
 
 /// Traffic of a mesh that stays ends after this; the mesh stays.
 const LONGEST_TRAFFIC: Duration = Duration::from_secs(600);
+
+/// Rules of faults change under way; requests that wait for as long as in Istio's tutorial, 7 s, shall see their end.
+const DRAIN: u32 = 10;
 
 /// How often the table is shown while the mesh stays.
 const REFRESH: Duration = Duration::from_secs(10);
@@ -31,6 +35,8 @@ pub struct Arguments {
     pub topology: Option<PathBuf>,
     /// Instead of `envoy/`.
     pub filters: Option<Vec<PathBuf>>,
+    /// Rules of fault injection.
+    pub faults: Option<PathBuf>,
     /// Instead of the default.
     pub envoy_version: Option<String>,
 }
@@ -49,6 +55,7 @@ pub fn up(arguments: &Arguments) -> Result<ExitCode> {
         network: Network::AsWritten,
         envoy_version: arguments.envoy_version.clone(),
         prometheus: true,
+        drain: DRAIN,
         interrupt: interrupt.clone(),
         progress: step,
         ..Options::default()
@@ -62,14 +69,16 @@ pub fn up(arguments: &Arguments) -> Result<ExitCode> {
     };
     step("the mesh is up");
     print_urls(&mesh)?;
+    let mut faults = arguments.faults.as_deref().map(RuleFile::new);
+    follow(&mut faults, &mesh)?;
     match arguments.duration {
-        Some(duration) => timed(&mesh, duration, &interrupt),
-        None => staying(&mesh, &interrupt),
+        Some(duration) => timed(&mesh, duration, &mut faults, &interrupt),
+        None => staying(&mesh, &mut faults, &interrupt),
     }
 }
 
 /// Traffic for a while, then the table and the verdict.
-fn timed(mesh: &Mesh, duration: Duration, interrupt: &Interrupt) -> Result<ExitCode> {
+fn timed(mesh: &Mesh, duration: Duration, faults: &mut Option<RuleFile>, interrupt: &Interrupt) -> Result<ExitCode> {
     step(&format!("sending traffic for {duration:?}"));
     let sending = Sending::start(mesh, duration)?;
     while !sending.is_done() {
@@ -78,6 +87,7 @@ fn timed(mesh: &Mesh, duration: Duration, interrupt: &Interrupt) -> Result<ExitC
             step("interrupted before the end");
             return Ok(ExitCode::from(130));
         }
+        follow(faults, mesh)?;
         interrupt.sleep(Duration::from_millis(200));
     }
     step(&format!(
@@ -109,13 +119,14 @@ fn timed(mesh: &Mesh, duration: Duration, interrupt: &Interrupt) -> Result<ExitC
 }
 
 /// Traffic and a table now and then, until Ctrl-C.
-fn staying(mesh: &Mesh, interrupt: &Interrupt) -> Result<ExitCode> {
+fn staying(mesh: &Mesh, faults: &mut Option<RuleFile>, interrupt: &Interrupt) -> Result<ExitCode> {
     step(&format!("sending traffic for {} minutes; Ctrl-C ends the mesh", LONGEST_TRAFFIC.as_secs() / 60));
     let sending = Sending::start(mesh, LONGEST_TRAFFIC)?;
     let mut shown = Instant::now();
     let mut quiet = false;
     while !interrupt.is_set() {
         mesh.check()?;
+        follow(faults, mesh)?;
         if !quiet && shown.elapsed() >= REFRESH {
             quiet = sending.is_done();
             shown = Instant::now();
@@ -130,6 +141,14 @@ fn staying(mesh: &Mesh, interrupt: &Interrupt) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Gives the mesh the rules of the file, if they have changed.
+fn follow(faults: &mut Option<RuleFile>, mesh: &Mesh) -> Result<()> {
+    if let Some(said) = faults.as_mut().map(|faults| faults.poll(mesh)).transpose()?.flatten() {
+        step(&said);
+    }
+    Ok(())
+}
+
 fn show(mesh: &Mesh) -> Result<()> {
     let telemetry = table::render(mesh.prometheus()?).context("cannot ask Prometheus")?;
     match telemetry {
@@ -141,6 +160,10 @@ fn show(mesh: &Mesh) -> Result<()> {
             "\nNo istio_* metrics: no stats filter is attached. What Envoy itself counted:\n\n{}",
             plain::render(mesh, false)?
         ),
+    }
+    match faults::render(mesh.prometheus()?)?.as_str() {
+        "" => {}
+        text => println!("Faults so far:\n{text}"),
     }
     Ok(())
 }

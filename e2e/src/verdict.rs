@@ -8,7 +8,8 @@ use crate::exposition::Sample;
 use crate::topology::{Edge, Topology};
 
 /// Flags of requests to which the peer gave no answer.
-const UNANSWERED: [&str; 14] = ["LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NR", "DC", "SI", "NC", "OM", "DR"];
+const UNANSWERED: [&str; 15] =
+    ["LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NR", "FI", "DC", "SI", "NC", "OM", "DR"];
 
 /// What such a peer's labels may lack.
 const FROM_THE_PEER: [&str; 3] = ["destination_app", "destination_version", "destination_principal"];

@@ -1,8 +1,10 @@
 //! The tables in the documentation are what the code does.
 
 // Helpers outside of test functions are not excused by clippy.toml.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+use fault::config::Config as FaultConfig;
+use fault::injector;
 use mesh_common::labels;
 use metadata_exchange::config::Config as ExchangeConfig;
 use stats::config::Config as StatsConfig;
@@ -12,12 +14,21 @@ const README: &str = include_str!("../../README.md");
 const STATS: &str = include_str!("../../filters/stats/README.md");
 const TELEMETRY: &str = include_str!("../../filters/remixer/README.md");
 const EXCHANGE: &str = include_str!("../../filters/metadata-exchange/README.md");
+const FAULT: &str = include_str!("../../filters/fault/README.md");
 
 /// What stands first, in backquotes, in the rows of the table under `heading`.
 fn first_column<'a>(document: &'a str, heading: &str) -> Vec<&'a str> {
     let (_, section) = document.split_once(&format!("{heading}\n")).expect(heading);
     let rows = section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
     rows.filter_map(|row| row.strip_prefix("| `")?.split('`').next()).collect()
+}
+
+/// All that stands in backquotes in the first cells of the table under `heading`.
+fn first_cells<'a>(document: &'a str, heading: &str) -> Vec<&'a str> {
+    let (_, section) = document.split_once(&format!("{heading}\n")).expect(heading);
+    let rows = section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let cells = rows.filter(|row| row.starts_with("| `")).filter_map(|row| row.split('|').nth(1));
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect()
 }
 
 /// The fields that a configuration with an unknown one is told.
@@ -86,5 +97,61 @@ fn examples_of_configuration_are_accepted() {
             let json = block.split("```").next().unwrap();
             mesh::stats_tags::bootstrap(&[json.as_bytes()]).unwrap();
         }
+    }
+}
+
+#[test]
+fn the_fault_tables_have_every_field_and_metric() {
+    let pass = r#""percentage": {"value": 1}"#;
+    let at_rule = |inner: &str| format!(r#"{{"http": [{{{inner}}}]}}"#);
+    for (heading, json) in [
+        ("## Configuration", r#"{"x": 1}"#.to_owned()),
+        ("### Rules", at_rule(&format!(r#""x": 1, "fault": {{"abort": {{"reset": true, {pass}}}}}"#))),
+        ("### Matches", at_rule(&format!(r#""match": [{{"x": 1}}], "fault": {{"abort": {{"reset": true, {pass}}}}}"#))),
+        (
+            "| field of `delay` | value | default | |",
+            at_rule(&format!(r#""fault": {{"delay": {{"x": 1, "fixedDelay": "1s", {pass}}}}}"#)),
+        ),
+        (
+            "| field of `abort` | value | default | |",
+            at_rule(&format!(r#""fault": {{"abort": {{"x": 1, "reset": true, {pass}}}}}"#)),
+        ),
+    ] {
+        let error = FaultConfig::parse(json.as_bytes()).map(drop).unwrap_err().to_string();
+        assert_eq!(sorted(first_cells(FAULT, heading)), fields(&error), "{heading}");
+    }
+    let metrics: Vec<&str> = fault::metrics::METRICS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(sorted(first_cells(FAULT, "### Metrics")), sorted(metrics));
+}
+
+#[test]
+fn the_costs_of_faults_are_those_that_are_tested() {
+    let (_, costs) = FAULT.split_once("## What a request costs that no rule is for").unwrap();
+    let numbers: Vec<usize> = costs
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| rules"))
+        .take(5)
+        .filter_map(|row| row.split('|').nth(2)?.chars().find_map(|c| c.to_digit(10))?.try_into().ok())
+        .collect();
+    let calls = [
+        injector::CALLS_OF_NO_RULE,
+        injector::CALLS_WITHOUT_HEADER,
+        injector::CALLS_OF_OTHER_VALUE,
+        injector::CALLS_OF_OTHER_PATH,
+        injector::MOST_HEADER_READS,
+    ];
+    assert_eq!(numbers, calls);
+    let row = README.lines().find(|line| line.starts_with("| [`fault.wasm`]")).unwrap();
+    assert!(row.ends_with(&format!("| {} to {} where no rule is for it |", calls[0], calls[2])), "{row}");
+}
+
+#[test]
+fn examples_of_rules_are_accepted() {
+    let examples = FAULT.split("```json\n").skip(1).map(|block| block.split("```").next().unwrap().to_owned());
+    let files = std::fs::read_dir(mesh::tools::filters().with_file_name("e2e").join("faults")).unwrap();
+    let files = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    for rules in examples.chain(files) {
+        let config = FaultConfig::parse(rules.as_bytes()).unwrap();
+        assert!(!config.is_idle() && config.warnings.is_empty(), "{rules}");
     }
 }

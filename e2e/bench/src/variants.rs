@@ -36,6 +36,8 @@ pub struct Variant {
 pub enum Part {
     /// One of our modules, by its EnvoyFilter in `envoy/`.
     EnvoyFilter(Module),
+    /// Fault injection in front of the router, with rules none of which is for the requests.
+    Faults(Module, &'static str),
     /// A module of [`crate::assembly`] in front of the router.
     Empty(&'static str),
     /// The caller on each connection, for what looks for it there.
@@ -91,8 +93,25 @@ pub const STATS_LOGGER: Module = Module { filter: "separate/stats-logger.yaml", 
 pub const TELEMETRY: Module =
     Module { filter: "telemetry.yaml", file: "remixer.wasm", calls: remixer::telemetry::WARM_CALLS };
 
+/// Fault injection, with a rule for a header that the requests lack.
+pub const FAULT: Module =
+    Module { filter: "separate/fault.yaml", file: "fault.wasm", calls: calls(fault::injector::CALLS_WITHOUT_HEADER) };
+/// The same, without a rule.
+const FAULT_OFF: Module = Module { calls: calls(fault::injector::CALLS_OF_NO_RULE), ..FAULT };
+/// The same, with a rule for a header that has another value.
+const FAULT_BY_VALUE: Module = Module { calls: calls(fault::injector::CALLS_OF_OTHER_VALUE), ..FAULT };
+/// The same, with a rule for another path.
+const FAULT_BY_PATH: Module = Module { calls: calls(fault::injector::CALLS_OF_OTHER_PATH), ..FAULT };
+/// The same as [`FAULT`], as a filter of the module that has all of them.
+const FAULT_OF_ALL: Module = Module { file: "remixer.wasm", ..FAULT };
+
+/// As many calls on the way in as on the way out.
+const fn calls(number: usize) -> WarmCalls {
+    WarmCalls { inbound: number, outbound: number }
+}
+
 /// Every module that is shipped.
-pub const MODULES: &[Module] = &[METADATA_EXCHANGE, STATS, TELEMETRY];
+pub const MODULES: &[Module] = &[METADATA_EXCHANGE, STATS, FAULT, TELEMETRY];
 
 /// The name of the variant that is subtracted from the others.
 pub const BASELINE: &str = "none";
@@ -114,10 +133,21 @@ const fn variant(
     Variant { name, scene, about, parts, proof, short }
 }
 
-use Part::{AccessLog, CallerOnConnection, Empty, EnvoyFilter, HttpFilter};
+use Part::{AccessLog, CallerOnConnection, Empty, EnvoyFilter, Faults, HttpFilter};
 use Scene::{Direct, Hop, Outbound};
 
 const PEER_HEADER: &str = metadata_exchange::wire::METADATA_HEADER;
+
+/// The configuration of a rule with this match.
+macro_rules! faults {
+    ($match:literal) => {
+        concat!(
+            r#"{"match": ["#,
+            $match,
+            r#"], "fault": {"abort": {"httpStatus": 503, "percentage": {"value": 100}}}}"#
+        )
+    };
+}
 
 /// All variants. A scene's baseline comes first.
 #[rustfmt::skip]
@@ -129,12 +159,20 @@ pub const VARIANTS: &[Variant] = &[
     variant(Direct, "stats-logger", "stats.wasm as an access logger", &[CallerOnConnection, EnvoyFilter(STATS_LOGGER)], Proof::Metrics, true),
     variant(Direct, NATIVE_STATS, "envoy.access_loggers.stats: the same 4 metrics and 25 labels", &[CallerOnConnection, AccessLog(stats_logger)], Proof::NativeMetrics, true),
     variant(Direct, "metadata-exchange", "metadata_exchange.wasm, a caller outside the mesh", &[CallerOnConnection, EnvoyFilter(METADATA_EXCHANGE)], Proof::Answers, false),
+    variant(Direct, "fault-off", "fault.wasm, no rule", &[CallerOnConnection, Faults(FAULT_OFF, "{}")], Proof::Answers, false),
+    variant(Direct, "fault", "fault.wasm, a rule for a header that requests lack", &[CallerOnConnection, Faults(FAULT, faults!(r#"{"headers": {"x-bench-fault": {"exact": "yes"}}}"#))], Proof::Answers, true),
+    variant(Direct, "fault-remixer", "remixer.wasm as fault, the same rule", &[CallerOnConnection, Faults(FAULT_OF_ALL, faults!(r#"{"headers": {"x-bench-fault": {"exact": "yes"}}}"#))], Proof::Answers, false),
+    variant(Direct, "fault-path", "fault.wasm, a rule for another path", &[CallerOnConnection, Faults(FAULT_BY_PATH, faults!(r#"{"uri": {"prefix": "/ratings"}}"#))], Proof::Answers, false),
+    variant(Direct, "fault-value", "fault.wasm, a rule for a header that has another value", &[CallerOnConnection, Faults(FAULT_BY_VALUE, faults!(r#"{"headers": {"x-forwarded-proto": {"exact": "https"}}}"#))], Proof::Answers, false),
     variant(Direct, "native-fault", "envoy.filters.http.fault, not matching", &[CallerOnConnection, HttpFilter(native::fault)], Proof::Answers, false),
     variant(Direct, "native-json-log", "envoy.access_loggers.file: Istio's 24 JSON fields, to /dev/null", &[CallerOnConnection, AccessLog(native::json_log)], Proof::Log, false),
     variant(Direct, "lua", "envoy.filters.http.lua: adds a response header", &[CallerOnConnection, HttpFilter(native::lua)], Proof::Header("x-bench-lua"), false),
 
     variant(Hop, BASELINE, "Istio's filters alone", &[], Proof::Answers, false),
     variant(Hop, "empty", "a wasm filter that does nothing, called at the end", &[Empty(assembly::EMPTY)], Proof::Answers, false),
+    variant(Hop, "empty-headers", "a wasm filter that does nothing, called at the request's headers", &[Empty(assembly::EMPTY_HEADERS)], Proof::Answers, false),
+    variant(Hop, "fault", "fault.wasm, a rule for a header that requests lack", &[Faults(FAULT, faults!(r#"{"headers": {"x-bench-fault": {"exact": "yes"}}}"#))], Proof::Answers, false),
+    variant(Hop, "native-fault", "envoy.filters.http.fault, not matching", &[HttpFilter(native::fault)], Proof::Answers, false),
     variant(Hop, "metadata-exchange", "metadata_exchange.wasm", &[EnvoyFilter(METADATA_EXCHANGE)], Proof::Header(PEER_HEADER), false),
     variant(Hop, "stats", "stats.wasm, the caller known from its connection", &[CallerOnConnection, EnvoyFilter(STATS)], Proof::Metrics, false),
     variant(Hop, "exchange+stats", "metadata_exchange.wasm and stats.wasm", &[EnvoyFilter(METADATA_EXCHANGE), EnvoyFilter(STATS)], Proof::HeaderAndMetrics(PEER_HEADER), false),
@@ -168,7 +206,7 @@ impl Variant {
     /// Our modules in it.
     pub fn modules(&self) -> impl Iterator<Item = &'static Module> {
         self.parts.iter().filter_map(|part| match part {
-            EnvoyFilter(module) => Some(module),
+            EnvoyFilter(module) | Faults(module, _) => Some(module),
             _ => None,
         })
     }
@@ -197,7 +235,11 @@ impl Variant {
     pub fn listener(&self, site: &Site, index: usize) -> Result<Value> {
         let plain = site.plain()?;
         let mut listener = self.scene.listener(site, &plain)?;
-        let ours: Vec<PathBuf> = self.modules().map(|module| mesh::tools::filters().join(module.filter)).collect();
+        let attached = self.parts.iter().filter_map(|part| match part {
+            EnvoyFilter(module) => Some(mesh::tools::filters().join(module.filter)),
+            _ => None,
+        });
+        let ours: Vec<PathBuf> = attached.collect();
         if !ours.is_empty() {
             listener = attach(site, ours, listener).with_context(|| self.id())?;
         }
@@ -205,6 +247,9 @@ impl Variant {
             match part {
                 EnvoyFilter(_) => {}
                 CallerOnConnection => insert(&mut listener, NETWORK_FILTERS, 0, caller_module(site))?,
+                Faults(module, rules) => {
+                    insert(&mut listener, HTTP_FILTERS, BEFORE_ROUTER, fault_module(site, module, rules)?)?;
+                }
                 Empty(file) => insert(&mut listener, HTTP_FILTERS, BEFORE_ROUTER, empty_module(site, file))?,
                 HttpFilter(filter) => {
                     insert(&mut listener, HTTP_FILTERS, BEFORE_ROUTER, filter(site, self.scene)?)?;
@@ -291,6 +336,20 @@ fn insert(listener: &mut Value, list: &str, at: usize, filter: Value) -> Result<
 
 fn empty_module(site: &Site, file: &str) -> Value {
     wasm("envoy.extensions.filters.http.wasm.v3.Wasm", site, file)
+}
+
+/// As the EnvoyFilter attaches it, on a listener that lacks Envoy's own filter, before which that puts it.
+fn fault_module(site: &Site, module: &Module, rules: &str) -> Result<Value> {
+    let path = site.modules.join(module.file);
+    mesh::tools::module(&path)?;
+    let mut filter = wasm("envoy.extensions.filters.http.wasm.v3.Wasm", site, "fault");
+    set(&mut filter, "name", json!("remixer.fault"));
+    let config = filter.pointer_mut("/typed_config/config").context("a filter without configuration")?;
+    set(config, "fail_open", json!(true));
+    set(config, "configuration", json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": rules}));
+    let code = config.pointer_mut("/vm_config/code/local").context("a filter without code")?;
+    set(code, "filename", json!(path));
+    Ok(filter)
 }
 
 fn caller_module(site: &Site) -> Value {

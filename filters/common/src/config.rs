@@ -223,8 +223,9 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Where a field of this object stands in the whole.
     #[inline(never)]
-    fn path_of(&self, name: &str) -> String {
+    pub fn path_of(&self, name: &str) -> String {
         match self.path.as_str() {
             "" => name.into(),
             path => format!("{path}.{name}"),

@@ -28,11 +28,15 @@ pub struct FakeHost {
     context: Cell<u32>,
     ends: RefCell<Vec<(u32, End)>>,
     tick_period: Cell<Duration>,
+    /// Since when the timer has run.
+    timer_start: Cell<Duration>,
     monotonic: Cell<Duration>,
     wall: Cell<Duration>,
     random: Cell<Option<[u8; 16]>>,
     calls: Cell<usize>,
 }
+
+type Lines = Vec<Vec<u8>>;
 
 /// What became of a request that a filter held.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,6 +140,17 @@ impl FakeHost {
         self.tick_period.get()
     }
 
+    /// How long until the timer fires; `None` when there is none.
+    pub fn next_tick(&self) -> Option<Duration> {
+        let at = self.timer_start.get().saturating_add(self.tick_period());
+        Some(at.saturating_sub(self.monotonic.get())).filter(|_| !self.tick_period().is_zero())
+    }
+
+    /// The timer fires, and starts again.
+    pub fn fire(&self) {
+        self.timer_start.set(self.monotonic.get());
+    }
+
     /// Lets `bytes` be on their way.
     pub fn with_buffer(&mut self, buffer: Buffer, bytes: &[u8]) -> &mut Self {
         self.buffer_of(buffer, |content| *content = bytes.into());
@@ -164,7 +179,7 @@ impl FakeHost {
     pub fn headers(&self, map: HeaderMap) -> BTreeMap<String, String> {
         let headers = self.headers.borrow();
         let of_map = headers.iter().filter(|((response, _), _)| *response == (map == HeaderMap::Response));
-        let first = |lines: &Vec<Vec<u8>>| lines.first().map(|line| String::from_utf8_lossy(line).into_owned());
+        let first = |lines: &Lines| lines.first().map(|line| String::from_utf8_lossy(line).into_owned());
         of_map.map(|((_, name), lines)| (name.clone(), first(lines).unwrap_or_default())).collect()
     }
 
@@ -386,6 +401,7 @@ impl Host for FakeHost {
     fn set_tick_period(&self, period: Duration) -> Result<(), HostError> {
         self.called();
         self.tick_period.set(period);
+        self.fire();
         Ok(())
     }
 }

@@ -22,6 +22,7 @@ pub mod expression;
 pub mod fake;
 pub mod host;
 pub mod labels;
+pub mod metric;
 pub mod metric_name;
 pub mod pairs;
 pub mod peer;

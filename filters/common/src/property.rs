@@ -3,7 +3,7 @@
 //! Envoy wants the parts of a path joined by NUL. The constants are joined when compiled, so that reading one on the
 //! hot path allocates nothing.
 
-use crate::peer;
+use crate::{peer, response_flags};
 
 /// The path of an attribute, its parts joined by NUL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,6 +47,8 @@ pub const RESPONSE_GRPC_STATUS: Property = path!("response", "grpc_status");
 /// `requests,responses`: the messages of a gRPC request so far, where Envoy's filter `grpc_stats` counts them.
 pub const GRPC_MESSAGES: Property = path!("filter_state", "envoy.filters.http.grpc_stats");
 
+/// The port that the downstream's connection was made to, before anything redirected it.
+pub const DESTINATION_PORT: Property = path!("destination", "port");
 /// Whether the downstream showed a certificate.
 pub const CONNECTION_MTLS: Property = path!("connection", "mtls");
 /// Version of TLS of the downstream connection; absent in plaintext.
@@ -91,6 +93,9 @@ pub const DOWNSTREAM_PEER: Property = Property(peer::DOWNSTREAM_PEER);
 /// Filter state `wasm.upstream_peer`.
 pub const UPSTREAM_PEER: Property = Property(peer::UPSTREAM_PEER);
 
+/// Filter state `wasm.fault_flags`, as [`response_flags`] writes it.
+pub const FAULT_FLAGS: Property = Property(response_flags::FAULT_FLAGS);
+
 /// The path of a key of the node's metadata.
 pub fn node_metadata(key: &str) -> String {
     [NODE_METADATA, key].concat()
@@ -99,4 +104,14 @@ pub fn node_metadata(key: &str) -> String {
 /// The path of a label in the node's metadata.
 pub fn node_label(label: &str) -> String {
     [NODE_METADATA, "LABELS\0", label].concat()
+}
+
+/// The path of a field of the peer that called this proxy, in filter state.
+pub fn downstream_peer(field: &[&str]) -> String {
+    let mut path = peer::DOWNSTREAM_PEER.to_string();
+    for part in field {
+        path.push('\0');
+        path.push_str(part);
+    }
+    path
 }

@@ -1,6 +1,77 @@
-//! The text of Envoy's response flags, as Istio writes it in the label `response_flags`.
+//! Envoy's response flags, with those of the faults that we inject, and their text, as Istio writes it in the label
+//! `response_flags`.
+//!
+//! No module can set Envoy's own flags. So fault injection puts those of a stream into filter state, and whoever tells the
+//! flags of a stream adds them. To ask for filter state that is not there costs Envoy a tenth of a read, and nearly no
+//! stream has a fault: so nobody asks unless a stream with one lives in the same VM, which is on the same worker. Such a
+//! stream has a [`Mark`] as long as it lives; a plugin that has a VM of its own, and must ask always, keeps one.
 
+use core::cell::Cell;
 use core::fmt::Write;
+
+use crate::host::{Host, HostError};
+use crate::property;
+
+/// The filter state that says what was done to a stream: `DI`, `FI` or `DI,FI`.
+pub const FAULT_FLAGS: &str = "fault_flags";
+
+/// A delay was injected.
+pub const DELAY: u64 = 1 << 9;
+/// An abort was injected.
+pub const FAULT: u64 = 1 << 10;
+
+std::thread_local! {
+    /// How many marks there are in this VM.
+    static MARKS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// While there is one, streams of this VM are asked for faults.
+#[derive(Debug)]
+pub struct Mark(());
+
+impl Mark {
+    /// Another one.
+    pub fn new() -> Self {
+        MARKS.set(MARKS.get().saturating_add(1));
+        Self(())
+    }
+}
+
+impl Default for Mark {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        MARKS.set(MARKS.get().saturating_sub(1));
+    }
+}
+
+/// Says of the current stream which of [`DELAY`] and [`FAULT`] were injected. A [`Mark`] must live as long as the stream.
+pub fn tell_faults(host: &impl Host, flags: u64) -> Result<(), HostError> {
+    host.set_filter_state(FAULT_FLAGS, text(flags).as_bytes())
+}
+
+/// The flags of the current stream by now, as bits: Envoy's, and those of injected faults. At most two reads; one where no
+/// faults are.
+pub fn of_stream(host: &impl Host) -> u64 {
+    host.int(property::RESPONSE_FLAGS).unwrap_or(0).cast_unsigned() | faults(host)
+}
+
+/// Which of [`DELAY`] and [`FAULT`] our own filter has injected into the current stream.
+pub fn faults(host: &impl Host) -> u64 {
+    if MARKS.get() == 0 {
+        return 0;
+    }
+    match host.property(property::FAULT_FLAGS).as_deref() {
+        Some(b"DI") => DELAY,
+        Some(b"FI") => FAULT,
+        Some(b"DI,FI") => DELAY | FAULT,
+        _ => 0,
+    }
+}
 
 /// The short names of the flags, by bit. Envoy's access log uses the same.
 const SHORT_NAMES: [&str; 30] = [
@@ -34,6 +105,7 @@ pub fn text(flags: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fake::FakeHost;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -56,6 +128,25 @@ mod tests {
         ] {
             assert_eq!(text(flags), expected, "{flags:#x}");
         }
+    }
+
+    #[test]
+    fn faults_are_added_and_asked_for_only_where_there_are_any() {
+        let mut host = FakeHost::new();
+        host.with_int(property::RESPONSE_FLAGS, 0x4000);
+        for (flags, expected) in [(DELAY, "DI,DC"), (FAULT, "FI,DC"), (DELAY | FAULT, "DI,FI,DC")] {
+            tell_faults(&host, flags).expect("filter state");
+            assert_eq!(text(of_stream(&host)), "DC");
+            let mark = Mark::new();
+            assert_eq!(text(of_stream(&host)), expected);
+            let other = Mark::new();
+            drop(mark);
+            assert_eq!(text(of_stream(&host)), expected);
+            drop(other);
+        }
+        host.take_calls();
+        assert_eq!(of_stream(&host), 0x4000);
+        assert_eq!(host.take_calls(), 1);
     }
 
     #[test]

@@ -69,6 +69,15 @@ impl<const N: usize> From<[(String, String); N]> for TextMap {
     }
 }
 
+impl IntoIterator for TextMap {
+    type Item = (String, String);
+    type IntoIter = std::vec::IntoIter<(String, String)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.entries.into_iter()
+    }
+}
+
 impl<'a> IntoIterator for &'a TextMap {
     type Item = (&'a str, &'a str);
     type IntoIter = Texts<'a>;

@@ -50,7 +50,7 @@ fn pack_all(crates: &[ModuleCrate], linked: &Path, dist: &Path, names: Names) ->
         let name = module.file_name();
         let before = read(&linked.join(&name))?;
         let after = pack(&before, &module.callbacks, names).with_context(|| name.clone())?;
-        report.push(Packed::new(&name, &before, &after));
+        report.push(Packed::new(&name, &before, &after, module.has_all));
         write_if_new(&dist.join(&name), &after)?;
     }
     report.check_size().with_context(|| report.to_string())?;

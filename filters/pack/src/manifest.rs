@@ -13,6 +13,8 @@ pub struct ModuleCrate {
     pub package: String,
     /// The callbacks that its filter implements.
     pub callbacks: Vec<String>,
+    /// Whether it has the filters of the others: a proxy has it instead of them.
+    pub has_all: bool,
 }
 
 #[derive(Deserialize)]
@@ -35,6 +37,8 @@ struct Metadata {
 #[serde(deny_unknown_fields)]
 struct ModuleTable {
     callbacks: Vec<String>,
+    #[serde(default, rename = "has-all")]
+    has_all: bool,
 }
 
 impl ModuleCrate {
@@ -52,7 +56,7 @@ impl ModuleCrate {
             .into_iter()
             .filter_map(|package| {
                 let module = package.metadata?.module?;
-                Some(Self { package: package.name, callbacks: module.callbacks })
+                Some(Self { package: package.name, callbacks: module.callbacks, has_all: module.has_all })
             })
             .collect();
         crates.sort_by(|a, b| a.package.cmp(&b.package));

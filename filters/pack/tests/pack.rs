@@ -239,12 +239,13 @@ fn module_crates_are_those_with_the_table() {
         {"name": "stats", "metadata": {"module": {"callbacks": ["proxy_on_log"]}}},
         {"name": "other", "metadata": {"docs": {}}},
         {"name": "mesh", "metadata": null},
-        {"name": "metadata-exchange", "metadata": {"module": {"callbacks": []}}}]}"#;
+        {"name": "metadata-exchange", "metadata": {"module": {"callbacks": [], "has-all": true}}}]}"#;
     let crates = ModuleCrate::from_metadata(json).expect("crates");
     let files: Vec<String> = crates.iter().map(ModuleCrate::file_name).collect();
     assert_eq!(files, ["metadata_exchange.wasm", "stats.wasm"]);
-    let stats = ModuleCrate { package: "stats".to_owned(), callbacks: names(&["proxy_on_log"]) };
+    let stats = ModuleCrate { package: "stats".to_owned(), callbacks: names(&["proxy_on_log"]), has_all: false };
     assert_eq!(crates.last(), Some(&stats));
+    assert!(crates.first().is_some_and(|module| module.has_all));
 }
 
 #[test]
@@ -257,7 +258,7 @@ fn misspelt_key_of_the_table_is_refused() {
 #[test]
 fn report_shows_size_and_digest() {
     let mut report = Report::default();
-    report.push(Packed::new("stats.wasm", b"abcd", b"abc"));
+    report.push(Packed::new("stats.wasm", b"abcd", b"abc", false));
     let text = report.to_string();
     let row = text.lines().last().expect("a row");
     assert_eq!(
@@ -270,9 +271,11 @@ fn report_shows_size_and_digest() {
 fn modules_above_the_limit_together_are_refused() {
     let half = vec![0; SIZE_LIMIT / 2];
     let mut report = Report::default();
-    report.push(Packed::new("one.wasm", &half, &half));
-    report.push(Packed::new("two.wasm", &half, &half));
+    report.push(Packed::new("one.wasm", &half, &half, false));
+    report.push(Packed::new("two.wasm", &half, &half, false));
     assert!(report.check_size().is_ok());
-    report.push(Packed::new("three.wasm", &[0], &[0]));
+    report.push(Packed::new("all.wasm", &half, &half, true));
+    assert!(report.check_size().is_ok(), "a proxy has it instead of the others");
+    report.push(Packed::new("three.wasm", &[0], &[0], false));
     assert!(report.check_size().expect_err("an error").to_string().contains("1000001 bytes"));
 }

@@ -11,11 +11,13 @@ pub enum Filter {
     Stats,
     /// Both in one pass, over HTTP.
     Telemetry,
+    /// Fault injection, over HTTP.
+    Fault,
 }
 
 impl Filter {
     /// The names of the filters.
-    pub const NAMES: [&'static str; 3] = ["metadata_exchange", "stats", "telemetry"];
+    pub const NAMES: [&'static str; 4] = ["metadata_exchange", "stats", "telemetry", "fault"];
 
     /// The filter that a root id names: its name, which may be followed by `_inbound` or `_outbound`, and follow `tcp_` if
     /// it is a filter of TCP connections, too.
@@ -25,6 +27,7 @@ impl Filter {
             "metadata_exchange" | "tcp_metadata_exchange" => Some(Self::MetadataExchange),
             "stats" | "tcp_stats" => Some(Self::Stats),
             "telemetry" => Some(Self::Telemetry),
+            "fault" => Some(Self::Fault),
             _ => None,
         }
     }
@@ -45,7 +48,10 @@ mod tests {
             ("metadata_exchange", Some(Filter::MetadataExchange)),
             ("tcp_metadata_exchange", Some(Filter::MetadataExchange)),
             ("telemetry_outbound", Some(Filter::Telemetry)),
+            ("fault", Some(Filter::Fault)),
+            ("fault_outbound", Some(Filter::Fault)),
             ("tcp_telemetry", None),
+            ("tcp_fault", None),
             ("", None),
             ("Stats", None),
             ("statistics", None),

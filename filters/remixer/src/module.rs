@@ -13,12 +13,13 @@ use crate::filter::Filter;
 use crate::telemetry::{Request, Telemetry};
 
 proxy_wasm::main! {{
-    proxy_wasm::set_root_context(|_| {
+    proxy_wasm::set_root_context(|id| {
         mesh_host::start();
         match Filter::of_root_id(&Envoy.text(property::PLUGIN_ROOT_ID).unwrap_or_default()) {
             Some(Filter::MetadataExchange) => metadata_exchange::new_root(),
             Some(Filter::Stats) => stats::new_root(),
             Some(Filter::Telemetry) => Box::new(TelemetryRoot { shared: None, kind: StreamKind::of_root() }),
+            Some(Filter::Fault) => fault::new_root(id),
             None => Box::new(NoFilter),
         }
     });

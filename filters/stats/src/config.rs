@@ -31,6 +31,8 @@ pub struct Config {
     /// `disable_host_header_fallback`: where the cluster does not tell its service, leave the Host header alone. A
     /// client chooses it, so a listener that strangers reach must not make labels of it.
     pub disable_host_header_fallback: bool,
+    /// `fault_flags`: whether fault injection in another VM may have marked requests.
+    pub fault_flags: bool,
     /// `tcp_reporting_duration`: how often live TCP connections and gRPC streams are reported.
     pub tcp_reporting_duration: Duration,
     /// `max_series`: series that one worker defines; label sets beyond are counted together.
@@ -136,6 +138,7 @@ impl Config {
         }
         Self {
             disable_host_header_fallback: section.boolean("disable_host_header_fallback", false),
+            fault_flags: section.boolean("fault_flags", false),
             tcp_reporting_duration: section.duration(
                 "tcp_reporting_duration",
                 MIN_REPORTING..=MAX_REPORTING,
@@ -249,6 +252,7 @@ mod tests {
     fn istio_s_default_configurations_are_read() {
         let defaults = Config {
             disable_host_header_fallback: false,
+            fault_flags: false,
             tcp_reporting_duration: Duration::from_secs(15),
             max_series: 8_000,
             separators: Separators::default(),

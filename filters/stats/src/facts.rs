@@ -35,7 +35,7 @@ pub struct Facts {
     pub direction: Direction,
     /// What is spoken.
     pub protocol: Protocol,
-    /// Envoy's response flags, as bits.
+    /// Envoy's response flags and those of injected faults, as bits.
     pub response_flags: i64,
     /// HTTP status; 0 when there was no response.
     pub response_code: i64,
@@ -188,9 +188,9 @@ const UPSTREAM: Side = Side {
     own_certificate: property::UPSTREAM_LOCAL_SAN,
 };
 
-/// The response flags of the stream by now.
+/// The response flags of the stream by now, with those of injected faults.
 pub fn response_flags(host: &impl Host) -> i64 {
-    host.int(property::RESPONSE_FLAGS).unwrap_or(0)
+    mesh_common::response_flags::of_stream(host).cast_signed()
 }
 
 fn read(host: &impl Host, path: Property) -> Option<Bytes> {

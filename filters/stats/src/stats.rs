@@ -11,6 +11,7 @@ use mesh_common::labels::{self, Labels};
 use mesh_common::metric_name;
 use mesh_common::peer::Peer;
 use mesh_common::property;
+use mesh_common::response_flags::Mark;
 
 use crate::config::Config;
 use crate::facts::{response_flags, Facts, Known, Protocol};
@@ -39,6 +40,8 @@ pub struct Stats {
     labeler: Labeler,
     recorder: Recorder,
     seen: BoundedCache<Facts, Seen>,
+    /// Has all streams asked for injected faults.
+    _mark: Option<Mark>,
 }
 
 /// What followed from the facts of a request.
@@ -76,6 +79,7 @@ impl Stats {
             recorder,
             symbols,
             seen: BoundedCache::new(MAX_FACTS),
+            _mark: config.fault_flags.then(Mark::new),
         }
     }
 

@@ -19,11 +19,7 @@ impl Section<'_> {
 
     /// A text or number, as it is written, read by `parse`, whose error says after the value what is wrong with it.
     pub fn scalar<T>(&mut self, name: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
-        let text = self.read(name, "a text", |value| {
-            let text = value.text().or_else(|| value.is_number().then(|| value.source().into()));
-            Some((text?, value.quote()))
-        });
-        let (text, quoted) = text?;
+        let (text, quoted) = self.written(name)?;
         match parse(&text) {
             Ok(value) => Some(value),
             Err(message) => {
@@ -31,6 +27,15 @@ impl Section<'_> {
                 None
             }
         }
+    }
+
+    /// A text or number, as it is written and as it is quoted. Apart from [`Self::scalar`], of which there is one for each type.
+    #[inline(never)]
+    fn written(&mut self, name: &'static str) -> Option<(String, String)> {
+        self.read(name, "a text", |value| {
+            let text = value.text().or_else(|| value.is_number().then(|| value.source().into()));
+            Some((text?, value.quote()))
+        })
     }
 
     /// A text that may be empty; `None` when it is not there.

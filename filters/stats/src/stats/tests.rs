@@ -92,6 +92,23 @@ fn a_warm_request_makes_as_many_host_calls_as_stated() {
     }
 }
 
+#[test]
+fn injected_faults_are_asked_for_where_there_may_be_any() {
+    let flags = |config: &[u8]| {
+        let mut host = mesh("stats_outbound");
+        host.with_state("fault_flags", b"DI,FI");
+        Stats::new(config, &host).expect("valid").on_request_end(&host, &mut Request::default(), Known::default());
+        let names: Vec<String> =
+            host.values().into_keys().filter(|name| name.ends_with("istio_requests_total")).collect();
+        names.concat().split(";.;").find_map(|label| label.strip_prefix("response_flags=.=").map(String::from))
+    };
+    assert_eq!(flags(b"{}").as_deref(), Some("-"));
+    assert_eq!(flags(br#"{"fault_flags": true}"#).as_deref(), Some("DI,FI"));
+    assert_eq!(flags(b"{}").as_deref(), Some("-"));
+    let _mark = Mark::new();
+    assert_eq!(flags(b"{}").as_deref(), Some("DI,FI"));
+}
+
 fn counted(host: &FakeHost) -> Vec<(String, u64)> {
     let short = |name: String| name.rsplit(";.;istio_tcp_").next().map(String::from);
     let values = host.values().into_iter().filter(|(name, _)| name.contains("istio_tcp_"));

@@ -1,0 +1,76 @@
+//! F18, F28: how much, from when and until when.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::scene::{ms, outbound, quiet, rule, wait_for, LATE};
+
+const DELAY: &str = r#""delay": {"fixedDelay": "300ms", ALL}"#;
+const ABORT: &str = r#""abort": {"httpStatus": 503, ALL}"#;
+
+/// F18
+#[test]
+fn only_so_many_requests_are_delayed_at_once() {
+    let of_all = rule(DELAY, "").replacen('{', r#"{"maxActiveFaults": 1, "#, 1);
+    let of_rule = rule(DELAY, r#", "maxActiveFaults": 1"#);
+    for config in [of_all, of_rule] {
+        let scene = outbound(&config);
+        let _quiet = quiet();
+        std::thread::scope(|scope| {
+            scope.spawn(|| scene.expect_delay(&scene.get("/"), 200, ms(300)));
+            wait_for("fault_active", &1, || scene.active());
+            for _ in 0..2 {
+                let (status, took) = scene.timed(&scene.get("/"));
+                assert!(status == 200 && took < ms(50), "{status} {took:?}");
+            }
+            assert!(scene.active() <= 1);
+        });
+        scene.expect(&[("fault_overflow_total", "r", 2), ("fault_delays_injected_total", "r", 1)]);
+        scene.expect_delay(&scene.get("/"), 200, ms(300));
+    }
+}
+
+/// F28
+#[test]
+fn rules_begin_late_and_end_by_themselves() {
+    let scene = outbound(&rule(ABORT, r#", "startAfter": 2, "maxInjections": 3"#));
+    let statuses: Vec<u16> = (0..8).map(|_| scene.status(&scene.get("/"))).collect();
+    assert_eq!(statuses, [200, 200, 503, 503, 503, 200, 200, 200]);
+}
+
+/// A moment in the form of RFC 3339, so long after 1970. The day is that of the Unix epoch, counted on in March.
+fn moment(since_1970: Duration) -> String {
+    let seconds = since_1970.as_secs();
+    let (days, clock) = (seconds / 86_400 + 719_468, seconds % 86_400);
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = era * 400 + year + next;
+    let (hour, minute, second) = (clock / 3600, clock / 60 % 60, clock % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// F28
+#[test]
+fn rules_expire() {
+    let until = |time: &str| rule(ABORT, "").replacen('{', &format!(r#"{{"expiresAt": "{time}", "#), 1);
+    let scene = outbound(&until("2020-02-29T23:59:59Z"));
+    assert_eq!(scene.status(&scene.get("/")), 200);
+    let said = scene.mesh.sidecar("client").unwrap().log();
+    assert!(said.contains("fault: expired at 2020-02-29T23:59:59Z, nothing will be injected"), "{said}");
+    let _quiet = quiet();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let end = Duration::from_secs(now.as_secs() + 4);
+    let scene = outbound(&until(&moment(end)));
+    let left = end - SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let begin = Instant::now();
+    assert_eq!(scene.status(&scene.get("/")), 503);
+    while scene.status(&scene.get("/")) == 503 {
+        assert!(begin.elapsed() < left + Duration::from_secs(1), "it does not stop");
+        std::thread::sleep(ms(10));
+    }
+    assert!(begin.elapsed() + ms(5) >= left, "it stopped early");
+    assert!(begin.elapsed() < left + LATE, "{:?}", begin.elapsed() - left);
+}

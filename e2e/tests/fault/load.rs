@@ -1,0 +1,115 @@
+//! Many requests with little effort: bytes that are written in advance, answers of which only the status is read.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// Connections, each with one request at a time: Envoy breaks one off on which several wait for answers of its own.
+const CONNECTIONS: usize = 8;
+
+/// Sends so many requests; the answers by status. `build` makes the head of each.
+pub fn send(proxy: SocketAddr, count: usize, build: impl Fn(usize) -> String + Sync) -> BTreeMap<u16, u64> {
+    let mut statuses = BTreeMap::new();
+    std::thread::scope(|scope| {
+        let build = &build;
+        let connections: Vec<_> = (0..CONNECTIONS)
+            .map(|first| scope.spawn(move || one((first..count).step_by(CONNECTIONS), proxy, build)))
+            .collect();
+        for connection in connections {
+            for (status, count) in connection.join().unwrap() {
+                *statuses.entry(status).or_default() += count;
+            }
+        }
+    });
+    statuses
+}
+
+/// GET to the server, with more headers, each with its line end.
+pub fn get(path: &str, headers: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: {}\r\n{headers}\r\n", crate::scene::SERVER)
+}
+
+/// Opens so many connections, then sends a request on each at once. Status and time of each answer.
+pub fn burst(proxy: SocketAddr, count: usize, request: &str) -> Vec<(u16, Duration)> {
+    let mut connections: Vec<_> = (0..count).map(|_| Connection::open(proxy)).collect();
+    // Envoy accepts connections when it comes to it.
+    std::thread::sleep(Duration::from_millis(300));
+    let sent: Vec<Instant> = connections
+        .iter_mut()
+        .map(|connection| {
+            connection.stream.write_all(request.as_bytes()).unwrap();
+            Instant::now()
+        })
+        .collect();
+    let answers =
+        connections.iter_mut().zip(sent).map(|(connection, sent)| (connection.answer(true).0, sent.elapsed()));
+    answers.collect()
+}
+
+fn one(
+    numbers: impl Iterator<Item = usize>,
+    proxy: SocketAddr,
+    build: &impl Fn(usize) -> String,
+) -> BTreeMap<u16, u64> {
+    let mut connection = Connection::open(proxy);
+    let mut statuses = BTreeMap::new();
+    for number in numbers {
+        // Envoy closes a connection itself after it has answered 400.
+        if connection.ends {
+            connection = Connection::open(proxy);
+        }
+        connection.stream.write_all(build(number).as_bytes()).unwrap();
+        *statuses.entry(connection.answer(true).0).or_default() += 1;
+    }
+    statuses
+}
+
+/// One connection, for one request after the other.
+pub struct Connection {
+    stream: TcpStream,
+    answers: BufReader<TcpStream>,
+    /// The last answer says that there will be no other.
+    ends: bool,
+}
+
+impl Connection {
+    /// Connects.
+    pub fn open(proxy: SocketAddr) -> Self {
+        let stream = TcpStream::connect(proxy).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let answers = BufReader::with_capacity(1024, stream.try_clone().unwrap());
+        Self { stream, answers, ends: false }
+    }
+
+    /// Sends a request; status and body of its answer.
+    pub fn send(&mut self, method: &str, path: &str) -> (u16, String) {
+        let request = get(path, "").replacen("GET", method, 1);
+        self.stream.write_all(request.as_bytes()).unwrap();
+        let (status, body) = self.answer(method != "HEAD");
+        (status, String::from_utf8(body).unwrap())
+    }
+
+    /// Reads an answer whose length its head tells.
+    fn answer(&mut self, has_body: bool) -> (u16, Vec<u8>) {
+        let (mut status, mut length, mut line) = (0, 0, String::new());
+        loop {
+            line.clear();
+            assert!(self.answers.read_line(&mut line).unwrap() > 0, "the connection ended after {status}");
+            let line = line.trim_end();
+            if let Some(code) = line.strip_prefix("HTTP/1.1 ") {
+                status = code.get(..3).unwrap().parse().unwrap();
+            } else if let Some(bytes) = line.strip_prefix("content-length: ") {
+                length = bytes.parse().unwrap();
+            } else if line == "connection: close" {
+                self.ends = true;
+            } else if line.is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; if has_body { length } else { 0 }];
+        self.answers.read_exact(&mut body).unwrap();
+        (status, body)
+    }
+}

@@ -1,0 +1,219 @@
+//! F12, F13, F15, F16: which requests a rule is for.
+
+use mesh::{Request, Update};
+
+use crate::load;
+use crate::scene::{configured, ms, named, outbound, quiet, rule, rules, Setting, PAIR, SERVER};
+
+/// F12
+#[test]
+fn only_jason_waits() {
+    let scene = outbound(
+        r#"{"http": [{"match": [{"headers": {"end-user": {"exact": "jason"}}}],
+            "fault": {"delay": {"fixedDelay": "7s", "percentage": {"value": 100}}}}]}"#,
+    );
+    let _quiet = quiet();
+    std::thread::scope(|scope| {
+        scope.spawn(|| scene.expect_delay(&scene.get("/").header("end-user", "jason"), 200, ms(7000)));
+        for request in [
+            scene.get("/"),
+            scene.get("/").header("end-user", "bob"),
+            scene.get("/").header("end-user", "Jason"),
+            scene.get("/").header("end-user", ""),
+            scene.get("/").header("user", "jason"),
+        ] {
+            let (status, took) = scene.timed(&request);
+            assert!(status == 200 && took < ms(50), "{request:?}: {status}, {took:?}");
+        }
+    });
+}
+
+/// A request as it is sent: method, path, headers.
+type Sent = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const fn get(path: &'static str) -> Sent {
+    ("GET", path, &[])
+}
+
+const fn post(path: &'static str) -> Sent {
+    ("POST", path, &[])
+}
+
+const fn with(headers: &'static [(&'static str, &'static str)]) -> Sent {
+    ("GET", "/", headers)
+}
+
+/// Matches, the requests that they mean, and requests that they do not.
+const CASES: [(&str, &[Sent], &[Sent]); 23] = [
+    (r#"{"uri": {"exact": "/a"}}"#, &[get("/a"), get("/a?x=1")], &[get("/ab"), get("/A"), get("/a/")]),
+    (r#"{"uri": {"prefix": "/a"}}"#, &[get("/a"), get("/abc?x")], &[get("/b"), get("/A")]),
+    (r#"{"uri": {"regex": "/a"}}"#, &[get("/a"), get("/a?x=1")], &[get("/ab"), get("/b/a")]),
+    (r#"{"uri": {"exact": "/aB"}, "ignoreUriCase": true}"#, &[get("/Ab"), get("/AB?x")], &[get("/abc")]),
+    (r#"{"uri": {"prefix": "/aB"}, "ignoreUriCase": true}"#, &[get("/Abc")], &[get("/a")]),
+    (r#"{"method": {"exact": "POST"}}"#, &[post("/")], &[get("/")]),
+    (r#"{"method": {"regex": "PO.*|PUT"}}"#, &[post("/")], &[get("/")]),
+    (r#"{"authority": {"exact": "server:9080"}}"#, &[get("/")], &[with(&[("host", "server.default:9080")])]),
+    (r#"{"authority": {"prefix": "server.def"}}"#, &[with(&[("host", "server.default:9080")])], &[get("/")]),
+    (r#"{"scheme": {"exact": "http"}}"#, &[get("/")], &[]),
+    (r#"{"headers": {"x": {}}}"#, &[with(&[("x", "1")]), with(&[("x", "")])], &[get("/"), with(&[("y", "1")])]),
+    (
+        r#"{"headers": {"X": {"exact": "2"}}}"#,
+        &[with(&[("x", "2")]), with(&[("x", "1"), ("x", "2")]), with(&[("x", "2"), ("x", "1")])],
+        &[with(&[("x", "1")]), with(&[("x", "1,2")]), get("/")],
+    ),
+    (
+        r#"{"headers": {"x": {"prefix": "ab"}, "y": {"regex": "\\d+"}}}"#,
+        &[with(&[("x", "abc"), ("y", "12")])],
+        &[with(&[("x", "abc"), ("y", "a12")]), with(&[("y", "12")])],
+    ),
+    (
+        r#"{"withoutHeaders": {"x": {"exact": "1"}}}"#,
+        &[get("/"), with(&[("x", "2")])],
+        &[with(&[("x", "1")]), with(&[("x", "2"), ("x", "1")])],
+    ),
+    (r#"{"withoutHeaders": {"x": {}}}"#, &[get("/")], &[with(&[("x", "1")])]),
+    (
+        r#"{"queryParams": {"user": {"exact": "jason"}}}"#,
+        &[get("/?user=jason"), get("/a?b&user=jason")],
+        &[get("/"), get("/?user=bob&user=jason"), get("/?auser=jason")],
+    ),
+    (r#"{"queryParams": {"debug": {}}}"#, &[get("/?debug"), get("/?debug=1")], &[get("/?debugger")]),
+    // On loopback, applications send to the proxy's own port, as nothing redirects their connections.
+    (r#"{"port": 15001}"#, &[get("/")], &[]),
+    (r#"{"port": 9080}"#, &[], &[get("/")]),
+    (r#"{"routeName": {"exact": "default"}}"#, &[get("/")], &[]),
+    (
+        r#"{"downstreamNodes": ["a", "b"]}"#,
+        &[with(&[("x-envoy-downstream-service-node", "b")])],
+        &[get("/"), with(&[("x-envoy-downstream-service-node", "c")])],
+    ),
+    (r#"{"sourcePrincipals": [{"prefix": "spiffe://"}]}"#, &[], &[get("/")]),
+    (
+        r#"{"uri": {"exact": "/a"}}, {"method": {"exact": "POST"}}"#,
+        &[get("/a"), post("/"), post("/a")],
+        &[get("/"), get("/b")],
+    ),
+];
+
+/// F13
+#[test]
+fn every_condition_hits_and_misses() {
+    let scene = outbound("{}");
+    for (matches, hits, misses) in CASES {
+        let abort = r#""abort": {"httpStatus": 418, ALL}"#;
+        assert_eq!(scene.push(&rule(abort, &format!(r#", "match": [{matches}]"#))), Update::Accepted);
+        for (requests, expected) in [(hits, 418), (misses, 200)] {
+            for (method, path, headers) in requests {
+                // On a connection of its own: one that was kept goes on with the rules before.
+                let request = Request::get(scene.proxy(), path).header("connection", "close");
+                let mut request = request.method(method.parse().unwrap()).host(SERVER);
+                for (name, value) in *headers {
+                    request = request.header(name, value);
+                }
+                assert_eq!(scene.status(&request), expected, "{matches}: {method} {path} {headers:?}");
+            }
+        }
+    }
+}
+
+/// F13: the first rule that matches, and no other.
+#[test]
+fn the_first_rule_that_matches_decides_even_if_it_does_nothing() {
+    let abort =
+        |status, percent| format!(r#""abort": {{"httpStatus": {status}, "percentage": {{"value": {percent}}}}}"#);
+    let scene = outbound(&rules(&[
+        named("first", &abort(501, 0), r#", "match": [{"headers": {"a": {}}}]"#),
+        named("second", &abort(502, 100), r#", "match": [{"headers": {"a": {}}}, {"headers": {"b": {}}}]"#),
+    ]));
+    assert_eq!(scene.status(&scene.get("/").header("a", "1").header("b", "1")), 200);
+    assert_eq!(scene.status(&scene.get("/").header("b", "1")), 502);
+    assert_eq!(scene.status(&scene.get("/")), 200);
+    scene.expect(&[("fault_aborts_injected_total", "second 502", 1)]);
+}
+
+/// F15
+#[test]
+fn the_source_is_the_node_on_the_way_out_and_the_peer_on_the_way_in() {
+    let abort = |status, source: &str| {
+        named(
+            &format!("r{status}"),
+            &format!(r#""abort": {{"httpStatus": {status}, ALL}}"#),
+            &format!(r#", "match": [{source}]"#),
+        )
+    };
+    let to = |path: &str, source: &str| format!(r#"{{"uri": {{"exact": "{path}"}}, {source}}}"#);
+    let client = r#""sourceLabels": {"app": "client", "version": "v1"}, "sourceNamespace": "front""#;
+    let outbound = rules(&[
+        abort(511, &to("/out", r#""sourceLabels": {"app": "other"}"#)),
+        abort(512, &to("/out", r#""sourceNamespace": "back""#)),
+        abort(513, &to("/out", client)),
+    ]);
+    let inbound = rules(&[
+        abort(521, &to("/in", r#""sourceLabels": {"app": "client", "version": "v2"}"#)),
+        abort(522, &to("/in", r#""sourceNamespace": "back""#)),
+        abort(523, &to("/in", client)),
+        abort(
+            524,
+            &to(
+                "/cert",
+                r#""sourcePrincipals": [{"exact": "x"}, {"exact": "spiffe://cluster.local/ns/front/sa/shop-client"}]"#,
+            ),
+        ),
+        abort(525, &to("/in", r#""sourceLabels": {"app": "server"}"#)),
+    ]);
+    for (envoy, exchange) in [
+        ("1.40.0", "separate/metadata-exchange"),
+        ("1.40.0", "telemetry"),
+        ("1.36.2", "separate/metadata-exchange"),
+        ("1.36.2", "telemetry"),
+    ] {
+        let scene = Setting {
+            topology: PAIR,
+            outbound: &outbound,
+            inbound: &inbound,
+            filters: &[exchange],
+            envoy: Some(envoy),
+            ..Setting::default()
+        }
+        .start_with(|options| {
+            options.every_patch_must_match = false;
+            options.plugins.push(configured("telemetry_inbound", r#"{"share_peers": true}"#));
+        });
+        for (path, status) in [("/out", 513), ("/in", 523), ("/cert", 524), ("/other", 200)] {
+            assert_eq!(scene.status(&scene.get(path)), status, "{path}");
+        }
+        // From outside the mesh, nobody is known.
+        let server = scene.mesh.sidecar("server").unwrap().inbound();
+        for path in ["/in", "/cert"] {
+            assert_eq!(scene.status(&Request::get(server, path)), 200, "{path}");
+        }
+    }
+}
+
+/// F16
+#[test]
+fn only_requests_for_one_version_are_aborted() {
+    let topology = "
+name: shop
+workloads:
+  - { name: client, app: client, address: 127.22.0.1, calls: [server] }
+  - { name: server-v1, app: server, version: v1, address: 127.22.0.2, sidecar: false }
+  - { name: server-v2, app: server, version: v2, address: 127.22.0.3, sidecar: false }
+services:
+  - name: server
+    port: 9080
+    protocol: http
+    subsets: { v1: { version: v1 }, v2: { version: v2 } }
+    routes: [ { to: { v1: 50, v2: 50 } } ]
+";
+    let abort = r#""abort": {"httpStatus": 503, ALL}"#;
+    let config = rule(abort, r#", "match": [{"upstreamCluster": {"prefix": "outbound|9080|v2|"}}]"#);
+    let scene = Setting { topology, outbound: &config, ..Setting::default() }.start();
+    let statuses = load::send(scene.proxy(), 400, |_| load::get("/", ""));
+    let [passed, aborted] = [200, 503].map(|status| statuses.get(&status).copied().unwrap_or_default());
+    assert_eq!(passed + aborted, 400);
+    assert!((120..=280).contains(&aborted), "{aborted}");
+    let served = |version| scene.mesh.application(&format!("server-{version}")).unwrap().served();
+    assert_eq!((served("v1"), served("v2")), (passed, 0));
+    scene.expect(&[("fault_aborts_injected_total", "r 503", aborted)]);
+}

@@ -1,0 +1,262 @@
+//! The plugin configuration: rules with the fields of Istio's `VirtualService`, and what Istio has not.
+
+mod fault;
+
+use core::time::Duration;
+
+use mesh_common::config::{self, ConfigError, Section};
+use mesh_common::host::Host;
+use mesh_rules::matching::{self, Condition, HeaderId, HeaderNames};
+use mesh_rules::percentage::Percentage;
+use mesh_rules::{matches, moment};
+
+pub use fault::{Abort, AbortKind, Aborts, Delay, Delays};
+
+/// More rules are refused.
+pub const MAX_RULES: usize = 64;
+
+/// What is counted, or how many may be: a number that arithmetic cannot overflow.
+const MAX_COUNT: u64 = u32::MAX as u64;
+
+/// What an operator can set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `http`, or `match` and `fault` for a single rule: the first rule that a request matches is its only one.
+    pub rules: Vec<Rule>,
+    /// The headers that the rules ask for.
+    pub headers: HeaderNames,
+    /// `maxActiveFaults`: how many requests may be delayed at once, by all workers and rules together.
+    pub max_active: Option<u64>,
+    /// `engine`: who delays and answers.
+    pub engine: Engine,
+    /// `stripControlHeaders`: take the headers off that a rule with `headerControlled` has obeyed.
+    pub strip_control_headers: bool,
+    /// `enabled`.
+    pub enabled: bool,
+    /// `expiresAt`: when all rules end, after 1970.
+    pub expires_at: Option<Duration>,
+    /// `expiresAt`, as it was written.
+    pub expires_at_text: String,
+    /// `statPrefix`: begins the names of all metrics.
+    pub stat_prefix: String,
+    /// What is allowed, but most likely not meant.
+    pub warnings: Vec<String>,
+}
+
+/// Who delays and answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// This module.
+    Wasm,
+    /// Envoy's own fault filter behind this one, which is told by headers what to do.
+    Envoy,
+}
+
+/// What is done to which requests.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// `name`, the label of its metrics.
+    pub name: String,
+    /// `match`: any of them, of which all must hold; every request if there is none.
+    pub matches: Vec<Vec<Condition>>,
+    /// `fault.delay`.
+    pub delay: Option<Delay>,
+    /// `fault.abort`.
+    pub abort: Option<Abort>,
+    /// `maxActiveFaults`, by this rule.
+    pub max_active: Option<u64>,
+    /// `startAfter`: how many requests it lets pass at first.
+    pub start_after: u64,
+    /// `maxInjections`: how many requests it does something to.
+    pub max_injections: Option<u64>,
+    /// `sampling.key`.
+    pub sampling: Sampling,
+}
+
+/// What a request must have in common with another so that both are delayed, or neither.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sampling {
+    /// Nothing: it is drawn.
+    Random,
+    /// Its id: it is the same request at another proxy.
+    RequestId(HeaderId),
+    /// A header.
+    Header(HeaderId),
+}
+
+/// What is gathered while reading.
+#[derive(Default)]
+struct Gathered {
+    headers: HeaderNames,
+    warnings: Vec<String>,
+}
+
+impl Config {
+    /// Reads the plugin configuration.
+    pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
+        config::parse(json, Self::read)
+    }
+
+    /// Whether no rule can ever do anything.
+    pub fn is_idle(&self) -> bool {
+        !self.enabled || self.rules.iter().all(Rule::is_idle)
+    }
+
+    /// Finds out which rules ask for this proxy's own workload.
+    pub fn look_at_node(&mut self, host: &impl Host) {
+        for rule in &mut self.rules {
+            matching::look_at_node(&mut rule.matches, host);
+        }
+    }
+
+    fn read(section: &mut Section) -> Self {
+        let mut gathered = Gathered::default();
+        let mut names: Vec<String> = Vec::new();
+        let mut rules = section.objects("http", |section| {
+            let rule = Rule::read(section, names.len(), &mut gathered);
+            if names.contains(&rule.name) {
+                section.refuse("name", format!("\"{}\" is the name of another rule", rule.name));
+            }
+            names.push(rule.name.clone());
+            rule
+        });
+        if rules.len() > MAX_RULES {
+            section.refuse("http", format!("{} rules, at most {MAX_RULES}", rules.len()));
+        }
+        let has_shorthand = section.has("match") || section.has("fault");
+        if has_shorthand && section.has("http") {
+            section.refuse("http", "cannot be combined with top-level match/fault".into());
+        }
+        if has_shorthand {
+            rules.push(Rule::shorthand(section, &mut gathered));
+        } else {
+            section.ignore(&["match", "fault"]);
+        }
+        let engine = match section.choice("engine", &["wasm", "envoy"]) {
+            Some("envoy") => Engine::Envoy,
+            _ => Engine::Wasm,
+        };
+        if engine == Engine::Envoy {
+            refuse_without_engine(section, &rules, has_shorthand);
+        }
+        let mut expires_at_text = String::new();
+        let expires_at = section.scalar("expiresAt", |text| {
+            text.clone_into(&mut expires_at_text);
+            moment::parse(text).ok_or_else(|| "is not RFC 3339 (example: 2026-12-31T23:59:59Z)".into())
+        });
+        Self {
+            rules,
+            max_active: section.optional_integer("maxActiveFaults", 0..=MAX_COUNT),
+            engine,
+            strip_control_headers: section.boolean("stripControlHeaders", false),
+            enabled: section.boolean("enabled", true),
+            expires_at,
+            expires_at_text,
+            stat_prefix: stat_prefix(section),
+            headers: gathered.headers,
+            warnings: gathered.warnings,
+        }
+    }
+}
+
+impl Rule {
+    fn read(section: &mut Section, index: usize, gathered: &mut Gathered) -> Self {
+        let name = section.scalar("name", |name| match is_name(name) {
+            true => Ok(name.to_owned()),
+            false => Err("is not a name of 1 to 63 letters, digits, '_', '.' and '-'".into()),
+        });
+        let sampling = section.object("sampling", |section| sampling(section, gathered)).flatten();
+        Self {
+            name: name.unwrap_or_else(|| format!("rule-{index}")),
+            max_active: section.optional_integer("maxActiveFaults", 0..=MAX_COUNT),
+            start_after: section.integer("startAfter", 0..=MAX_COUNT, 0),
+            max_injections: section.optional_integer("maxInjections", 0..=MAX_COUNT).filter(|max| *max > 0),
+            sampling: sampling.unwrap_or(Sampling::Random),
+            ..Self::shorthand(section, gathered)
+        }
+    }
+
+    /// The fields that may also stand at the top.
+    fn shorthand(section: &mut Section, gathered: &mut Gathered) -> Self {
+        let matches = matches::read(section, &mut gathered.headers);
+        let (delay, abort) = fault::read(section, gathered);
+        Self {
+            name: "rule-0".into(),
+            matches,
+            delay,
+            abort,
+            max_active: None,
+            start_after: 0,
+            max_injections: None,
+            sampling: Sampling::Random,
+        }
+    }
+
+    /// Whether it can never do anything.
+    pub fn is_idle(&self) -> bool {
+        let delays = self.delay.as_ref().is_some_and(|delay| delay.percentage > Percentage::NEVER);
+        let aborts = self.abort.as_ref().is_some_and(|abort| abort.percentage > Percentage::NEVER);
+        !delays && !aborts
+    }
+}
+
+/// What Envoy's filter cannot be told by headers.
+fn refuse_without_engine(section: &mut Section, rules: &[Rule], is_shorthand: bool) {
+    const MESSAGE: &str = "not available with engine envoy";
+    for (index, rule) in rules.iter().enumerate() {
+        let path = |field: &str| match is_shorthand {
+            true => format!("fault.{field}"),
+            false => format!("http[{index}].fault.{field}"),
+        };
+        if let Some(abort) = &rule.abort {
+            let unavailable = [
+                ("abort.reset", matches!(abort.aborts, Aborts::Always(AbortKind::Reset))),
+                ("abort.body", abort.body.is_some()),
+                ("abort.headers", !abort.headers.is_empty()),
+            ];
+            for (field, _) in unavailable.into_iter().filter(|(_, is_given)| *is_given) {
+                section.refuse(&path(field), MESSAGE.into());
+            }
+        }
+        if rule.max_active.is_some() {
+            section.refuse(&format!("http[{index}].maxActiveFaults"), MESSAGE.into());
+        }
+    }
+    if section.has("maxActiveFaults") {
+        section.refuse("maxActiveFaults", MESSAGE.into());
+    }
+}
+
+fn sampling(section: &mut Section, gathered: &mut Gathered) -> Option<Sampling> {
+    section.scalar("key", |key| match key.split_once(':') {
+        None if key == "random" => Ok(Sampling::Random),
+        None if key == "requestId" => Ok(Sampling::RequestId(gathered.headers.id("x-request-id"))),
+        Some(("header", name)) if matches::is_header_name(name) => {
+            Ok(Sampling::Header(gathered.headers.id(&name.to_ascii_lowercase())))
+        }
+        _ => Err("must be random, requestId or header:<name>".into()),
+    })
+}
+
+fn stat_prefix(section: &mut Section) -> String {
+    let prefix = section.scalar("statPrefix", |prefix| {
+        let is_metric = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            && !prefix.starts_with(|first: char| first.is_ascii_digit());
+        if !is_metric || prefix.len() > 63 {
+            return Err(
+                "is not a prefix of at most 63 letters, digits and '_', without a digit at the beginning".into()
+            );
+        }
+        Ok(if prefix.is_empty() { String::new() } else { format!("{prefix}_") })
+    });
+    prefix.unwrap_or_default()
+}
+
+/// A name that can be a label's value as it is.
+fn is_name(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    (1..=63).contains(&name.len()) && name.bytes().all(is_allowed)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+//! `fault`: what is done to a request.
+
+use core::time::Duration;
+
+use mesh_common::config::{self, Section};
+use mesh_rules::matches;
+use mesh_rules::percentage::Percentage;
+
+use super::Gathered;
+use crate::control::ControlHeaders;
+use crate::grpc_status;
+
+/// The longest delay.
+const MAX_DELAY: Duration = Duration::from_secs(24 * 3600);
+/// The longest delay that a request may ask for, unless configured otherwise.
+const DEFAULT_MAX_ASKED: Duration = Duration::from_secs(60);
+/// A longer body is refused.
+const MAX_BODY: usize = 4096;
+/// More headers, or longer ones, are refused.
+const MAX_HEADERS: usize = 32;
+
+/// `delay`: makes a request wait.
+#[derive(Clone, Debug)]
+pub struct Delay {
+    /// How long.
+    pub delays: Delays,
+    /// `jitter`: up to this much longer, each length as likely, in whole milliseconds.
+    pub jitter: Duration,
+    /// `percentage`: which share of the requests.
+    pub percentage: Percentage,
+}
+
+/// How long a request waits.
+#[derive(Clone, Debug)]
+pub enum Delays {
+    /// `fixedDelay`.
+    Always(Duration),
+    /// `headerControlled`: as long as it asks for.
+    AsAsked {
+        /// Where it asks.
+        headers: ControlHeaders,
+        /// `max`: no longer than this.
+        max: Duration,
+    },
+}
+
+/// `abort`: ends a request.
+#[derive(Clone, Debug)]
+pub struct Abort {
+    /// With what.
+    pub aborts: Aborts,
+    /// `percentage`: which share of the requests.
+    pub percentage: Percentage,
+    /// `body` of the answer, if another than [`DEFAULT_BODY`].
+    pub body: Option<String>,
+    /// `headers` of the answer.
+    pub headers: Vec<(String, String)>,
+}
+
+/// With what a request ends.
+#[derive(Clone, Debug)]
+pub enum Aborts {
+    /// `httpStatus`, `grpcStatus` or `reset`.
+    Always(AbortKind),
+    /// `headerControlled`: with what it asks for.
+    AsAsked(ControlHeaders),
+}
+
+/// One end of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AbortKind {
+    /// An answer with this status.
+    Http(u16),
+    /// An answer with this status of gRPC.
+    Grpc(u8),
+    /// No answer.
+    Reset,
+}
+
+/// Reads `fault`.
+pub(super) fn read(section: &mut Section, gathered: &mut Gathered) -> (Option<Delay>, Option<Abort>) {
+    let (mut delay, mut abort, mut is_any) = (None, None, false);
+    section.object("fault", |section| {
+        is_any = section.has("delay") || section.has("abort");
+        delay = section.object("delay", |section| read_delay(section, gathered)).flatten();
+        abort = section.object("abort", |section| read_abort(section, gathered)).flatten();
+    });
+    if !is_any {
+        section.refuse("fault", "must have delay and/or abort".into());
+    }
+    (delay, abort)
+}
+
+fn read_delay(section: &mut Section, gathered: &mut Gathered) -> Option<Delay> {
+    let fixed = section.scalar("fixedDelay", |text| milliseconds(text, Duration::from_millis(1), "1ms"));
+    let is_asked = section.boolean("headerControlled", false);
+    if section.has("fixedDelay") == is_asked {
+        let got = if is_asked { " (got 2)" } else { "" };
+        section.refuse_all(format!("one of fixedDelay, headerControlled is required{got}"));
+    }
+    let max = section.scalar("max", |text| milliseconds(text, Duration::from_millis(1), "1ms"));
+    if section.has("max") && !is_asked {
+        section.refuse("max", "only with headerControlled".into());
+    }
+    let jitter = section.scalar("jitter", |text| milliseconds(text, Duration::ZERO, "0s")).unwrap_or_default();
+    let percentage = percentage(section, gathered);
+    let delays = match is_asked {
+        true => Delays::AsAsked {
+            headers: ControlHeaders::of_delay(&mut gathered.headers),
+            max: max.unwrap_or(DEFAULT_MAX_ASKED),
+        },
+        false => Delays::Always(fixed?),
+    };
+    Some(Delay { delays, jitter, percentage })
+}
+
+fn read_abort(section: &mut Section, gathered: &mut Gathered) -> Option<Abort> {
+    let http = section.optional_integer("httpStatus", 200..=599).and_then(|status| u16::try_from(status).ok());
+    let grpc = section.scalar("grpcStatus", |text| {
+        grpc_status::parse(text)
+            .ok_or_else(|| "is not a gRPC status name (upper case, e.g. UNAVAILABLE) or 0-16".into())
+    });
+    let is_reset = section.boolean("reset", false);
+    let is_asked = section.boolean("headerControlled", false);
+    let given = [section.has("httpStatus"), section.has("grpcStatus"), is_reset, is_asked];
+    let count = given.into_iter().filter(|is_given| *is_given).count();
+    if count != 1 {
+        section.refuse_all(format!(
+            "exactly one of httpStatus, grpcStatus, reset, headerControlled is required (got {count})"
+        ));
+    }
+    let percentage = percentage(section, gathered);
+    let body = section.any_text("body");
+    if let Some(body) = body.as_ref().filter(|body| body.len() > MAX_BODY) {
+        section.refuse("body", format!("{} bytes, at most {MAX_BODY}", body.len()));
+    }
+    let headers = answer_headers(section);
+    for (field, is_given) in [("body", body.is_some()), ("headers", !headers.is_empty())] {
+        if is_reset && is_given {
+            section.refuse(field, "not available with reset, which gives no answer".into());
+        }
+    }
+    let kind = http.map(AbortKind::Http).or(grpc.map(AbortKind::Grpc)).or(is_reset.then_some(AbortKind::Reset));
+    let aborts = match is_asked {
+        true => Aborts::AsAsked(ControlHeaders::of_abort(&mut gathered.headers)),
+        false => Aborts::Always(kind?),
+    };
+    Some(Abort { aborts, percentage, body, headers })
+}
+
+fn percentage(section: &mut Section, gathered: &mut Gathered) -> Percentage {
+    if section.has("percent") {
+        section.ignore(&["percent"]);
+        section.refuse("percent", "deprecated, use percentage.value".into());
+        return Percentage::NEVER;
+    }
+    let percentage =
+        section.object("percentage", |section| (section.has("value"), section.scalar("value", Percentage::parse)));
+    match percentage {
+        Some((true, percentage)) => percentage.unwrap_or(Percentage::NEVER),
+        Some((false, _)) | None => {
+            let path = section.path_of("percentage");
+            gathered
+                .warnings
+                .push(format!("{path} is not set: this fault is never injected (set value: 100 for all requests)"));
+            Percentage::NEVER
+        }
+    }
+}
+
+/// A duration of whole milliseconds.
+fn milliseconds(text: &str, min: Duration, min_text: &str) -> Result<Duration, String> {
+    let Some(duration) = config::duration(text) else {
+        return Err("is not a duration (examples: 7s, 2.8s, 100ms)".into());
+    };
+    if duration.subsec_nanos() % 1_000_000 != 0 {
+        return Err("must be a whole number of milliseconds".into());
+    }
+    if duration < min {
+        return Err(format!("must be >= {min_text}"));
+    }
+    if duration > MAX_DELAY {
+        return Err("must be <= 24h".into());
+    }
+    Ok(duration)
+}
+
+/// The headers of an answer. Those that say how long it is are Envoy's.
+fn answer_headers(section: &mut Section) -> Vec<(String, String)> {
+    let headers: Vec<(String, String)> = section.text_map("headers").into_iter().collect();
+    if headers.len() > MAX_HEADERS {
+        section.refuse("headers", format!("{} headers, at most {MAX_HEADERS}", headers.len()));
+    }
+    for (name, value) in &headers {
+        let path = format!("headers[{name:?}]");
+        let is_envoy_s = ["content-length", "transfer-encoding", "connection"];
+        if !matches::is_header_name(name) || name.starts_with(':') {
+            section.refuse(&path, "not a header name".into());
+        } else if is_envoy_s.iter().any(|envoy_s| name.eq_ignore_ascii_case(envoy_s)) {
+            section.refuse(&path, "is set by Envoy".into());
+        }
+        if value.len() > MAX_BODY || value.chars().any(char::is_control) {
+            section.refuse(&path, format!("must be at most {MAX_BODY} bytes without control characters"));
+        }
+    }
+    headers
+}

@@ -1,0 +1,453 @@
+//! What becomes of a request: the rules, applied.
+
+use core::mem;
+use core::time::Duration;
+
+use hashbrown::HashMap;
+use mesh_common::config::ConfigError;
+use mesh_common::host::{HeaderMap, Host, HostError, Reply};
+use mesh_common::metric::Metric;
+use mesh_common::response_flags;
+use mesh_rules::matching::{Known, Request};
+use mesh_rules::percentage::Percentage;
+use mesh_rules::random::{self, Random};
+
+use crate::config::{Abort, AbortKind, Aborts, Config, Delays, Engine, Rule, Sampling};
+use crate::control;
+use crate::limits::Limits;
+use crate::metrics::{self, AbortCounters};
+use crate::schedule::Schedule;
+
+/// Host calls of a request when no rule can do anything: none is configured, all are off or have expired.
+pub const CALLS_OF_NO_RULE: usize = 0;
+/// Host calls of a request that lacks the one header that rules ask for. The call gives no bytes.
+pub const CALLS_WITHOUT_HEADER: usize = 1;
+/// Host calls of a request whose header has another value than the rule asks for: its other lines are looked at, too.
+pub const CALLS_OF_OTHER_VALUE: usize = 2;
+/// Host calls of a request that has another path, method, authority or scheme, or comes for another cluster, than the
+/// rule asks for.
+pub const CALLS_OF_OTHER_PATH: usize = 1;
+/// Host calls that give bytes, however many headers the rules ask for.
+pub const MOST_HEADER_READS: usize = 3;
+
+/// What an aborted request is answered unless configured otherwise, as by Envoy's own filter.
+pub const DEFAULT_BODY: &str = "fault filter abort";
+/// `%RESPONSE_CODE_DETAILS%` of an aborted request, as of Envoy's own filter.
+pub const DETAILS: &str = "fault_filter_abort";
+
+/// So many requests go on at most per tick; more at once would keep a worker from everything else.
+const BATCH: usize = 256;
+
+/// What the callback has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Let the request go on.
+    Pass,
+    /// Stop it: it was answered or broken off. As long as it lives, it must have a [`response_flags::Mark`].
+    Stop,
+    /// Stop it: it goes on later. [`Injector::on_request_gone`] must be told if it does not live to see that. As long as it
+    /// lives, it must have a [`response_flags::Mark`].
+    Wait,
+}
+
+/// Fault injection on one worker.
+pub struct Injector {
+    config: Config,
+    rules: Vec<RuleState>,
+    /// How many of the rules, from the first, need to be looked at: those after these can do nothing.
+    usable: usize,
+    root_id: u32,
+    random: Random,
+    active: Metric,
+    schedule: Schedule,
+    waiting: HashMap<u32, Waiting>,
+    known: Known,
+}
+
+/// What a rule counts.
+struct RuleState {
+    limits: Limits,
+    delays: Metric,
+    aborts: AbortCounters,
+    overflow: Metric,
+    cancelled: Metric,
+}
+
+/// What is to be done to a request.
+struct Plan {
+    rule: usize,
+    delay: Option<Duration>,
+    abort: Option<PlannedAbort>,
+}
+
+/// An abort that may come.
+#[derive(Clone, Copy)]
+struct PlannedAbort {
+    kind: AbortKind,
+    percentage: Percentage,
+    draw: Draw,
+}
+
+/// Where the number comes from that decides.
+#[derive(Clone, Copy)]
+enum Draw {
+    /// It is drawn when it is needed.
+    Random,
+    /// It is this.
+    Stable(u64),
+}
+
+/// A request that is being delayed.
+struct Waiting {
+    rule: usize,
+    until: Duration,
+    abort: Option<PlannedAbort>,
+}
+
+impl Injector {
+    /// Reads the plugin configuration. Changes nothing that can be seen: Envoy does this more often than it has workers.
+    pub fn new(json: &[u8], host: &impl Host, root_id: u32) -> Result<Self, ConfigError> {
+        let mut config = Config::parse(json)?;
+        config.look_at_node(host);
+        let prefix = config.stat_prefix.as_str();
+        let state = |rule: &Rule| {
+            let counter = |name| Metric::counter(prefix, name, &[("rule", &rule.name)]);
+            RuleState {
+                limits: Limits::new(rule, prefix, host),
+                delays: counter(metrics::DELAYS),
+                aborts: AbortCounters::new(prefix, &rule.name),
+                overflow: counter(metrics::OVERFLOW),
+                cancelled: counter(metrics::CANCELLED),
+            }
+        };
+        let mut injector = Self {
+            rules: config.rules.iter().map(state).collect(),
+            usable: 0,
+            root_id,
+            random: Random::from_host(host, root_id),
+            active: Metric::gauge(prefix, metrics::ACTIVE, &[]),
+            schedule: Schedule::default(),
+            waiting: HashMap::new(),
+            known: Known::default(),
+            config,
+        };
+        injector.find_usable();
+        injector.look_at_expiry(host);
+        let now = host.monotonic_time().unwrap_or_default();
+        if !injector.arm(host, now) {
+            log::warn!("fault: without a timer, nothing is delayed");
+        }
+        Ok(injector)
+    }
+
+    /// What the operator should know of the configuration, each with whether it is a warning.
+    pub fn remarks(&self, host: &impl Host) -> Vec<(bool, String)> {
+        let mut remarks: Vec<_> = self.config.warnings.iter().map(|warning| (true, warning.clone())).collect();
+        if self.config.rules.is_empty() {
+            remarks.push((false, "empty configuration, nothing will be injected".into()));
+        } else if !self.config.enabled {
+            remarks.push((false, "not enabled, nothing will be injected".into()));
+        } else if self.has_expired(host) {
+            remarks.push((true, format!("expired at {}, nothing will be injected", self.config.expires_at_text)));
+        }
+        remarks
+    }
+
+    /// The request passes on its way; `id` is that of its context.
+    pub fn on_request(&mut self, host: &impl Host, id: u32) -> Flow {
+        let plan = if self.usable == 0 { None } else { self.plan(host) };
+        if self.config.engine == Engine::Envoy {
+            self.tell_envoy(host, plan);
+            return Flow::Pass;
+        }
+        match plan {
+            Some(Plan { rule, delay: Some(delay), abort }) => self.hold(host, id, (rule, delay, abort)),
+            Some(Plan { rule, delay: None, abort: Some(abort) }) => self.abort(host, rule, &abort, false),
+            _ => Flow::Pass,
+        }
+    }
+
+    /// Time has passed: requests whose delay is over go on, or are aborted.
+    pub fn on_tick(&mut self, host: &impl Host) {
+        self.schedule.disarm();
+        let now = host.monotonic_time().unwrap_or_default();
+        for _ in 0..BATCH {
+            let Some((deadline, id)) = self.schedule.take_due(now) else { break };
+            let is_it = self.waiting.get(&id).is_some_and(|waiting| waiting.until == deadline);
+            if let Some(waiting) = self.waiting.remove(&id).filter(|_| is_it) {
+                self.go_on(host, id, &waiting);
+            }
+        }
+        report("the root context is not to be found", host.set_context(self.root_id));
+        self.look_at_expiry(host);
+        // The timer goes on by itself.
+        report("the timer does not stop", host.set_tick_period(Duration::ZERO));
+        self.arm(host, now);
+    }
+
+    /// A request has ended while it was delayed.
+    pub fn on_request_gone(&mut self, host: &impl Host, id: u32) {
+        let Some(waiting) = self.waiting.remove(&id) else { return };
+        self.leave(host, waiting.rule);
+        if let Some(state) = self.rules.get_mut(waiting.rule) {
+            state.cancelled.add(host, 1);
+        }
+        let waiting = &self.waiting;
+        self.schedule.forget(waiting.len(), |id| waiting.contains_key(&id));
+    }
+
+    /// The configuration ends: what is still delayed is no longer counted.
+    pub fn on_end(&mut self, host: &impl Host) {
+        for (_, waiting) in mem::take(&mut self.waiting) {
+            self.leave(host, waiting.rule);
+        }
+    }
+
+    /// What the first rule that the request matches wants, if it is not at its limits.
+    fn plan(&mut self, host: &impl Host) -> Option<Plan> {
+        self.known.forget(&self.config.headers);
+        let mut request = Request::new(host, &self.config.headers, &mut self.known);
+        let rules = self.config.rules.iter().take(self.usable).enumerate();
+        let (index, rule) = { rules }.find(|(_, rule)| request.is_meant_by(&rule.matches))?;
+        if self.config.expires_at.is_some() && self.has_expired(host) {
+            self.usable = 0;
+            return None;
+        }
+        let mut request = Request::new(host, &self.config.headers, &mut self.known);
+        let delay = rule.delay.as_ref().and_then(|delay| match &delay.delays {
+            Delays::Always(length) => Some((*length, delay.percentage)),
+            Delays::AsAsked { headers, max } => {
+                let length = headers.delay(&mut request, *max)?;
+                Some((length, headers.percentage(&mut request, delay.percentage)))
+            }
+        });
+        let abort = rule.abort.as_ref().and_then(|abort| match &abort.aborts {
+            Aborts::Always(kind) => Some((*kind, abort.percentage)),
+            Aborts::AsAsked(headers) => {
+                let kind = headers.abort(&mut request)?;
+                Some((kind, headers.percentage(&mut request, abort.percentage)))
+            }
+        });
+        let key = match rule.sampling {
+            Sampling::Random => None,
+            Sampling::RequestId(header) => request.header(header).map(|id| random::request_id_key(&id).collect()),
+            Sampling::Header(header) => request.header(header),
+        };
+        if self.config.strip_control_headers {
+            strip(host, rule);
+        }
+        let state = self.rules.get_mut(index)?;
+        if !state.limits.admit(host) {
+            if state.limits.are_exhausted() {
+                self.find_usable();
+            }
+            return None;
+        }
+        // A key that is missing is no reason to treat all who lack it alike.
+        let draw = |salt| match &key {
+            Some(key) if !Vec::is_empty(key) => Draw::Stable(random::stable(salt, key.iter().copied())),
+            _ => Draw::Random,
+        };
+        let (of_delay, of_abort) = (draw("delay"), draw("abort"));
+        let jitter = rule.delay.as_ref().map(|delay| delay.jitter).unwrap_or_default();
+        let delay = delay.filter(|(_, percentage)| percentage.has(|| number(of_delay, &mut self.random)));
+        Some(Plan {
+            rule: index,
+            delay: delay.map(|(length, _)| length.saturating_add(self.longer_by(jitter))),
+            abort: abort.map(|(kind, percentage)| PlannedAbort { kind, percentage, draw: of_abort }),
+        })
+    }
+
+    fn longer_by(&mut self, jitter: Duration) -> Duration {
+        let milliseconds = u64::try_from(jitter.as_millis()).unwrap_or_default();
+        if milliseconds == 0 {
+            Duration::ZERO
+        } else {
+            Duration::from_millis(self.random.up_to(milliseconds))
+        }
+    }
+
+    fn hold(
+        &mut self,
+        host: &impl Host,
+        id: u32,
+        (rule, delay, abort): (usize, Duration, Option<PlannedAbort>),
+    ) -> Flow {
+        // Without a clock the request would wait for ever.
+        let Some(now) = host.monotonic_time() else { return Flow::Pass };
+        if self.overflows(host, rule) {
+            return Flow::Pass;
+        }
+        let until = now.saturating_add(delay);
+        self.schedule.push(until, id);
+        if !self.arm(host, now) {
+            return Flow::Pass;
+        }
+        self.waiting.insert(id, Waiting { rule, until, abort });
+        self.active.add(host, 1);
+        if let Some(state) = self.rules.get_mut(rule) {
+            state.limits.enter(host);
+            state.limits.injected(host);
+            state.delays.add(host, 1);
+        }
+        tell(host, response_flags::DELAY);
+        Flow::Wait
+    }
+
+    /// A delay is over.
+    fn go_on(&mut self, host: &impl Host, id: u32, waiting: &Waiting) {
+        self.leave(host, waiting.rule);
+        if let Err(error) = host.set_context(id) {
+            log::debug!("fault: a delayed request is gone: {error}");
+            return;
+        }
+        let flow = waiting.abort.as_ref().map(|abort| self.abort(host, waiting.rule, abort, true));
+        if flow != Some(Flow::Stop) {
+            report("a delayed request does not go on", host.resume_request());
+        }
+    }
+
+    /// Ends the request, if it is to be ended.
+    fn abort(&mut self, host: &impl Host, rule: usize, abort: &PlannedAbort, was_delayed: bool) -> Flow {
+        if !abort.percentage.has(|| number(abort.draw, &mut self.random)) || self.overflows(host, rule) {
+            return Flow::Pass;
+        }
+        let Some(configured) = self.config.rules.get(rule).and_then(|rule| rule.abort.as_ref()) else {
+            return Flow::Pass;
+        };
+        let ended = match abort.kind {
+            AbortKind::Http(status) => host.reply(&reply(configured, status, None)),
+            AbortKind::Grpc(status) => host.reply(&reply(configured, 200, Some(status))),
+            AbortKind::Reset => host.reset_request(),
+        };
+        if ended.is_err() {
+            report("a request is not aborted", ended);
+            return Flow::Pass;
+        }
+        tell(host, if was_delayed { response_flags::DELAY | response_flags::FAULT } else { response_flags::FAULT });
+        if let Some(state) = self.rules.get_mut(rule) {
+            state.aborts.count(host, abort.kind);
+            if !was_delayed {
+                state.limits.injected(host);
+            }
+        }
+        Flow::Stop
+    }
+
+    /// Whether as many requests are delayed as may be, which is counted then.
+    fn overflows(&mut self, host: &impl Host, rule: usize) -> bool {
+        let Some(state) = self.rules.get_mut(rule) else { return true };
+        let is_full = self.config.max_active.is_some_and(|max| self.active.value(host) >= max);
+        if is_full || state.limits.is_full(host) {
+            state.overflow.add(host, 1);
+            return true;
+        }
+        false
+    }
+
+    fn leave(&mut self, host: &impl Host, rule: usize) {
+        self.active.add(host, -1);
+        if let Some(state) = self.rules.get_mut(rule) {
+            state.limits.leave(host);
+        }
+    }
+
+    /// Has Envoy's own filter do what is planned, and nothing that the client asks for.
+    fn tell_envoy(&mut self, host: &impl Host, plan: Option<Plan>) {
+        control::remove(host, &control::EFFECTIVE);
+        let Some(Plan { rule, delay, abort }) = plan else { return };
+        let abort = abort.filter(|abort| abort.percentage.has(|| number(abort.draw, &mut self.random)));
+        if delay.is_none() && abort.is_none() {
+            return;
+        }
+        control::remove(host, &[control::DELAY_PERCENTAGE, control::ABORT_PERCENTAGE]);
+        let set = |name, value: &str| report(name, host.replace_header(HeaderMap::Request, name, value));
+        if let Some(delay) = delay {
+            set(control::DELAY, &u64::try_from(delay.as_millis()).unwrap_or(u64::MAX).to_string());
+        }
+        match abort.map(|abort| abort.kind) {
+            Some(AbortKind::Http(status)) => set(control::ABORT, &status.to_string()),
+            Some(AbortKind::Grpc(status)) => set(control::ABORT_GRPC, &status.to_string()),
+            Some(AbortKind::Reset) | None => {}
+        }
+        if let Some(state) = self.rules.get_mut(rule) {
+            state.limits.injected(host);
+            if delay.is_some() {
+                state.delays.add(host, 1);
+            }
+            if let Some(abort) = abort {
+                state.aborts.count(host, abort.kind);
+            }
+        }
+    }
+
+    fn has_expired(&self, host: &impl Host) -> bool {
+        self.config.expires_at.is_some_and(|end| host.wall_time().is_none_or(|now| now >= end))
+    }
+
+    fn look_at_expiry(&mut self, host: &impl Host) {
+        if self.usable > 0 && self.has_expired(host) {
+            self.usable = 0;
+        }
+    }
+
+    /// Rules that can do nothing still keep later ones from a request; but not the last ones.
+    fn find_usable(&mut self) {
+        let is_usable = |(rule, state): (&Rule, &RuleState)| !rule.is_idle() && !state.limits.are_exhausted();
+        let last = self.config.rules.iter().zip(&self.rules).rposition(is_usable);
+        self.usable = last.filter(|_| self.config.enabled).map_or(0, |last| last.saturating_add(1));
+    }
+
+    /// Sets the timer if it must be; false if it cannot be.
+    fn arm(&mut self, host: &impl Host, now: Duration) -> bool {
+        let expiry = self.config.expires_at.filter(|_| self.usable > 0);
+        let expiry = expiry.map(|end| now.saturating_add(end.saturating_sub(host.wall_time().unwrap_or(end))));
+        let Some(period) = self.schedule.arm(now, expiry) else { return true };
+        let is_set = host.set_tick_period(period).is_ok();
+        if !is_set {
+            self.schedule.disarm();
+        }
+        is_set
+    }
+}
+
+/// The number that decides.
+fn number(draw: Draw, random: &mut Random) -> u64 {
+    match draw {
+        Draw::Random => random.draw(),
+        Draw::Stable(number) => number,
+    }
+}
+
+fn reply(abort: &Abort, status: u16, grpc_status: Option<u8>) -> Reply<'_> {
+    let body = match status {
+        // These have none, whatever is configured.
+        204 | 304 => "",
+        _ => abort.body.as_deref().unwrap_or(DEFAULT_BODY),
+    };
+    Reply { status, grpc_status, details: DETAILS, body: body.as_bytes(), headers: &abort.headers }
+}
+
+/// Takes off what the rule has read.
+fn strip(host: &impl Host, rule: &Rule) {
+    if rule.delay.as_ref().is_some_and(|delay| matches!(delay.delays, Delays::AsAsked { .. })) {
+        control::remove(host, &[control::DELAY, control::DELAY_PERCENTAGE]);
+    }
+    if rule.abort.as_ref().is_some_and(|abort| matches!(abort.aborts, Aborts::AsAsked(_))) {
+        control::remove(host, &[control::ABORT, control::ABORT_GRPC, control::ABORT_PERCENTAGE]);
+    }
+}
+
+/// Lets other filters and access logs know.
+fn tell(host: &impl Host, flags: u64) {
+    report(response_flags::FAULT_FLAGS, response_flags::tell_faults(host, flags));
+}
+
+fn report(what: &str, result: Result<(), HostError>) {
+    if let Err(error) = result {
+        log::debug!("fault: {what}: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! The proxy-wasm callbacks, which hand over to [`Injector`].
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use mesh_common::response_flags::Mark;
+use mesh_host::Envoy;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{Action, ContextType};
+
+use crate::injector::{Flow, Injector};
+
+/// What a plugin of this filter begins with; `id` is that of its context.
+pub fn new_root(id: u32) -> Box<dyn RootContext> {
+    Box::new(FaultRoot { id, injector: None })
+}
+
+#[cfg(feature = "module")]
+proxy_wasm::main! {{
+    proxy_wasm::set_root_context(|id| {
+        mesh_host::start();
+        new_root(id)
+    });
+}}
+
+struct FaultRoot {
+    id: u32,
+    injector: Option<Rc<RefCell<Injector>>>,
+}
+
+struct HttpStream {
+    id: u32,
+    injector: Option<Rc<RefCell<Injector>>>,
+    waits: bool,
+    /// There if the request is delayed or aborted.
+    mark: Option<Mark>,
+}
+
+impl Context for FaultRoot {}
+
+impl RootContext for FaultRoot {
+    fn on_configure(&mut self, _configuration_size: usize) -> bool {
+        let injector = Injector::new(&mesh_host::plugin_configuration(), &Envoy, self.id);
+        let Some(injector) = mesh_host::configured("fault", injector) else {
+            return false;
+        };
+        for (is_warning, remark) in injector.remarks(&Envoy) {
+            log::log!(if is_warning { log::Level::Warn } else { log::Level::Info }, "fault: {remark}");
+        }
+        self.injector = Some(Rc::new(RefCell::new(injector)));
+        true
+    }
+
+    fn on_tick(&mut self) {
+        if let Some(Ok(mut injector)) = self.injector.as_ref().map(|injector| injector.try_borrow_mut()) {
+            injector.on_tick(&Envoy);
+        }
+    }
+
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(HttpStream { id, injector: self.injector.clone(), waits: false, mark: None }))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+impl Drop for FaultRoot {
+    fn drop(&mut self) {
+        if let Some(Ok(mut injector)) = self.injector.as_ref().map(|injector| injector.try_borrow_mut()) {
+            injector.on_end(&Envoy);
+        }
+    }
+}
+
+impl Context for HttpStream {}
+
+impl HttpContext for HttpStream {
+    fn on_http_request_headers(&mut self, _header_count: usize, _end_of_stream: bool) -> Action {
+        let Some(Ok(mut injector)) = self.injector.as_ref().map(|injector| injector.try_borrow_mut()) else {
+            return Action::Continue;
+        };
+        let flow = injector.on_request(&Envoy, self.id);
+        if flow == Flow::Pass {
+            return Action::Continue;
+        }
+        self.waits = flow == Flow::Wait;
+        self.mark = Some(Mark::new());
+        Action::Pause
+    }
+}
+
+impl Drop for HttpStream {
+    fn drop(&mut self) {
+        if !self.waits {
+            return;
+        }
+        if let Some(Ok(mut injector)) = self.injector.as_ref().map(|injector| injector.try_borrow_mut()) {
+            injector.on_request_gone(&Envoy, self.id);
+        }
+    }
+}

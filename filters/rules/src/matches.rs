@@ -1,0 +1,95 @@
+//! `match`: Istio's `HTTPMatchRequest`, and more.
+
+use mesh_common::config::Section;
+
+use crate::matching::{Condition, HeaderId, HeaderNames, Source};
+use crate::pattern::Pattern;
+
+/// More matches of one rule are refused.
+const MAX_MATCHES: usize = 16;
+/// More texts in one list are refused.
+const MAX_LIST: usize = 64;
+
+/// What a proxy says of itself when it calls, for Envoy's own fault filter.
+const DOWNSTREAM_NODE: &str = "x-envoy-downstream-service-node";
+
+/// Reads the list `match`, each with its conditions in the order in which they are looked at.
+pub fn read(section: &mut Section, headers: &mut HeaderNames) -> Vec<Vec<Condition>> {
+    let matches = section.objects("match", |section| {
+        let mut conditions: Vec<Condition> = Vec::new();
+        for condition in one(section, headers) {
+            // A handful, for which the library's sorting would be 5 KB of code.
+            let at = conditions.partition_point(|other| other.cost() <= condition.cost());
+            conditions.insert(at, condition);
+        }
+        conditions
+    });
+    if matches.len() > MAX_MATCHES {
+        section.refuse("match", format!("{} matches, at most {MAX_MATCHES}", matches.len()));
+    }
+    matches
+}
+
+fn one(section: &mut Section, headers: &mut HeaderNames) -> Vec<Condition> {
+    // Istio's; it has no effect there, either.
+    section.ignore(&["name"]);
+    let mut conditions = Vec::new();
+    let any_case = section.boolean("ignoreUriCase", false);
+    let uri = section.object("uri", Pattern::required).flatten();
+    conditions.extend(uri.map(|uri| Condition::Path(if any_case { uri.any_case() } else { uri })));
+    for (field, header) in
+        [("scheme", HeaderNames::SCHEME), ("method", HeaderNames::METHOD), ("authority", HeaderNames::AUTHORITY)]
+    {
+        let pattern = section.object(field, Pattern::required).flatten();
+        conditions.extend(pattern.map(|pattern| Condition::Header(header, pattern)));
+    }
+    for (field, condition) in
+        [("headers", Condition::Header as fn(_, _) -> _), ("withoutHeaders", Condition::NotHeader as fn(_, _) -> _)]
+    {
+        conditions
+            .extend(header_patterns(section, field, headers).into_iter().map(|(id, pattern)| condition(id, pattern)));
+    }
+    let parameters =
+        section.object_map("queryParams", |name, section| Some((name.to_owned(), Pattern::or_present(section)?)));
+    conditions.extend(parameters.into_iter().flatten().map(|(name, pattern)| Condition::Query(name, pattern)));
+    let port = section.optional_integer("port", 1..=65_535);
+    conditions.extend(port.and_then(|port| u16::try_from(port).ok()).map(Condition::Port));
+    conditions.extend(source(section).map(Condition::Source));
+    let principals = section.objects("sourcePrincipals", Pattern::required);
+    if section.has("sourcePrincipals") {
+        conditions.push(Condition::Principal(principals.into_iter().flatten().collect()));
+    }
+    let cluster = section.object("upstreamCluster", Pattern::required).flatten();
+    conditions.extend(cluster.map(Condition::Cluster));
+    let route = section.object("routeName", Pattern::required).flatten();
+    conditions.extend(route.map(Condition::Route));
+    let nodes = section.texts("downstreamNodes", MAX_LIST);
+    if !nodes.is_empty() {
+        conditions.push(Condition::Header(headers.id(DOWNSTREAM_NODE), Pattern::OneOf(nodes)));
+    }
+    conditions
+}
+
+fn header_patterns(section: &mut Section, field: &'static str, headers: &mut HeaderNames) -> Vec<(HeaderId, Pattern)> {
+    let patterns = section.object_map(field, |name, section| {
+        if !is_header_name(name) {
+            section.refuse_all("not a header name".into());
+        }
+        Some((headers.id(&name.to_ascii_lowercase()), Pattern::or_present(section)?))
+    });
+    patterns.into_iter().flatten().collect()
+}
+
+/// Whether a header can have this name: RFC 9110's `token`, or one of HTTP/2's own, which begin with a colon.
+pub fn is_header_name(name: &str) -> bool {
+    let token = name.strip_prefix(':').unwrap_or(name);
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !token.is_empty() && token.len() <= 255 && token.bytes().all(is_allowed)
+}
+
+/// Reads `sourceLabels` and `sourceNamespace`.
+fn source(section: &mut Section) -> Option<Source> {
+    let labels = section.text_map("sourceLabels");
+    let namespace = section.text("sourceNamespace");
+    (!labels.is_empty() || namespace.is_some()).then(|| Source::new(labels, namespace))
+}

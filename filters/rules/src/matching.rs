@@ -1,0 +1,283 @@
+//! Which requests a rule is for: Istio's `HTTPMatchRequest`, with what is asked of Envoy kept small.
+
+use mesh_common::direction::Direction;
+use mesh_common::host::{HeaderMap, Host};
+use mesh_common::pairs::Pairs;
+use mesh_common::property::{self, Property};
+
+use crate::pattern::Pattern;
+
+/// What all of a match must hold.
+#[derive(Clone, Debug)]
+pub enum Condition {
+    /// Some line of a header is so.
+    Header(HeaderId, Pattern),
+    /// No line of a header is so.
+    NotHeader(HeaderId, Pattern),
+    /// The path without its query is so.
+    Path(Pattern),
+    /// The first value of a query parameter is so, as it stands in the path.
+    Query(String, Pattern),
+    /// The connection was made to this port.
+    Port(u16),
+    /// The client's certificate is of somebody for whom one of these holds.
+    Principal(Vec<Pattern>),
+    /// The request was routed to a cluster that is so.
+    Cluster(Pattern),
+    /// The request took a route that is so.
+    Route(Pattern),
+    /// The request comes from such a workload.
+    Source(Source),
+}
+
+/// Which workload a request comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    /// What must be the peer's on the way in, by its place in filter state, which metadata exchange fills.
+    of_peer: Vec<(String, String)>,
+    /// What must be this proxy's own on the way out, by its place in the node.
+    of_node: Vec<(String, String)>,
+    /// Whether it is.
+    is_self: bool,
+}
+
+/// A header that rules ask for, by its place in [`HeaderNames`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeaderId(usize);
+
+/// The headers that rules ask for.
+#[derive(Clone, Debug)]
+pub struct HeaderNames(Vec<String>);
+
+/// What is known of the request at hand. Nothing is asked twice.
+#[derive(Debug, Default)]
+pub struct Known {
+    first_lines: Vec<FirstLine>,
+    /// All lines of all headers.
+    all: Option<Vec<u8>>,
+    /// How many calls gave bytes.
+    given: usize,
+    direction: Option<Direction>,
+}
+
+#[derive(Debug, Default)]
+enum FirstLine {
+    #[default]
+    NotAsked,
+    Absent,
+    Is(Vec<u8>),
+}
+
+/// The request at hand.
+pub struct Request<'a, H> {
+    host: &'a H,
+    names: &'a HeaderNames,
+    known: &'a mut Known,
+}
+
+/// Finds out which conditions on the source hold for this proxy's own workload. Call it while the plugin is configured.
+pub fn look_at_node(matches: &mut [Vec<Condition>], host: &impl Host) {
+    for condition in matches.iter_mut().flatten() {
+        if let Condition::Source(source) = condition {
+            source.look_at_node(host);
+        }
+    }
+}
+
+impl Condition {
+    /// What the conditions of a match are sorted by: how much it costs to find out that they do not hold.
+    pub fn cost(&self) -> u8 {
+        match self {
+            // That a header is not there costs a tenth of reading one.
+            Self::Header(id, _) if !id.is_always_there() => 0,
+            Self::Header(..) | Self::Path(_) | Self::Query(..) => 1,
+            Self::NotHeader(..) => 2,
+            Self::Port(_) | Self::Principal(_) | Self::Cluster(_) | Self::Route(_) => 3,
+            Self::Source(_) => 4,
+        }
+    }
+
+    fn holds<H: Host>(&self, request: &mut Request<H>) -> bool {
+        let attribute = |request: &Request<H>, path| request.host.property(path);
+        match self {
+            Self::Header(id, pattern) => request.any_line(*id, |line| pattern.matches(line)),
+            Self::NotHeader(id, pattern) => !request.any_line(*id, |line| pattern.matches(line)),
+            Self::Path(pattern) => request.any_line(HeaderNames::PATH, |path| pattern.matches(split(path).0)),
+            Self::Query(name, pattern) => request.any_line(HeaderNames::PATH, |path| {
+                parameter(split(path).1, name.as_bytes()).is_some_and(|value| pattern.matches(value))
+            }),
+            Self::Port(port) => request.host.int(property::DESTINATION_PORT) == Some(i64::from(*port)),
+            Self::Principal(patterns) => attribute(request, property::CONNECTION_PEER_SAN)
+                .is_some_and(|principal| patterns.iter().any(|pattern| pattern.matches(&principal))),
+            Self::Cluster(pattern) => {
+                attribute(request, property::CLUSTER_NAME).is_some_and(|name| pattern.matches(&name))
+            }
+            Self::Route(pattern) => attribute(request, property::ROUTE_NAME).is_some_and(|name| pattern.matches(&name)),
+            Self::Source(source) => source.is_of(request),
+        }
+    }
+}
+
+impl Source {
+    /// A workload with these labels and in this namespace.
+    pub fn new(labels: impl IntoIterator<Item = (String, String)>, namespace: Option<String>) -> Self {
+        let mut source = Self::default();
+        for (label, value) in labels {
+            source.of_peer.push((property::downstream_peer(&["labels", &label]), value.clone()));
+            source.of_node.push((property::node_label(&label), value));
+        }
+        if let Some(namespace) = namespace {
+            source.of_peer.push((property::downstream_peer(&["namespace"]), namespace.clone()));
+            source.of_node.push((property::node_metadata("NAMESPACE"), namespace));
+        }
+        source
+    }
+
+    /// Finds out whether this proxy's own workload is such a one. Istio decides that when it makes the configuration.
+    fn look_at_node(&mut self, host: &impl Host) {
+        self.is_self = are(host, &self.of_node);
+    }
+
+    fn is_of<H: Host>(&self, request: &mut Request<H>) -> bool {
+        match request.direction() {
+            Direction::Outbound => self.is_self,
+            Direction::Inbound => are(request.host, &self.of_peer),
+        }
+    }
+}
+
+impl HeaderId {
+    fn is_always_there(self) -> bool {
+        self.0 <= HeaderNames::SCHEME.0
+    }
+}
+
+impl HeaderNames {
+    /// `:path`.
+    pub const PATH: HeaderId = HeaderId(0);
+    /// `:method`.
+    pub const METHOD: HeaderId = HeaderId(1);
+    /// `:authority`.
+    pub const AUTHORITY: HeaderId = HeaderId(2);
+
+    /// `:scheme`.
+    pub const SCHEME: HeaderId = HeaderId(3);
+
+    /// No headers but those that every request has.
+    pub fn new() -> Self {
+        Self([":path", ":method", ":authority", ":scheme"].map(String::from).into())
+    }
+
+    /// The place of a header, whose name is in small letters.
+    pub fn id(&mut self, name: &str) -> HeaderId {
+        let known = self.0.iter().position(|known| known == name);
+        HeaderId(known.unwrap_or_else(|| {
+            self.0.push(name.into());
+            self.0.len().saturating_sub(1)
+        }))
+    }
+
+    fn name(&self, id: HeaderId) -> &str {
+        self.0.get(id.0).map_or("", String::as_str)
+    }
+}
+
+impl Default for HeaderNames {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Known {
+    /// Nothing, of a new request.
+    pub fn forget(&mut self, names: &HeaderNames) {
+        self.first_lines.clear();
+        self.first_lines.resize_with(names.0.len(), FirstLine::default);
+        self.all = None;
+        self.given = 0;
+        self.direction = None;
+    }
+}
+
+impl<'a, H: Host> Request<'a, H> {
+    /// The request at hand, of which this much is known.
+    pub fn new(host: &'a H, names: &'a HeaderNames, known: &'a mut Known) -> Self {
+        Self { host, names, known }
+    }
+
+    /// Whether all of some match holds; without any match, every request is meant.
+    pub fn is_meant_by(&mut self, matches: &[Vec<Condition>]) -> bool {
+        matches.is_empty() || matches.iter().any(|all| all.iter().all(|condition| condition.holds(self)))
+    }
+
+    /// The first line of a header.
+    pub fn header(&mut self, id: HeaderId) -> Option<Vec<u8>> {
+        let mut first = None;
+        self.any_line(id, |line| {
+            first = Some(line.to_owned());
+            true
+        });
+        first
+    }
+
+    /// Whether something holds for any line of a header.
+    ///
+    /// What gives bytes costs Envoy most, however many they are. So a header that may not be there is asked for by
+    /// itself, which gives none if it is not; but not more than two that are. What every request has is asked for by
+    /// itself only if nothing else was given.
+    fn any_line(&mut self, id: HeaderId, mut holds: impl FnMut(&[u8]) -> bool) -> bool {
+        let name = self.names.name(id);
+        let most_given = if id.is_always_there() { 1 } else { 2 };
+        if let Some(first_line @ FirstLine::NotAsked) = self.known.first_lines.get_mut(id.0) {
+            if self.known.all.is_none() && self.known.given < most_given {
+                let line = self.host.header(HeaderMap::Request, name);
+                self.known.given = self.known.given.saturating_add(usize::from(line.is_some()));
+                *first_line = line.map_or(FirstLine::Absent, FirstLine::Is);
+            }
+        }
+        match self.known.first_lines.get(id.0) {
+            Some(FirstLine::Absent) => return false,
+            Some(FirstLine::Is(line)) => {
+                let held = holds(line);
+                if held || id.is_always_there() {
+                    return held;
+                }
+            }
+            Some(FirstLine::NotAsked) | None => {}
+        }
+        let all = self.known.all.get_or_insert_with(|| {
+            self.known.given = self.known.given.saturating_add(1);
+            self.host.header_pairs(HeaderMap::Request).unwrap_or_default()
+        });
+        Pairs::new(all).any(|(other, line)| other == name.as_bytes() && holds(line))
+    }
+
+    fn direction(&mut self) -> Direction {
+        let host = self.host;
+        *self.known.direction.get_or_insert_with(|| Direction::of_listener(host))
+    }
+}
+
+/// Whether attributes have these values.
+fn are(host: &impl Host, values: &[(String, String)]) -> bool {
+    values.iter().all(|(path, value)| host.property(Property(path)).as_deref() == Some(value.as_bytes()))
+}
+
+/// Path and query.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    let at = path.iter().position(|byte| *byte == b'?').unwrap_or(path.len());
+    let (path, query) = path.split_at_checked(at).unwrap_or((path, &[]));
+    (path, query.get(1..).unwrap_or_default())
+}
+
+/// The first value of a parameter, not decoded; empty where there is only the name.
+fn parameter<'a>(query: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    query.split(|byte| *byte == b'&').find_map(|parameter| match parameter.strip_prefix(name)? {
+        [] => Some(&[][..]),
+        [b'=', value @ ..] => Some(value),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+use mesh_common::config;
+use mesh_common::fake::FakeHost;
+use mesh_common::property::LISTENER_DIRECTION;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use super::*;
+use crate::matches;
+
+/// A request with these headers besides those that every request has.
+fn request(path: &str, lines: &[(&str, &str)]) -> FakeHost {
+    let mut host = FakeHost::new();
+    for (name, value) in [(":path", path), (":method", "GET"), (":authority", "reviews:9080"), (":scheme", "http")] {
+        host.with_header(HeaderMap::Request, name, value);
+    }
+    for (name, value) in lines {
+        host.with_line(HeaderMap::Request, name, value.as_bytes());
+    }
+    host
+}
+
+/// Whether a rule with this list of matches is for the request.
+fn is_for(matches: &str, host: &FakeHost) -> bool {
+    let json = format!(r#"{{"match": [{matches}]}}"#);
+    let mut names = HeaderNames::new();
+    let mut matches = config::parse(json.as_bytes(), |section| matches::read(section, &mut names))
+        .unwrap_or_else(|error| panic!("{error}"));
+    look_at_node(&mut matches, host);
+    host.take_calls();
+    let mut known = Known::default();
+    known.forget(&names);
+    Request::new(host, &names, &mut known).is_meant_by(&matches)
+}
+
+#[test]
+fn every_condition_hits_and_misses() {
+    let host = &request("/ratings/1?user=jason&flag&user=bob&x=a%20b", &[("end-user", "jason"), ("empty", "")]);
+    for (matches, expected) in [
+        ("", true),
+        ("{}", true),
+        (r#"{"uri": {"exact": "/ratings/1"}}"#, true),
+        (r#"{"uri": {"exact": "/ratings/1?user=jason"}}"#, false),
+        (r#"{"uri": {"exact": "/Ratings/1"}}"#, false),
+        (r#"{"uri": {"exact": "/Ratings/1"}, "ignoreUriCase": true}"#, true),
+        (r#"{"uri": {"prefix": "/ratings"}}"#, true),
+        (r#"{"uri": {"prefix": "/RATINGS"}, "ignoreUriCase": true}"#, true),
+        (r#"{"uri": {"prefix": "/ratings/1?"}}"#, false),
+        (r#"{"uri": {"regex": "/ratings/\\d"}}"#, true),
+        (r#"{"uri": {"regex": "/ratings"}}"#, false),
+        (r#"{"uri": {"regex": "/RATINGS/."}, "ignoreUriCase": true}"#, false),
+        (r#"{"method": {"exact": "GET"}}"#, true),
+        (r#"{"method": {"exact": "get"}}"#, false),
+        (r#"{"authority": {"prefix": "reviews"}}"#, true),
+        (r#"{"authority": {"exact": "reviews"}}"#, false),
+        (r#"{"scheme": {"exact": "http"}}"#, true),
+        (r#"{"scheme": {"exact": "https"}}"#, false),
+        (r#"{"headers": {"End-User": {"exact": "jason"}}}"#, true),
+        (r#"{"headers": {"end-user": {"exact": "Jason"}}}"#, false),
+        (r#"{"headers": {"end-user": {}}}"#, true),
+        (r#"{"headers": {"empty": {}}}"#, true),
+        (r#"{"headers": {"empty": {"exact": ""}}}"#, true),
+        (r#"{"headers": {"other": {}}}"#, false),
+        (r#"{"headers": {"other": {"exact": ""}}}"#, false),
+        (r#"{"headers": {"end-user": {}, "other": {}}}"#, false),
+        (r#"{"headers": {":path": {"prefix": "/ratings/1?user="}}}"#, true),
+        (r#"{"withoutHeaders": {"other": {"exact": "x"}}}"#, true),
+        (r#"{"withoutHeaders": {"end-user": {"exact": "bob"}}}"#, true),
+        (r#"{"withoutHeaders": {"end-user": {"exact": "jason"}}}"#, false),
+        (r#"{"withoutHeaders": {"end-user": {}}}"#, false),
+        (r#"{"queryParams": {"user": {"exact": "jason"}}}"#, true),
+        (r#"{"queryParams": {"user": {"exact": "bob"}}}"#, false),
+        (r#"{"queryParams": {"flag": {}}}"#, true),
+        (r#"{"queryParams": {"flag": {"exact": ""}}}"#, true),
+        (r#"{"queryParams": {"fla": {}}}"#, false),
+        (r#"{"queryParams": {"x": {"exact": "a%20b"}}}"#, true),
+        (r#"{"uri": {"exact": "/x"}}, {"method": {"exact": "GET"}}"#, true),
+        (r#"{"uri": {"exact": "/x"}}, {"method": {"exact": "PUT"}}"#, false),
+    ] {
+        assert_eq!(is_for(matches, host), expected, "{matches}");
+    }
+}
+
+#[test]
+fn any_line_of_a_header_will_do() {
+    let host = &request("/", &[("x", "1"), ("x", "2")]);
+    for (matches, expected) in [
+        (r#"{"headers": {"x": {"exact": "1"}}}"#, true),
+        (r#"{"headers": {"x": {"exact": "2"}}}"#, true),
+        (r#"{"headers": {"x": {"exact": "1,2"}}}"#, false),
+        (r#"{"withoutHeaders": {"x": {"exact": "2"}}}"#, false),
+        (r#"{"withoutHeaders": {"x": {"exact": "3"}}}"#, true),
+        (r#"{"headers": {"x": {"exact": "2"}}, "withoutHeaders": {"x": {"exact": "3"}}, "uri": {"exact": "/"}}"#, true),
+    ] {
+        assert_eq!(is_for(matches, host), expected, "{matches}");
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_do_no_harm() {
+    let mut host = request("/", &[]);
+    host.with_line(HeaderMap::Request, "user", b"M\xfcller").with_line(HeaderMap::Request, "long", &[b'a'; 60_000]);
+    for (matches, expected) in [
+        (r#"{"headers": {"user": {"prefix": "M"}}}"#, true),
+        (r#"{"headers": {"user": {"exact": "Müller"}}}"#, false),
+        (r#"{"headers": {"user": {"regex": ".*"}}}"#, false),
+        (r#"{"headers": {"long": {"prefix": "aaa"}}}"#, true),
+        (r#"{"headers": {"long": {"regex": "(a|aa)*"}}}"#, false),
+    ] {
+        assert_eq!(is_for(matches, &host), expected, "{matches}");
+    }
+}
+
+#[test]
+fn attributes_of_the_connection_and_the_route_are_conditions() {
+    let mut host = request("/", &[("x-envoy-downstream-service-node", "sidecar-1")]);
+    host.with_int(property::DESTINATION_PORT, 9080)
+        .with_text(property::CLUSTER_NAME, "outbound|9080|v2|reviews.default.svc.cluster.local")
+        .with_text(property::ROUTE_NAME, "canary")
+        .with_text(property::CONNECTION_PEER_SAN, "spiffe://cluster.local/ns/default/sa/reviews");
+    let matches = [
+        r#"{"port": 9080}"#,
+        r#"{"upstreamCluster": {"regex": ".*\\|v2\\|.*"}}"#,
+        r#"{"routeName": {"exact": "canary"}}"#,
+        r#"{"sourcePrincipals": [{"exact": "x"}, {"prefix": "spiffe://cluster.local/ns/default/"}]}"#,
+        r#"{"downstreamNodes": ["sidecar-0", "sidecar-1"]}"#,
+    ];
+    for hit in matches {
+        assert!(is_for(hit, &host), "{hit}");
+        assert!(!is_for(hit, &FakeHost::new()), "nothing is known: {hit}");
+    }
+    for miss in [
+        r#"{"port": 9081}"#,
+        r#"{"upstreamCluster": {"exact": "outbound|9080|v1|reviews.default.svc.cluster.local"}}"#,
+        r#"{"routeName": {"prefix": "x"}}"#,
+        r#"{"sourcePrincipals": [{"exact": "spiffe://cluster.local/ns/default/sa"}]}"#,
+        r#"{"sourcePrincipals": []}"#,
+        r#"{"downstreamNodes": ["sidecar"]}"#,
+    ] {
+        assert!(!is_for(miss, &host), "{miss}");
+    }
+}
+
+#[test]
+fn the_source_is_the_node_on_the_way_out_and_the_peer_on_the_way_in() {
+    let set = |host: &mut FakeHost, prefix: &str, namespace: &str| {
+        for (path, value) in [("labels\0app", "reviews"), ("labels\0version", "v2"), ("namespace", namespace)] {
+            let path = match (prefix, path) {
+                ("", "namespace") => property::node_metadata("NAMESPACE"),
+                ("", label) => property::node_label(label.trim_start_matches("labels\0")),
+                (prefix, path) => [prefix, path].join("\0"),
+            };
+            host.with_text(Property(&path), value);
+        }
+    };
+    let reviews = r#"{"sourceLabels": {"app": "reviews", "version": "v2"}, "sourceNamespace": "default"}"#;
+    let mut outbound = request("/", &[]);
+    outbound.with_int(LISTENER_DIRECTION, 2);
+    assert!(!is_for(reviews, &outbound), "unknown");
+    set(&mut outbound, "", "default");
+    assert!(is_for(reviews, &outbound));
+    assert!(is_for(r#"{"sourceLabels": {"app": "reviews"}}"#, &outbound));
+    assert!(!is_for(r#"{"sourceLabels": {"app": "ratings"}}"#, &outbound));
+    assert!(!is_for(r#"{"sourceNamespace": "other"}"#, &outbound));
+    let mut inbound = request("/", &[]);
+    inbound.with_int(LISTENER_DIRECTION, 1);
+    set(&mut inbound, "", "default");
+    assert!(!is_for(reviews, &inbound), "the node is not the source here");
+    set(&mut inbound, "downstream_peer", "default");
+    assert!(is_for(reviews, &inbound));
+    set(&mut inbound, "downstream_peer", "other");
+    assert!(!is_for(reviews, &inbound));
+}
+
+#[test]
+fn little_is_asked_of_envoy() {
+    let host = &request("/a", &[("a", "1"), ("b", "2"), ("c", "3")]);
+    for (matches, calls) in [
+        (r#"{"headers": {"x": {"exact": "1"}}}"#, 1),
+        (r#"{"headers": {"x": {"exact": "1"}}, "uri": {"exact": "/"}, "sourceNamespace": "a", "port": 1}"#, 1),
+        (r#"{"headers": {"x": {}}}, {"headers": {"x": {"exact": "1"}}, "uri": {"exact": "/"}}"#, 1),
+        (r#"{"headers": {"a": {"exact": "1"}}}"#, 1),
+        (r#"{"headers": {"a": {"exact": "2"}}}"#, 2),
+        (r#"{"uri": {"exact": "/"}}"#, 1),
+        (r#"{"uri": {"exact": "/"}}, {"uri": {"exact": "/b"}}, {"queryParams": {"a": {}}}"#, 1),
+        (r#"{"uri": {"exact": "/a"}, "method": {"exact": "PUT"}, "authority": {"exact": "x"}}"#, 2),
+        (r#"{"headers": {"a": {}, "b": {}, "c": {}}, "uri": {"exact": "/a"}, "method": {"exact": "GET"}}"#, 3),
+        (r#"{"upstreamCluster": {"exact": "/"}}"#, 1),
+        (r#"{"sourceNamespace": "a"}"#, 1),
+    ] {
+        is_for(matches, host);
+        assert_eq!(host.take_calls(), calls, "{matches}");
+    }
+}
