@@ -58,7 +58,7 @@ wasm_fetch() {
 
 # Sets how to call cargo for wasm: WASM_CARGO (a command with its environment), WASM_FLAGS and WASM_NAME.
 wasm_select() {
-    local sysroot linker
+    local sysroot linker commit
     if wasm_rustup_ready; then
         WASM_CARGO=(env)
         WASM_FLAGS=(--target "$WASM_TARGET")
@@ -78,7 +78,9 @@ wasm_select() {
     fi
     # A panic message names a source file: it should name the same one on every machine, or no two builds are alike.
     local remap="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=/crates"
-    remap+=" --remap-path-prefix=$sysroot/lib/rustlib/src/rust=/rust"
+    # The library's as it names them itself where its source is not installed.
+    commit=$("$sysroot/bin/rustc" -vV | sed -n 's/^commit-hash: //p')
+    remap+=" --remap-path-prefix=$sysroot/lib/rustlib/src/rust=/rustc/$commit"
     WASM_CARGO+=(CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="$remap" CARGO_TARGET_DIR="$TARGET/wasm"
         CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=wasm-bindgen-test-runner "$@")
 }
