@@ -1,5 +1,7 @@
 //! docker-compose.yml, and what `mesh render --compose` writes for its containers.
 
+use std::process::Command;
+
 use mesh::{containers, tools, Options, Topology};
 use serde_json::{Map, Value};
 
@@ -9,8 +11,12 @@ use super::{root, run, text, yaml, Scratch};
 fn resolved() -> Option<Map<String, Value>> {
     let profiles = ["--profile", "logs", "--profile", "traces"];
     let arguments = [profiles.as_slice(), &["config"]].concat();
-    let config = run("docker-compose", &arguments, &root())
-        .or_else(|| run("docker", &[["compose"].as_slice(), &arguments].concat(), &root()))?;
+    let mut plugin = Command::new("docker");
+    let has_plugin = plugin.args(["compose", "version"]).output().is_ok_and(|output| output.status.success());
+    let config = match has_plugin {
+        true => run("docker", &[["compose"].as_slice(), &arguments].concat(), &root())?,
+        false => run("docker-compose", &arguments, &root())?,
+    };
     yaml(&config)["services"].as_object().cloned()
 }
 
