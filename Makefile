@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 comma := ,
-.PHONY: help setup build test lint fmt mesh bench clean
+.PHONY: help setup build test lint fmt mesh bench release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ mesh: ## run Bookinfo with real Envoys on loopback (FOR=20s: end by itself; FAUL
 
 bench: ## measure CPU time per request, memory and latency (SHORT=1: a quick look; VARIANT=a,b and ROUNDS=n; LIST=1)
 	@scripts/bench.sh $(if $(SHORT),--short) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LIST),--list) $(patsubst %,--variant %,$(subst $(comma), ,$(VARIANT)))
+
+release: ## pack modules, images, EnvoyFilters and bill of materials into dist/release/ (IMAGES=registry.mine/remixer)
+	@scripts/release.sh
 
 clean: ## remove what was built (.tools/, what was fetched, stays)
 	@rm -rf dist target

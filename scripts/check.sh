@@ -64,6 +64,18 @@ tests_under_node() {
 
 modules() { scripts/build.sh; }
 
+# Compiled anew in another directory, they are the same bytes: half a minute.
+modules_again() {
+    local again=$TARGET/again module
+    rm -rf "$again"
+    for module in "${modules[@]}"; do
+        wasm_cargo build --release -p "$module" --features module --target-dir "$again"
+    done
+    cargo run -q -p pack -- "$again/$WASM_TARGET/release" "$again/dist"
+    for module in "${modules[@]//-/_}"; do cmp "dist/$module.wasm" "$again/dist/$module.wasm"; done
+    rm -rf "$again"
+}
+
 end_to_end_tests() {
     with --test "${mesh_tests[@]}"
     cargo test --workspace --no-fail-fast "${WITH[@]}" -- --test-threads="$TEST_THREADS"
@@ -133,11 +145,12 @@ test)
     trap summary EXIT
     scripts/setup.sh test
     wasm_select
-    STEPS=$((7 + (${#modules[@]} > 0) + (${#pure[@]} > 0) + 2 * (${#mesh_tests[@]} > 0)))
+    STEPS=$((8 + (${#modules[@]} > 0) + (${#pure[@]} > 0) + 2 * (${#mesh_tests[@]} > 0)))
     lint
     check "unit tests" unit_tests
     [ ${#pure[@]} -eq 0 ] || check "unit tests under Node, as wasm" tests_under_node
     check "building the modules" modules
+    check "building the modules again, elsewhere" modules_again
     [ ${#mesh_tests[@]} -eq 0 ] || check "end-to-end tests" end_to_end_tests
     [ ${#mesh_tests[@]} -eq 0 ] || check "end-to-end tests on the oldest Envoy" end_to_end_tests_on_the_oldest_envoy
     check "the bench, a short one" short_bench

@@ -13,6 +13,7 @@ pub mod attach;
 pub mod cadvisor;
 pub mod client;
 pub mod config;
+pub mod containers;
 pub mod directory;
 pub mod exposition;
 pub mod faults;

@@ -1,5 +1,6 @@
 //! `mesh up`: the local bookinfo mesh with our filters, traffic, and a table of what Prometheus knows about it.
 //! `mesh stats-tags`: what the bootstrap needs for labels of one's own.
+//! `mesh render`, `app`, `traffic`: the parts of the same mesh, for containers.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -34,7 +35,15 @@ Serves the live picture of any mesh, out of its Prometheus (default of --listen:
 usage: mesh stats-tags [FILE]...
 
 Prints what the bootstrap needs for the labels of the stats configurations that a proxy runs (JSON; default: the
-standard labels).";
+standard labels).
+
+usage: mesh render --compose DIRECTORY [--filters FILE-OR-DIRECTORY]... [--modules DIRECTORY]
+       mesh app WORKLOAD [--check]
+       mesh traffic HOST:PORT
+       each with [--topology FILE]
+
+The parts of that mesh for containers, as docker-compose.yml uses them: what Envoys and Prometheus are told, with
+containers' names for addresses; the application of one workload, or whether it answers; requests to the gateway.";
 
 fn main() -> ExitCode {
     match run() {
@@ -52,6 +61,9 @@ fn run() -> Result<ExitCode> {
         Some("up") => up(&parse(words)?),
         Some("graph") => graph(words),
         Some("stats-tags") => stats_tags(words).map(|()| ExitCode::SUCCESS),
+        Some(part @ ("render" | "app" | "traffic")) => {
+            mesh::containers::run(part, words, USAGE).map(|()| ExitCode::SUCCESS)
+        }
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
             Ok(ExitCode::SUCCESS)

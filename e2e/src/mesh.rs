@@ -58,7 +58,7 @@ impl Mesh {
         let mut configs = Vec::new();
         let proxied: Vec<&Workload> = topology.workloads.iter().filter(|w| w.sidecar).collect();
         for workload in &proxied {
-            configs.push(configure(&topology, workload, &options, &mut attachment, &directory)?);
+            configs.push(configure(&topology, workload, &options, &mut attachment, &files(workload, &directory))?);
         }
         if options.every_patch_must_match {
             attachment.check_used()?;
@@ -169,20 +169,21 @@ impl Mesh {
         change(&mut options);
         let target = self.topology.workload(workload).ok_or_else(|| anyhow!("there is no workload `{workload}`"))?;
         let mut attachment = Attachment::load(&options)?;
-        let config = configure(&self.topology, target, &options, &mut attachment, &self.directory)?;
+        let files = files(target, &self.directory);
+        let config = configure(&self.topology, target, &options, &mut attachment, &files)?;
         self.sidecar(workload)?.push(&config)
     }
 }
 
 /// What Envoy is told of one workload under the options.
-fn configure(
+pub(crate) fn configure(
     topology: &Topology,
     workload: &Workload,
     options: &Options,
     attachment: &mut Attachment,
-    directory: &RunDirectory,
+    files: &Files,
 ) -> Result<SidecarConfig> {
-    let mut config = SidecarConfig::plain(topology, workload, &files(workload, directory));
+    let mut config = SidecarConfig::plain(topology, workload, files);
     config.trace(topology, workload, &options.tracing);
     attachment.apply(workload, &mut config)?;
     let mine = options.plugins.iter().filter(|p| p.workload.as_ref().is_none_or(|name| *name == workload.name));

@@ -150,7 +150,8 @@ impl Element {
     }
 }
 
-fn configuration(topology: &Topology) -> serde_json::Value {
+/// What it scrapes: the proxies of the topology, at their addresses there.
+pub(crate) fn configuration(topology: &Topology) -> serde_json::Value {
     let targets: Vec<_> = topology
         .workloads
         .iter()

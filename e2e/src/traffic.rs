@@ -31,14 +31,19 @@ impl Sending {
     pub fn start(mesh: &Mesh, duration: Duration) -> Result<Self> {
         let traffic = mesh.topology().traffic.clone().context("the topology has no `traffic`")?;
         let gateway = mesh.gateway(&traffic.gateway)?;
+        Ok(Self::to(gateway, traffic, duration, mesh.client()))
+    }
+
+    /// Sends `traffic` to a gateway, of this mesh or of one that runs elsewhere, for `duration`.
+    pub fn to(gateway: SocketAddr, traffic: Traffic, duration: Duration, client: &Client) -> Self {
         let (sent, failed, done) = <(Arc<AtomicU64>, Arc<AtomicU64>, Arc<AtomicBool>)>::default();
         let counters = (Arc::clone(&sent), Arc::clone(&failed));
-        let (client, finished) = (mesh.client().clone(), Arc::clone(&done));
-        let task = mesh.client().runtime().spawn(async move {
-            send(&client, gateway, &traffic, duration, counters).await;
+        let (sender, finished) = (client.clone(), Arc::clone(&done));
+        let task = client.runtime().spawn(async move {
+            send(&sender, gateway, &traffic, duration, counters).await;
             finished.store(true, Ordering::Relaxed);
         });
-        Ok(Self { sent, failed, done, task })
+        Self { sent, failed, done, task }
     }
 
     /// Requests sent so far.

@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Map, Value};
 
 use crate::{
-    matches,
+    fields, matches,
     merge::{self, Conflict, Lists},
     problem::Problem,
     resource::{ApplyTo, Context, EnvoyFilter, Operation, Patch},
@@ -92,6 +92,7 @@ pub fn apply(
     bootstrap(&patches, &mut patched.bootstrap);
     listeners::apply(&patches, proxy.kind, &mut patched.listeners);
     clusters::apply(&patches, proxy.kind, &mut patched.clusters);
+    extensions(&patches, &patched.listeners);
 
     let problems = patches.problems.into_inner();
     if !problems.is_empty() {
@@ -226,5 +227,24 @@ fn bootstrap(patches: &Patches<'_>, bootstrap: &mut Value) {
     for active in of_bootstrap {
         let result = merge::message(bootstrap, &active.patch.value, active.lists());
         patches.merged(active, "", result);
+    }
+}
+
+/// Configurations that proxies ask for are no part of what they are told at first: those count that a filter asks for.
+fn extensions(patches: &Patches<'_>, listeners: &[Value]) {
+    for active in patches.active.iter().filter(|active| active.patch.apply_to == ApplyTo::ExtensionConfig) {
+        let name = fields::text(&active.patch.value, "name");
+        if listeners.iter().any(|listener| asks_for(listener, name)) {
+            active.hit();
+        }
+    }
+}
+
+fn asks_for(value: &Value, name: &str) -> bool {
+    let is_it = || fields::get(value, "config_discovery").is_some() && fields::text(value, "name") == name;
+    match value {
+        Value::Object(map) => is_it() || map.values().any(|field| asks_for(field, name)),
+        Value::Array(list) => list.iter().any(|item| asks_for(item, name)),
+        _ => false,
     }
 }

@@ -10,6 +10,8 @@
 //! Configurations are `serde_json::Value` in Envoy's JSON form; there is no protobuf schema behind them.
 //! What a value may hold beyond its outermost fields only Envoy can check.
 //!
+//! [`WasmPlugin`] does the same for the resource of that name.
+//!
 //! # Merging
 //!
 //! `MERGE` is protobuf's merge: messages merge field by field, lists append, scalars overwrite, a map's entry is
@@ -31,9 +33,11 @@ mod names;
 mod parse;
 mod problem;
 mod resource;
+mod wasm_plugin;
 mod yaml;
 
 pub use apply::{apply, unused, Applied, Proxy, ProxyConfig, ProxyKind, ROOT_NAMESPACE};
 pub use parse::{load, parse};
 pub use problem::Problem;
 pub use resource::{ApplyTo, Context, EnvoyFilter, Operation, Patch, PatchContext};
+pub use wasm_plugin::{FailStrategy, Mode, Phase, PluginType, PullPolicy, WasmPlugin};

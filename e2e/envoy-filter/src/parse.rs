@@ -14,7 +14,7 @@ use crate::{
 };
 
 mod patch;
-mod reader;
+pub(crate) mod reader;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -116,10 +116,22 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Problem> {
     Ok(found)
 }
 
-fn resource(reader: &mut Reader<'_>, document: &Node) -> Option<EnvoyFilter> {
+/// What every resource has.
+pub(crate) struct Head<'n> {
+    pub(crate) name: Option<String>,
+    pub(crate) namespace: Option<String>,
+    pub(crate) spec: At<'n>,
+}
+
+/// Reads what every resource has, of the only version and kind that is expected.
+pub(crate) fn head<'n>(
+    reader: &mut Reader<'_>,
+    document: &'n Node,
+    (api_version, kind): (&str, &str),
+) -> Option<Head<'n>> {
     let root = At::root(document);
     let fields = reader.object(&root, &["apiVersion", "kind", "metadata", "spec"])?;
-    for (name, expected) in [("apiVersion", API_VERSION), ("kind", KIND)] {
+    for (name, expected) in [("apiVersion", api_version), ("kind", kind)] {
         if let Some(at) = reader.required(&fields, name) {
             if let Some(found) = reader.string(&at) {
                 if found != expected {
@@ -145,8 +157,12 @@ fn resource(reader: &mut Reader<'_>, document: &Node) -> Option<EnvoyFilter> {
             }
         }
     }
-
     let spec = reader.required(&fields, "spec")?;
+    Some(Head { name, namespace, spec })
+}
+
+fn resource(reader: &mut Reader<'_>, document: &Node) -> Option<EnvoyFilter> {
+    let Head { name, namespace, spec } = head(reader, document, (API_VERSION, KIND))?;
     let allowed = ["workloadSelector", "configPatches", "priority", "targetRefs"];
     let spec = reader.object(&spec, &allowed)?;
     if let Some(at) = spec.get("targetRefs") {

@@ -36,8 +36,10 @@ macro_rules! named {
     };
 }
 
+pub(crate) use named;
+
 named! {
-    /// What a patch changes. `EXTENSION_CONFIG` is not supported.
+    /// What a patch changes.
     ApplyTo {
         /// A listener.
         Listener = "LISTENER",
@@ -59,6 +61,8 @@ named! {
         Cluster = "CLUSTER",
         /// The bootstrap.
         Bootstrap = "BOOTSTRAP",
+        /// A configuration that proxies ask for by name: a filter says so with `config_discovery`.
+        ExtensionConfig = "EXTENSION_CONFIG",
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     rules, value,
 };
 use crate::resource::{
-    ApplyTo, ClusterMatch, FilterChainMatch, ListenerMatch, ObjectMatch, Operation, Patch, PatchContext, ProxyMatch,
+    ClusterMatch, FilterChainMatch, ListenerMatch, ObjectMatch, Operation, Patch, PatchContext, ProxyMatch,
     RouteAction, RouteConfigurationMatch, RouteMatch, VirtualHostMatch,
 };
 use crate::yaml::Kind;
@@ -20,7 +20,7 @@ const OBJECTS: [&str; 3] = ["listener", "routeConfiguration", "cluster"];
 pub(super) fn read(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Patch> {
     let before = reader.count();
     let fields = reader.object(at, &["applyTo", "match", "patch"])?;
-    let apply_to = reader.required(&fields, "applyTo").and_then(|at| target(reader, &at));
+    let apply_to = reader.required(&fields, "applyTo").and_then(|at| reader.choice(&at));
     let mut operation = None;
     let mut patch_value = None;
     if let Some(at) = reader.required(&fields, "patch") {
@@ -62,17 +62,6 @@ pub(super) fn read(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Patch> {
         value::check(reader, at, &patch);
     }
     (reader.count() == before).then_some(patch)
-}
-
-/// `applyTo`, with Istio's other targets told apart from unknown ones.
-fn target(reader: &mut Reader<'_>, at: &At<'_>) -> Option<ApplyTo> {
-    if let Kind::String(text) = &at.node.kind {
-        if text == "EXTENSION_CONFIG" {
-            reader.problem(at, "\"EXTENSION_CONFIG\" is not supported here: put the filter's typed_config in place");
-            return None;
-        }
-    }
-    reader.choice(at)
 }
 
 fn matching(reader: &mut Reader<'_>, at: &At<'_>) -> Option<(PatchContext, ProxyMatch, ObjectMatch)> {

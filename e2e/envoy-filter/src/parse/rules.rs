@@ -20,6 +20,7 @@ pub(crate) fn operations(apply_to: ApplyTo) -> &'static [Operation] {
         ApplyTo::VirtualHost => &[Merge, MergeAndReplaceList, Add, Remove, Replace],
         ApplyTo::HttpRoute => &[Merge, MergeAndReplaceList, Add, Remove, InsertBefore, InsertAfter, InsertFirst],
         ApplyTo::Bootstrap => &[Merge],
+        ApplyTo::ExtensionConfig => &[Add],
     }
 }
 
@@ -67,7 +68,7 @@ fn object_fits(reader: &mut Reader<'_>, at: &At<'_>, patch: &Patch) -> bool {
         | ApplyTo::HttpFilter => Some("listener"),
         ApplyTo::RouteConfiguration | ApplyTo::VirtualHost | ApplyTo::HttpRoute => Some("routeConfiguration"),
         ApplyTo::Cluster => Some("cluster"),
-        ApplyTo::Bootstrap => None,
+        ApplyTo::Bootstrap | ApplyTo::ExtensionConfig => None,
     };
     if expected == Some(found) {
         return true;

@@ -194,11 +194,15 @@ fn broken_patches_are_refused() {
         (
             format!("applyTo: HTP_FILTER, patch: {{operation: ADD, value: {{{FILTER_VALUE}}}}}"),
             "applyTo: \"HTP_FILTER\" is not known; did you mean `HTTP_FILTER`? allowed: LISTENER, FILTER_CHAIN, \
-             LISTENER_FILTER, NETWORK_FILTER, HTTP_FILTER, ROUTE_CONFIGURATION, VIRTUAL_HOST, HTTP_ROUTE, CLUSTER, BOOTSTRAP",
+             LISTENER_FILTER, NETWORK_FILTER, HTTP_FILTER, ROUTE_CONFIGURATION, VIRTUAL_HOST, HTTP_ROUTE, CLUSTER, BOOTSTRAP, EXTENSION_CONFIG",
         ),
         (
-            format!("applyTo: EXTENSION_CONFIG, patch: {{operation: ADD, value: {{{FILTER_VALUE}}}}}"),
-            "applyTo: \"EXTENSION_CONFIG\" is not supported here",
+            format!("applyTo: EXTENSION_CONFIG, match: {{listener: {{}}}}, patch: {{operation: ADD, value: {{{FILTER_VALUE}}}}}"),
+            "match.listener: cannot be used with EXTENSION_CONFIG; allowed: only proxy",
+        ),
+        (
+            format!("applyTo: EXTENSION_CONFIG, patch: {{operation: MERGE, value: {{{FILTER_VALUE}}}}}"),
+            "patch.operation: \"MERGE\" cannot be used with EXTENSION_CONFIG; allowed: ADD",
         ),
         (
             "applyTo: CLUSTER, patch: {operation: PREPEND, value: {name: a}}".to_owned(),

@@ -22,6 +22,7 @@ pub(super) fn check(reader: &mut Reader<'_>, at: &At<'_>, patch: &Patch) {
         ApplyTo::ListenerFilter => {
             filter(reader, at, patch, &["name", "typed_config", "config_discovery", "filter_disabled"])
         }
+        ApplyTo::ExtensionConfig => filter(reader, at, patch, &["name", "typed_config"]),
         ApplyTo::Listener | ApplyTo::Cluster | ApplyTo::VirtualHost
             if matches!(patch.operation, Operation::Add | Operation::Replace) =>
         {

@@ -157,3 +157,17 @@ fn routes_are_put_where_the_operation_says() {
         assert_eq!(hits, [matched], "{operation}{route}");
     }
 }
+
+#[test]
+fn an_extension_config_counts_when_a_filter_asks_for_it() {
+    let config = |name: &str| {
+        format!("{{applyTo: EXTENSION_CONFIG, patch: {{operation: ADD, value: {{name: {name}, typed_config: {{'@type': t/X}}}}}}}}")
+    };
+    let chain = format!("match: {{listener: {{filterChain: {{filter: {{name: {TCP_PROXY}}}}}}}}}");
+    let filter = format!(
+        "{{applyTo: NETWORK_FILTER, {chain}, patch: {{operation: INSERT_BEFORE, value: {{name: asked, config_discovery: {{type_urls: [t/X]}}}}}}}}"
+    );
+    let (_, matched) = patched(&[resource("a", &[&config("asked"), &config("other"), &filter])], &sidecar());
+    assert_eq!((matched[0], matched[1]), (1, 0));
+    assert!(matched[2] > 0);
+}

@@ -1,0 +1,26 @@
+# Images of the mesh of docker-compose.yml: `proxy` is stock Envoy with our modules in it, `mesh` has the applications and
+# what writes the proxies' configuration, `fluentd` is Fluentd with a way to Elasticsearch.
+
+ARG ENVOY_VERSION=1.40.0
+ARG RUST_VERSION=1.95
+
+FROM rust:${RUST_VERSION}-bookworm AS build
+RUN rustup component add rust-src
+WORKDIR /src
+COPY . .
+RUN scripts/build.sh && cargo build --profile quick -p mesh --bin mesh
+
+FROM envoyproxy/envoy:v${ENVOY_VERSION} AS proxy
+COPY --from=build --chmod=644 /src/dist/*.wasm /var/local/remixer/
+
+FROM debian:bookworm-slim AS mesh
+COPY --from=build /src/target/quick/mesh /usr/local/bin/mesh
+# Read only to tell that they are there, when the configuration that names them is written.
+COPY --from=build --chmod=644 /src/dist/*.wasm /var/local/remixer/
+ENTRYPOINT ["mesh"]
+
+FROM fluent/fluentd:v1.17-debian-1 AS fluentd
+USER root
+RUN gem install --no-document elasticsearch:8.15.0 fluent-plugin-elasticsearch:5.4.3
+# Docker's log files are for root only, so that it stays root.
+COPY e2e/compose/fluent.conf /fluentd/etc/fluent.conf

@@ -1,0 +1,281 @@
+//! Istio's `WasmPlugin`: reads it as strictly, and gives the filter that Istio makes of it.
+
+use std::path::PathBuf;
+
+use serde_json::{json, Value};
+
+use crate::parse::reader::{At, Object, Reader};
+use crate::parse::{head, Head};
+use crate::problem::Problem;
+use crate::resource::{named, Named};
+use crate::yaml::{self, Kind};
+
+const HEAD: (&str, &str) = ("extensions.istio.io/v1alpha1", "WasmPlugin");
+
+/// The fields of `spec`; `targetRef` and `targetRefs` are for waypoints.
+const FIELDS: [&str; 14] = [
+    "selector",
+    "url",
+    "sha256",
+    "imagePullPolicy",
+    "imagePullSecret",
+    "pluginConfig",
+    "pluginName",
+    "phase",
+    "priority",
+    "failStrategy",
+    "vmConfig",
+    "match",
+    "type",
+    "targetRefs",
+];
+
+named! {
+    /// Where in the chain.
+    Phase {
+        /// Before the router.
+        Unspecified = "UNSPECIFIED_PHASE",
+        /// Before Istio's authentication.
+        Authn = "AUTHN",
+        /// Before Istio's authorization.
+        Authz = "AUTHZ",
+        /// Before Istio's stats.
+        Stats = "STATS",
+    }
+}
+
+named! {
+    /// What becomes of requests when the module fails.
+    FailStrategy {
+        /// They fail.
+        Close = "FAIL_CLOSE",
+        /// They go on.
+        Open = "FAIL_OPEN",
+        /// The module is loaded again (Istio 1.27 and later).
+        Reload = "FAIL_RELOAD",
+    }
+}
+
+named! {
+    /// When an image is pulled.
+    PullPolicy {
+        /// As its tag says.
+        Unspecified = "UNSPECIFIED_POLICY",
+        /// Once.
+        IfNotPresent = "IfNotPresent",
+        /// Each time the resource changes.
+        Always = "Always",
+    }
+}
+
+named! {
+    /// What it is a filter of.
+    PluginType {
+        /// Requests.
+        Unspecified = "UNSPECIFIED_PLUGIN_TYPE",
+        /// Requests.
+        Http = "HTTP",
+        /// Connections, those of HTTP included.
+        Network = "NETWORK",
+    }
+}
+
+named! {
+    /// Which way traffic goes.
+    Mode {
+        /// Both.
+        Undefined = "UNDEFINED",
+        /// Away from the workload, and through gateways.
+        Client = "CLIENT",
+        /// To the workload.
+        Server = "SERVER",
+        /// Both.
+        ClientAndServer = "CLIENT_AND_SERVER",
+    }
+}
+
+/// One resource.
+#[derive(Debug, Clone)]
+pub struct WasmPlugin {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `spec.url`.
+    pub url: String,
+    /// `spec.sha256`: of the module, or of the image's manifest.
+    pub sha256: Option<String>,
+    /// `spec.pluginName`, the root id.
+    pub root_id: String,
+    /// `spec.pluginConfig`.
+    pub configuration: Value,
+    /// `spec.phase`.
+    pub phase: Phase,
+    /// `spec.priority`; the higher comes first.
+    pub priority: i32,
+    /// `spec.failStrategy`.
+    pub fail_strategy: FailStrategy,
+    /// `spec.type`.
+    pub kind: PluginType,
+    /// `spec.match[].mode`; none matches both directions.
+    pub modes: Vec<Mode>,
+}
+
+impl WasmPlugin {
+    /// Reads every resource of a text, which stands in `file`.
+    pub fn parse(file: &str, text: &str) -> Result<Vec<Self>, Vec<Problem>> {
+        let file = PathBuf::from(file);
+        let documents = yaml::documents(&file, text).map_err(|problem| vec![problem])?;
+        let mut reader = Reader::new(&file);
+        let plugins: Vec<Self> = documents.iter().filter_map(|document| read(&mut reader, document)).collect();
+        match reader.into_problems() {
+            problems if problems.is_empty() => Ok(plugins),
+            problems => Err(problems),
+        }
+    }
+
+    /// The HTTP filter that Istio makes of it for proxies before 1.25, once its agent has fetched the module to `file`.
+    pub fn http_filter(&self, file: &str) -> Value {
+        let name = format!("{}.{}", self.namespace, self.name);
+        json!({
+            "name": name,
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+                "config": {
+                    "name": name,
+                    "root_id": self.root_id,
+                    "fail_open": self.fail_strategy == FailStrategy::Open,
+                    "configuration": {
+                        "@type": "type.googleapis.com/google.protobuf.StringValue",
+                        "value": self.configuration.to_string(),
+                    },
+                    "vm_config": {"runtime": "envoy.wasm.runtime.v8", "code": {"local": {"filename": file}}},
+                },
+            },
+        })
+    }
+}
+
+fn read(reader: &mut Reader<'_>, document: &yaml::Node) -> Option<WasmPlugin> {
+    let Head { name, namespace, spec } = head(reader, document, HEAD)?;
+    let fields = reader.object(&spec, &FIELDS)?;
+    if let Some(at) = fields.get("targetRefs") {
+        reader.problem(at, "is not supported here: it is for waypoints; use selector");
+    }
+    if let Some(at) = fields.get("selector") {
+        if let Some(labels) = reader.object(at, &["matchLabels"]).and_then(|s| reader.required(&s, "matchLabels")) {
+            reader.strings(&labels);
+        }
+    }
+    if let Some(at) = fields.get("vmConfig") {
+        reader.object(at, &["env"]);
+    }
+    reader.maybe_string(&fields, "imagePullSecret");
+    choice::<PullPolicy>(reader, &fields, "imagePullPolicy", PullPolicy::Unspecified);
+    let url = reader.required(&fields, "url").and_then(|at| url(reader, &at));
+    let sha256 = fields.get("sha256").and_then(|at| digest(reader, at));
+    let configuration = fields.get("pluginConfig").and_then(|at| configuration(reader, at));
+    Some(WasmPlugin {
+        name: name?,
+        namespace: namespace?,
+        url: url?,
+        sha256,
+        root_id: reader.maybe_string(&fields, "pluginName").unwrap_or_default(),
+        configuration: configuration.unwrap_or_else(|| json!({})),
+        phase: choice(reader, &fields, "phase", Phase::Unspecified),
+        priority: fields.get("priority").and_then(|at| reader.int32(at)).unwrap_or_default(),
+        fail_strategy: choice(reader, &fields, "failStrategy", FailStrategy::Close),
+        kind: choice(reader, &fields, "type", PluginType::Unspecified),
+        modes: fields.get("match").map(|at| modes(reader, at)).unwrap_or_default(),
+    })
+}
+
+fn choice<T: Named>(reader: &mut Reader<'_>, fields: &Object<'_>, name: &str, default: T) -> T {
+    fields.get(name).and_then(|at| reader.choice(at)).unwrap_or(default)
+}
+
+fn url(reader: &mut Reader<'_>, at: &At<'_>) -> Option<String> {
+    let url = reader.string(at)?;
+    let scheme = url.split_once("://").map_or("oci", |(scheme, _)| scheme);
+    if !["oci", "http", "https", "file"].contains(&scheme) {
+        reader.problem(at, format!("{url:?} has no known scheme; allowed: oci, http, https, file"));
+    }
+    Some(url)
+}
+
+fn digest(reader: &mut Reader<'_>, at: &At<'_>) -> Option<String> {
+    let digest = reader.string(at)?;
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if digest.len() != 64 || !digest.bytes().all(is_digit) {
+        reader.problem(at, format!("{digest:?} is no SHA-256: 64 digits of 0-9 and a-f are needed"));
+    }
+    Some(digest)
+}
+
+fn configuration(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Value> {
+    if !matches!(at.node.kind, Kind::Map(_)) {
+        reader.problem(at, format!("is {}; a mapping is needed", at.node.quoted()));
+        return None;
+    }
+    Some(at.node.to_json())
+}
+
+fn modes(reader: &mut Reader<'_>, at: &At<'_>) -> Vec<Mode> {
+    let Kind::List(items) = &at.node.kind else {
+        reader.problem(at, format!("is {}; a list is needed", at.node.quoted()));
+        return Vec::new();
+    };
+    let mut modes = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        if let Some(fields) = reader.object(&at.item(index, item), &["mode", "ports"]) {
+            modes.push(choice(reader, &fields, "mode", Mode::ClientAndServer));
+        }
+    }
+    modes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLUGIN: &str = "
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: { name: a, namespace: b }
+spec:
+  url: oci://registry.example.com/a:1
+  phase: AUTHN
+  failStrategy: FAIL_OPEN
+  pluginName: stats_inbound
+  match: [ { mode: SERVER } ]
+  pluginConfig: { x: 1 }
+";
+
+    #[test]
+    fn a_plugin_becomes_the_filter_that_istio_makes() {
+        let plugins = WasmPlugin::parse("a.yaml", PLUGIN).unwrap();
+        let filter = plugins[0].http_filter("/m.wasm");
+        assert_eq!((&filter["name"], plugins[0].modes.as_slice()), (&json!("b.a"), [Mode::Server].as_slice()));
+        let config = &filter["typed_config"]["config"];
+        assert_eq!((&config["root_id"], &config["fail_open"]), (&json!("stats_inbound"), &json!(true)));
+        assert_eq!(config["configuration"]["value"], "{\"x\":1}");
+        assert_eq!(config.pointer("/vm_config/code/local/filename").unwrap(), "/m.wasm");
+    }
+
+    #[test]
+    fn every_mistake_is_told() {
+        let wrong = PLUGIN
+            .replace("oci://", "ftp://")
+            .replace("AUTHN", "FIRST")
+            .replace("FAIL_OPEN", "OPEN")
+            .replace("SERVER", "INBOUND")
+            .replace("pluginName", "rootId")
+            .replace("{ x: 1 }", "'x'\n  sha256: ABC");
+        let problems = WasmPlugin::parse("a.yaml", &wrong).unwrap_err();
+        let text: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
+        for part in ["ftp", "FIRST", "spec.failStrategy", "match[0].mode", "rootId", "pluginConfig", "ABC"] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+        assert_eq!(problems.len(), 7, "{text}");
+    }
+}

@@ -1,0 +1,184 @@
+//! The directory for Kubernetes: `envoy/kubernetes/` with the modules, EnvoyFilters and digests that it needs beside them,
+//! since kustomize reads nothing from outside of its directory.
+
+use std::collections::BTreeMap;
+
+use anyhow::{ensure, Context, Result};
+
+use crate::files::sha256;
+use crate::{text, Files, ALL_FILTERS, VERSION};
+
+/// Stands in the sources for the digest of an image.
+const DIGEST: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// Stands in the sources for where the images are, and their version.
+const IMAGES: &str = "registry.example.com/remixer";
+const IMAGE_VERSION: &str = ":0.0.0";
+
+/// Where EnvoyFilters find modules in a proxy's container.
+const MOUNTED: &str = "/var/local/remixer/";
+
+/// Where proxies fetch modules in the variant that mounts none.
+const SERVED: &str = "http://remixer.istio-system.svc.cluster.local/";
+
+/// The files; `filters` are those below `envoy/`, `digests` those of the images of the modules.
+pub fn files(filters: &Files, modules: &Files, digests: &BTreeMap<String, String>, images: &str) -> Result<Files> {
+    let mut files = Files::new();
+    for (name, content) in filters {
+        if let Some(name) = name.strip_prefix("kubernetes/") {
+            let filled = fill(text(content)?, digests, images).with_context(|| format!("envoy/kubernetes/{name}"))?;
+            files.insert(name.to_owned(), filled.into_bytes());
+        } else if name.ends_with(".yaml") && !name.contains('/') {
+            let filter = text(content)?;
+            files.insert(format!("filters/{name}"), content.clone());
+            let remote = fetched(filter, modules).with_context(|| format!("envoy/{name}"))?;
+            files.insert(format!("remote/{name}"), remote.into_bytes());
+        }
+    }
+    let labels = "stats-bootstrap.yaml";
+    let content = filters.get(labels).with_context(|| format!("envoy/{labels} is missing"))?;
+    files.insert(format!("wasm-plugin/{labels}"), content.clone());
+    for (name, module) in modules {
+        match name.as_str() {
+            ALL_FILTERS => {
+                files.insert(format!("modules/{name}"), module.clone());
+                files.insert(format!("remote/{name}"), module.clone());
+            }
+            _ => {
+                files.insert(format!("single-modules/{name}"), module.clone());
+            }
+        }
+    }
+    list_single_modules(&mut files)?;
+    Ok(files)
+}
+
+/// The digest of the module with all filters, where the images are, and which version.
+fn fill(source: &str, digests: &BTreeMap<String, String>, images: &str) -> Result<String> {
+    let digest = digests.get(ALL_FILTERS).context("there is no image of all filters")?;
+    Ok(source.replace(DIGEST, digest).replace(&format!("{IMAGES}{IMAGE_VERSION}"), &format!("{images}:{VERSION}")))
+}
+
+/// An EnvoyFilter whose modules are fetched and checked rather than mounted. Istio's agent does that for what it gets by
+/// ECDS alone, so each filter asks for its configuration, and a patch before it has that.
+///
+/// It works on lines, which keeps the comments; what is not in the form of our files is an error.
+fn fetched(filter: &str, modules: &Files) -> Result<String> {
+    const PATCH: &str = "  - applyTo: ";
+    let mut out = String::new();
+    let mut patch = String::new();
+    for line in filter.split_inclusive('\n') {
+        if line.starts_with(PATCH) {
+            out.push_str(&asking(&std::mem::take(&mut patch), modules)?);
+        }
+        patch.push_str(line);
+    }
+    out.push_str(&asking(&patch, modules)?);
+    ensure!(!out.contains(MOUNTED), "a module is named in a form that is not known here");
+    Ok(out)
+}
+
+/// A patch whose value has a module as the two patches that let it be fetched; any other as it is.
+fn asking(patch: &str, modules: &Files) -> Result<String> {
+    let Some((_, rest)) = patch.split_once(&format!("filename: {MOUNTED}")) else { return Ok(patch.to_owned()) };
+    let module = rest.lines().next().unwrap_or_default();
+    let content = modules.get(module).with_context(|| format!("there is no {module}"))?;
+    let form = "a patch is not in the form that is known here";
+    let field = |name: &str| patch.lines().find_map(|line| line.trim_start().strip_prefix(name)).context(form);
+    let (before, typed) = patch.split_once("        typed_config:\n").context(form)?;
+    let name = format!("{}.{}", field("name: remixer")?.trim_start_matches('.'), field("context: ")?.to_lowercase());
+    let kind = field("\"@type\": ")?;
+    let renamed = format!("        name: remixer.{name}\n");
+    let at = before.rfind("        name: ").context(form)?;
+    let before = format!("{}{renamed}", before.get(..at).unwrap_or_default());
+
+    let (head, tail) = typed.split_once("local:\n").context(form)?;
+    let indent = head.rsplit('\n').next().unwrap_or_default();
+    let tail = tail.split_once('\n').map_or("", |(_, tail)| tail);
+    let remote = [
+        "remote:".to_owned(),
+        "  http_uri:".to_owned(),
+        format!("    uri: {SERVED}{module}"),
+        "    cluster: _ # the agent needs none".to_owned(),
+        "    timeout: 10s".to_owned(),
+        format!("  sha256: {}", sha256(content)),
+    ]
+    .join(&format!("\n{indent}"));
+    let context = field("context: ")?;
+    let rbac = kind.replace("wasm.v3.Wasm", "rbac.v3.RBAC");
+    Ok(format!(
+        "  - applyTo: EXTENSION_CONFIG
+    match:
+      context: {context}
+    patch:
+      operation: ADD
+      value:
+{renamed}        typed_config:
+{head}{remote}
+{tail}{before}        config_discovery:
+          config_source:
+            ads: {{}}
+            initial_fetch_timeout: 0s
+          type_urls:
+          - {kind}
+          - {rbac} # what the agent says when the module cannot be had, and fail_open is set
+"
+    ))
+}
+
+/// Which single modules there are depends on what was built.
+fn list_single_modules(files: &mut Files) -> Result<()> {
+    let path = "single-modules/kustomization.yaml";
+    let names: Vec<&str> =
+        files.keys().filter_map(|name| name.strip_prefix("single-modules/")).filter(|n| n.ends_with(".wasm")).collect();
+    let list: String = names.iter().map(|name| format!("\n      - {name}")).collect();
+    let source = files.get(path).with_context(|| format!("envoy/kubernetes/{path} is missing"))?;
+    let filled = text(source)?.replace("\n    files: []", &format!("\n    files:{list}"));
+    ensure!(names.is_empty() || filled.contains(&list), "envoy/kubernetes/{path} has no `files: []`");
+    files.insert(path.to_owned(), filled.into_bytes());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILTER: &str = "# c
+  - applyTo: HTTP_FILTER
+    match:
+      context: GATEWAY
+    patch:
+      operation: INSERT_FIRST
+      value:
+        name: remixer.a
+        typed_config:
+          \"@type\": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+          code:
+            local:
+              filename: /var/local/remixer/a.wasm
+          next: 1
+";
+
+    #[test]
+    fn a_mounted_module_becomes_a_fetched_one_with_its_digest() {
+        let modules = Files::from([("a.wasm".to_owned(), b"x".to_vec())]);
+        let remote = fetched(FILTER, &modules).unwrap();
+        assert!(remote.starts_with("# c\n  - applyTo: EXTENSION_CONFIG\n"), "{remote}");
+        let digest = format!("\n              sha256: {}\n          next: 1\n  - applyTo: HTTP_FILTER\n", sha256(b"x"));
+        assert!(remote.contains(&digest), "{remote}");
+        assert_eq!(remote.matches("        name: remixer.a.gateway\n").count(), 2, "{remote}");
+    }
+
+    #[test]
+    fn what_is_not_known_is_no_filter_without_its_module() {
+        let modules = Files::from([("a.wasm".to_owned(), b"x".to_vec())]);
+        for wrong in [
+            FILTER.replace("a.wasm", "b.wasm"),
+            FILTER.replace("filename: /var", "filename: '/var"),
+            FILTER.replace("context: GATEWAY", "listener: {}"),
+        ] {
+            assert!(fetched(&wrong, &modules).is_err(), "{wrong}");
+        }
+        assert_eq!(fetched("# none\n", &modules).unwrap(), "# none\n");
+    }
+}

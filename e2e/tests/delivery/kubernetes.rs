@@ -1,0 +1,288 @@
+//! The files for Kubernetes, as a release has them.
+
+use std::collections::BTreeMap;
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use envoy_filter::{FailStrategy, Mode, Phase, WasmPlugin};
+use mesh::application::ask;
+use mesh::attach::Attachment;
+use mesh::config::{Files as Paths, SidecarConfig, MODULES};
+use mesh::{stats_tags, tools, Mesh, Options, Request, Sample, Topology};
+use release::files;
+use serde_json::{json, Value};
+
+use super::packed::release;
+use super::{run, yaml, Scratch};
+
+/// The limit of Kubernetes for what is in a ConfigMap.
+const LARGEST: usize = 1024 * 1024;
+
+const PAIR: &str = "
+name: pair
+workloads:
+  - { name: client, app: client, address: 127.1.0.1, calls: [server] }
+  - { name: server, app: server, address: 127.1.0.2 }
+services:
+  - { name: server, port: 9080, protocol: http }
+";
+
+/// The longest that a count may take to appear.
+const WAIT: Duration = Duration::from_secs(10);
+
+fn file(name: &str) -> String {
+    String::from_utf8(release()[&format!("kubernetes/{name}")].clone()).unwrap()
+}
+
+/// What kubectl makes of a directory, by kind; None where it is not installed.
+fn rendered(directory: &str) -> Option<BTreeMap<String, Vec<String>>> {
+    let scratch = Scratch::new();
+    files::write(release(), &scratch.0.join("release")).unwrap();
+    of_directory(&scratch, &format!("release/kubernetes/{directory}"))
+}
+
+fn of_directory(scratch: &Scratch, directory: &str) -> Option<BTreeMap<String, Vec<String>>> {
+    let all = run("kubectl", &["kustomize", directory], &scratch.0)?;
+    let mut kinds: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for document in all.split("\n---\n") {
+        kinds.entry(yaml(document)["kind"].as_str().unwrap().to_owned()).or_default().push(document.to_owned());
+    }
+    Some(kinds)
+}
+
+/// Applies resources to Istio-shaped configurations of all of Bookinfo's proxies; each patch must change something.
+fn apply(filters: &[String]) {
+    let topology = Topology::bookinfo().unwrap();
+    let options = Options { patches: filters.to_vec(), ..Options::default() };
+    let mut attachment = Attachment::load(&options).unwrap();
+    for workload in &topology.workloads {
+        let paths = Paths { directory: PathBuf::from("/x"), pki: PathBuf::from("/x") };
+        let mut config = SidecarConfig::plain(&topology, workload, &paths);
+        attachment.apply(workload, &mut config).unwrap();
+    }
+    attachment.check_used().unwrap();
+}
+
+/// How many bytes are in a ConfigMap, and under which names.
+fn content(config_map: &str) -> (usize, Vec<String>) {
+    let data = yaml(config_map)["binaryData"].as_object().unwrap().clone();
+    let length = |text: &Value| text.as_str().unwrap().chars().filter(|c| c.is_ascii_graphic()).count() * 3 / 4;
+    (data.values().map(length).sum(), data.keys().cloned().collect())
+}
+
+#[test]
+fn the_directory_renders_the_filters_for_the_mesh_and_the_module_for_a_namespace() {
+    let Some(kinds) = rendered(".") else { return };
+    assert_eq!(kinds.keys().collect::<Vec<_>>(), ["ConfigMap", "EnvoyFilter", "Telemetry"]);
+    apply(&kinds["EnvoyFilter"]);
+    let [config_map] = kinds["ConfigMap"].as_slice() else { panic!("{:?}", kinds["ConfigMap"]) };
+    let (bytes, names) = content(config_map);
+    assert!(bytes < LARGEST && names == ["remixer.wasm"], "{bytes} {names:?}");
+    assert_eq!(yaml(config_map)["metadata"]["name"], "remixer");
+    for text in &kinds["EnvoyFilter"] {
+        for path in text.lines().filter_map(|line| line.trim().strip_prefix("filename: ")) {
+            assert_eq!(path, format!("{MODULES}remixer.wasm"));
+        }
+    }
+}
+
+#[test]
+fn istios_own_metrics_are_switched_off_whole() {
+    let spec = yaml(&file("istio/telemetry-off.yaml"))["spec"].clone();
+    let off = json!({"metrics": [{"providers": [{"name": "prometheus"}], "overrides": [{"disabled": true}]}]});
+    assert_eq!(spec, off);
+}
+
+#[test]
+fn values_for_istio_have_the_labels_that_the_module_writes() {
+    let labels = stats_tags::extra_stat_tags(&[b""]).unwrap();
+    let labels: Vec<Value> = labels.split(',').map(|label| json!(label)).collect();
+    let values = yaml(&file("istio/values.yaml"));
+    assert_eq!(values["meshConfig"]["defaultConfig"]["extraStatTags"], json!(labels));
+    let operator = yaml(&file("istio/operator.yaml"))["spec"].clone();
+    assert_eq!(operator["meshConfig"], values["meshConfig"]);
+    for part in ["telemetry", "pilot"] {
+        assert_eq!(operator["values"][part], values[part], "{part}");
+    }
+    assert_eq!(values["telemetry"], json!({"v2": {"enabled": false}}));
+}
+
+#[test]
+fn components_mount_the_module_into_sidecars_and_gateways_and_add_the_single_ones() {
+    let scratch = Scratch::new();
+    files::write(release(), &scratch.0.join("release")).unwrap();
+    let deployment = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: mine }
+spec:
+  selector: { matchLabels: { app: mine } }
+  template:
+    metadata: { labels: { app: mine } }
+    spec: { containers: [ { name: istio-proxy, image: auto } ] }";
+    let mine = |component: &str| {
+        let all = format!("resources: [deployment.yaml]\ncomponents: [../release/kubernetes/{component}]\n");
+        files::put(&scratch.0.join("mine/kustomization.yaml"), all.as_bytes()).unwrap();
+        files::put(&scratch.0.join("mine/deployment.yaml"), deployment.as_bytes()).unwrap();
+        of_directory(&scratch, "mine")
+    };
+    let Some(kinds) = mine("workload") else { return };
+    let template = yaml(&kinds["Deployment"][0])["spec"]["template"].clone();
+    let annotation = |name: &str| -> Value {
+        let text = &template["metadata"]["annotations"][format!("sidecar.istio.io/{name}")];
+        serde_json::from_str(text.as_str().unwrap()).unwrap()
+    };
+    // Istio's template makes a volume of each entry, and takes its key for the name.
+    assert_eq!(annotation("userVolume"), json!({"remixer": {"configMap": {"name": "remixer"}}}));
+    let mounted = json!({"remixer": {"mountPath": MODULES.trim_end_matches('/'), "readOnly": true}});
+    assert_eq!(annotation("userVolumeMount"), mounted);
+
+    let gateway = yaml(&mine("gateway").unwrap()["Deployment"][0])["spec"]["template"]["spec"].clone();
+    assert_eq!(gateway["volumes"], json!([{"name": "remixer", "configMap": {"name": "remixer"}}]));
+    let [proxy] = gateway["containers"].as_array().unwrap().as_slice() else { panic!("{gateway}") };
+    assert_eq!(proxy["image"], "auto");
+    assert_eq!(proxy["volumeMounts"][0]["mountPath"], MODULES.trim_end_matches('/'));
+
+    let single = mine("single-modules").unwrap();
+    let (bytes, names) = content(&single["ConfigMap"][0]);
+    assert!(bytes < LARGEST, "{bytes}");
+    let built = release().keys().filter_map(|name| name.strip_prefix("modules/")).filter(|n| *n != "remixer.wasm");
+    assert_eq!(names, built.collect::<Vec<_>>());
+}
+
+/// What both sides counted of one request or connection.
+fn counted(mesh: &Mesh, metric: &str) -> Vec<Sample> {
+    let sidecar = |workload: &str| mesh.sidecar(workload).unwrap();
+    let found = |samples: &[Sample]| samples.iter().find(|s| s.name == metric).cloned();
+    ["client", "server"].iter().map(|w| sidecar(w).wait_for_stats(metric, WAIT, found).unwrap()).collect()
+}
+
+fn request(mesh: &Mesh) {
+    let to = mesh.sidecar("client").unwrap().outbound();
+    let answer = mesh.client().send(&Request::get(to, "/status/200").host("server:9080")).unwrap();
+    assert_eq!(answer.status, 200);
+}
+
+fn check_labels(samples: &[Sample]) {
+    for (sample, reporter) in samples.iter().zip(["source", "destination"]) {
+        let labels = [("reporter", reporter), ("source_workload", "client"), ("destination_workload", "server")];
+        assert!(sample.value == 1.0 && sample.has(&labels), "{sample:?}");
+    }
+}
+
+/// What Istio's agent makes of the configurations that proxies ask for: a module that has the digest which the
+/// configuration names, in a file.
+fn fetched(filters: &[String]) -> Vec<Value> {
+    let module = &release()["kubernetes/remote/remixer.wasm"];
+    let mut configs = Vec::new();
+    for filter in filters {
+        let patches = yaml(filter)["spec"]["configPatches"].as_array().unwrap().clone();
+        for mut patch in patches.into_iter().filter(|patch| patch["applyTo"] == "EXTENSION_CONFIG") {
+            let mut config = patch["patch"]["value"].take();
+            let code = config.pointer_mut("/typed_config/config/vm_config/code").unwrap();
+            let remote = code["remote"].take();
+            assert!(remote["http_uri"]["uri"].as_str().unwrap().ends_with("/remixer.wasm"), "{remote}");
+            assert_eq!(remote["sha256"], files::sha256(module), "{remote}");
+            *code = json!({"local": {"filename": tools::dist().join("remixer.wasm")}});
+            let extension = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
+            config.as_object_mut().unwrap().insert("@type".to_owned(), json!(extension));
+            configs.push(config);
+        }
+    }
+    configs
+}
+
+#[test]
+fn proxies_ask_for_filters_whose_module_their_agent_fetches() {
+    let filters = ["stats-bootstrap", "telemetry", "tcp-stats"].map(|name| file(&format!("remote/{name}.yaml")));
+    apply(&filters);
+    let configs = &fetched(&filters);
+    assert_eq!(configs.len(), filters.join("").matches("config_discovery:").count());
+    // Each from a file of its own rather than from the agent.
+    let scratch = Scratch::new();
+    let path = |name: &str| scratch.0.join(format!("{name}.json"));
+    for config in configs {
+        let content = json!({"version_info": "1", "resources": [config]}).to_string();
+        files::put(&path(config["name"].as_str().unwrap()), content.as_bytes()).unwrap();
+    }
+    let from_files = |filter: &String| {
+        let mut name = "";
+        let lines = filter.lines().map(|line| {
+            name = line.trim().strip_prefix("name: ").unwrap_or(name);
+            line.replace("ads: {}", &format!("path_config_source: {{ path: {} }}", path(name).display())) + "\n"
+        });
+        lines.collect::<String>()
+    };
+    let patches: Vec<String> = filters.iter().map(from_files).collect();
+    let start = |topology: &str| {
+        let options = Options { patches: patches.clone(), ..Options::default() };
+        Mesh::start(Topology::parse(topology).unwrap(), options).unwrap()
+    };
+    let mesh = start(PAIR);
+    request(&mesh);
+    check_labels(&counted(&mesh, "istio_requests_total"));
+    drop(mesh);
+
+    let mesh = start(&PAIR.replace("protocol: http", "protocol: tcp"));
+    let mut connection = TcpStream::connect(mesh.sidecar("client").unwrap().address(9080)).unwrap();
+    ask(&mut connection).unwrap();
+    drop(connection);
+    let samples = counted(&mesh, "istio_tcp_connections_closed_total");
+    assert!(samples.iter().all(|sample| sample.value == 1.0), "{samples:?}");
+}
+
+#[test]
+fn the_variant_without_mounts_renders_with_its_server() {
+    let Some(kinds) = rendered("remote") else { return };
+    let found: Vec<&String> = kinds.keys().collect();
+    assert_eq!(found, ["ConfigMap", "Deployment", "EnvoyFilter", "Service", "Telemetry"]);
+    apply(&kinds["EnvoyFilter"]);
+    assert!(kinds["EnvoyFilter"].iter().all(|text| !text.contains("filename:")));
+    let name = yaml(&kinds["ConfigMap"][0])["metadata"]["name"].clone();
+    let deployment = yaml(&kinds["Deployment"][0]);
+    assert_eq!(deployment["spec"]["template"]["spec"]["volumes"][0]["configMap"]["name"], name);
+    let service = yaml(&kinds["Service"][0]);
+    let part = |name: &str| service["metadata"][name].as_str().unwrap().to_owned();
+    let host = format!("http://{}.{}.svc.cluster.local/", part("name"), part("namespace"));
+    assert!(kinds["EnvoyFilter"].iter().any(|text| text.contains(&host)), "{host}");
+    assert!(content(&kinds["ConfigMap"][0]).0 < LARGEST);
+}
+
+#[test]
+fn wasm_plugins_are_sound_and_their_filters_work_where_istio_puts_them() {
+    let plugins = WasmPlugin::parse("telemetry.yaml", &file("wasm-plugin/telemetry.yaml"))
+        .unwrap_or_else(|problems| panic!("{problems:?}"));
+    let mut patches = Vec::new();
+    for plugin in &plugins {
+        assert_eq!((plugin.phase, plugin.fail_strategy), (Phase::Authn, FailStrategy::Open), "{}", plugin.name);
+        let contexts: &[&str] = match plugin.modes.as_slice() {
+            [Mode::Server] => &["SIDECAR_INBOUND"],
+            [Mode::Client] => &["SIDECAR_OUTBOUND", "GATEWAY"],
+            other => panic!("{}: {other:?}", plugin.name),
+        };
+        let filter = plugin.http_filter(&format!("{MODULES}remixer.wasm"));
+        patches.extend(contexts.iter().map(|context| {
+            let chain = json!({"filter": {"name": "envoy.filters.network.http_connection_manager"}});
+            json!({
+                "applyTo": "HTTP_FILTER",
+                "match": {"context": context, "listener": {"filterChain": chain}},
+                "patch": {"operation": "INSERT_FIRST", "value": filter},
+            })
+        }));
+    }
+    assert_eq!(patches.len(), 3, "both directions and gateways");
+    let metadata = json!({"name": "plugins", "namespace": "istio-system"});
+    let spec = json!({"configPatches": patches});
+    let filter = json!({"apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter", "metadata": metadata, "spec": spec});
+    apply(&[filter.to_string()]);
+    let options =
+        Options { patches: vec![filter.to_string(), file("wasm-plugin/stats-bootstrap.yaml")], ..Options::default() };
+    let mesh = Mesh::start(Topology::parse(PAIR).unwrap(), options).unwrap();
+    request(&mesh);
+    check_labels(&counted(&mesh, "istio_requests_total"));
+
+    let Some(kinds) = rendered("wasm-plugin") else { return };
+    assert_eq!(kinds.keys().collect::<Vec<_>>(), ["EnvoyFilter", "Telemetry", "WasmPlugin"]);
+    assert_eq!(kinds["WasmPlugin"].len(), plugins.len());
+}

@@ -1,0 +1,150 @@
+//! What `make release` makes.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use flate2::read::GzDecoder;
+use mesh::tools;
+use release::files::sha256;
+use release::{archive, files, Files, Inputs};
+use serde_json::Value;
+
+use super::{root, run, Scratch};
+
+/// The release of what is built.
+pub fn release() -> &'static Files {
+    static RELEASE: OnceLock<Files> = OnceLock::new();
+    RELEASE.get_or_init(made)
+}
+
+fn made() -> Files {
+    let inputs = Inputs { root: &root(), modules: &tools::dist(), images: "registry.test/remixer" };
+    release::release(&inputs).unwrap()
+}
+
+fn json(name: &str) -> Value {
+    serde_json::from_slice(&release()[name]).unwrap()
+}
+
+/// What a digest of an image refers to.
+fn blob(descriptor: &Value) -> &'static [u8] {
+    let digest = descriptor["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
+    let content = &release()[&format!("oci/blobs/sha256/{digest}")];
+    assert_eq!((sha256(content).as_str(), Some(content.len() as u64)), (digest, descriptor["size"].as_u64()));
+    content
+}
+
+/// The image of a module: its digest, and its manifest.
+fn image(module: &str) -> (String, Value) {
+    let index = json("oci/index.json");
+    let manifests = index["manifests"].as_array().unwrap();
+    let named = |m: &&Value| m["annotations"]["org.opencontainers.image.ref.name"] == module;
+    let descriptor = manifests.iter().find(named).unwrap();
+    (descriptor["digest"].as_str().unwrap().replace("sha256:", ""), serde_json::from_slice(blob(descriptor)).unwrap())
+}
+
+#[test]
+fn it_is_the_same_bytes_twice() {
+    let again = made();
+    assert_eq!(release().keys().collect::<Vec<_>>(), again.keys().collect::<Vec<_>>());
+    assert!(*release() == again);
+    assert!(archive::compressed(release(), "x").unwrap() == archive::compressed(&again, "x").unwrap());
+}
+
+#[test]
+fn it_has_every_part_and_the_digests_of_all() {
+    let files = release();
+    for name in [
+        "modules/remixer.wasm",
+        "modules/stats.wasm",
+        "envoy/telemetry.yaml",
+        "envoy/separate/stats.yaml",
+        "kubernetes/README.md",
+        "oci/oci-layout",
+        "sbom.cdx.json",
+        "THIRD-PARTY-LICENSES.txt",
+        "LICENSE",
+        "CHANGELOG.md",
+    ] {
+        assert!(files.contains_key(name), "{name}");
+    }
+    let dashboards = root().join("dashboards").is_dir();
+    assert_eq!(files.keys().any(|name| name.starts_with("dashboards/")), dashboards);
+    let sums = String::from_utf8(files["SHA256SUMS"].clone()).unwrap();
+    assert_eq!(sums.lines().count(), files.len() - 1);
+
+    let scratch = Scratch::new();
+    files::write(files, &scratch.0.join("release")).unwrap();
+    run("sha256sum", &["--check", "--quiet", "--strict", "SHA256SUMS"], &scratch.0.join("release")).unwrap();
+}
+
+#[test]
+fn ordinary_tar_unpacks_the_archive_to_the_same_files() {
+    let scratch = Scratch::new();
+    files::put(&scratch.0.join("x.tar.gz"), &archive::compressed(release(), "r-1").unwrap()).unwrap();
+    run("tar", &["-xzf", "x.tar.gz"], &scratch.0).unwrap();
+    assert!(files::read_all(&scratch.0.join("r-1"), "").unwrap() == *release());
+}
+
+#[test]
+fn images_have_the_module_where_istio_looks_for_it() {
+    for (name, module) in release().iter().filter_map(|(n, m)| Some((n.strip_prefix("modules/")?, m))) {
+        let (_, manifest) = image(name.trim_end_matches(".wasm"));
+        assert_eq!(manifest["mediaType"], "application/vnd.oci.image.manifest.v1+json");
+        let layers = manifest["layers"].as_array().unwrap();
+        let layer = layers.last().unwrap();
+        assert_eq!(layer["mediaType"], "application/vnd.oci.image.layer.v1.tar+gzip");
+        let mut archive = Vec::new();
+        std::io::Read::read_to_end(&mut GzDecoder::new(blob(layer)), &mut archive).unwrap();
+        assert!(archive.starts_with(b"plugin.wasm\0"));
+        assert_eq!(archive.get(512..512 + module.len()), Some(module.as_slice()), "{name}");
+        let config: Value = serde_json::from_slice(blob(&manifest["config"])).unwrap();
+        assert_eq!(config["rootfs"]["diff_ids"], serde_json::json!([format!("sha256:{}", sha256(&archive))]));
+    }
+}
+
+/// skopeo is what people push such a directory with.
+#[test]
+fn skopeo_accepts_the_images() {
+    let scratch = Scratch::new();
+    files::write(release(), &scratch.0.join("release")).unwrap();
+    let arguments = ["inspect", "--raw", "oci:release/oci:remixer"];
+    let Some(manifest) = run("skopeo", &arguments, &scratch.0) else { return };
+    assert_eq!(sha256(manifest.as_bytes()), image("remixer").0);
+    let copy = ["--insecure-policy", "copy", "--quiet", "oci:release/oci:remixer", "dir:copied"];
+    run("skopeo", &copy, &scratch.0).unwrap();
+}
+
+#[test]
+fn resources_name_the_digests_of_the_modules_and_images() {
+    let files = release();
+    let digest = sha256(&files["modules/remixer.wasm"]);
+    let telemetry = String::from_utf8(files["kubernetes/remote/telemetry.yaml"].clone()).unwrap();
+    assert_eq!(telemetry.matches(&format!("sha256: {digest}\n")).count(), telemetry.matches("remote:").count());
+    assert!(files["kubernetes/remote/remixer.wasm"] == files["modules/remixer.wasm"]);
+    let plugin = String::from_utf8(files["kubernetes/wasm-plugin/telemetry.yaml"].clone()).unwrap();
+    assert!(plugin.contains(&image("remixer").0) && !plugin.contains("00000000"), "{plugin}");
+    assert!(plugin.contains(&format!("url: oci://registry.test/remixer:{}\n", release::VERSION)), "{plugin}");
+}
+
+#[test]
+fn the_bill_of_materials_names_what_is_in_the_modules_and_nothing_else() {
+    let bill = json("sbom.cdx.json");
+    assert_eq!((&bill["bomFormat"], &bill["specVersion"]), (&"CycloneDX".into(), &"1.5".into()));
+    let components: BTreeMap<&str, &Value> =
+        bill["components"].as_array().unwrap().iter().map(|c| (c["name"].as_str().unwrap(), c)).collect();
+    let content = |name: &str| components[name]["hashes"][0]["content"].as_str().unwrap().to_owned();
+    assert_eq!(content("remixer.wasm"), sha256(&release()["modules/remixer.wasm"]));
+    for linked in ["proxy-wasm", "serde_json", "prost"] {
+        assert!(components[linked]["purl"].as_str().unwrap().starts_with(&format!("pkg:cargo/{linked}@")));
+        assert_eq!(content(linked).len(), 64, "{linked}");
+    }
+    for not_linked in ["serde_derive", "prost-derive", "wasm-bindgen-test", "tokio", "stats"] {
+        assert!(!components.contains_key(not_linked), "{not_linked}");
+    }
+    let licences = String::from_utf8(release()["THIRD-PARTY-LICENSES.txt"].clone()).unwrap();
+    for (name, component) in components.iter().filter(|(_, c)| c["type"] == "library") {
+        let line = format!("- {name} {}: ", component["version"].as_str().unwrap());
+        assert!(licences.contains(&line), "{line}");
+    }
+}
