@@ -2,7 +2,7 @@
 # what writes the proxies' configuration, `fluentd` is Fluentd with a way to Elasticsearch.
 
 ARG ENVOY_VERSION=1.40.0
-ARG RUST_VERSION=1.95
+ARG RUST_VERSION=1.92
 
 FROM rust:${RUST_VERSION}-bookworm AS build
 RUN rustup component add rust-src

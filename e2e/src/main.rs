@@ -37,7 +37,7 @@ usage: mesh stats-tags [FILE]...
 Prints what the bootstrap needs for the labels of the stats configurations that a proxy runs (JSON; default: the
 standard labels).
 
-usage: mesh render --compose DIRECTORY [--filters FILE-OR-DIRECTORY]... [--modules DIRECTORY]
+usage: mesh render --compose DIRECTORY [--filters FILE-OR-DIRECTORY]... [--modules DIRECTORY] [--zipkin HOST:PORT]
        mesh app WORKLOAD [--check]
        mesh traffic HOST:PORT
        each with [--topology FILE]

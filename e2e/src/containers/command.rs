@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 use super::render;
 use crate::application::{ask, Application};
 use crate::client::{Client, Request};
+use crate::config::Tracing;
 use crate::interrupt::Interrupt;
 use crate::options::Options;
 use crate::tools;
@@ -34,6 +35,7 @@ struct Arguments {
     directory: Option<PathBuf>,
     filters: Vec<PathBuf>,
     modules: Option<PathBuf>,
+    tracing: Tracing,
     check: bool,
 }
 
@@ -56,12 +58,17 @@ pub fn run(part: &str, words: impl Iterator<Item = String>, usage: &str) -> Resu
 fn parse(part: &str, mut words: impl Iterator<Item = String>) -> Result<Arguments> {
     let mut arguments = Arguments::default();
     while let Some(word) = words.next() {
-        let mut path = || words.next().map(PathBuf::from).with_context(|| format!("{word} needs a value"));
+        let mut value = || words.next().with_context(|| format!("{word} needs a value"));
         match (part, word.as_str()) {
-            (_, "--topology") => arguments.topology = Some(path()?),
-            ("render", "--compose") => arguments.directory = Some(path()?),
-            ("render", "--filters") => arguments.filters.push(path()?),
-            ("render", "--modules") => arguments.modules = Some(path()?),
+            (_, "--topology") => arguments.topology = Some(value()?.into()),
+            ("render", "--compose") => arguments.directory = Some(value()?.into()),
+            ("render", "--filters") => arguments.filters.push(value()?.into()),
+            ("render", "--modules") => arguments.modules = Some(value()?.into()),
+            ("render", "--zipkin") => {
+                let address = value()?;
+                let collector = Tracing::to(&address);
+                arguments.tracing = collector.with_context(|| format!("{word}: `{address}` is no host:port"))?;
+            }
             ("app", "--check") => arguments.check = true,
             _ if arguments.operand.is_none() && !word.starts_with('-') => arguments.operand = Some(word),
             _ => bail!("{word} is unknown"),
@@ -76,7 +83,8 @@ fn write(topology: &Topology, arguments: &Arguments) -> Result<()> {
         true => vec![tools::filters()],
         false => arguments.filters.clone(),
     };
-    let options = Options { filters, modules: arguments.modules.clone(), ..Options::default() };
+    let Arguments { modules, tracing, .. } = arguments;
+    let options = Options { filters, modules: modules.clone(), tracing: tracing.clone(), ..Options::default() };
     render(topology, &options, directory)
 }
 

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use mesh::config::Tracing;
 use mesh::{containers, tools, Options, Topology};
 use serde_json::{Map, Value};
 
@@ -109,6 +110,24 @@ fn envoy_and_prometheus_accept_what_is_rendered() {
     }
     let promtool = tools::prometheus().unwrap().with_file_name("promtool");
     run(promtool.to_str().unwrap(), &["check", "config", "prometheus.yml"], &scratch.0).unwrap();
+}
+
+#[test]
+fn proxies_report_their_spans_to_the_collector_of_the_profile() {
+    let scratch = Scratch::new();
+    let document = yaml(&text("docker-compose.yml"));
+    let command = document["services"]["config"]["command"].as_str().unwrap();
+    let collector = command.split("--zipkin ").nth(1).unwrap().split_whitespace().next().unwrap();
+    let (host, port) = collector.split_once(':').unwrap();
+    let jaeger = &document["services"][host];
+    assert_eq!(jaeger["environment"]["COLLECTOR_ZIPKIN_HOST_PORT"], format!(":{port}"));
+    let topology = Topology::bookinfo().unwrap();
+    let tracing = Tracing::to(collector).unwrap();
+    containers::render(&topology, &Options { tracing, ..Options::default() }, &scratch.0).unwrap();
+    for workload in &topology.workloads {
+        let rendered = std::fs::read_to_string(scratch.0.join(&workload.name).join("envoy.json")).unwrap();
+        assert!(rendered.contains(&format!("\"address\": \"{host}\"")), "{}", workload.name);
+    }
 }
 
 #[test]
