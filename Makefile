@@ -22,8 +22,8 @@ lint: ## formatting, clippy, licences and sources of dependencies
 fmt: ## format the code
 	@cargo fmt --all
 
-mesh: ## run Bookinfo with real Envoys on loopback (FOR=20s: end by itself; FAULT=file: with faults, see e2e/faults/; MIXER=file: with Mixer's configuration; ZIPKIN=host:port: send spans there)
-	@MIXER="$(MIXER)" scripts/mesh.sh $(if $(FOR),--for $(FOR)) $(if $(FAULT),--fault $(FAULT)) $(if $(ZIPKIN),--zipkin $(ZIPKIN))
+mesh: ## run Bookinfo with real Envoys on loopback (FOR=20s: end by itself; FAULT=file: with faults, SHADOW=file: with mirrors, see e2e/faults/ and e2e/shadows/; MIXER=file: with Mixer's configuration; ZIPKIN=host:port: send spans there)
+	@MIXER="$(MIXER)" scripts/mesh.sh $(if $(FOR),--for $(FOR)) $(if $(FAULT),--fault $(FAULT)) $(if $(SHADOW),--shadow $(SHADOW)) $(if $(ZIPKIN),--zipkin $(ZIPKIN))
 
 bench: ## measure CPU time per request, memory and latency (SHORT=1: a quick look; VARIANT=a,b and ROUNDS=n; LIST=1)
 	@scripts/bench.sh $(if $(SHORT),--short) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LIST),--list) $(patsubst %,--variant %,$(subst $(comma), ,$(VARIANT)))

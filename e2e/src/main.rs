@@ -16,7 +16,7 @@ use mesh::up::{up, Arguments};
 
 const USAGE: &str = "\
 usage: mesh up [--for 20s] [--topology FILE] [--filters FILE-OR-DIRECTORY]... [--plain] [--envoy VERSION] [--fault FILE]
-               [--zipkin HOST:PORT]
+               [--shadow FILE] [--zipkin HOST:PORT]
 
 Starts the mesh of the topology (default e2e/topology.yaml), sends it traffic, and shows who called whom.
   --for 20s     ends after that time of traffic; exit status 0 only if every edge was seen by both its ends
@@ -26,6 +26,7 @@ Starts the mesh of the topology (default e2e/topology.yaml), sends it traffic, a
   --envoy       which Envoy (default: $ENVOY, or 1.40.0 out of .tools/)
   --fault       rules of fault injection (such as those in e2e/faults/) for all proxies that call; the file may change,
                 come and go while the mesh runs
+  --shadow      rules of traffic shadowing (such as those in e2e/shadows/), likewise
   --zipkin      sends the spans to Zipkin or Jaeger there; without it requests have trace headers, and no more
 
 usage: mesh graph --prometheus HOST:PORT [--listen HOST:PORT]
@@ -123,6 +124,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments> {
             "--topology" => arguments.topology = Some(PathBuf::from(value()?)),
             "--filters" => arguments.filters.get_or_insert_default().push(PathBuf::from(value()?)),
             "--plain" => arguments.filters = Some(Vec::new()),
+            "--shadow" => arguments.shadows = Some(PathBuf::from(value()?)),
             "--fault" => arguments.faults = Some(PathBuf::from(value()?)),
             "--zipkin" => {
                 let text = value()?;

@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::config::{port, Tracing};
-use crate::faults::RuleFile;
 use crate::interrupt::Interrupt;
 use crate::mesh::Mesh;
 use crate::options::{Network, Options};
 use crate::page;
+use crate::rule_file::RuleFile;
 use crate::server::Server;
 use crate::topology::Topology;
 use crate::traffic::Sending;
 use crate::verdict::Missing;
-use crate::{faults, log_lines, own_metrics, plain, table, tools, verdict};
+use crate::{faults, log_lines, own_metrics, plain, shadows, table, tools, verdict};
 
 /// Traffic of a mesh that stays ends after this; the mesh stays.
 const LONGEST_TRAFFIC: Duration = Duration::from_secs(600);
@@ -39,6 +39,8 @@ pub struct Arguments {
     pub filters: Option<Vec<PathBuf>>,
     /// Rules of fault injection.
     pub faults: Option<PathBuf>,
+    /// Rules of traffic shadowing.
+    pub shadows: Option<PathBuf>,
     /// Instead of the default.
     pub envoy_version: Option<String>,
     /// Where spans go.
@@ -54,7 +56,7 @@ pub fn up(arguments: &Arguments) -> Result<ExitCode> {
         None => Topology::bookinfo()?,
     };
     let options = Options {
-        filters: arguments.filters.clone().unwrap_or_else(|| vec![tools::filters()]),
+        filters: filters(arguments)?,
         every_patch_must_match: arguments.topology.is_none() && arguments.filters.is_none(),
         network: Network::AsWritten,
         envoy_version: arguments.envoy_version.clone(),
@@ -75,11 +77,13 @@ pub fn up(arguments: &Arguments) -> Result<ExitCode> {
     let page = page::of_mesh(&mesh)?;
     step("the mesh is up");
     print_urls(&mesh, &page, &arguments.tracing)?;
-    let mut faults = arguments.faults.as_deref().map(RuleFile::new);
-    follow(&mut faults, &mesh)?;
+    let files = [(&faults::RULES, &arguments.faults), (&shadows::RULES, &arguments.shadows)];
+    let files = files.into_iter().filter_map(|(kind, path)| Some(RuleFile::new(kind, path.as_deref()?)));
+    let mut rules = Rules(files.collect());
+    rules.follow(&mesh)?;
     match arguments.duration {
-        Some(duration) => timed(&mesh, duration, arguments.filters.is_some(), &mut faults, &interrupt),
-        None => staying(&mesh, &mut faults, &interrupt),
+        Some(duration) => timed(&mesh, duration, arguments.filters.is_some(), &mut rules, &interrupt),
+        None => staying(&mesh, &mut rules, &interrupt),
     }
 }
 
@@ -88,7 +92,7 @@ fn timed(
     mesh: &Mesh,
     duration: Duration,
     chosen: bool,
-    faults: &mut Option<RuleFile>,
+    rules: &mut Rules,
     interrupt: &Interrupt,
 ) -> Result<ExitCode> {
     step(&format!("sending traffic for {duration:?}"));
@@ -99,7 +103,7 @@ fn timed(
             step("interrupted before the end");
             return Ok(ExitCode::from(130));
         }
-        follow(faults, mesh)?;
+        rules.follow(mesh)?;
         interrupt.sleep(Duration::from_millis(200));
     }
     step(&format!(
@@ -133,14 +137,14 @@ fn timed(
 }
 
 /// Traffic and a table now and then, until Ctrl-C.
-fn staying(mesh: &Mesh, faults: &mut Option<RuleFile>, interrupt: &Interrupt) -> Result<ExitCode> {
+fn staying(mesh: &Mesh, rules: &mut Rules, interrupt: &Interrupt) -> Result<ExitCode> {
     step(&format!("sending traffic for {} minutes; Ctrl-C ends the mesh", LONGEST_TRAFFIC.as_secs() / 60));
     let sending = Sending::start(mesh, LONGEST_TRAFFIC)?;
     let mut shown = Instant::now();
     let mut quiet = false;
     while !interrupt.is_set() {
         mesh.check()?;
-        follow(faults, mesh)?;
+        rules.follow(mesh)?;
         if !quiet && shown.elapsed() >= REFRESH {
             quiet = sending.is_done();
             shown = Instant::now();
@@ -155,12 +159,42 @@ fn staying(mesh: &Mesh, faults: &mut Option<RuleFile>, interrupt: &Interrupt) ->
     Ok(ExitCode::SUCCESS)
 }
 
-/// Gives the mesh the rules of the file, if they have changed.
-fn follow(faults: &mut Option<RuleFile>, mesh: &Mesh) -> Result<()> {
-    if let Some(said) = faults.as_mut().map(|faults| faults.poll(mesh)).transpose()?.flatten() {
-        step(&said);
+/// The files of rules that the mesh follows.
+struct Rules(Vec<RuleFile>);
+
+impl Rules {
+    /// Gives the mesh the rules of each file, if they have changed.
+    fn follow(&mut self, mesh: &Mesh) -> Result<()> {
+        for index in 0..self.0.len() {
+            let others = self.0.iter().enumerate().filter(|(other, _)| *other != index);
+            let others: Vec<_> = others.flat_map(|(_, file)| file.plugins()).collect();
+            let said = self.0.get_mut(index).map(|file| file.poll_beside(mesh, &others)).transpose()?;
+            if let Some(said) = said.flatten() {
+                step(&said);
+            }
+        }
+        Ok(())
     }
-    Ok(())
+}
+
+/// Those in `envoy/`, but shadowing only if it is asked for: it is a module of its own for each proxy to hold.
+fn filters(arguments: &Arguments) -> Result<Vec<PathBuf>> {
+    if let Some(filters) = &arguments.filters {
+        return Ok(filters.clone());
+    }
+    let directory = tools::filters();
+    if arguments.shadows.is_some() {
+        return Ok(vec![directory]);
+    }
+    let entries = std::fs::read_dir(&directory).with_context(|| format!("cannot read {}", directory.display()))?;
+    let files: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    let is_wanted = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.ends_with(".yaml") && !name.starts_with(shadows::FILTERS)
+    };
+    let mut files: Vec<PathBuf> = files.into_iter().filter(is_wanted).collect();
+    files.sort();
+    Ok(files)
 }
 
 fn show(mesh: &Mesh) -> Result<()> {
@@ -178,6 +212,10 @@ fn show(mesh: &Mesh) -> Result<()> {
     match faults::render(mesh.prometheus()?)?.as_str() {
         "" => {}
         text => println!("Faults so far:\n{text}"),
+    }
+    match shadows::render(mesh.prometheus()?)?.as_str() {
+        "" => {}
+        text => println!("Mirrors so far:\n{text}"),
     }
     if let Some(lines) = log_lines::render(mesh) {
         println!("The last lines of the access logs, shortened; the files have all of them:\n\n{lines}");

@@ -126,6 +126,23 @@ fn the_bootstrap_takes_out_the_labels_of_the_fault_metrics() {
 }
 
 #[test]
+fn the_bootstrap_takes_out_the_labels_of_the_shadow_metrics() {
+    let document: Value = serde_saphyr::from_str(&file("shadow-bootstrap.yaml")).unwrap();
+    let config = document.pointer("/spec/configPatches/0/patch/value/stats_config").unwrap();
+    let mut labels: Vec<&str> = Vec::new();
+    for label in shadow::metrics::METRICS.iter().flat_map(|(_, labels)| labels.iter().copied()) {
+        if !labels.contains(&label) {
+            labels.push(label);
+        }
+    }
+    let tags: Vec<Value> = labels
+        .iter()
+        .map(|label| json!({"tag_name": label, "regex": metric_name::tag_regex(label, &Separators::default())}))
+        .collect();
+    assert_eq!(config["stats_tags"], Value::Array(tags));
+}
+
+#[test]
 fn telemetry_works_in_each_envoy_that_setup_gets_together_and_by_each_filter() {
     for version in [tools::ENVOY_VERSION, "1.36.2"] {
         for options in [attached(), separately(), with_logger()] {

@@ -9,6 +9,8 @@ use fault::config::Config as FaultConfig;
 use fault::injector;
 use mesh_common::labels;
 use metadata_exchange::config::Config as ExchangeConfig;
+use shadow::config::Config as ShadowConfig;
+use shadow::mirroring;
 use stats::config::Config as StatsConfig;
 use stats::metrics;
 
@@ -17,6 +19,7 @@ const STATS: &str = include_str!("../../filters/stats/README.md");
 const TELEMETRY: &str = include_str!("../../filters/remixer/README.md");
 const EXCHANGE: &str = include_str!("../../filters/metadata-exchange/README.md");
 const FAULT: &str = include_str!("../../filters/fault/README.md");
+const SHADOW: &str = include_str!("../../filters/shadow/README.md");
 
 const LOG: &str = include_str!("../../filters/access-log/README.md");
 
@@ -184,9 +187,63 @@ fn the_access_log_s_tables_have_every_field() {
 }
 
 #[test]
+fn the_shadow_tables_have_every_field_metric_and_value() {
+    let mirror = |inner: &str| format!(r#"{{"http": [{{"mirrors": [{{"cluster": "c", {inner}}}]}}]}}"#);
+    for (heading, json) in [
+        ("## Configuration", r#"{"x": 1}"#.to_owned()),
+        ("### Rules", r#"{"http": [{"x": 1, "mirrors": [{"cluster": "c"}]}]}"#.to_owned()),
+        ("### Mirrors", mirror(r#""x": 1"#)),
+        ("### Comparison", mirror(r#""compare": {"x": 1}"#)),
+        ("### Limits", r#"{"limits": {"x": 1}}"#.to_owned()),
+    ] {
+        let error = ShadowConfig::parse(json.as_bytes()).map(drop).unwrap_err().to_string();
+        assert_eq!(sorted(first_cells(SHADOW, heading)), fields(&error), "{heading}");
+    }
+    let metrics: Vec<&str> = shadow::metrics::METRICS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(sorted(first_cells(SHADOW, "## Metrics")), sorted(metrics));
+    let (_, metrics) = SHADOW.split_once("## Metrics").unwrap();
+    let skips = shadow::metrics::Skip::ALL.iter().map(|skip| skip.name());
+    let verdicts = shadow::comparison::Verdict::ALL.iter().map(|verdict| verdict.name());
+    for value in skips.chain(verdicts) {
+        assert!(metrics.contains(&format!("`{value}`")), "{value}");
+    }
+}
+
+#[test]
 fn examples_of_the_access_log_s_configuration_are_accepted() {
     for block in LOG.split("```json\n").skip(1) {
         let json = block.split("```").next().unwrap();
         LogConfig::parse(json.as_bytes()).unwrap();
+    }
+}
+
+#[test]
+fn the_costs_of_shadows_are_those_that_are_tested() {
+    let (_, costs) = SHADOW.split_once("## What a request costs").unwrap();
+    let numbers: Vec<usize> = costs
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| rules"))
+        .filter_map(|row| row.split('|').nth(2)?.split([' ', ',']).find_map(|word| word.parse().ok()))
+        .collect();
+    let calls = [
+        mirroring::CALLS_OF_NO_RULE,
+        mirroring::CALLS_WITHOUT_HEADER,
+        mirroring::CALLS_OF_OTHER_VALUE,
+        mirroring::CALLS_OF_OTHER_PATH,
+        mirroring::CALLS_OF_MIRRORED,
+    ];
+    assert_eq!(numbers, calls);
+    let row = README.lines().find(|line| line.starts_with("| [`shadow.wasm`]")).unwrap();
+    assert!(row.ends_with(&format!("| {} to {} where no rule is for it |", calls[0], calls[2])), "{row}");
+}
+
+#[test]
+fn examples_of_mirrors_are_accepted() {
+    let examples = SHADOW.split("```json\n").skip(1).map(|block| block.split("```").next().unwrap().to_owned());
+    let files = std::fs::read_dir(mesh::tools::filters().with_file_name("e2e").join("shadows")).unwrap();
+    let files = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    for rules in examples.chain(files) {
+        let config = ShadowConfig::parse(rules.as_bytes()).unwrap();
+        assert!(!config.is_idle(), "{rules}");
     }
 }

@@ -61,7 +61,9 @@ pub fn of(report: &Report) -> Vec<Goal> {
             }
         }
     }
-    for (filter, scene) in [("fault", Scene::Direct), ("fault", Scene::Hop), ("shadow", Scene::Direct)] {
+    for (filter, scene) in
+        [("fault", Scene::Direct), ("fault", Scene::Hop), ("shadow", Scene::Direct), ("shadow", Scene::Hop)]
+    {
         if scene.variants().any(|other| other.name == filter) {
             let reached = report.scene(scene).and_then(|scene| scene.ratio_of_names(filter, "empty-headers"));
             let what = format!("{filter}, not matching, over an empty filter, {}", scene.name());

@@ -36,8 +36,8 @@ pub struct Variant {
 pub enum Part {
     /// One of our modules, by its EnvoyFilter in `envoy/`.
     EnvoyFilter(Module),
-    /// Fault injection in front of the router, with rules none of which is for the requests.
-    Faults(Module, &'static str),
+    /// Fault injection or shadowing in front of the router, by its root id, with rules none of which is for the requests.
+    Rules(&'static str, Module, &'static str),
     /// A module of [`crate::assembly`] in front of the router.
     Empty(&'static str),
     /// The caller on each connection, for what looks for it there.
@@ -118,13 +118,21 @@ const FAULT_BY_PATH: Module = Module { calls: calls(fault::injector::CALLS_OF_OT
 /// The same as [`FAULT`], as a filter of the module that has all of them.
 const FAULT_OF_ALL: Module = Module { file: "remixer.wasm", ..FAULT };
 
+/// Shadowing, with a rule for a header that the requests lack.
+pub const SHADOW: Module =
+    Module { filter: "shadow.yaml", file: "shadow.wasm", calls: calls(shadow::mirroring::CALLS_WITHOUT_HEADER) };
+/// The same, without a rule.
+const SHADOW_OFF: Module = Module { calls: calls(shadow::mirroring::CALLS_OF_NO_RULE), ..SHADOW };
+/// The same, with a rule for another path.
+const SHADOW_BY_PATH: Module = Module { calls: calls(shadow::mirroring::CALLS_OF_OTHER_PATH), ..SHADOW };
+
 /// As many calls on the way in as on the way out.
 const fn calls(number: usize) -> WarmCalls {
     WarmCalls { inbound: number, outbound: number }
 }
 
 /// Every module that is shipped.
-pub const MODULES: &[Module] = &[METADATA_EXCHANGE, STATS, ACCESS_LOG, FAULT, TELEMETRY];
+pub const MODULES: &[Module] = &[METADATA_EXCHANGE, STATS, ACCESS_LOG, FAULT, SHADOW, TELEMETRY];
 
 /// The name of the variant that is subtracted from the others.
 pub const BASELINE: &str = "none";
@@ -146,7 +154,7 @@ const fn variant(
     Variant { name, scene, about, parts, proof, short }
 }
 
-use Part::{AccessLog, CallerOnConnection, Empty, EnvoyFilter, Faults, HttpFilter};
+use Part::{AccessLog, CallerOnConnection, Empty, EnvoyFilter, HttpFilter, Rules};
 use Scene::{Direct, Hop, Outbound};
 
 const PEER_HEADER: &str = metadata_exchange::wire::METADATA_HEADER;
@@ -162,6 +170,13 @@ macro_rules! faults {
     };
 }
 
+/// The configuration of a mirror with this match.
+macro_rules! mirrors {
+    ($match:literal) => {
+        concat!(r#"{"http": [{"match": ["#, $match, r#"], "mirrors": [{"cluster": "mirror"}]}]}"#)
+    };
+}
+
 /// All variants. A scene's baseline comes first.
 #[rustfmt::skip]
 pub const VARIANTS: &[Variant] = &[
@@ -172,11 +187,14 @@ pub const VARIANTS: &[Variant] = &[
     variant(Direct, "stats-logger", "stats.wasm as an access logger", &[CallerOnConnection, EnvoyFilter(STATS_LOGGER)], Proof::Metrics, true),
     variant(Direct, NATIVE_STATS, "envoy.access_loggers.stats: the same 4 metrics and 25 labels", &[CallerOnConnection, AccessLog(stats_logger)], Proof::NativeMetrics, true),
     variant(Direct, "metadata-exchange", "metadata_exchange.wasm, a caller outside the mesh", &[CallerOnConnection, EnvoyFilter(METADATA_EXCHANGE)], Proof::Answers, false),
-    variant(Direct, "fault-off", "fault.wasm, no rule", &[CallerOnConnection, Faults(FAULT_OFF, "{}")], Proof::Answers, false),
-    variant(Direct, "fault", "fault.wasm, a rule for a header that requests lack", &[CallerOnConnection, Faults(FAULT, faults!(r#"{"headers": {"x-bench-fault": {"exact": "yes"}}}"#))], Proof::Answers, true),
-    variant(Direct, "fault-remixer", "remixer.wasm as fault, the same rule", &[CallerOnConnection, Faults(FAULT_OF_ALL, faults!(r#"{"headers": {"x-bench-fault": {"exact": "yes"}}}"#))], Proof::Answers, false),
-    variant(Direct, "fault-path", "fault.wasm, a rule for another path", &[CallerOnConnection, Faults(FAULT_BY_PATH, faults!(r#"{"uri": {"prefix": "/ratings"}}"#))], Proof::Answers, false),
-    variant(Direct, "fault-value", "fault.wasm, a rule for a header that has another value", &[CallerOnConnection, Faults(FAULT_BY_VALUE, faults!(r#"{"headers": {"x-forwarded-proto": {"exact": "https"}}}"#))], Proof::Answers, false),
+    variant(Direct, "fault-off", "fault.wasm, no rule", &[CallerOnConnection, Rules("fault", FAULT_OFF, "{}")], Proof::Answers, false),
+    variant(Direct, "fault", "fault.wasm, a rule for a header that requests lack", &[CallerOnConnection, Rules("fault", FAULT, faults!(r#"{"headers": {"x-bench-fault": {"exact": "yes"}}}"#))], Proof::Answers, true),
+    variant(Direct, "fault-remixer", "remixer.wasm as fault, the same rule", &[CallerOnConnection, Rules("fault", FAULT_OF_ALL, faults!(r#"{"headers": {"x-bench-fault": {"exact": "yes"}}}"#))], Proof::Answers, false),
+    variant(Direct, "fault-path", "fault.wasm, a rule for another path", &[CallerOnConnection, Rules("fault", FAULT_BY_PATH, faults!(r#"{"uri": {"prefix": "/ratings"}}"#))], Proof::Answers, false),
+    variant(Direct, "fault-value", "fault.wasm, a rule for a header that has another value", &[CallerOnConnection, Rules("fault", FAULT_BY_VALUE, faults!(r#"{"headers": {"x-forwarded-proto": {"exact": "https"}}}"#))], Proof::Answers, false),
+    variant(Direct, "shadow-off", "shadow.wasm, no rule", &[CallerOnConnection, Rules("shadow", SHADOW_OFF, "{}")], Proof::Answers, false),
+    variant(Direct, "shadow", "shadow.wasm, a rule for a header that requests lack", &[CallerOnConnection, Rules("shadow", SHADOW, mirrors!(r#"{"headers": {"x-bench-shadow": {"exact": "yes"}}}"#))], Proof::Answers, true),
+    variant(Direct, "shadow-path", "shadow.wasm, a rule for another path", &[CallerOnConnection, Rules("shadow", SHADOW_BY_PATH, mirrors!(r#"{"uri": {"prefix": "/ratings"}}"#))], Proof::Answers, false),
     variant(Direct, "native-fault", "envoy.filters.http.fault, not matching", &[CallerOnConnection, HttpFilter(native::fault)], Proof::Answers, false),
     variant(Direct, "native-json-log", "envoy.access_loggers.file: Istio's 24 JSON fields, to /dev/null", &[CallerOnConnection, AccessLog(native::json_log)], Proof::Log, false),
     variant(Direct, "access-log", "access_log.wasm: 48 JSON fields, to stdout", &[CallerOnConnection, EnvoyFilter(ACCESS_LOG)], Proof::Log, false),
@@ -185,7 +203,8 @@ pub const VARIANTS: &[Variant] = &[
     variant(Hop, BASELINE, "Istio's filters alone", &[], Proof::Answers, false),
     variant(Hop, "empty", "a wasm filter that does nothing, called at the end", &[Empty(assembly::EMPTY)], Proof::Answers, false),
     variant(Hop, "empty-headers", "a wasm filter that does nothing, called at the request's headers", &[Empty(assembly::EMPTY_HEADERS)], Proof::Answers, false),
-    variant(Hop, "fault", "fault.wasm, a rule for a header that requests lack", &[Faults(FAULT, faults!(r#"{"headers": {"x-bench-fault": {"exact": "yes"}}}"#))], Proof::Answers, false),
+    variant(Hop, "fault", "fault.wasm, a rule for a header that requests lack", &[Rules("fault", FAULT, faults!(r#"{"headers": {"x-bench-fault": {"exact": "yes"}}}"#))], Proof::Answers, false),
+    variant(Hop, "shadow", "shadow.wasm, a rule for a header that requests lack", &[Rules("shadow", SHADOW, mirrors!(r#"{"headers": {"x-bench-shadow": {"exact": "yes"}}}"#))], Proof::Answers, false),
     variant(Hop, "native-fault", "envoy.filters.http.fault, not matching", &[HttpFilter(native::fault)], Proof::Answers, false),
     variant(Hop, "metadata-exchange", "metadata_exchange.wasm", &[EnvoyFilter(METADATA_EXCHANGE)], Proof::Header(PEER_HEADER), false),
     variant(Hop, "stats", "stats.wasm, the caller known from its connection", &[CallerOnConnection, EnvoyFilter(STATS)], Proof::Metrics, false),
@@ -224,7 +243,7 @@ impl Variant {
     /// Our modules in it.
     pub fn modules(&self) -> impl Iterator<Item = &'static Module> {
         self.parts.iter().filter_map(|part| match part {
-            EnvoyFilter(module) | Faults(module, _) => Some(module),
+            EnvoyFilter(module) | Rules(_, module, _) => Some(module),
             _ => None,
         })
     }
@@ -265,8 +284,8 @@ impl Variant {
             match part {
                 EnvoyFilter(_) => {}
                 CallerOnConnection => insert(&mut listener, NETWORK_FILTERS, 0, caller_module(site))?,
-                Faults(module, rules) => {
-                    insert(&mut listener, HTTP_FILTERS, BEFORE_ROUTER, fault_module(site, module, rules)?)?;
+                Rules(root_id, module, rules) => {
+                    insert(&mut listener, HTTP_FILTERS, BEFORE_ROUTER, with_rules(site, root_id, module, rules)?)?;
                 }
                 Empty(file) => insert(&mut listener, HTTP_FILTERS, BEFORE_ROUTER, empty_module(site, file))?,
                 HttpFilter(filter) => {
@@ -357,11 +376,11 @@ fn empty_module(site: &Site, file: &str) -> Value {
 }
 
 /// As the EnvoyFilter attaches it, on a listener that lacks Envoy's own filter, before which that puts it.
-fn fault_module(site: &Site, module: &Module, rules: &str) -> Result<Value> {
+fn with_rules(site: &Site, root_id: &str, module: &Module, rules: &str) -> Result<Value> {
     let path = site.modules.join(module.file);
     mesh::tools::module(&path)?;
-    let mut filter = wasm("envoy.extensions.filters.http.wasm.v3.Wasm", site, "fault");
-    set(&mut filter, "name", json!("remixer.fault"));
+    let mut filter = wasm("envoy.extensions.filters.http.wasm.v3.Wasm", site, root_id);
+    set(&mut filter, "name", json!(format!("remixer.{root_id}")));
     let config = filter.pointer_mut("/typed_config/config").context("a filter without configuration")?;
     set(config, "fail_open", json!(true));
     set(config, "configuration", json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": rules}));

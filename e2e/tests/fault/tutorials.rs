@@ -3,8 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use mesh::faults::RuleFile;
-use mesh::{tools, Mesh, Options, Request, Topology};
+use mesh::rule_file::RuleFile;
+use mesh::{faults, tools, Mesh, Options, Request, Topology};
 
 use crate::load;
 use crate::scene::{configured, envoy_filter, loud, ms, outbound, quiet, ACCESS_LOG, LATE};
@@ -124,7 +124,7 @@ fn one_request_in_a_thousand_waits_five_seconds() {
 fn a_rule_file_comes_changes_and_goes_while_the_mesh_runs() {
     let mesh = bookinfo("{}");
     let path = std::env::temp_dir().join(format!("remixer-faults-{}.json", std::process::id()));
-    let mut file = RuleFile::new(&path);
+    let mut file = RuleFile::new(&faults::RULES, &path);
     let asked = |user| {
         let request = Request::get(mesh.sidecar("reviews-v2").unwrap().outbound(), "/").host("ratings:9080");
         mesh.client().send(&request.header("end-user", user).header("connection", "close")).unwrap().status

@@ -5,18 +5,20 @@ use std::collections::BTreeMap;
 
 use core::time::Duration;
 
-use crate::host::{Buffer, Expression, HeaderMap, Host, HostError, MetricId, MetricKind, Reply, StateKind};
+use crate::host::{
+    Body, Buffer, Call, CallToken, Expression, HeaderMap, Host, HostError, MetricId, MetricKind, Reply, StateKind,
+    BAD_ARGUMENT,
+};
 use crate::pairs;
 use crate::property::Property;
 
-/// The lines of each header, by whether it is of the response and by name.
-type Headers = BTreeMap<(bool, String), Vec<Vec<u8>>>;
+/// The lines of each header, by map and name.
+type Headers = BTreeMap<(HeaderMap, String), Vec<Vec<u8>>>;
 
 /// A host whose state is plain maps. It counts the calls that are made to it.
 #[derive(Default)]
 pub struct FakeHost {
     properties: BTreeMap<String, Vec<u8>>,
-    /// The lines of each header, whether it is one of the response, and its name.
     headers: RefCell<Headers>,
     filter_state: RefCell<BTreeMap<String, Vec<u8>>>,
     buffers: RefCell<[Vec<u8>; 2]>,
@@ -27,6 +29,10 @@ pub struct FakeHost {
     expressions: RefCell<Vec<String>>,
     context: Cell<u32>,
     ends: RefCell<Vec<(u32, End)>>,
+    bodies: BTreeMap<Body, Vec<u8>>,
+    made: RefCell<Vec<Made>>,
+    /// With which status calls fail.
+    call_status: Cell<Option<u32>>,
     tick_period: Cell<Duration>,
     /// Since when the timer has run.
     timer_start: Cell<Duration>,
@@ -34,6 +40,7 @@ pub struct FakeHost {
     wall: Cell<Duration>,
     random: Cell<Option<[u8; 16]>>,
     calls: Cell<usize>,
+    next_token: Cell<u32>,
 }
 
 type Lines = Vec<Vec<u8>>;
@@ -47,6 +54,29 @@ pub enum End {
     Reset,
     /// It was answered: HTTP status, status of gRPC, details, body, further headers.
     Replied(u16, Option<u8>, String, String, Vec<(String, String)>),
+}
+
+/// A call that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// Its token.
+    pub token: CallToken,
+    /// The cluster.
+    pub cluster: String,
+    /// Header lines.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// Body.
+    pub body: Vec<u8>,
+    /// How long the answer may take.
+    pub timeout: Duration,
+}
+
+impl Made {
+    /// The first line of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.headers.iter().find(|(other, _)| other == name)?;
+        core::str::from_utf8(value).ok()
+    }
 }
 
 #[derive(Clone)]
@@ -89,13 +119,13 @@ impl FakeHost {
 
     /// Lets the stream have a header.
     pub fn with_header(&mut self, map: HeaderMap, name: &str, value: &str) -> &mut Self {
-        self.headers.borrow_mut().insert((map == HeaderMap::Response, name.into()), vec![value.into()]);
+        self.headers.borrow_mut().insert((map, name.into()), vec![value.into()]);
         self
     }
 
     /// Lets the stream have one more line of a header, of any bytes.
     pub fn with_line(&mut self, map: HeaderMap, name: &str, value: &[u8]) -> &mut Self {
-        let key = (map == HeaderMap::Response, name.into());
+        let key = (map, name.into());
         self.headers.borrow_mut().entry(key).or_default().push(value.into());
         self
     }
@@ -128,6 +158,22 @@ impl FakeHost {
     /// Lets the following calls be about a stream.
     pub fn enter(&self, context_id: u32) {
         self.context.set(context_id);
+    }
+
+    /// Lets a part of a body be at hand.
+    pub fn with_body(&mut self, body: Body, bytes: &[u8]) -> &mut Self {
+        self.bodies.insert(body, bytes.into());
+        self
+    }
+
+    /// Lets calls fail at once with this status, or not.
+    pub fn with_call_status(&self, status: Option<u32>) {
+        self.call_status.set(status);
+    }
+
+    /// The calls that were made since the last time that this was asked.
+    pub fn take_made(&self) -> Vec<Made> {
+        self.made.take()
     }
 
     /// What became of requests since the last time that this was asked, by the ids of their contexts.
@@ -178,7 +224,7 @@ impl FakeHost {
     /// The headers of the stream now.
     pub fn headers(&self, map: HeaderMap) -> BTreeMap<String, String> {
         let headers = self.headers.borrow();
-        let of_map = headers.iter().filter(|((response, _), _)| *response == (map == HeaderMap::Response));
+        let of_map = headers.iter().filter(|((of, _), _)| *of == map);
         let first = |lines: &Lines| lines.first().map(|line| String::from_utf8_lossy(line).into_owned());
         of_map.map(|((_, name), lines)| (name.clone(), first(lines).unwrap_or_default())).collect()
     }
@@ -270,27 +316,27 @@ impl Host for FakeHost {
 
     fn header(&self, map: HeaderMap, name: &str) -> Option<Vec<u8>> {
         self.called();
-        let key = (map == HeaderMap::Response, name.to_string());
+        let key = (map, name.to_string());
         self.headers.borrow().get(&key)?.first().cloned()
     }
 
     fn header_pairs(&self, map: HeaderMap) -> Option<Vec<u8>> {
         self.called();
         let headers = self.headers.borrow();
-        let of_map = headers.iter().filter(|((response, _), _)| *response == (map == HeaderMap::Response));
+        let of_map = headers.iter().filter(|((of, _), _)| *of == map);
         let lines = of_map.flat_map(|((_, name), lines)| lines.iter().map(|line| (name.as_bytes(), line.as_slice())));
         Some(pairs::encode(lines))
     }
 
     fn replace_header(&self, map: HeaderMap, name: &str, value: &str) -> Result<(), HostError> {
         self.called();
-        self.headers.borrow_mut().insert((map == HeaderMap::Response, name.into()), vec![value.into()]);
+        self.headers.borrow_mut().insert((map, name.into()), vec![value.into()]);
         Ok(())
     }
 
     fn remove_header(&self, map: HeaderMap, name: &str) -> Result<(), HostError> {
         self.called();
-        self.headers.borrow_mut().remove(&(map == HeaderMap::Response, name.to_string()));
+        self.headers.borrow_mut().remove(&(map, name.to_string()));
         Ok(())
     }
 
@@ -306,6 +352,32 @@ impl Host for FakeHost {
             content.splice(..size, bytes.iter().copied());
         });
         Ok(())
+    }
+
+    fn body(&self, body: Body, size: usize) -> Option<Vec<u8>> {
+        self.called();
+        Some(self.bodies.get(&body)?.iter().copied().take(size).collect())
+    }
+
+    fn call(&self, call: &Call) -> Result<CallToken, HostError> {
+        self.called();
+        let has = |name: &[u8]| call.headers.iter().any(|(other, _)| *other == name);
+        let complete = [b":method".as_slice(), b":path", b":authority"].into_iter().all(has);
+        let refused = self.call_status.get().or((!complete).then_some(BAD_ARGUMENT));
+        if let Some(status) = refused {
+            return Err(HostError { call: "proxy_http_call", status });
+        }
+        let token = CallToken(self.next_token.get());
+        self.next_token.set(token.0.saturating_add(1));
+        let line = |(name, value): &(&[u8], &[u8])| (String::from_utf8_lossy(name).into_owned(), value.to_vec());
+        self.made.borrow_mut().push(Made {
+            token,
+            cluster: call.cluster.into(),
+            headers: call.headers.iter().map(line).collect(),
+            body: call.body.into(),
+            timeout: call.timeout,
+        });
+        Ok(token)
     }
 
     fn reply(&self, reply: &Reply) -> Result<(), HostError> {

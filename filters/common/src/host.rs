@@ -8,14 +8,49 @@ use core::time::Duration;
 
 use crate::property::Property;
 
-/// A header map of the current HTTP stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A header map of the current HTTP stream, or of the answer to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HeaderMap {
     /// Request headers.
     Request,
     /// Response headers.
     Response,
+    /// Headers of the answer to a [`Call`], while the root context is told of it.
+    CallResponse,
+    /// Trailers of the answer to a [`Call`].
+    CallTrailers,
 }
+
+/// A body of which a part is at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Body {
+    /// The request's, while a part of it passes.
+    Request,
+    /// The response's, while a part of it passes.
+    Response,
+    /// All of the answer to a [`Call`], while the root context is told of it.
+    CallResponse,
+}
+
+/// A request that Envoy makes by itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// The cluster that it goes to. It must be among the proxy's.
+    pub cluster: &'a str,
+    /// Header lines in order; `:method`, `:path` and `:authority` must be among them.
+    pub headers: &'a [(&'a [u8], &'a [u8])],
+    /// Envoy adds `content-length` unless it is empty.
+    pub body: &'a [u8],
+    /// How long the answer may take, in whole milliseconds. Zero would be for ever.
+    pub timeout: Duration,
+}
+
+/// Envoy's handle of a call that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CallToken(pub u32);
+
+/// The status with which Envoy refuses what it was given: in a [`Call`], a cluster that it does not know.
+pub const BAD_ARGUMENT: u32 = 2;
 
 /// Bytes of the current TCP connection that are on their way through the filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -122,6 +157,14 @@ pub trait Host {
 
     /// Puts `bytes` in place of the first `size` bytes of a buffer.
     fn replace_front(&self, buffer: Buffer, size: usize, bytes: &[u8]) -> Result<(), HostError>;
+
+    /// The first `size` bytes of a part of a body, or as many as there are.
+    fn body(&self, body: Body, size: usize) -> Option<Vec<u8>>;
+
+    /// Makes a request. Call it while a callback of the root context runs, which is then told of the answer. A call that
+    /// fails at once has none: the status is [`BAD_ARGUMENT`] for an unknown cluster, and another where the cluster has no
+    /// host or its limits are reached.
+    fn call(&self, call: &Call) -> Result<CallToken, HostError>;
 
     /// Answers the request in the place of an upstream, once the callback returns. Let the callback pause the request.
     fn reply(&self, reply: &Reply) -> Result<(), HostError>;

@@ -41,6 +41,8 @@ pub const RESPONSE_TOTAL_SIZE: Property = path!("response", "total_size");
 pub const RESPONSE_CODE: Property = path!("response", "code");
 /// Envoy's response flags, as bits.
 pub const RESPONSE_FLAGS: Property = path!("response", "flags");
+/// Who answered and why: `via_upstream`, or what made Envoy answer itself.
+pub const RESPONSE_CODE_DETAILS: Property = path!("response", "code_details");
 /// gRPC status; Envoy derives one for plain HTTP too.
 pub const RESPONSE_GRPC_STATUS: Property = path!("response", "grpc_status");
 

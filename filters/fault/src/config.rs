@@ -2,13 +2,13 @@
 
 mod fault;
 
-use core::time::Duration;
-
 use mesh_common::config::{self, ConfigError, Section};
 use mesh_common::host::Host;
-use mesh_rules::matching::{self, Condition, HeaderId, HeaderNames};
+use mesh_rules::fields::{self, Expiry};
+use mesh_rules::matches;
+use mesh_rules::matching::{self, Condition, HeaderNames};
 use mesh_rules::percentage::Percentage;
-use mesh_rules::{matches, moment};
+use mesh_rules::sampling::Sampling;
 
 pub use fault::{Abort, AbortKind, Aborts, Delay, Delays};
 
@@ -33,10 +33,8 @@ pub struct Config {
     pub strip_control_headers: bool,
     /// `enabled`.
     pub enabled: bool,
-    /// `expiresAt`: when all rules end, after 1970.
-    pub expires_at: Option<Duration>,
-    /// `expiresAt`, as it was written.
-    pub expires_at_text: String,
+    /// `expiresAt`: when all rules end.
+    pub expires: Expiry,
     /// `statPrefix`: begins the names of all metrics.
     pub stat_prefix: String,
     /// What is allowed, but most likely not meant.
@@ -71,17 +69,6 @@ pub struct Rule {
     pub max_injections: Option<u64>,
     /// `sampling.key`.
     pub sampling: Sampling,
-}
-
-/// What a request must have in common with another so that both are delayed, or neither.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sampling {
-    /// Nothing: it is drawn.
-    Random,
-    /// Its id: it is the same request at another proxy.
-    RequestId(HeaderId),
-    /// A header.
-    Header(HeaderId),
 }
 
 /// What is gathered while reading.
@@ -139,20 +126,14 @@ impl Config {
         if engine == Engine::Envoy {
             refuse_without_engine(section, &rules, has_shorthand);
         }
-        let mut expires_at_text = String::new();
-        let expires_at = section.scalar("expiresAt", |text| {
-            text.clone_into(&mut expires_at_text);
-            moment::parse(text).ok_or_else(|| "is not RFC 3339 (example: 2026-12-31T23:59:59Z)".into())
-        });
         Self {
             rules,
             max_active: section.optional_integer("maxActiveFaults", 0..=MAX_COUNT),
             engine,
             strip_control_headers: section.boolean("stripControlHeaders", false),
             enabled: section.boolean("enabled", true),
-            expires_at,
-            expires_at_text,
-            stat_prefix: stat_prefix(section),
+            expires: Expiry::read(section),
+            stat_prefix: fields::stat_prefix(section),
             headers: gathered.headers,
             warnings: gathered.warnings,
         }
@@ -161,11 +142,8 @@ impl Config {
 
 impl Rule {
     fn read(section: &mut Section, index: usize, gathered: &mut Gathered) -> Self {
-        let name = section.scalar("name", |name| match is_name(name) {
-            true => Ok(name.to_owned()),
-            false => Err("is not a name of 1 to 63 letters, digits, '_', '.' and '-'".into()),
-        });
-        let sampling = section.object("sampling", |section| sampling(section, gathered)).flatten();
+        let name = fields::name(section);
+        let sampling = section.object("sampling", |section| Sampling::read(section, &mut gathered.headers)).flatten();
         Self {
             name: name.unwrap_or_else(|| format!("rule-{index}")),
             max_active: section.optional_integer("maxActiveFaults", 0..=MAX_COUNT),
@@ -225,37 +203,6 @@ fn refuse_without_engine(section: &mut Section, rules: &[Rule], is_shorthand: bo
     if section.has("maxActiveFaults") {
         section.refuse("maxActiveFaults", MESSAGE.into());
     }
-}
-
-fn sampling(section: &mut Section, gathered: &mut Gathered) -> Option<Sampling> {
-    section.scalar("key", |key| match key.split_once(':') {
-        None if key == "random" => Ok(Sampling::Random),
-        None if key == "requestId" => Ok(Sampling::RequestId(gathered.headers.id("x-request-id"))),
-        Some(("header", name)) if matches::is_header_name(name) => {
-            Ok(Sampling::Header(gathered.headers.id(&name.to_ascii_lowercase())))
-        }
-        _ => Err("must be random, requestId or header:<name>".into()),
-    })
-}
-
-fn stat_prefix(section: &mut Section) -> String {
-    let prefix = section.scalar("statPrefix", |prefix| {
-        let is_metric = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-            && !prefix.starts_with(|first: char| first.is_ascii_digit());
-        if !is_metric || prefix.len() > 63 {
-            return Err(
-                "is not a prefix of at most 63 letters, digits and '_', without a digit at the beginning".into()
-            );
-        }
-        Ok(if prefix.is_empty() { String::new() } else { format!("{prefix}_") })
-    });
-    prefix.unwrap_or_default()
-}
-
-/// A name that can be a label's value as it is.
-fn is_name(name: &str) -> bool {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
-    (1..=63).contains(&name.len()) && name.bytes().all(is_allowed)
 }
 
 #[cfg(test)]

@@ -11,12 +11,12 @@ use mesh_common::response_flags;
 use mesh_rules::matching::{Known, Request};
 use mesh_rules::percentage::Percentage;
 use mesh_rules::random::{self, Random};
+use mesh_rules::schedule::Schedule;
 
-use crate::config::{Abort, AbortKind, Aborts, Config, Delays, Engine, Rule, Sampling};
+use crate::config::{Abort, AbortKind, Aborts, Config, Delays, Engine, Rule};
 use crate::control;
 use crate::limits::Limits;
 use crate::metrics::{self, AbortCounters};
-use crate::schedule::Schedule;
 
 /// Host calls of a request when no rule can do anything: none is configured, all are off or have expired.
 pub const CALLS_OF_NO_RULE: usize = 0;
@@ -148,7 +148,7 @@ impl Injector {
         } else if !self.config.enabled {
             remarks.push((false, "not enabled, nothing will be injected".into()));
         } else if self.has_expired(host) {
-            remarks.push((true, format!("expired at {}, nothing will be injected", self.config.expires_at_text)));
+            remarks.push((true, format!("expired at {}, nothing will be injected", self.config.expires.text)));
         }
         remarks
     }
@@ -209,7 +209,7 @@ impl Injector {
         let mut request = Request::new(host, &self.config.headers, &mut self.known);
         let rules = self.config.rules.iter().take(self.usable).enumerate();
         let (index, rule) = { rules }.find(|(_, rule)| request.is_meant_by(&rule.matches))?;
-        if self.config.expires_at.is_some() && self.has_expired(host) {
+        if self.config.expires.at.is_some() && self.has_expired(host) {
             self.usable = 0;
             return None;
         }
@@ -228,11 +228,7 @@ impl Injector {
                 Some((kind, headers.percentage(&mut request, abort.percentage)))
             }
         });
-        let key = match rule.sampling {
-            Sampling::Random => None,
-            Sampling::RequestId(header) => request.header(header).map(|id| random::request_id_key(&id).collect()),
-            Sampling::Header(header) => request.header(header),
-        };
+        let key = rule.sampling.key(&mut request);
         if self.config.strip_control_headers {
             strip(host, rule);
         }
@@ -243,10 +239,9 @@ impl Injector {
             }
             return None;
         }
-        // A key that is missing is no reason to treat all who lack it alike.
         let draw = |salt| match &key {
-            Some(key) if !Vec::is_empty(key) => Draw::Stable(random::stable(salt, key.iter().copied())),
-            _ => Draw::Random,
+            Some(key) => Draw::Stable(random::stable(salt, key.iter().copied())),
+            None => Draw::Random,
         };
         let (of_delay, of_abort) = (draw("delay"), draw("abort"));
         let jitter = rule.delay.as_ref().map(|delay| delay.jitter).unwrap_or_default();
@@ -382,7 +377,7 @@ impl Injector {
     }
 
     fn has_expired(&self, host: &impl Host) -> bool {
-        self.config.expires_at.is_some_and(|end| host.wall_time().is_none_or(|now| now >= end))
+        self.config.expires.at.is_some_and(|end| host.wall_time().is_none_or(|now| now >= end))
     }
 
     fn look_at_expiry(&mut self, host: &impl Host) {
@@ -400,7 +395,7 @@ impl Injector {
 
     /// Sets the timer if it must be; false if it cannot be.
     fn arm(&mut self, host: &impl Host, now: Duration) -> bool {
-        let expiry = self.config.expires_at.filter(|_| self.usable > 0);
+        let expiry = self.config.expires.at.filter(|_| self.usable > 0);
         let expiry = expiry.map(|end| now.saturating_add(end.saturating_sub(host.wall_time().unwrap_or(end))));
         let Some(period) = self.schedule.arm(now, expiry) else { return true };
         let is_set = host.set_tick_period(period).is_ok();

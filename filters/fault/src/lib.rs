@@ -3,8 +3,8 @@
 //! Stands where Istio has Envoy's own fault filter. A rule says which requests it is for, as a `VirtualService` does, and
 //! what is done to which share of them. A request that no rule is for passes at the cost of finding that out.
 //!
-//! * [`injector`] decides, and does it; [`limits`] say how often a rule may. Which requests it is for, and which share of them, is found out by [`mesh_rules`]
-//! * [`schedule`] knows when delays are over
+//! * [`injector`] decides, and does it; [`limits`] say how often a rule may. Which requests it is for, which share of them,
+//!   and when delays are over, is found out by [`mesh_rules`]
 //! * [`control`] are the headers by which a request asks for a fault
 
 pub mod config;
@@ -15,7 +15,6 @@ pub mod limits;
 pub mod metrics;
 #[cfg(feature = "callbacks")]
 mod module;
-pub mod schedule;
 
 #[cfg(feature = "callbacks")]
 pub use module::new_root;

@@ -6,7 +6,8 @@
 
 use core::ptr::null_mut;
 
-use mesh_common::host::{HostError, Reply};
+use mesh_common::host::{Call, HostError, Reply};
+use proxy_wasm::hostcalls;
 
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
@@ -137,6 +138,18 @@ pub fn send_local_response(reply: &Reply, headers: &[u8]) -> Result<(), HostErro
         )
     };
     done("proxy_send_local_response", status)
+}
+
+/// Makes a request. The SDK's own function is called, as its dispatcher panics on the answer to a call that it has not made
+/// itself. It panics on statuses, too, but on none that Envoy has for this call: those it returns are all in its list, and a
+/// call that the operator has forbidden is an internal failure.
+pub fn http_call(call: &Call) -> Result<u32, HostError> {
+    // SAFETY: the SDK only copies the bytes of the texts, and Envoy takes any.
+    let text = |bytes| unsafe { str::from_utf8_unchecked(bytes) };
+    let headers = call.headers.iter().map(|(name, value)| (text(name), text(value))).collect();
+    let body = Some(call.body).filter(|body| !body.is_empty());
+    hostcalls::dispatch_http_call(call.cluster, headers, body, Vec::new(), call.timeout)
+        .map_err(|status| HostError { call: "proxy_http_call", status: status as u32 })
 }
 
 pub fn get_buffer(buffer: u32, size: usize) -> Result<Option<Vec<u8>>, HostError> {

@@ -9,7 +9,9 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use mesh_common::fake::FakeHost;
-use mesh_common::host::{Buffer, Expression, HeaderMap, Host, HostError, MetricId, MetricKind, Reply, StateKind};
+use mesh_common::host::{
+    Body, Buffer, Call, CallToken, Expression, HeaderMap, Host, HostError, MetricId, MetricKind, Reply, StateKind,
+};
 use mesh_common::peer::Peer;
 use mesh_common::property::{self, node_metadata, Property};
 use metadata_exchange::wire::{self, ID_HEADER, METADATA_HEADER};
@@ -67,6 +69,8 @@ delegate! {
     remove_header(map: HeaderMap, name: &str) -> Result<(), HostError>,
     buffer(buffer: Buffer, size: usize) -> Option<Vec<u8>>,
     replace_front(buffer: Buffer, size: usize, bytes: &[u8]) -> Result<(), HostError>,
+    body(body: Body, size: usize) -> Option<Vec<u8>>,
+    call(call: &Call) -> Result<CallToken, HostError>,
     reply(reply: &Reply) -> Result<(), HostError>,
     resume_request() -> Result<(), HostError>,
     reset_request() -> Result<(), HostError>,

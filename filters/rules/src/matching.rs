@@ -220,13 +220,29 @@ impl<'a, H: Host> Request<'a, H> {
         first
     }
 
+    /// All lines of all headers, as [`Pairs`] reads them.
+    pub fn all(&mut self) -> &[u8] {
+        let (host, known) = (self.host, &mut *self.known);
+        known.all.get_or_insert_with(|| {
+            known.given = known.given.saturating_add(1);
+            host.header_pairs(HeaderMap::Request).unwrap_or_default()
+        })
+    }
+
+    /// The same, for somebody who keeps them.
+    pub fn into_all(mut self) -> Vec<u8> {
+        self.all();
+        self.known.all.take().unwrap_or_default()
+    }
+
     /// Whether something holds for any line of a header.
     ///
     /// What gives bytes costs Envoy most, however many they are. So a header that may not be there is asked for by
     /// itself, which gives none if it is not; but not more than two that are. What every request has is asked for by
     /// itself only if nothing else was given.
     fn any_line(&mut self, id: HeaderId, mut holds: impl FnMut(&[u8]) -> bool) -> bool {
-        let name = self.names.name(id);
+        let names = self.names;
+        let name = names.name(id);
         let most_given = if id.is_always_there() { 1 } else { 2 };
         if let Some(first_line @ FirstLine::NotAsked) = self.known.first_lines.get_mut(id.0) {
             if self.known.all.is_none() && self.known.given < most_given {
@@ -245,14 +261,12 @@ impl<'a, H: Host> Request<'a, H> {
             }
             Some(FirstLine::NotAsked) | None => {}
         }
-        let all = self.known.all.get_or_insert_with(|| {
-            self.known.given = self.known.given.saturating_add(1);
-            self.host.header_pairs(HeaderMap::Request).unwrap_or_default()
-        });
-        Pairs::new(all).any(|(other, line)| other == name.as_bytes() && holds(line))
+        let name = name.as_bytes();
+        Pairs::new(self.all()).any(|(other, line)| other == name && holds(line))
     }
 
-    fn direction(&mut self) -> Direction {
+    /// Which way it passes this proxy.
+    pub fn direction(&mut self) -> Direction {
         let host = self.host;
         *self.known.direction.get_or_insert_with(|| Direction::of_listener(host))
     }

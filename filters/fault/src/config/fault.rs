@@ -2,9 +2,9 @@
 
 use core::time::Duration;
 
-use mesh_common::config::{self, Section};
-use mesh_rules::matches;
+use mesh_common::config::Section;
 use mesh_rules::percentage::Percentage;
+use mesh_rules::{fields, matches};
 
 use super::Gathered;
 use crate::control::ControlHeaders;
@@ -168,21 +168,9 @@ fn percentage(section: &mut Section, gathered: &mut Gathered) -> Percentage {
     }
 }
 
-/// A duration of whole milliseconds.
+/// A duration that a delay may have, from `min` on.
 fn milliseconds(text: &str, min: Duration, min_text: &str) -> Result<Duration, String> {
-    let Some(duration) = config::duration(text) else {
-        return Err("is not a duration (examples: 7s, 2.8s, 100ms)".into());
-    };
-    if duration.subsec_nanos() % 1_000_000 != 0 {
-        return Err("must be a whole number of milliseconds".into());
-    }
-    if duration < min {
-        return Err(format!("must be >= {min_text}"));
-    }
-    if duration > MAX_DELAY {
-        return Err("must be <= 24h".into());
-    }
-    Ok(duration)
+    fields::milliseconds(text, (min, min_text), (MAX_DELAY, "24h"))
 }
 
 /// The headers of an answer. Those that say how long it is are Envoy's.

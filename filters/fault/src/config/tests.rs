@@ -1,3 +1,4 @@
+use core::time::Duration;
 use std::collections::BTreeSet;
 
 #[cfg(target_arch = "wasm32")]
@@ -86,7 +87,7 @@ fn every_field_is_read() {
     assert!(matches!(second.sampling, Sampling::RequestId(_)));
     assert_eq!(config.max_active, Some(1000));
     assert!(config.strip_control_headers && !config.enabled && config.is_idle());
-    assert_eq!(config.expires_at, Some(Duration::from_secs(1_798_761_599)));
+    assert_eq!(config.expires.at, Some(Duration::from_secs(1_798_761_599)));
     assert_eq!(config.stat_prefix, "mine_");
     let delay = rule(r#"{"fault": {"delay": {"headerControlled": true, "percentage": {"value": 1}}}}"#).delay;
     assert!(matches!(delay.map(|d| d.delays), Some(Delays::AsAsked { max, .. }) if max == Duration::from_secs(60)));

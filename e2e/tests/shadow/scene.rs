@@ -1,0 +1,291 @@
+//! A client's proxy that mirrors, with an upstream and a mirror of which everything can be seen.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
+
+use mesh::{tools, Answer, Mesh, Options, PluginConfig, Request, Sample, Sidecar, Topology, Update};
+
+use crate::backend::Backend;
+
+/// A client's sidecar; server and mirror are outside the mesh, so that this is the only proxy.
+pub const ONE_PROXY: &str = "
+name: shop
+workloads:
+  - { name: client, app: client, version: v1, address: 127.24.0.1, calls: [server] }
+  - { name: server, app: server, address: 127.24.0.2, sidecar: false, serve: false }
+  - { name: mirror, app: mirror, address: 127.24.0.3, sidecar: false, serve: false }
+services:
+  - { name: server, port: 9080, protocol: http }
+  - { name: mirror, port: 9080, protocol: http }
+";
+
+/// The same, and a service of which nothing listens.
+pub const WITH_NOBODY: &str = "
+name: shop
+workloads:
+  - { name: client, app: client, version: v1, address: 127.24.0.1, calls: [server] }
+  - { name: server, app: server, address: 127.24.0.2, sidecar: false, serve: false }
+  - { name: mirror, app: mirror, address: 127.24.0.3, sidecar: false, serve: false }
+  - { name: nobody, app: nobody, address: 127.24.0.4, sidecar: false, serve: false }
+services:
+  - { name: server, port: 9080, protocol: http, retries: { attempts: 2, on: 5xx } }
+  - { name: mirror, port: 9080, protocol: http }
+  - { name: nobody, port: 9080, protocol: http }
+";
+
+/// How the client names the server.
+pub const SERVER: &str = "server:9080";
+
+/// The cluster of which nothing listens.
+pub const NOBODY: &str = "outbound|9080||nobody.default.svc.cluster.local";
+
+/// The cluster of `envoy/shadow.yaml`, which has no endpoint.
+pub const EMPTY: &str = "remixer_shadow";
+
+/// The cluster of the mirror.
+pub const MIRROR: &str = "outbound|9080||mirror.default.svc.cluster.local";
+
+/// The longest that something may take to appear.
+pub const WAIT: Duration = Duration::from_secs(10);
+
+/// What a scene is made of.
+pub struct Setting<'a> {
+    /// Workloads and services.
+    pub topology: &'a str,
+    /// The configuration of the filter on the way out.
+    pub rules: &'a str,
+    /// Further patches.
+    pub patches: &'a [&'a str],
+    /// EnvoyFilters besides those of shadowing, by their file's name.
+    pub filters: &'a [&'a str],
+    /// Envoy's workers.
+    pub workers: u32,
+    /// Another Envoy than the newest.
+    pub envoy: Option<&'a str>,
+}
+
+/// A running mesh with its servers.
+pub struct Scene {
+    /// The mesh.
+    pub mesh: Mesh,
+    /// Where requests go.
+    pub server: Backend,
+    /// Where copies of them go; `None` when there is nobody.
+    pub mirror: Option<Backend>,
+    /// Whether a plugin may complain.
+    pub may_complain: bool,
+}
+
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// While this is held, nobody fills the machine.
+pub fn quiet() -> RwLockReadGuard<'static, ()> {
+    MACHINE.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// While this is held, no times are taken.
+pub fn loud() -> RwLockWriteGuard<'static, ()> {
+    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Default for Setting<'_> {
+    fn default() -> Self {
+        Self { topology: ONE_PROXY, rules: "{}", patches: &[], filters: &[], workers: 1, envoy: None }
+    }
+}
+
+impl Setting<'_> {
+    /// Starts it.
+    pub fn start(&self) -> Scene {
+        self.start_with(|_| {})
+    }
+
+    /// Starts it, with more options.
+    pub fn start_with(&self, change: impl FnOnce(&mut Options)) -> Scene {
+        let files = ["shadow", "shadow-bootstrap"].iter().chain(self.filters);
+        let patches = self.patches.iter().map(|patch| envoy_filter(patch)).collect();
+        let mut options = Options {
+            filters: files.map(|name| tools::filters().join(name).with_extension("yaml")).collect(),
+            patches,
+            plugins: vec![configured(self.rules)],
+            every_patch_must_match: true,
+            envoy_version: self.envoy.map(str::to_owned),
+            concurrency: self.workers,
+            drain: 5,
+            log_level: "warning,wasm:info".to_owned(),
+            ..Options::default()
+        };
+        change(&mut options);
+        let mesh = Mesh::start(Topology::parse(self.topology).unwrap(), options).unwrap();
+        let backend = |name| {
+            let ip = mesh.topology().workload(name)?.address;
+            Some(Backend::start(SocketAddr::new(IpAddr::V4(ip), 9080)))
+        };
+        let server = backend("server").unwrap();
+        let mirror = backend("mirror");
+        Scene { server, mirror, mesh, may_complain: false }
+    }
+}
+
+/// [`ONE_PROXY`] with these rules.
+pub fn with(rules: &str) -> Scene {
+    Setting { rules, ..Setting::default() }.start()
+}
+
+/// All requests go to the mirror, which has more fields.
+pub fn all(more: &str) -> String {
+    format!(r#"{{"http": [{{"mirrors": [{}]}}]}}"#, mirror("m", MIRROR, more))
+}
+
+/// A mirror with this name and cluster, and more fields.
+pub fn mirror(name: &str, cluster: &str, more: &str) -> String {
+    let separator = if more.is_empty() { "" } else { ", " };
+    format!(r#"{{"name": "{name}", "cluster": "{cluster}"{separator}{more}}}"#)
+}
+
+/// A configuration of the plugin.
+pub fn configured(configuration: &str) -> PluginConfig {
+    PluginConfig { workload: None, plugin: "shadow_outbound".to_owned(), configuration: configuration.to_owned() }
+}
+
+/// An EnvoyFilter with this one patch, in YAML's flow style.
+pub fn envoy_filter(patch: &str) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\n\
+         metadata: {{ name: test, namespace: istio-system }}\nspec:\n  configPatches:\n  - {patch}\n"
+    )
+}
+
+impl Scene {
+    /// Where copies of requests go.
+    pub fn mirror(&self) -> &Backend {
+        self.mirror.as_ref().expect("somebody is there")
+    }
+
+    /// The proxy that mirrors.
+    pub fn client(&self) -> &Sidecar {
+        self.mesh.sidecar("client").unwrap()
+    }
+
+    /// Where the client's application sends its requests.
+    pub fn proxy(&self) -> SocketAddr {
+        self.client().outbound()
+    }
+
+    /// GET from the client's application.
+    pub fn get(&self, path: &str) -> Request {
+        Request::get(self.proxy(), path).host("server:9080")
+    }
+
+    /// POST from the client's application.
+    pub fn post(&self, path: &str, body: Vec<u8>) -> Request {
+        Request::post(self.proxy(), path, body).host("server:9080")
+    }
+
+    /// Sends a request.
+    pub fn send(&self, request: &Request) -> Answer {
+        self.mesh.client().send(request).unwrap()
+    }
+
+    /// The status of the answer to a request.
+    pub fn status(&self, request: &Request) -> u16 {
+        self.send(request).status
+    }
+
+    /// Sends a request; its status, and how long it took.
+    pub fn timed(&self, request: &Request) -> (u16, Duration) {
+        let begin = Instant::now();
+        let status = self.status(request);
+        (status, begin.elapsed())
+    }
+
+    /// Writes bytes to the proxy, and reads what comes for as long.
+    pub fn raw(&self, bytes: &[u8], wait: Duration) -> String {
+        String::from_utf8_lossy(&self.mesh.client().raw(self.proxy(), bytes, wait).unwrap()).into_owned()
+    }
+
+    /// A metric by the values of its labels, in the order in which they are documented.
+    pub fn counts(&self, metric: &str) -> BTreeMap<String, u64> {
+        counts(self.client(), metric)
+    }
+
+    /// Checks a metric: values of its labels, and value. No other values of labels may be there.
+    pub fn expect(&self, metric: &str, expected: &[(&str, u64)]) {
+        let expected: BTreeMap<String, u64> =
+            expected.iter().map(|(labels, value)| ((*labels).into(), *value)).collect();
+        wait_for(metric, &expected, || self.counts(metric));
+    }
+
+    /// All that a counter has.
+    pub fn total(&self, metric: &str) -> u64 {
+        self.counts(metric).values().sum()
+    }
+
+    /// Gives the client's proxy other rules.
+    pub fn push(&self, rules: &str) -> Update {
+        self.mesh.push("client", |options| options.plugins = vec![configured(rules)]).unwrap()
+    }
+}
+
+/// A metric of a proxy by the values of its labels, in the order in which they are documented.
+pub fn counts(sidecar: &Sidecar, metric: &str) -> BTreeMap<String, u64> {
+    let (_, labels) = shadow::metrics::METRICS.iter().find(|(name, _)| *name == metric).expect(metric);
+    let mut counts = BTreeMap::new();
+    for sample in sidecar.metric(metric).unwrap() {
+        *counts.entry(values(&sample, labels)).or_default() += sample.value as u64;
+    }
+    counts
+}
+
+fn values(sample: &Sample, labels: &[&str]) -> String {
+    labels.iter().map(|label| sample.label(label)).collect::<Vec<_>>().join(" ")
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for sidecar in self.mesh.sidecars() {
+                for line in sidecar.log().lines().filter(|line| line.contains("wasm")) {
+                    eprintln!("{}: {line}", sidecar.name());
+                }
+            }
+            return;
+        }
+        for sidecar in self.mesh.sidecars() {
+            let log = sidecar.log();
+            let complaint = log.lines().find(|line| line.contains("[wasm]") && is_complaint(line));
+            assert!(self.may_complain || complaint.is_none(), "{complaint:?}");
+            for gauge in ["shadow_in_flight", "shadow_buffered_bytes"] {
+                wait_for(gauge, &0, || counts(sidecar, gauge).values().sum::<u64>());
+            }
+        }
+    }
+}
+
+fn is_complaint(line: &str) -> bool {
+    line.contains("[error]") || line.contains("[critical]")
+}
+
+/// Waits until something has a value.
+pub fn wait_for<T: PartialEq + std::fmt::Debug>(what: &str, expected: &T, seen: impl Fn() -> T) {
+    let end = Instant::now() + WAIT;
+    loop {
+        let now = seen();
+        if now == *expected {
+            return;
+        }
+        assert!(Instant::now() < end, "{what}: {now:?} instead of {expected:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Waits for a condition.
+pub fn wait_until(condition: impl FnMut() -> bool) {
+    mesh::wait_until(WAIT, condition).unwrap();
+}
+
+pub const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}

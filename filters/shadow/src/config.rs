@@ -1,0 +1,198 @@
+//! The plugin configuration: rules with the fields of Istio's `VirtualService`, and what Istio has not.
+
+mod headers;
+mod mirror;
+
+use mesh_common::config::{self, ConfigError, Section};
+use mesh_common::host::Host;
+use mesh_rules::fields::{self, Expiry};
+use mesh_rules::matches;
+use mesh_rules::matching::{self, Condition, HeaderNames};
+use mesh_rules::percentage::Percentage;
+
+pub use headers::HeaderChanges;
+pub use mirror::{Authority, Compare, Mirror, Role, SendOn, TraceContext};
+
+/// More rules are refused.
+pub const MAX_RULES: usize = 64;
+/// More mirrors of a rule are refused.
+pub const MAX_MIRRORS: usize = 8;
+/// The header that marks a mirrored request, unless configured otherwise.
+pub const DEFAULT_MARKER: &str = "x-shadow-mirror";
+
+const MEBIBYTE: u64 = 1024 * 1024;
+
+/// What an operator can set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `http`: the first rule that a request matches is its only one.
+    pub rules: Vec<Rule>,
+    /// The headers that the rules ask for.
+    pub headers: HeaderNames,
+    /// `limits`.
+    pub limits: Limits,
+    /// `markerHeader`: names on a mirrored request the mirror; a request that has it is not mirrored. None if empty.
+    pub marker_header: Option<String>,
+    /// `enabled`.
+    pub enabled: bool,
+    /// `expiresAt`: when all rules end.
+    pub expires: Expiry,
+    /// `statPrefix`: begins the names of all metrics.
+    pub stat_prefix: String,
+    /// What the operator may want to know.
+    pub remarks: Vec<String>,
+}
+
+/// What may be held at once, by one worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// `maxRequestBytes`: larger bodies are not mirrored, unless the mirror says otherwise.
+    pub max_request_bytes: usize,
+    /// `maxBufferedBytes`: all copied heads and bodies together.
+    pub max_buffered_bytes: usize,
+    /// `maxInFlight`: mirrored requests that wait to be sent, or for an answer.
+    pub max_in_flight: usize,
+    /// `maxPairs`: comparisons that wait for one of the answers.
+    pub max_pairs: usize,
+}
+
+/// Which requests are mirrored, and where to.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// `name`; that of its only mirror, unless that has one.
+    pub name: String,
+    /// `match`: any of them, of which all must hold; every request if there is none.
+    pub matches: Vec<Vec<Condition>>,
+    /// `mirrors`, or `mirror` for a single one.
+    pub mirrors: Vec<Mirror>,
+}
+
+/// What is gathered while reading.
+struct Gathered {
+    headers: HeaderNames,
+    remarks: Vec<String>,
+    limits: Limits,
+}
+
+impl Config {
+    /// Reads the plugin configuration.
+    pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
+        config::parse(json, Self::read)
+    }
+
+    /// Whether no rule can ever mirror anything.
+    pub fn is_idle(&self) -> bool {
+        !self.enabled || self.rules.iter().all(Rule::is_idle)
+    }
+
+    /// Finds out which rules ask for this proxy's own workload.
+    pub fn look_at_node(&mut self, host: &impl Host) {
+        for rule in &mut self.rules {
+            matching::look_at_node(&mut rule.matches, host);
+        }
+    }
+
+    fn read(section: &mut Section) -> Self {
+        let limits = section.object_or_empty("limits", Limits::read);
+        let mut gathered = Gathered { headers: HeaderNames::new(), remarks: Vec::new(), limits };
+        let mut index = 0_usize;
+        let rules = section.objects("http", |section| {
+            let rule = Rule::read(section, index, &mut gathered);
+            index = index.saturating_add(1);
+            rule
+        });
+        if rules.len() > MAX_RULES {
+            section.refuse("http", format!("{} rules, at most {MAX_RULES}", rules.len()));
+        }
+        Self {
+            rules,
+            limits,
+            marker_header: marker(section),
+            enabled: section.boolean("enabled", true),
+            expires: Expiry::read(section),
+            stat_prefix: fields::stat_prefix(section),
+            headers: gathered.headers,
+            remarks: gathered.remarks,
+        }
+    }
+}
+
+impl Limits {
+    fn read(section: &mut Section) -> Self {
+        let mut bytes =
+            |name, range, default| usize::try_from(section.integer(name, range, default)).unwrap_or_default();
+        let max_buffered_bytes = bytes("maxBufferedBytes", 1..=256 * MEBIBYTE, 16 * MEBIBYTE);
+        let max_request_bytes = bytes("maxRequestBytes", 0..=16 * MEBIBYTE, MEBIBYTE);
+        let limits = Self {
+            max_request_bytes: max_request_bytes.min(max_buffered_bytes),
+            max_buffered_bytes,
+            max_in_flight: bytes("maxInFlight", 1..=10_000, 256),
+            max_pairs: bytes("maxPairs", 1..=65_536, 4096),
+        };
+        if section.has("maxRequestBytes") {
+            refuse_over_buffered(section, max_request_bytes, max_buffered_bytes);
+        }
+        limits
+    }
+}
+
+impl Rule {
+    fn read(section: &mut Section, index: usize, gathered: &mut Gathered) -> Self {
+        let name = fields::name(section).unwrap_or_else(|| format!("rule-{index}"));
+        let matches = matches::read(section, &mut gathered.headers);
+        let (has_one, has_list) = (section.has("mirror"), section.has("mirrors"));
+        match (has_one, has_list) {
+            (true, true) => section.refuse_all("cannot contain both mirror and mirrors".into()),
+            (false, false) => section.refuse_all("one of mirror, mirrors is required".into()),
+            _ => {}
+        }
+        let mut mirrors = Vec::new();
+        if has_one {
+            mirrors.extend(Mirror::short(section, &name, gathered));
+        } else if section.has("mirrorPercentage") {
+            section.ignore(&["mirrorPercentage"]);
+            section.refuse("mirrorPercentage", "only with mirror; mirrors have percentage".into());
+        }
+        section.ignore(&["mirror", "mirrorPercentage"]);
+        let mut names: Vec<String> = Vec::new();
+        let list = section.objects("mirrors", |section| {
+            let mirror = Mirror::read(section, &format!("{name}-{}", names.len()), gathered);
+            if names.contains(&mirror.name) {
+                section.refuse("name", format!("duplicate \"{}\"", mirror.name));
+            }
+            names.push(mirror.name.clone());
+            mirror
+        });
+        if has_list && !(1..=MAX_MIRRORS).contains(&list.len()) {
+            let limit = if list.is_empty() { "at least 1" } else { "at most 8" };
+            section.refuse("mirrors", format!("{}, {limit}", list.len()));
+        }
+        mirrors.extend(list);
+        Self { name, matches, mirrors }
+    }
+
+    /// Whether it can never mirror anything.
+    pub fn is_idle(&self) -> bool {
+        self.mirrors.iter().all(|mirror| mirror.percentage == Percentage::NEVER)
+    }
+}
+
+fn marker(section: &mut Section) -> Option<String> {
+    let Some(name) = section.any_text("markerHeader") else { return Some(DEFAULT_MARKER.into()) };
+    if name.is_empty() {
+        return None;
+    }
+    if !headers::is_free(&name) {
+        section.refuse("markerHeader", format!("{name:?} is not a header name"));
+    }
+    Some(name.to_ascii_lowercase())
+}
+
+fn refuse_over_buffered(section: &mut Section, bytes: usize, buffered: usize) {
+    if bytes > buffered {
+        section.refuse("maxRequestBytes", format!("{bytes} > limits.maxBufferedBytes {buffered}"));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,63 @@
+//! `headers`: what a mirrored request has that the original has not.
+
+use mesh_common::config::Section;
+use mesh_rules::matches::is_header_name;
+
+/// More headers in one list are refused.
+const MAX_HEADERS: usize = 64;
+/// A longer value is refused.
+const MAX_VALUE: usize = 4096;
+
+/// Changes of a mirrored request's headers, in the order in which they are made. Names are in small letters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeaderChanges {
+    /// `remove`: all lines of these.
+    pub remove: Vec<String>,
+    /// `set`: in place of all lines of that name.
+    pub set: Vec<(String, String)>,
+    /// `add`: one more line.
+    pub add: Vec<(String, String)>,
+}
+
+impl HeaderChanges {
+    /// Reads `headers`.
+    pub(super) fn read(section: &mut Section) -> Self {
+        let remove = section.texts("remove", MAX_HEADERS);
+        for (index, name) in remove.iter().enumerate() {
+            check_name(section, &format!("remove[{index}]"), name);
+        }
+        Self {
+            remove: remove.iter().map(|name| name.to_ascii_lowercase()).collect(),
+            set: lines(section, "set"),
+            add: lines(section, "add"),
+        }
+    }
+}
+
+/// Whether a header may have this name and be anything: it is none that says where a request goes.
+pub(super) fn is_free(name: &str) -> bool {
+    is_header_name(name) && !name.starts_with(':') && !name.eq_ignore_ascii_case("host")
+}
+
+fn lines(section: &mut Section, field: &'static str) -> Vec<(String, String)> {
+    let lines: Vec<(String, String)> = section.text_map(field).into_iter().collect();
+    if lines.len() > MAX_HEADERS {
+        section.refuse(field, format!("{} headers, at most {MAX_HEADERS}", lines.len()));
+    }
+    for (name, value) in &lines {
+        let path = format!("{field}[{name:?}]");
+        check_name(section, &path, name);
+        if value.len() > MAX_VALUE || value.chars().any(char::is_control) {
+            section.refuse(&path, format!("must be at most {MAX_VALUE} bytes without control characters"));
+        }
+    }
+    lines.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect()
+}
+
+fn check_name(section: &mut Section, path: &str, name: &str) {
+    if name.starts_with(':') || name.eq_ignore_ascii_case("host") {
+        section.refuse(path, "pseudo-headers and host cannot be changed here, use rewrite or authority".into());
+    } else if !is_header_name(name) {
+        section.refuse(path, "not a header name".into());
+    }
+}

@@ -1,0 +1,285 @@
+//! `mirrors`: where requests are mirrored to, how many, and how their answers are compared.
+
+use core::time::Duration;
+
+use mesh_common::config::Section;
+use mesh_rules::fields;
+use mesh_rules::percentage::Percentage;
+use mesh_rules::sampling::Sampling;
+
+use super::headers::HeaderChanges;
+use super::{refuse_over_buffered, Gathered};
+
+/// The longest that an answer is waited for.
+pub const MAX_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long an answer is waited for, unless configured otherwise.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The largest body that is compared.
+const MAX_COMPARED: u64 = 1024 * 1024;
+/// A longer path, host or name of a cluster is refused.
+const MAX_TEXT: usize = 1024;
+/// A count that arithmetic cannot overflow.
+const MAX_COUNT: u64 = u32::MAX as u64;
+
+/// A cluster to which requests are mirrored.
+#[derive(Clone, Debug)]
+pub struct Mirror {
+    /// `name`, the label of its metrics and the value of the marker.
+    pub name: String,
+    /// `cluster`, or that of the service `destination`.
+    pub cluster: String,
+    /// `percentage`: which share of the requests.
+    pub percentage: Percentage,
+    /// `authority`, `rewrite.authority` or `disableShadowHostSuffixAppend`.
+    pub authority: Authority,
+    /// `rewrite.uri`: in place of the path, or of the prefix that the rule asks for.
+    pub uri: Option<String>,
+    /// `headers`.
+    pub headers: HeaderChanges,
+    /// `timeout`: how long an answer is waited for, in whole milliseconds.
+    pub timeout: Duration,
+    /// `maxRequestBytes`: larger bodies are not mirrored.
+    pub max_request_bytes: usize,
+    /// `maxRequestsPerSecond`, by each worker; 0 for no limit.
+    pub max_per_second: u64,
+    /// `sampling.key`.
+    pub sampling: Sampling,
+    /// `sampling.salt`: mirrors with the same one take the same requests, as far as their percentages go.
+    pub salt: String,
+    /// `sendOn`.
+    pub send_on: SendOn,
+    /// `appendXForwardedFor`: whether this proxy's address is added.
+    pub append_x_forwarded_for: bool,
+    /// `traceContext`.
+    pub trace_context: TraceContext,
+    /// `role`.
+    pub role: Role,
+    /// `compare`; None if it is not enabled.
+    pub compare: Option<Compare>,
+}
+
+/// The host that a mirrored request is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// The original's, with `-shadow` before the port.
+    WithSuffix,
+    /// The original's.
+    Same,
+    /// This one.
+    Is(String),
+}
+
+/// When a request is mirrored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendOn {
+    /// As soon as it is complete.
+    RequestComplete,
+    /// When the upstream has begun to answer it, too.
+    PrimaryResponse,
+}
+
+/// What becomes of the headers that tie a request to a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TraceContext {
+    /// They say that it is not sampled.
+    Unsample,
+    /// They stay.
+    Keep,
+    /// They are left out.
+    Drop,
+}
+
+/// What a comparison tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// How a new version differs.
+    Candidate,
+    /// How much the same version differs from itself.
+    Control,
+}
+
+impl Role {
+    /// What labels call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Candidate => "candidate",
+            Self::Control => "control",
+        }
+    }
+}
+
+/// How answers are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compare {
+    /// `size`: bodies must have the same length.
+    pub size: bool,
+    /// `body`: those up to `maxBodyBytes`, which this is, must be the same.
+    pub max_body_bytes: Option<usize>,
+    /// `latencyToleranceMs`: a smaller difference is none.
+    pub tolerance: u64,
+    /// `logMismatches`: so many lines per second at most.
+    pub log_per_second: u64,
+}
+
+impl Compare {
+    const STANDARD: Self = Self { size: false, max_body_bytes: None, tolerance: 5, log_per_second: 0 };
+}
+
+impl Mirror {
+    /// Reads the fields `mirror` and `mirrorPercentage` of a rule.
+    pub(super) fn short(section: &mut Section, name: &str, gathered: &mut Gathered) -> Option<Self> {
+        let cluster = section.object("mirror", destination).flatten();
+        let percentage = percentage(section, "mirrorPercentage");
+        Some(Self {
+            name: name.into(),
+            cluster: cluster?,
+            percentage,
+            authority: Authority::WithSuffix,
+            uri: None,
+            headers: HeaderChanges::default(),
+            timeout: DEFAULT_TIMEOUT,
+            max_request_bytes: gathered.limits.max_request_bytes,
+            max_per_second: 0,
+            sampling: Sampling::by_request_id(&mut gathered.headers),
+            salt: String::new(),
+            send_on: SendOn::RequestComplete,
+            append_x_forwarded_for: true,
+            trace_context: TraceContext::Unsample,
+            role: Role::Candidate,
+            compare: Some(Compare::STANDARD),
+        })
+    }
+
+    /// Reads a mirror of the list; `name` is its name if it has none.
+    pub(super) fn read(section: &mut Section, name: &str, gathered: &mut Gathered) -> Self {
+        if section.has("cluster") == section.has("destination") {
+            section.refuse_all("exactly one of cluster, destination is required".into());
+        }
+        let cluster = short_text(section, "cluster");
+        let cluster = section.object("destination", destination).flatten().or(cluster).unwrap_or_default();
+        let buffered = gathered.limits.max_buffered_bytes;
+        let default = gathered.limits.max_request_bytes as u64;
+        let max_request_bytes = section.integer("maxRequestBytes", 0..=16 * super::MEBIBYTE, default);
+        let max_request_bytes = usize::try_from(max_request_bytes).unwrap_or_default();
+        refuse_over_buffered(section, max_request_bytes, buffered);
+        let (sampling, salt) = section.object_or_empty("sampling", |section| {
+            let key = Sampling::read(section, &mut gathered.headers);
+            (key, section.any_text("salt").unwrap_or_default())
+        });
+        let (uri, rewritten) =
+            section.object_or_empty("rewrite", |section| (path(section), short_text(section, "authority")));
+        let send_on = section.choice("sendOn", &["requestComplete", "primaryResponse"]);
+        let trace_context = section.choice("traceContext", &["unsample", "keep", "drop"]);
+        let timeout = section.scalar("timeout", |text| {
+            fields::milliseconds(text, (Duration::from_millis(1), "1ms"), (MAX_TIMEOUT, "5m"))
+        });
+        Self {
+            name: fields::name(section).unwrap_or_else(|| name.into()),
+            cluster,
+            percentage: percentage(section, "percentage"),
+            authority: authority(section, rewritten, gathered),
+            uri,
+            headers: section.object_or_empty("headers", HeaderChanges::read),
+            timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
+            max_request_bytes,
+            max_per_second: section.integer("maxRequestsPerSecond", 0..=MAX_COUNT, 0),
+            sampling: sampling.unwrap_or_else(|| Sampling::by_request_id(&mut gathered.headers)),
+            salt,
+            send_on: if send_on == Some("primaryResponse") { SendOn::PrimaryResponse } else { SendOn::RequestComplete },
+            append_x_forwarded_for: section.boolean("appendXForwardedFor", true),
+            trace_context: match trace_context {
+                Some("keep") => TraceContext::Keep,
+                Some("drop") => TraceContext::Drop,
+                _ => TraceContext::Unsample,
+            },
+            role: match section.choice("role", &["candidate", "control"]) {
+                Some("control") => Role::Control,
+                _ => Role::Candidate,
+            },
+            compare: section.object_or_empty("compare", compare),
+        }
+    }
+}
+
+/// The cluster that Istio makes for a service.
+fn destination(section: &mut Section) -> Option<String> {
+    let host = short_text(section, "host");
+    section.require("host");
+    if let Some(host) = host.as_ref().filter(|host| !host.contains('.')) {
+        section.refuse("host", format!("{host:?} must be fully qualified"));
+    }
+    let subset = section.any_text("subset").unwrap_or_default();
+    let port = section.object_or_empty("port", |section| section.optional_integer("number", 1..=65_535));
+    if port.is_none() {
+        section.refuse("port.number", "required (the Envoy cluster name contains it)".into());
+    }
+    Some(format!("outbound|{}|{subset}|{}", port?, host?))
+}
+
+/// A share; all if it is not there. The words are Istio's.
+fn percentage(section: &mut Section, field: &'static str) -> Percentage {
+    let share = section.object(field, |section| {
+        section.require("value");
+        section.scalar("value", |text| {
+            Percentage::parse(text).map_err(|message| {
+                let whole = text.split('.').next().unwrap_or_default();
+                match whole.parse::<i64>() {
+                    Ok(percent) if percent >= 100 => "must have a max value of 100".into(),
+                    Ok(_) if text.starts_with('-') => "must have a min value of 0".into(),
+                    _ => message,
+                }
+            })
+        })
+    });
+    share.flatten().unwrap_or(Percentage::ALWAYS)
+}
+
+fn authority(section: &mut Section, rewritten: Option<String>, gathered: &mut Gathered) -> Authority {
+    // An empty one is none.
+    let given = section.any_text("authority").filter(|host| !host.is_empty());
+    let is_same = section.boolean("disableShadowHostSuffixAppend", false);
+    if given.is_some() && rewritten.is_some() {
+        section.refuse("rewrite.authority", "cannot be combined with authority".into());
+    }
+    let Some(host) = given.or(rewritten) else {
+        return if is_same { Authority::Same } else { Authority::WithSuffix };
+    };
+    if host.len() > MAX_TEXT || host.chars().any(|sign| sign.is_control() || sign.is_whitespace()) {
+        section.refuse("authority", format!("{host:?} is not a host"));
+    }
+    if section.has("disableShadowHostSuffixAppend") && !is_same {
+        let path = section.path_of("authority");
+        gathered.remarks.push(format!("{path}: this is the host, without a suffix"));
+    }
+    Authority::Is(host)
+}
+
+fn path(section: &mut Section) -> Option<String> {
+    let uri = short_text(section, "uri")?;
+    if !uri.starts_with('/') || uri.chars().any(|sign| sign.is_control() || sign.is_whitespace() || sign == '#') {
+        section.refuse("uri", format!("{uri:?} is not a path, which begins with /"));
+    }
+    Some(uri)
+}
+
+fn compare(section: &mut Section) -> Option<Compare> {
+    let enabled = section.boolean("enabled", true);
+    let size = section.boolean("size", false);
+    let body = section.boolean("body", false);
+    let max = section.integer("maxBodyBytes", 1..=MAX_COMPARED, 65_536);
+    let compare = Compare {
+        size,
+        max_body_bytes: usize::try_from(max).ok().filter(|_| body),
+        tolerance: section.integer("latencyToleranceMs", 0..=MAX_COUNT, Compare::STANDARD.tolerance),
+        log_per_second: section.integer("logMismatches", 0..=1000, 0),
+    };
+    enabled.then_some(compare)
+}
+
+fn short_text(section: &mut Section, field: &'static str) -> Option<String> {
+    let text = section.text(field);
+    if let Some(text) = text.as_ref().filter(|text| text.len() > MAX_TEXT) {
+        section.refuse(field, format!("{} bytes, at most {MAX_TEXT}", text.len()));
+    }
+    text
+}

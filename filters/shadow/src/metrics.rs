@@ -1,0 +1,239 @@
+//! What is counted, by mirror.
+
+use mesh_common::host::{Host, MetricId, MetricKind};
+use mesh_common::metric_name::{self, Separators};
+
+/// Requests that were sent to a mirror.
+pub const REQUESTS: &str = "shadow_requests_total";
+/// Requests that were to be mirrored and were not, by reason.
+pub const SKIPPED: &str = "shadow_skipped_total";
+/// Requests that Envoy refused to send, by reason.
+pub const DISPATCH_FAILED: &str = "shadow_dispatch_failed_total";
+/// What became of the requests that were sent.
+pub const RESPONSES: &str = "shadow_responses_total";
+/// Pairs that were compared, by result.
+pub const COMPARE: &str = "shadow_compare_total";
+/// Comparisons that were left out, whole or in part, by reason.
+pub const UNCOMPARED: &str = "shadow_uncompared_total";
+/// Pairs that were compared, by the class of either status.
+pub const STATUS_PAIRS: &str = "shadow_status_pairs_total";
+/// Pairs of which both were answered by upstreams, by whether the mirror's was slower.
+pub const LATENCY: &str = "shadow_latency_total";
+/// How long the mirror's upstream took, in such a pair.
+pub const SHADOW_LATENCY: &str = "shadow_latency_ms";
+/// How long the original's upstream took, in such a pair.
+pub const PRIMARY_LATENCY: &str = "shadow_primary_latency_ms";
+/// Mirrored requests whose trailers were left out.
+pub const TRAILERS_DROPPED: &str = "shadow_trailers_dropped_total";
+/// Mirrored requests that wait for an answer.
+pub const IN_FLIGHT: &str = "shadow_in_flight";
+/// Bytes of requests that are held, here until they are sent, then by Envoy until they are answered.
+pub const BUFFERED: &str = "shadow_buffered_bytes";
+
+/// All of them, with their labels.
+pub const METRICS: [(&str, &[&str]); 13] = [
+    (REQUESTS, &["mirror"]),
+    (SKIPPED, &["mirror", "reason"]),
+    (DISPATCH_FAILED, &["mirror", "reason"]),
+    (RESPONSES, &["mirror", "outcome", "code_class"]),
+    (COMPARE, &["mirror", "role", "result"]),
+    (UNCOMPARED, &["mirror", "reason"]),
+    (STATUS_PAIRS, &["mirror", "primary", "shadow"]),
+    (LATENCY, &["mirror", "verdict"]),
+    (SHADOW_LATENCY, &["mirror"]),
+    (PRIMARY_LATENCY, &["mirror"]),
+    (TRAILERS_DROPPED, &["mirror"]),
+    (IN_FLIGHT, &[]),
+    (BUFFERED, &[]),
+];
+
+/// Why a request was not mirrored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skip {
+    /// Its body is larger than the mirror takes.
+    BodyTooLarge,
+    /// There was no room to hold it.
+    MemoryCap,
+    /// As many are under way as may be.
+    InFlightCap,
+    /// As many went to the mirror in this second as may.
+    RateCap,
+    /// It makes a tunnel of its connection.
+    Upgrade,
+    /// It is mirrored already.
+    Loop,
+    /// It ended before it was complete.
+    Incomplete,
+    /// No upstream answered the original, and the mirror waits for that.
+    PrimaryUnavailable,
+    /// The configuration was replaced before it could be sent.
+    Cancelled,
+}
+
+impl Skip {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::BodyTooLarge,
+        Self::MemoryCap,
+        Self::InFlightCap,
+        Self::RateCap,
+        Self::Upgrade,
+        Self::Loop,
+        Self::Incomplete,
+        Self::PrimaryUnavailable,
+        Self::Cancelled,
+    ];
+
+    /// What the label `reason` says.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BodyTooLarge => "body_too_large",
+            Self::MemoryCap => "memory_cap",
+            Self::InFlightCap => "inflight_cap",
+            Self::RateCap => "rate_cap",
+            Self::Upgrade => "upgrade",
+            Self::Loop => "loop",
+            Self::Incomplete => "incomplete",
+            Self::PrimaryUnavailable => "primary_unavailable",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// The metrics of one mirror. Envoy knows each once it was needed; values of labels are among few.
+#[derive(Debug)]
+pub struct Counters {
+    prefix: String,
+    mirror: String,
+    known: Vec<(Sample, MetricId)>,
+}
+
+/// A metric with the values of its labels after `mirror`.
+type Sample = (&'static str, [&'static str; 2]);
+
+impl Counters {
+    /// Those of a mirror, of which none was needed.
+    pub fn new(prefix: &str, mirror: &str) -> Self {
+        Self { prefix: prefix.into(), mirror: mirror.into(), known: Vec::new() }
+    }
+
+    /// Counts one.
+    pub fn count(&mut self, host: &impl Host, metric: &'static str, values: [&'static str; 2]) {
+        if let Some(id) = self.id(host, MetricKind::Counter, (metric, values)) {
+            report(metric, host.increment_metric(id, 1));
+        }
+    }
+
+    /// Adds a sample to a histogram.
+    pub fn record(&mut self, host: &impl Host, metric: &'static str, value: u64) {
+        if let Some(id) = self.id(host, MetricKind::Histogram, (metric, [""; 2])) {
+            report(metric, host.record_metric(id, value));
+        }
+    }
+
+    fn id(&mut self, host: &impl Host, kind: MetricKind, sample: Sample) -> Option<MetricId> {
+        if let Some((_, id)) = self.known.iter().find(|(known, _)| *known == sample) {
+            return Some(*id);
+        }
+        let (metric, values) = sample;
+        let (_, labels) = METRICS.iter().find(|(name, _)| *name == metric)?;
+        let values = [self.mirror.as_str(), values[0], values[1]];
+        let labels = labels.iter().copied().zip(values);
+        let name = metric_name::encode(&Separators::default(), labels, &[&self.prefix, metric].concat());
+        let id = host.define_metric(kind, &name).ok()?;
+        self.known.push((sample, id));
+        Some(id)
+    }
+}
+
+/// A gauge to which all workers add what they have.
+#[derive(Debug)]
+pub struct Share {
+    name: String,
+    id: Option<MetricId>,
+    told: usize,
+}
+
+impl Share {
+    /// A gauge to which nothing was added.
+    pub fn new(prefix: &str, name: &str) -> Self {
+        Self { name: [prefix, name].concat(), id: None, told: 0 }
+    }
+
+    /// What was told last.
+    pub fn told(&self) -> usize {
+        self.told
+    }
+
+    /// Tells how much this worker has now.
+    pub fn tell(&mut self, host: &impl Host, now: usize) {
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let more = number(now).saturating_sub(number(self.told));
+        if more == 0 {
+            return;
+        }
+        if self.id.is_none() {
+            self.id = host.define_metric(MetricKind::Gauge, &self.name).ok();
+        }
+        if let Some(id) = self.id {
+            report(&self.name, host.increment_metric(id, more));
+            self.told = now;
+        }
+    }
+}
+
+fn report(metric: &str, result: Result<(), mesh_common::host::HostError>) {
+    if let Err(error) = result {
+        log::debug!("shadow: {metric} not counted: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use mesh_common::fake::FakeHost;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn each_sample_is_defined_once_with_its_labels() {
+        let host = FakeHost::new();
+        let mut counters = Counters::new("p_", "v2");
+        for _ in 0..3 {
+            counters.count(&host, REQUESTS, [""; 2]);
+            counters.count(&host, RESPONSES, ["upstream", "2xx"]);
+            counters.count(&host, RESPONSES, ["reset", "-"]);
+            counters.record(&host, SHADOW_LATENCY, 7);
+        }
+        assert_eq!(host.defined(), 4);
+        let names: Vec<(String, u64)> = host.values().into_iter().collect();
+        let expected = [
+            ("mirror=.=v2;.;outcome=.=reset;.;code_class=.=-;.;p_shadow_responses_total", 3),
+            ("mirror=.=v2;.;outcome=.=upstream;.;code_class=.=2xx;.;p_shadow_responses_total", 3),
+            ("mirror=.=v2;.;p_shadow_requests_total", 3),
+        ];
+        assert_eq!(names, expected.map(|(name, value)| (name.to_owned(), value)));
+        assert_eq!(host.histograms().into_values().collect::<Vec<_>>(), [(3, 21)]);
+    }
+
+    #[test]
+    fn a_gauge_is_what_all_workers_have() {
+        let host = FakeHost::new();
+        let mut shares = [Share::new("", IN_FLIGHT), Share::new("", IN_FLIGHT)];
+        for now in [[3, 0], [3, 5], [1, 5], [0, 0]] {
+            for (share, now) in shares.iter_mut().zip(now) {
+                share.tell(&host, now);
+            }
+            assert_eq!(host.values().get(IN_FLIGHT).copied(), Some(now.iter().sum::<usize>() as u64));
+        }
+    }
+
+    #[test]
+    fn each_reason_has_a_name_of_its_own() {
+        let names: BTreeSet<&str> = Skip::ALL.iter().map(|skip| skip.name()).collect();
+        assert_eq!(names.len(), Skip::ALL.len());
+    }
+}

@@ -1,0 +1,379 @@
+//! What becomes of requests: the rules, applied.
+
+mod sending;
+
+use core::mem;
+use core::ops::Range;
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use hashbrown::HashMap;
+use mesh_common::config::ConfigError;
+use mesh_common::content_type;
+use mesh_common::host::{Body, Host};
+use mesh_common::property;
+use mesh_rules::matching::{self, Condition, Known};
+use mesh_rules::pattern::Pattern;
+use mesh_rules::random::{self, Random};
+use mesh_rules::schedule::Schedule;
+
+use crate::budget::Budget;
+use crate::config::{Config, Mirror, Rule, SendOn};
+use crate::copied::{lines, Copied};
+use crate::head;
+use crate::metrics::{self, Counters, Share, Skip};
+use crate::pairing::Pairs;
+use crate::rate::PerSecond;
+use crate::request::{Complete, Facts, Mirrored, Request, Response};
+use sending::{Flight, Ready};
+
+/// Host calls of a request when no rule can do anything: none is configured, all are off or have expired.
+pub const CALLS_OF_NO_RULE: usize = 0;
+/// Host calls of a request that lacks the one header that rules ask for. The call gives no bytes.
+pub const CALLS_WITHOUT_HEADER: usize = 1;
+/// Host calls of a request whose header has another value than the rule asks for: its other lines are looked at, too.
+pub const CALLS_OF_OTHER_VALUE: usize = 2;
+/// Host calls of a request that has another path, method, authority or scheme, or comes for another cluster, than the
+/// rule asks for.
+pub const CALLS_OF_OTHER_PATH: usize = 1;
+
+/// What a request without a body takes that a rule without conditions mirrors once, with everything that follows from it,
+/// and the answers compared. The timer's calls are for all requests of a millisecond together.
+pub const CALLS_OF_MIRRORED: usize = 23;
+
+/// The gauge of held bytes lags behind by at most so much while bodies come.
+const LAG: usize = 64 * 1024;
+
+/// Mirroring on one worker.
+pub struct Mirroring {
+    config: Config,
+    rules: Vec<RuleState>,
+    /// How many of the rules, from the first, need to be looked at: those after these can do nothing.
+    usable: usize,
+    targets: Vec<Target>,
+    random: Random,
+    schedule: Schedule,
+    known: Known,
+    budget: Budget,
+    ready: VecDeque<Ready>,
+    flights: HashMap<u32, Flight>,
+    pairs: Pairs,
+    next_sweep: Option<Duration>,
+    in_flight: Share,
+    buffered: Share,
+    /// This proxy's.
+    address: Option<String>,
+}
+
+/// What a rule is for, and which of the targets are its.
+struct RuleState {
+    matches: Vec<Vec<Condition>>,
+    targets: Range<usize>,
+    is_idle: bool,
+    rewrites: bool,
+}
+
+/// A mirror, and what it counts.
+struct Target {
+    mirror: Mirror,
+    counters: Counters,
+    rate: Option<PerSecond>,
+    log_rate: PerSecond,
+    warned_at: Option<Duration>,
+}
+
+impl Mirroring {
+    /// Reads the plugin configuration. Changes nothing that can be seen: Envoy does this more often than it has workers.
+    pub fn new(json: &[u8], host: &impl Host, root_id: u32) -> Result<Self, ConfigError> {
+        let mut config = Config::parse(json)?;
+        config.look_at_node(host);
+        let is_idle = config.is_idle();
+        let mut targets = Vec::new();
+        let rules = mem::take(&mut config.rules);
+        let rules: Vec<RuleState> =
+            rules.into_iter().map(|rule| RuleState::new(rule, &mut targets, &config.stat_prefix)).collect();
+        let last = rules.iter().rposition(|rule| !rule.is_idle).filter(|_| !is_idle);
+        let prefix = config.stat_prefix.as_str();
+        let node = host.text(property::NODE_ID).unwrap_or_default();
+        Ok(Self {
+            usable: last.map_or(0, |last| last.saturating_add(1)),
+            rules,
+            targets,
+            random: Random::from_host(host, root_id),
+            schedule: Schedule::default(),
+            known: Known::default(),
+            budget: Budget::new(config.limits.max_buffered_bytes),
+            ready: VecDeque::new(),
+            flights: HashMap::new(),
+            pairs: Pairs::default(),
+            next_sweep: None,
+            in_flight: Share::new(prefix, metrics::IN_FLIGHT),
+            buffered: Share::new(prefix, metrics::BUFFERED),
+            address: head::address_of_node(&node).map(str::to_owned),
+            config,
+        })
+    }
+
+    /// What the operator should know of the configuration, each with whether it is a warning.
+    pub fn remarks(&self, host: &impl Host) -> Vec<(bool, String)> {
+        let mut remarks: Vec<_> = self.config.remarks.iter().map(|remark| (false, remark.clone())).collect();
+        if self.rules.is_empty() {
+            remarks.push((false, "empty configuration, nothing will be mirrored".into()));
+        } else if !self.config.enabled {
+            remarks.push((false, "not enabled, nothing will be mirrored".into()));
+        } else if self.has_expired(host) {
+            remarks.push((true, ["expired at ", &self.config.expires.text, ", nothing will be mirrored"].concat()));
+        }
+        remarks
+    }
+
+    /// The request's head passes; `is_all` if nothing follows.
+    pub fn on_request_headers(&mut self, host: &impl Host, is_all: bool) -> Request {
+        let mut request = Request::default();
+        if self.usable > 0 {
+            request.mirrored = self.begin(host).map(Box::new);
+        }
+        if is_all {
+            self.complete(host, &mut request);
+        }
+        request
+    }
+
+    /// A part of the request's body passes.
+    pub fn on_request_body(&mut self, host: &impl Host, request: &mut Request, size: usize, is_last: bool) {
+        let Some(mirrored) = &mut request.mirrored else { return };
+        if let Some(copied) = &mut mirrored.copied {
+            let length = copied.body.len().saturating_add(size);
+            let skip = if skip_too_large(&mut self.targets, &mut mirrored.waiting, host, length) {
+                None
+            } else {
+                let max = largest(&self.targets, &mirrored.waiting);
+                let part = if size > 0 { host.body(Body::Request, size) } else { None };
+                part.and_then(|part| copied.push(part, max).err())
+            };
+            if skip.is_some() {
+                skip_all(&mut self.targets, &mut mirrored.waiting, host, Skip::MemoryCap);
+            }
+            if mirrored.waiting.is_empty() {
+                mirrored.copied = None;
+            }
+        }
+        if is_last {
+            self.complete(host, request);
+        }
+        if self.budget.held().abs_diff(self.buffered.told()) >= LAG {
+            self.buffered.tell(host, self.budget.held());
+        }
+    }
+
+    /// The request's trailers pass: it is complete. Envoy sends none with a call.
+    pub fn on_request_trailers(&mut self, host: &impl Host, request: &mut Request) {
+        if let Some(mirrored) = &mut request.mirrored {
+            mirrored.facts.had_trailers = true;
+        }
+        self.complete(host, request);
+    }
+
+    /// The response's head passes.
+    pub fn on_response_headers(&mut self, host: &impl Host, request: &mut Request) {
+        let Some(mirrored) = &mut request.mirrored else { return };
+        mirrored.response.on_headers(host, mirrored.complete_at);
+        if mirrored.waiting.is_empty() || mirrored.is_answered {
+            return;
+        }
+        let is_by_envoy = || {
+            let details = host.property(property::RESPONSE_CODE_DETAILS);
+            details.is_none_or(|details| details != b"via_upstream")
+        };
+        if !is_by_envoy() {
+            mirrored.is_answered = true;
+            self.send_what_is_due(host, request);
+        }
+    }
+
+    /// A part of the response's body passes.
+    pub fn on_response_body(&mut self, host: &impl Host, request: &mut Request, size: usize) {
+        if let Some(mirrored) = &mut request.mirrored {
+            mirrored.response.on_body(host, size);
+        }
+    }
+
+    /// The request has ended, whatever became of it.
+    pub fn on_request_end(&mut self, host: &impl Host, request: &mut Request) {
+        let Some(mut mirrored) = request.mirrored.take() else { return };
+        let why = if mirrored.complete.is_some() { Skip::PrimaryUnavailable } else { Skip::Incomplete };
+        skip_all(&mut self.targets, &mut mirrored.waiting, host, why);
+        if !mirrored.pairs.is_empty() {
+            let outcome = mirrored.response.outcome(host, mirrored.facts);
+            for id in mem::take(&mut mirrored.pairs) {
+                if let Some(pair) = self.pairs.primary(id, outcome) {
+                    self.close(host, &pair);
+                }
+            }
+        }
+        // What was held for it and is not ready to be sent is free now.
+        drop(mirrored);
+        if self.ready.is_empty() {
+            self.buffered.tell(host, self.budget.held());
+        }
+    }
+
+    /// Begins to copy the request, if a rule wants it.
+    fn begin(&mut self, host: &impl Host) -> Option<Mirrored> {
+        self.known.forget(&self.config.headers);
+        let mut request = matching::Request::new(host, &self.config.headers, &mut self.known);
+        let rule = self.rules.iter().take(self.usable).find(|rule| request.is_meant_by(&rule.matches))?;
+        if self.config.expires.at.is_some_and(|end| host.wall_time().is_none_or(|now| now >= end)) {
+            self.usable = 0;
+            return None;
+        }
+        let mut waiting = Vec::new();
+        for (index, target) in self.targets.iter().enumerate().take(rule.targets.end).skip(rule.targets.start) {
+            let Mirror { percentage, sampling, salt, .. } = &target.mirror;
+            let is_sampled = percentage.has(|| match sampling.key(&mut request) {
+                Some(key) => random::stable(salt, key),
+                None => self.random.draw(),
+            });
+            if is_sampled {
+                waiting.push(index);
+            }
+        }
+        if waiting.is_empty() {
+            return None;
+        }
+        let prefix = if rule.rewrites { prefix(&rule.matches, &mut request) } else { None };
+        let direction = request.direction();
+        let head = request.into_all();
+        let first = |name| lines(&head, name).next();
+        let facts = Facts {
+            direction,
+            prefix,
+            is_grpc: first("content-type").is_some_and(content_type::is_grpc),
+            is_head: first(":method") == Some(b"HEAD"),
+            had_trailers: false,
+        };
+        let is_tunnel = first("upgrade").is_some() || first(":method") == Some(b"CONNECT");
+        let is_copy = self.config.marker_header.as_ref().is_some_and(|marker| first(marker).is_some());
+        let skip =
+            |why| move |targets: &mut Vec<Target>, waiting: &mut Vec<usize>| skip_all(targets, waiting, host, why);
+        if is_copy {
+            skip(Skip::Loop)(&mut self.targets, &mut waiting);
+        } else if is_tunnel {
+            skip(Skip::Upgrade)(&mut self.targets, &mut waiting);
+        }
+        let copied = if waiting.is_empty() { None } else { Copied::new(head, &self.budget) };
+        let Some(copied) = copied else {
+            skip(Skip::MemoryCap)(&mut self.targets, &mut waiting);
+            return None;
+        };
+        if skip_too_large(&mut self.targets, &mut waiting, host, copied.announced().unwrap_or_default()) {
+            return None;
+        }
+        let compares = waiting.iter().filter_map(|index| self.targets.get(*index)?.mirror.compare.as_ref());
+        let response = Response::compared_by(compares);
+        Some(Mirrored {
+            waiting,
+            copied: Some(copied),
+            complete: None,
+            facts,
+            complete_at: None,
+            is_answered: false,
+            pairs: Vec::new(),
+            response,
+        })
+    }
+
+    /// All of the request has passed.
+    fn complete(&mut self, host: &impl Host, request: &mut Request) {
+        let Some(mirrored) = &mut request.mirrored else { return };
+        let Some(copied) = mirrored.copied.take() else { return };
+        mirrored.complete_at = host.monotonic_time();
+        mirrored.complete = Some(Rc::new(Complete { copied, facts: mirrored.facts }));
+        self.send_what_is_due(host, request);
+    }
+
+    /// Lets the copies be sent for which the request need not wait longer.
+    fn send_what_is_due(&mut self, host: &impl Host, request: &mut Request) {
+        let Some(mirrored) = &mut request.mirrored else { return };
+        let Some(complete) = mirrored.complete.take() else { return };
+        let now = mirrored.complete_at.unwrap_or_default();
+        let is_due = |index: &usize| {
+            let send_on = self.targets.get(*index).map(|target| target.mirror.send_on);
+            mirrored.is_answered || send_on != Some(SendOn::PrimaryResponse)
+        };
+        let (due, waiting) = mem::take(&mut mirrored.waiting).into_iter().partition::<Vec<_>, _>(is_due);
+        for target in due {
+            mirrored.pairs.extend(self.enqueue(host, target, &complete, now));
+        }
+        if !waiting.is_empty() {
+            mirrored.complete = Some(complete);
+        }
+        mirrored.waiting = waiting;
+        self.arm(host);
+    }
+
+    fn has_expired(&self, host: &impl Host) -> bool {
+        self.config.expires.at.is_some_and(|end| host.wall_time().is_none_or(|now| now >= end))
+    }
+}
+
+impl RuleState {
+    fn new(rule: Rule, targets: &mut Vec<Target>, prefix: &str) -> Self {
+        let (is_idle, first) = (rule.is_idle(), targets.len());
+        let rewrites = rule.mirrors.iter().any(|mirror| mirror.uri.is_some());
+        targets.extend(rule.mirrors.into_iter().map(|mirror| Target {
+            counters: Counters::new(prefix, &mirror.name),
+            rate: (mirror.max_per_second > 0).then(|| PerSecond::new(mirror.max_per_second)),
+            log_rate: PerSecond::new(mirror.compare.map_or(0, |compare| compare.log_per_second)),
+            warned_at: None,
+            mirror,
+        }));
+        Self { matches: rule.matches, targets: first..targets.len(), is_idle, rewrites }
+    }
+}
+
+impl Target {
+    fn skip(&mut self, host: &impl Host, why: Skip) {
+        self.counters.count(host, metrics::SKIPPED, [why.name(), ""]);
+    }
+}
+
+/// How long the prefix of the path is for which the match asks that holds.
+fn prefix<H: Host>(matches: &[Vec<Condition>], request: &mut matching::Request<H>) -> Option<usize> {
+    let conditions = matches.iter().find(|conditions| request.is_meant_by(core::slice::from_ref(*conditions)))?;
+    conditions.iter().find_map(|condition| match condition {
+        Condition::Path(Pattern::Prefix(prefix) | Pattern::PrefixAnyCase(prefix)) => Some(prefix.len()),
+        _ => None,
+    })
+}
+
+/// Leaves out the mirrors that take no body of this length. Whether none remains.
+fn skip_too_large(targets: &mut [Target], waiting: &mut Vec<usize>, host: &impl Host, length: usize) -> bool {
+    waiting.retain(|index| {
+        let Some(target) = targets.get_mut(*index) else { return false };
+        let is_small = length <= target.mirror.max_request_bytes;
+        if !is_small {
+            target.skip(host, Skip::BodyTooLarge);
+        }
+        is_small
+    });
+    waiting.is_empty()
+}
+
+fn skip_all(targets: &mut [Target], waiting: &mut Vec<usize>, host: &impl Host, why: Skip) {
+    for index in mem::take(waiting) {
+        if let Some(target) = targets.get_mut(index) {
+            target.skip(host, why);
+        }
+    }
+}
+
+/// The largest body that one of the mirrors takes.
+fn largest(targets: &[Target], waiting: &[usize]) -> usize {
+    let sizes = waiting.iter().filter_map(|index| targets.get(*index));
+    sizes.map(|target| target.mirror.max_request_bytes).max().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

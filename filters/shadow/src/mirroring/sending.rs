@@ -1,0 +1,265 @@
+//! Copies on their way: from the queue to the mirror, and what it answers.
+
+use core::time::Duration;
+use std::rc::Rc;
+
+use mesh_common::host::{Call, Host, BAD_ARGUMENT};
+
+use super::{Mirroring, Target};
+use crate::budget::Held;
+use crate::comparison::{self, Comparison, Verdict};
+use crate::copied::lines;
+use crate::head::{self, Circumstances};
+use crate::metrics::{self, Skip};
+use crate::outcome::{Asked, Counts, Outcome};
+use crate::pairing::{self, Pair};
+use crate::request::{Complete, Facts};
+
+/// So many copies are sent at most per tick; more at once would keep a worker from everything else.
+const BATCH: usize = 256;
+/// How often pairs are looked at that may wait in vain.
+const SWEEP: Duration = Duration::from_secs(5);
+/// An unknown cluster is warned of no more often.
+const WARNING: Duration = Duration::from_secs(60);
+/// Envoy's timer and ours agree to so much.
+const EARLY: Duration = Duration::from_millis(2);
+
+/// A copy that waits to be sent.
+pub(super) struct Ready {
+    target: usize,
+    complete: Rc<Complete>,
+    pair: Option<u32>,
+}
+
+/// A copy that waits for its answer.
+pub(super) struct Flight {
+    target: usize,
+    sent: Duration,
+    facts: Facts,
+    pair: Option<u32>,
+    /// Envoy's copy of it.
+    _held: Option<Held>,
+}
+
+impl Target {
+    /// Has Envoy send a copy; its token, or it is counted why not.
+    fn call(&mut self, host: &impl Host, complete: &Complete, how: Circumstances, now: Duration) -> Option<u32> {
+        let (mirror, counters) = (&self.mirror, &mut self.counters);
+        let lines = head::of(&complete.copied, mirror, how);
+        let headers: Vec<(&[u8], &[u8])> = lines.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let body = &complete.copied.body;
+        let call = Call { cluster: &mirror.cluster, headers: &headers, body, timeout: mirror.timeout };
+        let status = match host.call(&call) {
+            Ok(token) => {
+                counters.count(host, metrics::REQUESTS, [""; 2]);
+                if complete.facts.had_trailers {
+                    counters.count(host, metrics::TRAILERS_DROPPED, [""; 2]);
+                }
+                return Some(token.0);
+            }
+            Err(error) => error.status,
+        };
+        let has = |name: &&str| headers.iter().any(|(other, _)| *other == name.as_bytes());
+        let reason = match status {
+            BAD_ARGUMENT if [":method", ":path", ":authority"].iter().all(has) => "unknown_cluster",
+            BAD_ARGUMENT => "invalid_request",
+            _ => "no_host_or_overflow",
+        };
+        counters.count(host, metrics::DISPATCH_FAILED, [reason, ""]);
+        if reason == "unknown_cluster" && self.warned_at.is_none_or(|at| now >= at.saturating_add(WARNING)) {
+            self.warned_at = Some(now);
+            log::warn!("shadow: mirror {}: this proxy has no cluster {:?}", mirror.name, mirror.cluster);
+        }
+        None
+    }
+}
+
+impl Mirroring {
+    /// Time has passed: what is ready is sent.
+    pub fn on_tick(&mut self, host: &impl Host) {
+        self.schedule.disarm();
+        let now = host.monotonic_time().unwrap_or_default();
+        for _ in 0..BATCH {
+            let Some(ready) = self.ready.pop_front() else { break };
+            self.send(host, ready, now);
+        }
+        if self.next_sweep.is_some_and(|at| at <= now) {
+            self.next_sweep = None;
+            for mut pair in self.pairs.take_overdue(now) {
+                pair.shadow.get_or_insert(Outcome::Reset);
+                self.close(host, &pair);
+            }
+        }
+        if self.next_sweep.is_none() && !self.pairs.is_empty() {
+            self.next_sweep = Some(now.saturating_add(SWEEP));
+        }
+        self.tell(host);
+        if !self.arm_at(host, now) {
+            // The timer goes on by itself.
+            if let Err(error) = host.set_tick_period(Duration::ZERO) {
+                log::debug!("shadow: the timer does not stop: {error}");
+            }
+        }
+    }
+
+    /// The answer to a call has come, or the call has failed.
+    pub fn on_call_response(&mut self, host: &impl Host, token: u32, counts: Counts) {
+        let Some(flight) = self.flights.remove(&token) else { return };
+        let Some(target) = self.targets.get_mut(flight.target) else { return };
+        let took = host.monotonic_time().unwrap_or_default().saturating_sub(flight.sent);
+        let asked = Asked {
+            is_grpc: flight.facts.is_grpc,
+            is_head: flight.facts.is_head,
+            is_late: took.saturating_add(EARLY) >= target.mirror.timeout,
+            max_body: flight.pair.and(target.mirror.compare).and_then(|compare| compare.max_body_bytes),
+        };
+        let outcome = Outcome::of_call(host, asked, counts);
+        let class = match &outcome {
+            Outcome::Upstream(_) => outcome.class(),
+            _ => "-",
+        };
+        target.counters.count(host, metrics::RESPONSES, [outcome.name(), class]);
+        if let Some(pair) = flight.pair.and_then(|id| self.pairs.shadow(id, outcome)) {
+            self.close(host, &pair);
+        }
+        // With what was held for it.
+        drop(flight);
+        self.tell(host);
+    }
+
+    /// The configuration ends. What is under way ends with it.
+    pub fn on_end(&mut self, host: &impl Host) {
+        for ready in core::mem::take(&mut self.ready) {
+            if let Some(target) = self.targets.get_mut(ready.target) {
+                target.skip(host, Skip::Cancelled);
+            }
+        }
+        for (_, flight) in core::mem::take(&mut self.flights) {
+            if let Some(target) = self.targets.get_mut(flight.target) {
+                target.counters.count(host, metrics::RESPONSES, ["cancelled", "-"]);
+            }
+        }
+        self.tell(host);
+    }
+
+    /// Puts a copy into the queue, if the limits allow; the pair that it is half of.
+    pub(super) fn enqueue(
+        &mut self,
+        host: &impl Host,
+        target: usize,
+        complete: &Rc<Complete>,
+        now: Duration,
+    ) -> Option<u32> {
+        let index = target;
+        let target = self.targets.get_mut(index)?;
+        if self.ready.len().saturating_add(self.flights.len()) >= self.config.limits.max_in_flight {
+            target.skip(host, Skip::InFlightCap);
+            return None;
+        }
+        if target.rate.as_mut().is_some_and(|rate| !rate.admit(now)) {
+            target.skip(host, Skip::RateCap);
+            return None;
+        }
+        let pair = match target.mirror.compare {
+            Some(compare) if self.pairs.len() < self.config.limits.max_pairs => {
+                let name = (compare.log_per_second > 0).then(|| {
+                    let first = |name| lines(&complete.copied.head, name).next().unwrap_or_default();
+                    pairing::name_of(first("x-request-id"), first(":method"), first(":path"))
+                });
+                Some(self.pairs.begin(index, name, now, target.mirror.timeout))
+            }
+            Some(_) => {
+                target.counters.count(host, metrics::UNCOMPARED, ["pairs_cap", ""]);
+                None
+            }
+            None => None,
+        };
+        self.ready.push_back(Ready { target: index, complete: Rc::clone(complete), pair });
+        pair
+    }
+
+    /// Sets the timer, if something waits for it.
+    pub(super) fn arm(&mut self, host: &impl Host) {
+        if !self.ready.is_empty() {
+            self.arm_at(host, Duration::ZERO);
+        }
+    }
+
+    fn arm_at(&mut self, host: &impl Host, now: Duration) -> bool {
+        // What is ready is due, whatever the time.
+        let next = if self.ready.is_empty() { self.next_sweep } else { Some(Duration::ZERO) };
+        let Some(period) = self.schedule.arm(now, next) else { return false };
+        let is_set = host.set_tick_period(period).is_ok();
+        if !is_set {
+            self.schedule.disarm();
+        }
+        is_set
+    }
+
+    fn send(&mut self, host: &impl Host, ready: Ready, now: Duration) {
+        let Ready { target: index, complete, pair } = ready;
+        let Some(target) = self.targets.get_mut(index) else { return };
+        // Envoy keeps a copy until there is an answer. The last mirror leaves it what is held here.
+        let is_last = Rc::strong_count(&complete) == 1;
+        let held = if is_last { None } else { self.budget.hold(complete.copied.size()) };
+        let sent = if is_last || held.is_some() {
+            let circumstances = Circumstances {
+                direction: complete.facts.direction,
+                prefix: complete.facts.prefix,
+                address: self.address.as_deref(),
+                marker: self.config.marker_header.as_deref(),
+            };
+            target.call(host, &complete, circumstances, now)
+        } else {
+            target.skip(host, Skip::MemoryCap);
+            None
+        };
+        let Some(token) = sent else {
+            if let Some(pair) = pair {
+                self.pairs.forget(pair);
+            }
+            return;
+        };
+        let facts = complete.facts;
+        let held = held.or_else(|| Some(Rc::try_unwrap(complete).ok()?.copied.into_held()));
+        self.flights.insert(token, Flight { target: index, sent: now, facts, pair, _held: held });
+    }
+
+    /// Both outcomes of a pair are known, or were waited for long enough.
+    pub(super) fn close(&mut self, host: &impl Host, pair: &Pair) {
+        let Some(target) = self.targets.get_mut(pair.target) else { return };
+        let Some(how) = target.mirror.compare else { return };
+        let Some(shadow) = &pair.shadow else { return };
+        let Comparison { result, is_body_uncompared, latency } = match &pair.primary {
+            Some(primary) => comparison::compare(primary, shadow, &how),
+            None => Comparison { result: Verdict::PrimaryIncomplete, is_body_uncompared: false, latency: None },
+        };
+        let role = target.mirror.role.name();
+        let class = match &pair.primary {
+            Some(primary @ Outcome::Upstream(_)) => primary.class(),
+            _ => "unavailable",
+        };
+        let counters = &mut target.counters;
+        counters.count(host, metrics::COMPARE, [role, result.name()]);
+        counters.count(host, metrics::STATUS_PAIRS, [class, shadow.class()]);
+        if is_body_uncompared {
+            counters.count(host, metrics::UNCOMPARED, ["body_too_large", ""]);
+        }
+        if let Some((primary, shadow, verdict)) = latency {
+            counters.count(host, metrics::LATENCY, [verdict, ""]);
+            counters.record(host, metrics::PRIMARY_LATENCY, primary);
+            counters.record(host, metrics::SHADOW_LATENCY, shadow);
+        }
+        let Some(name) = pair.name.as_ref().filter(|_| result.is_mismatch()) else { return };
+        if target.log_rate.admit(host.monotonic_time().unwrap_or_default()) {
+            let primary = pair.primary.as_ref().map(Outcome::told).unwrap_or_default();
+            let (mirror, result, shadow) = (&target.mirror.name, result.name(), shadow.told());
+            log::warn!("shadow: mirror {mirror}: {result}: {name}: original {primary}, mirror {shadow}");
+        }
+    }
+
+    fn tell(&mut self, host: &impl Host) {
+        self.in_flight.tell(host, self.flights.len());
+        self.buffered.tell(host, self.budget.held());
+    }
+}

@@ -1,0 +1,126 @@
+//! The proxy-wasm module: callbacks that hand over to [`Mirroring`].
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use mesh_host::Envoy;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{Action, ContextType};
+
+use crate::mirroring::Mirroring;
+use crate::outcome::Counts;
+use crate::request::Request;
+
+proxy_wasm::main! {{
+    proxy_wasm::set_root_context(|id| {
+        mesh_host::start();
+        Box::new(ShadowRoot { id, mirroring: None })
+    });
+}}
+
+/// What the requests of one root context share.
+type Shared = Rc<RefCell<Mirroring>>;
+
+struct ShadowRoot {
+    id: u32,
+    mirroring: Option<Shared>,
+}
+
+struct HttpStream {
+    mirroring: Option<Shared>,
+    request: Request,
+}
+
+impl ShadowRoot {
+    fn handle(&self, handle: impl FnOnce(&mut Mirroring)) {
+        if let Some(Ok(mut mirroring)) = self.mirroring.as_ref().map(|mirroring| mirroring.try_borrow_mut()) {
+            handle(&mut mirroring);
+        }
+    }
+}
+
+impl Context for ShadowRoot {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, trailers: usize) {
+        self.handle(|mirroring| mirroring.on_call_response(&Envoy, token, Counts { headers, body, trailers }));
+    }
+}
+
+impl RootContext for ShadowRoot {
+    fn on_configure(&mut self, _configuration_size: usize) -> bool {
+        let mirroring = Mirroring::new(&mesh_host::plugin_configuration(), &Envoy, self.id);
+        let Some(mirroring) = mesh_host::configured("shadow", mirroring) else {
+            return false;
+        };
+        for (is_warning, remark) in mirroring.remarks(&Envoy) {
+            log::log!(if is_warning { log::Level::Warn } else { log::Level::Info }, "shadow: {remark}");
+        }
+        self.mirroring = Some(Rc::new(RefCell::new(mirroring)));
+        true
+    }
+
+    fn on_tick(&mut self) {
+        self.handle(|mirroring| mirroring.on_tick(&Envoy));
+    }
+
+    fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(HttpStream { mirroring: self.mirroring.clone(), request: Request::default() }))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+impl Drop for ShadowRoot {
+    fn drop(&mut self) {
+        self.handle(|mirroring| mirroring.on_end(&Envoy));
+    }
+}
+
+impl HttpStream {
+    /// For a request that is mirrored.
+    fn handle(&mut self, handle: impl FnOnce(&mut Mirroring, &mut Request)) {
+        if !self.request.is_mirrored() {
+            return;
+        }
+        if let Some(Ok(mut mirroring)) = self.mirroring.as_ref().map(|mirroring| mirroring.try_borrow_mut()) {
+            handle(&mut mirroring, &mut self.request);
+        }
+    }
+}
+
+impl Context for HttpStream {}
+
+/// Whatever happens here, the request goes on.
+impl HttpContext for HttpStream {
+    fn on_http_request_headers(&mut self, _header_count: usize, is_all: bool) -> Action {
+        if let Some(Ok(mut mirroring)) = self.mirroring.as_ref().map(|mirroring| mirroring.try_borrow_mut()) {
+            self.request = mirroring.on_request_headers(&Envoy, is_all);
+        }
+        Action::Continue
+    }
+
+    fn on_http_request_body(&mut self, size: usize, is_last: bool) -> Action {
+        self.handle(|mirroring, request| mirroring.on_request_body(&Envoy, request, size, is_last));
+        Action::Continue
+    }
+
+    fn on_http_request_trailers(&mut self, _trailer_count: usize) -> Action {
+        self.handle(|mirroring, request| mirroring.on_request_trailers(&Envoy, request));
+        Action::Continue
+    }
+
+    fn on_http_response_headers(&mut self, _header_count: usize, _is_all: bool) -> Action {
+        self.handle(|mirroring, request| mirroring.on_response_headers(&Envoy, request));
+        Action::Continue
+    }
+
+    fn on_http_response_body(&mut self, size: usize, _is_last: bool) -> Action {
+        self.handle(|mirroring, request| mirroring.on_response_body(&Envoy, request, size));
+        Action::Continue
+    }
+
+    fn on_log(&mut self) {
+        self.handle(|mirroring, request| mirroring.on_request_end(&Envoy, request));
+    }
+}

@@ -1,0 +1,141 @@
+//! What is remembered of a request that is mirrored.
+
+use core::time::Duration;
+use std::rc::Rc;
+
+use mesh_common::direction::Direction;
+use mesh_common::host::{HeaderMap, Host};
+use mesh_common::property;
+
+use crate::config::Compare;
+use crate::copied::{number, Copied};
+use crate::outcome::{Answer, Body, Code, Hash, Outcome, SERVICE_TIME};
+
+/// The details of a response that an upstream gave.
+const VIA_UPSTREAM: &[u8] = b"via_upstream";
+
+/// A request on its way; nothing is remembered of one that is not mirrored.
+#[derive(Debug, Default)]
+pub struct Request {
+    pub(crate) mirrored: Option<Box<Mirrored>>,
+}
+
+/// A request of which copies are made.
+#[derive(Debug)]
+pub(crate) struct Mirrored {
+    /// The mirrors that wait for it to be complete, or for its answer.
+    pub waiting: Vec<usize>,
+    /// What there is of it, until it is complete.
+    pub copied: Option<Copied>,
+    /// All of it, as long as a mirror waits.
+    pub complete: Option<Rc<Complete>>,
+    /// What the copies need to know besides.
+    pub facts: Facts,
+    /// When it was complete.
+    pub complete_at: Option<Duration>,
+    /// An upstream has begun to answer.
+    pub is_answered: bool,
+    /// The pairs that lack its outcome.
+    pub pairs: Vec<u32>,
+    /// What is seen of the response.
+    pub response: Response,
+}
+
+/// A complete request, which all its copies share.
+#[derive(Debug)]
+pub(crate) struct Complete {
+    pub copied: Copied,
+    pub facts: Facts,
+}
+
+/// What matters of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts {
+    pub direction: Direction,
+    /// How long the prefix of the path is for which the rule asked.
+    pub prefix: Option<usize>,
+    pub is_grpc: bool,
+    pub is_head: bool,
+    /// Its trailers were left out.
+    pub had_trailers: bool,
+}
+
+/// What is seen of a response on its way back.
+#[derive(Debug, Default)]
+pub(crate) struct Response {
+    /// Whether anything of it matters.
+    is_compared: bool,
+    /// Whether its length matters.
+    is_counted: bool,
+    /// The largest body that is looked at; None once it is larger.
+    looked_at: Option<usize>,
+    latency: Option<u64>,
+    length: u64,
+    hash: Hash,
+}
+
+impl Request {
+    /// Whether copies of it are made.
+    pub fn is_mirrored(&self) -> bool {
+        self.mirrored.is_some()
+    }
+}
+
+impl Response {
+    /// One of which nothing has come, and what will be compared of it.
+    pub fn compared_by<'a>(all: impl Iterator<Item = &'a Compare>) -> Self {
+        all.fold(Self::default(), |response, compare| Self {
+            is_compared: true,
+            is_counted: response.is_counted || compare.size || compare.max_body_bytes.is_some(),
+            looked_at: response.looked_at.max(compare.max_body_bytes),
+            ..response
+        })
+    }
+
+    /// The head passes. `complete_at` is when the request was complete.
+    pub fn on_headers(&mut self, host: &impl Host, complete_at: Option<Duration>) {
+        if !self.is_compared {
+            return;
+        }
+        let told = host.header(HeaderMap::Response, SERVICE_TIME).and_then(|text| number(&text));
+        self.latency = told.or_else(|| {
+            // Envoy was told to keep it for itself.
+            let took = host.monotonic_time()?.saturating_sub(complete_at?);
+            u64::try_from(took.as_millis()).ok()
+        });
+    }
+
+    /// A part of the body passes.
+    pub fn on_body(&mut self, host: &impl Host, size: usize) {
+        if !self.is_counted || size == 0 {
+            return;
+        }
+        self.length = self.length.saturating_add(size as u64);
+        let Some(max) = self.looked_at else { return };
+        if self.length > max as u64 {
+            self.looked_at = None;
+        } else if let Some(part) = host.body(mesh_common::host::Body::Response, size) {
+            self.hash = self.hash.with(&part);
+        }
+    }
+
+    /// How the request went that has ended.
+    pub fn outcome(&self, host: &impl Host, facts: Facts) -> Outcome {
+        if host.property(property::RESPONSE_CODE_DETAILS).is_none_or(|details| details != VIA_UPSTREAM) {
+            return Outcome::Unreachable;
+        }
+        let status = |path| host.int(path).and_then(|code| u16::try_from(code).ok());
+        let http = status(property::RESPONSE_CODE).unwrap_or_default();
+        let code = match facts.is_grpc {
+            true => Code::of_grpc(status(property::RESPONSE_GRPC_STATUS), http),
+            false => Code::of_http(http),
+        };
+        // Whatever is flagged has cut it short: a client that left, most likely.
+        let has_body = self.is_counted
+            && !facts.is_head
+            && http != 304
+            && host.int(property::RESPONSE_FLAGS).unwrap_or_default() == 0;
+        let body = has_body.then(|| Body { length: self.length, hash: self.looked_at.map(|_| self.hash.value()) });
+        Outcome::Upstream(Answer { code, latency: self.latency, body })
+    }
+}
