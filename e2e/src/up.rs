@@ -88,13 +88,7 @@ pub fn up(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 /// Traffic for a while, then the table and the verdict. `chosen`: the filters are not our own.
-fn timed(
-    mesh: &Mesh,
-    duration: Duration,
-    chosen: bool,
-    rules: &mut Rules,
-    interrupt: &Interrupt,
-) -> Result<ExitCode> {
+fn timed(mesh: &Mesh, duration: Duration, chosen: bool, rules: &mut Rules, interrupt: &Interrupt) -> Result<ExitCode> {
     step(&format!("sending traffic for {duration:?}"));
     let sending = Sending::start(mesh, duration)?;
     while !sending.is_done() {

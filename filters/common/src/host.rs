@@ -15,6 +15,8 @@ pub enum HeaderMap {
     Request,
     /// Response headers.
     Response,
+    /// Response trailers, while they pass.
+    ResponseTrailers,
     /// Headers of the answer to a [`Call`], while the root context is told of it.
     CallResponse,
     /// Trailers of the answer to a [`Call`].

@@ -215,6 +215,7 @@ fn map_type(map: HeaderMap) -> u32 {
     match map {
         HeaderMap::Request => 0,
         HeaderMap::Response => 2,
+        HeaderMap::ResponseTrailers => 3,
         HeaderMap::CallResponse => 6,
         HeaderMap::CallTrailers => 7,
     }

@@ -9,10 +9,11 @@
 //! ```
 //!
 //! and this step removes all other exports, takes the bodies out of the SDK's methods that no filter calls
-//! ([`HELPERS`]), then removes every function, global and import that only these reached. It adds nothing to a module; the
-//! code that stays is the same, written in fewer bytes than the linker pads it to.
+//! ([`HELPERS`]), then removes every function, global and import that only these reached. Of functions that are equal,
+//! one stays. It adds nothing to a module; the code that stays is the same, written in fewer bytes than the linker pads it to.
 
 mod abi;
+mod duplicates;
 mod helpers;
 mod manifest;
 mod module;

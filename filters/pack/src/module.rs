@@ -6,7 +6,7 @@ use anyhow::{bail, ensure, Context, Result};
 use walrus::{ExportItem, Module, ModuleConfig};
 
 use crate::abi::{ALLOCATORS, ALWAYS, CALLBACKS, WASI, WASI_CALLS};
-use crate::helpers;
+use crate::{duplicates, helpers};
 
 /// What becomes of the name section, from which Envoy takes the function names of a crash backtrace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,20 +21,16 @@ pub enum Names {
 ///
 /// The result depends on the arguments alone: the same module gives the same bytes.
 pub fn pack(linked: &[u8], callbacks: &[String], names: Names) -> Result<Vec<u8>> {
-    let mut module = ModuleConfig::new()
-        .generate_name_section(names == Names::Keep)
-        .generate_producers_section(false)
-        .parse(linked)
-        .context("not a WebAssembly module that can be read")?;
+    let mut config = ModuleConfig::new();
+    config.generate_name_section(names == Names::Keep).generate_producers_section(false);
+    let mut module = config.parse(linked).context("not a WebAssembly module that can be read")?;
     let kept = kept_exports(&module, callbacks)?;
     drop_exports(&mut module, &kept);
     drop_custom_sections(&mut module);
     helpers::take_out(&mut module)?;
     walrus::passes::gc::run(&mut module);
     check_imports(&module)?;
-    let packed = module.emit_wasm();
-    Module::from_buffer(&packed).context("the packed module is not valid")?;
-    Ok(packed)
+    duplicates::merge(module.emit_wasm(), &config)
 }
 
 fn kept_exports(module: &Module, callbacks: &[String]) -> Result<BTreeSet<String>> {

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use hashbrown::HashMap;
 use mesh_common::config::ConfigError;
 use mesh_common::content_type;
-use mesh_common::host::{Body, Host};
+use mesh_common::host::{Body, HeaderMap, Host};
 use mesh_common::property;
 use mesh_rules::matching::{self, Condition, Known};
 use mesh_rules::pattern::Pattern;
@@ -179,6 +179,7 @@ impl Mirroring {
     pub fn on_response_headers(&mut self, host: &impl Host, request: &mut Request) {
         let Some(mirrored) = &mut request.mirrored else { return };
         mirrored.response.on_headers(host, mirrored.complete_at);
+        mirrored.response.look_for_grpc_status(host, HeaderMap::Response, mirrored.facts);
         if mirrored.waiting.is_empty() || mirrored.is_answered {
             return;
         }
@@ -196,6 +197,13 @@ impl Mirroring {
     pub fn on_response_body(&mut self, host: &impl Host, request: &mut Request, size: usize) {
         if let Some(mirrored) = &mut request.mirrored {
             mirrored.response.on_body(host, size);
+        }
+    }
+
+    /// The response's trailers pass.
+    pub fn on_response_trailers(&mut self, host: &impl Host, request: &mut Request) {
+        if let Some(mirrored) = &mut request.mirrored {
+            mirrored.response.look_for_grpc_status(host, HeaderMap::ResponseTrailers, mirrored.facts);
         }
     }
 

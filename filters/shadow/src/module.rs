@@ -120,7 +120,15 @@ impl HttpContext for HttpStream {
         Action::Continue
     }
 
-    fn on_log(&mut self) {
+    fn on_http_response_trailers(&mut self, _trailer_count: usize) -> Action {
+        self.handle(|mirroring, request| mirroring.on_response_trailers(&Envoy, request));
+        Action::Continue
+    }
+}
+
+/// The end of the request: attributes can still be read, and a callback of its own would be called for every request.
+impl Drop for HttpStream {
+    fn drop(&mut self) {
         self.handle(|mirroring, request| mirroring.on_request_end(&Envoy, request));
     }
 }

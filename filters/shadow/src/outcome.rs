@@ -173,7 +173,8 @@ impl Outcome {
 
 /// Where Envoy's router says how long the upstream took, in milliseconds.
 pub const SERVICE_TIME: &str = "x-envoy-upstream-service-time";
-const GRPC_STATUS: &str = "grpc-status";
+/// Where servers tell the status of gRPC: in trailers, or in headers if there is no message.
+pub const GRPC_STATUS: &str = "grpc-status";
 
 /// FNV-1a, of bytes that come in parts.
 #[derive(Clone, Copy, Debug)]

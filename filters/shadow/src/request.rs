@@ -9,7 +9,7 @@ use mesh_common::property;
 
 use crate::config::Compare;
 use crate::copied::{number, Copied};
-use crate::outcome::{Answer, Body, Code, Hash, Outcome, SERVICE_TIME};
+use crate::outcome::{Answer, Body, Code, Hash, Outcome, GRPC_STATUS, SERVICE_TIME};
 
 /// The details of a response that an upstream gave.
 const VIA_UPSTREAM: &[u8] = b"via_upstream";
@@ -70,6 +70,7 @@ pub(crate) struct Response {
     /// The largest body that is looked at; None once it is larger.
     looked_at: Option<usize>,
     latency: Option<u64>,
+    grpc_status: Option<u16>,
     length: u64,
     hash: Hash,
 }
@@ -105,6 +106,14 @@ impl Response {
         });
     }
 
+    /// Takes the status of gRPC where it may be: once the request has ended, nobody knows it any more.
+    pub fn look_for_grpc_status(&mut self, host: &impl Host, map: HeaderMap, facts: Facts) {
+        if self.is_compared && facts.is_grpc {
+            let told = host.header(map, GRPC_STATUS).and_then(|text| number(&text));
+            self.grpc_status = told.or(self.grpc_status);
+        }
+    }
+
     /// A part of the body passes.
     pub fn on_body(&mut self, host: &impl Host, size: usize) {
         if !self.is_counted || size == 0 {
@@ -127,7 +136,7 @@ impl Response {
         let status = |path| host.int(path).and_then(|code| u16::try_from(code).ok());
         let http = status(property::RESPONSE_CODE).unwrap_or_default();
         let code = match facts.is_grpc {
-            true => Code::of_grpc(status(property::RESPONSE_GRPC_STATUS), http),
+            true => Code::of_grpc(self.grpc_status, http),
             false => Code::of_http(http),
         };
         // Whatever is flagged has cut it short: a client that left, most likely.
