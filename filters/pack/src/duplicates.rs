@@ -50,12 +50,12 @@ fn code_section(packed: &[u8]) -> Option<&[u8]> {
     let mut rest = packed.get(HEADER..)?;
     loop {
         let (id, mut after) = rest.split_first()?;
-        let (mut length, mut shift) = (0_usize, 0);
+        let (mut length, mut shift) = (0_usize, 0_u32);
         loop {
             let (byte, next) = after.split_first()?;
             after = next;
             length |= usize::from(byte & 0x7f).checked_shl(shift)?;
-            shift += 7;
+            shift = 7_u32.checked_add(shift)?;
             if byte & 0x80 == 0 {
                 break;
             }
