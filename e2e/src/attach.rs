@@ -1,13 +1,14 @@
 //! Attaches telemetry to sidecars' plain configurations: EnvoyFilters, read strictly and applied as istiod does.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{anyhow, ensure, Result};
+use anyhow::{anyhow, ensure, Context, Result};
 use envoy_filter::{Applied, EnvoyFilter, Problem, Proxy, ProxyConfig, ProxyKind};
 use serde_json::Map;
 
 use crate::config::{SidecarConfig, ISTIO_VERSION};
 use crate::options::Options;
+use crate::shadows;
 use crate::topology::Workload;
 
 /// The EnvoyFilters of a mesh.
@@ -15,6 +16,19 @@ use crate::topology::Workload;
 pub struct Attachment {
     filters: Vec<EnvoyFilter>,
     applied: Vec<Applied>,
+}
+
+/// The EnvoyFilters in a directory such as `envoy/`; shadowing only if it is asked for: it is a module of its own for each
+/// proxy to hold.
+pub fn shipped(directory: &Path, with_shadow: bool) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
+    let mut files: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    files.retain(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.ends_with(".yaml") && (with_shadow || !name.starts_with(shadows::FILTERS))
+    });
+    files.sort();
+    Ok(files)
 }
 
 impl Attachment {

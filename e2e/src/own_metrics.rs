@@ -8,7 +8,7 @@ use crate::exposition::Sample;
 use crate::prometheus::Prometheus;
 
 /// All but Envoy's, Prometheus' and our standard ones; a histogram by its count alone.
-const QUERY: &str = "{job=\"envoy-stats\", __name__!~\"envoy_.*|up|scrape_.*|metadata_exchange_.*|stats_.*|istio_build|.*_bucket|.*_sum|\
+const QUERY: &str = "{job=\"envoy-stats\", __name__!~\"envoy_.*|up|scrape_.*|metadata_exchange_.*|stats_.*|fault_.*|shadow_.*|istio_build|.*_bucket|.*_sum|\
      istio_(requests_total|request_duration_milliseconds_count|request_bytes_count|response_bytes_count|.*_messages_total|tcp_.*_total)\"}";
 
 /// What Prometheus adds to each series of a proxy.

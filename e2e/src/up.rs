@@ -17,7 +17,7 @@ use crate::server::Server;
 use crate::topology::Topology;
 use crate::traffic::Sending;
 use crate::verdict::Missing;
-use crate::{faults, log_lines, own_metrics, plain, shadows, table, tools, verdict};
+use crate::{attach, faults, log_lines, own_metrics, plain, shadows, table, tools, verdict};
 
 /// Traffic of a mesh that stays ends after this; the mesh stays.
 const LONGEST_TRAFFIC: Duration = Duration::from_secs(600);
@@ -56,7 +56,10 @@ pub fn up(arguments: &Arguments) -> Result<ExitCode> {
         None => Topology::bookinfo()?,
     };
     let options = Options {
-        filters: filters(arguments)?,
+        filters: match &arguments.filters {
+            Some(filters) => filters.clone(),
+            None => attach::shipped(&tools::filters(), arguments.shadows.is_some())?,
+        },
         every_patch_must_match: arguments.topology.is_none() && arguments.filters.is_none(),
         network: Network::AsWritten,
         envoy_version: arguments.envoy_version.clone(),
@@ -169,26 +172,6 @@ impl Rules {
         }
         Ok(())
     }
-}
-
-/// Those in `envoy/`, but shadowing only if it is asked for: it is a module of its own for each proxy to hold.
-fn filters(arguments: &Arguments) -> Result<Vec<PathBuf>> {
-    if let Some(filters) = &arguments.filters {
-        return Ok(filters.clone());
-    }
-    let directory = tools::filters();
-    if arguments.shadows.is_some() {
-        return Ok(vec![directory]);
-    }
-    let entries = std::fs::read_dir(&directory).with_context(|| format!("cannot read {}", directory.display()))?;
-    let files: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
-    let is_wanted = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.ends_with(".yaml") && !name.starts_with(shadows::FILTERS)
-    };
-    let mut files: Vec<PathBuf> = files.into_iter().filter(is_wanted).collect();
-    files.sort();
-    Ok(files)
 }
 
 fn show(mesh: &Mesh) -> Result<()> {

@@ -1,6 +1,5 @@
 //! The measured Envoy: one process, one worker, a listener for each variant.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -88,11 +87,6 @@ impl Proxy {
         machine::pin(sidecar.pid(), &[core])?;
         let worker = Thread::find(sidecar.pid(), "wrk:worker_0")?;
         Ok(Self { sidecar, worker, tag_regexes })
-    }
-
-    /// The address of its page for Prometheus.
-    pub fn stats_address(&self) -> SocketAddr {
-        self.sidecar.address(port::STATS)
     }
 }
 

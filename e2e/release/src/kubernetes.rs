@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::{ensure, Context, Result};
 
 use crate::files::sha256;
-use crate::{text, Files, ALL_FILTERS, VERSION};
+use crate::{text, Files, ALL_FILTERS, SHADOW, VERSION};
 
 /// Stands in the sources for the digest of an image.
 const DIGEST: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -31,22 +31,23 @@ pub fn files(filters: &Files, modules: &Files, digests: &BTreeMap<String, String
         } else if name.ends_with(".yaml") && !name.contains('/') {
             let filter = text(content)?;
             files.insert(format!("filters/{name}"), content.clone());
-            let remote = fetched(filter, modules).with_context(|| format!("envoy/{name}"))?;
-            files.insert(format!("remote/{name}"), remote.into_bytes());
+            // A proxy without metadata exchange over TCP must not take connections: it is not to be fetched.
+            if !name.starts_with("tcp-metadata-exchange") {
+                let remote = fetched(filter, modules).with_context(|| format!("envoy/{name}"))?;
+                files.insert(format!("remote/{name}"), remote.into_bytes());
+            }
         }
     }
     let labels = "stats-bootstrap.yaml";
     let content = filters.get(labels).with_context(|| format!("envoy/{labels} is missing"))?;
     files.insert(format!("wasm-plugin/{labels}"), content.clone());
     for (name, module) in modules {
-        match name.as_str() {
-            ALL_FILTERS => {
-                files.insert(format!("modules/{name}"), module.clone());
-                files.insert(format!("remote/{name}"), module.clone());
-            }
-            _ => {
-                files.insert(format!("single-modules/{name}"), module.clone());
-            }
+        if [ALL_FILTERS, SHADOW].contains(&name.as_str()) {
+            files.insert(format!("modules/{name}"), module.clone());
+            files.insert(format!("remote/{name}"), module.clone());
+        }
+        if name != ALL_FILTERS {
+            files.insert(format!("single-modules/{name}"), module.clone());
         }
     }
     list_single_modules(&mut files)?;

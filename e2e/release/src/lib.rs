@@ -27,8 +27,11 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Where images are said to be when nobody says it: a name that belongs to no one.
 pub const IMAGES: &str = "registry.example.com/remixer";
 
-/// The module that has all filters.
+/// The module that has all filters but shadowing.
 pub const ALL_FILTERS: &str = "remixer.wasm";
+
+/// The module of shadowing.
+pub const SHADOW: &str = "shadow.wasm";
 
 /// Paths, with `/`, and what is in the files.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -64,9 +67,7 @@ pub fn release(inputs: &Inputs<'_>) -> Result<Files> {
     insert(&mut release, "kubernetes", kubernetes::files(&filters, &modules, &digests, inputs.images)?);
     insert(&mut release, "envoy", filters.into_iter().filter(|(name, _)| !name.starts_with("kubernetes/")).collect());
     let dashboards = inputs.root.join("dashboards");
-    if dashboards.is_dir() {
-        insert(&mut release, "dashboards", read_all(&dashboards, "")?);
-    }
+    insert(&mut release, "dashboards", read_all(&dashboards, "")?);
     for name in ["CHANGELOG.md", "LICENSE"] {
         release.insert(name.to_owned(), read(&inputs.root.join(name))?);
     }

@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 
 use super::render;
 use crate::application::{ask, Application};
+use crate::attach::shipped;
 use crate::client::{Client, Request};
 use crate::config::Tracing;
 use crate::interrupt::Interrupt;
@@ -79,10 +80,13 @@ fn parse(part: &str, mut words: impl Iterator<Item = String>) -> Result<Argument
 
 fn write(topology: &Topology, arguments: &Arguments) -> Result<()> {
     let directory = arguments.directory.as_ref().context("mesh render: --compose DIRECTORY is missing")?;
-    let filters = match arguments.filters.is_empty() {
-        true => vec![tools::filters()],
-        false => arguments.filters.clone(),
-    };
+    let mut filters = Vec::new();
+    for path in if arguments.filters.is_empty() { vec![tools::filters()] } else { arguments.filters.clone() } {
+        match path.is_dir() {
+            true => filters.extend(shipped(&path, false)?),
+            false => filters.push(path),
+        }
+    }
     let Arguments { modules, tracing, .. } = arguments;
     let options = Options { filters, modules: modules.clone(), tracing: tracing.clone(), ..Options::default() };
     render(topology, &options, directory)

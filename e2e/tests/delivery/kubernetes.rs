@@ -78,7 +78,7 @@ fn the_directory_renders_the_filters_for_the_mesh_and_the_module_for_a_namespace
     apply(&kinds["EnvoyFilter"]);
     let [config_map] = kinds["ConfigMap"].as_slice() else { panic!("{:?}", kinds["ConfigMap"]) };
     let (bytes, names) = content(config_map);
-    assert!(bytes < LARGEST && names == ["remixer.wasm"], "{bytes} {names:?}");
+    assert!(bytes < LARGEST && names == ["remixer.wasm", "shadow.wasm"], "{bytes} {names:?}");
     assert_eq!(yaml(config_map)["metadata"]["name"], "remixer");
     for text in &kinds["EnvoyFilter"] {
         for path in text.lines().filter_map(|line| line.trim().strip_prefix("filename: ")) {

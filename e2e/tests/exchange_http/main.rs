@@ -308,7 +308,7 @@ fn the_peer_can_be_read_by_others_on_the_stream() {
     assert_eq!(mesh.client().send(&outbound(&mesh, "server:9080", "/")).unwrap().status, 200);
     for (reader, peer, app) in [("server-v1", "client", "client"), ("client", "server-v1", "server")] {
         let line = wait_for(|| {
-            let log = mesh.sidecar(reader).unwrap().log();
+            let log = mesh.sidecar(reader).unwrap().output();
             log.lines().find_map(|line| serde_json::from_str::<Value>(line).ok())
         });
         let state = &line["peer"]["value"];

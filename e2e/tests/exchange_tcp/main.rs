@@ -206,7 +206,7 @@ fn a_proxy_that_is_not_told_the_protocol_sends_nothing_of_its_own() {
     drop(client);
     // What tells others that there is nothing to wait for.
     let sentinel = "peer: envoy.wasm.metadata_exchange.peer_unknown";
-    wait_for(|| mesh.sidecar("client").unwrap().log().lines().any(|line| line == sentinel));
+    wait_for(|| mesh.sidecar("client").unwrap().output().lines().any(|line| line == sentinel));
 }
 
 #[test]

@@ -242,7 +242,7 @@ impl Scene {
         let begin = format!("LOG {path} ");
         let mut found = String::new();
         wait_until(|| {
-            let log = self.mesh.sidecar("client").unwrap().log();
+            let log = self.mesh.sidecar("client").unwrap().output();
             log.lines().find_map(|line| line.split_once(&begin).map(|(_, said)| said.clone_into(&mut found))).is_some()
         });
         found

@@ -30,7 +30,7 @@ fn delays_and_aborts_have_their_shares_and_nothing_to_do_with_each_other() {
     assert_eq!(scene.served() - before, COUNT as u64 - aborted);
     // By the access log: which of them were both.
     let both = || {
-        let log = scene.mesh.sidecar("client").unwrap().log();
+        let log = scene.mesh.sidecar("client").unwrap().output();
         let lines = log.lines().filter(|line| line.contains("LOG /status/200"));
         lines.fold((0, 0), |(all, both), line| (all + 1, both + usize::from(line.ends_with("fs=DI,FI"))))
     };

@@ -164,8 +164,11 @@ impl Rule {
             mirror
         });
         if has_list && !(1..=MAX_MIRRORS).contains(&list.len()) {
-            let limit = if list.is_empty() { "at least 1" } else { "at most 8" };
-            section.refuse("mirrors", format!("{}, {limit}", list.len()));
+            let message = match list.len() {
+                0 => "0, at least 1".to_owned(),
+                count => format!("{count}, at most {MAX_MIRRORS}"),
+            };
+            section.refuse("mirrors", message);
         }
         mirrors.extend(list);
         Self { name, matches, mirrors }
