@@ -50,4 +50,4 @@ pub use options::{Network, Options, PluginConfig};
 pub use raw::RawServer;
 pub use sidecar::{Sidecar, Update};
 pub use topology::Topology;
-pub use wait::wait_until;
+pub use wait::{wait_for, wait_for_value, wait_until};

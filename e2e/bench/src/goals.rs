@@ -83,9 +83,9 @@ pub fn of(report: &Report) -> Vec<Goal> {
     let added = |workers: u32, of: fn(&Idle) -> f64| Some(of(idle(ALL, workers)?) - of(idle(NONE, workers)?));
     let memory = |workers| added(workers, |idle| idle.resident / MEGABYTE);
     let per_worker = memory(2).zip(memory(1)).map(|(two, one)| two - one);
-    goals.push(Goal::new("all modules: memory of an idle proxy with one worker", 40.0, memory(1), "MB"));
-    goals.push(Goal::new("all modules: memory per further worker", 3.0, per_worker, "MB"));
-    goals.push(Goal::new("all modules: time to start", 0.3, added(1, |idle| idle.ready), "s"));
+    goals.push(Goal::new("all five filters: memory of an idle proxy with one worker", 40.0, memory(1), "MB"));
+    goals.push(Goal::new("all five filters: memory per further worker", 3.0, per_worker, "MB"));
+    goals.push(Goal::new("all five filters: time to start", 0.3, added(1, |idle| idle.ready), "s"));
 
     let latency = |of: fn(crate::latency::Latency) -> f64| report.latency.map(|comparison| of(comparison.added));
     goals.push(Goal::new("latency through two sidecars at 1,000/s, p50", 0.1, latency(|l| l.p50), "ms"));

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{channel, Receiver};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mesh::{Answer, Mesh, Options, RawServer, Request, Sample, Topology};
 
@@ -170,13 +170,6 @@ pub fn replace(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
     bytes
 }
 
-pub fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + Duration::from_secs(10);
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < end, "it did not come to be within 10 s");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+pub fn wait_for<T>(look: impl FnMut() -> Option<T>) -> T {
+    mesh::wait_for(Duration::from_secs(10), look).unwrap()
 }

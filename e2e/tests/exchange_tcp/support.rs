@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::{channel, Receiver};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mesh::{Mesh, Options, PluginConfig, RawServer, Sample, Topology};
 
@@ -136,10 +136,6 @@ pub fn reported(mesh: &Mesh, reporter: &str, metric: &str, labels: &[(&str, &str
     }
 }
 
-pub fn wait_for(condition: impl Fn() -> bool) {
-    let end = Instant::now() + LIMIT;
-    while !condition() {
-        assert!(Instant::now() < end, "it did not come to be within {LIMIT:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+pub fn wait_for(condition: impl FnMut() -> bool) {
+    mesh::wait_until(LIMIT, condition).unwrap();
 }

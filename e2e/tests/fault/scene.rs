@@ -299,24 +299,12 @@ fn values(sample: &Sample, labels: &[&str]) -> String {
 
 /// Waits until something has a value.
 pub fn wait_for<T: PartialEq + std::fmt::Debug>(what: &str, expected: &T, seen: impl Fn() -> T) {
-    let end = Instant::now() + WAIT;
-    loop {
-        let now = seen();
-        if now == *expected {
-            return;
-        }
-        assert!(Instant::now() < end, "{what}: {now:?} instead of {expected:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    mesh::wait_for_value(WAIT, expected, seen).expect(what);
 }
 
 /// Waits for a condition.
-pub fn wait_until(mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + WAIT;
-    while !condition() {
-        assert!(Instant::now() < end, "it did not come to be within {WAIT:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+pub fn wait_until(condition: impl FnMut() -> bool) {
+    mesh::wait_until(WAIT, condition).unwrap();
 }
 
 pub const fn ms(milliseconds: u64) -> Duration {

@@ -270,15 +270,7 @@ fn is_complaint(line: &str) -> bool {
 
 /// Waits until something has a value.
 pub fn wait_for<T: PartialEq + std::fmt::Debug>(what: &str, expected: &T, seen: impl Fn() -> T) {
-    let end = Instant::now() + WAIT;
-    loop {
-        let now = seen();
-        if now == *expected {
-            return;
-        }
-        assert!(Instant::now() < end, "{what}: {now:?} instead of {expected:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    mesh::wait_for_value(WAIT, expected, seen).expect(what);
 }
 
 /// Waits for a condition.

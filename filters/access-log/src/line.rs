@@ -142,16 +142,26 @@ fn write_cell<S: Sides, H: Host>(
         return (0, false);
     };
     buffer.extend_from_slice(&cell.before);
-    let found = match found {
-        Found::Text(text) if cell.hash => Found::Made(sha256(text)),
-        found => found,
-    };
+    let found = if cell.hash { Found::Made(hashed(&found, cell.style)) } else { found };
     match &found {
         Found::Text(text) => write_text(buffer, plan.json, text, escaping),
         Found::Made(text) => write_text(buffer, plan.json, text.as_bytes(), escaping),
         _ => {
             write_other(buffer, plan.json, cell.style, &found);
             (0, false)
+        }
+    }
+}
+
+/// The digest of what would be written, whatever it is.
+fn hashed(found: &Found, style: Style) -> String {
+    match found {
+        Found::Text(text) => sha256(text),
+        Found::Made(text) => sha256(text.as_bytes()),
+        other => {
+            let mut text = Vec::new();
+            write_other(&mut text, false, style, other);
+            sha256(&text)
         }
     }
 }

@@ -64,7 +64,9 @@ fn one(section: &mut Section, headers: &mut HeaderNames) -> Vec<Condition> {
     let route = section.object("routeName", Pattern::required).flatten();
     conditions.extend(route.map(Condition::Route));
     let nodes = section.texts("downstreamNodes", MAX_LIST);
-    if !nodes.is_empty() {
+    if section.has("downstreamNodes") && nodes.is_empty() {
+        section.refuse("downstreamNodes", "[] would match nobody, must have an entry or be left out".into());
+    } else if !nodes.is_empty() {
         conditions.push(Condition::Header(headers.id(DOWNSTREAM_NODE), Pattern::OneOf(nodes)));
     }
     conditions

@@ -102,6 +102,11 @@ pub fn of<'a>(original: &'a Copied, mirror: &'a Mirror, circumstances: Circumsta
     copy
 }
 
+/// Whether a header is about the connection or the length of a body, which are the copy's own.
+pub fn is_of_connection(name: &[u8]) -> bool {
+    DROPPED.contains(&name) || name == b"content-length" || name == b"te"
+}
+
 /// The address of a proxy, out of its node id: `sidecar~10.1.2.3~pod.namespace~domain`.
 pub fn address_of_node(id: &str) -> Option<&str> {
     id.split('~').nth(1).filter(|address| address.parse::<IpAddr>().is_ok())

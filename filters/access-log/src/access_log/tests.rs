@@ -275,14 +275,20 @@ fn secrets_are_logged_only_when_named_and_then_hashed_or_cut() {
     for configuration in ["", r#"{"preset": "MIXER"}"#, r#"{"format": "TEXT"}"#] {
         assert!(!text(&host(true), configuration).expect("a line").contains("Bearer"));
     }
+    let mut host = host(true);
+    set(&mut host, "request\0headers\0x-pin", "1234");
     let line = line(
-        &host(true),
+        &host,
         r#"{"fields": [
+            {"name": "pin", "value": "request.headers['x-pin']", "as": "NUMBER", "hash": true},
+            {"name": "code", "field": "response_code", "hash": true},
             {"name": "hashed", "value": "request.headers['authorization']", "hash": true},
             {"name": "cut", "value": "request.headers['authorization']", "max_length": 6}
         ]}"#,
     );
     assert_eq!(line["hashed"], crate::digest::sha256(b"Bearer abc"));
+    assert_eq!(line["pin"], crate::digest::sha256(b"1234"));
+    assert_eq!(line["code"], crate::digest::sha256(b"200"));
     assert_eq!(line["cut"], "Bearer…");
     assert_eq!(line["truncated"], true);
 }

@@ -3,6 +3,8 @@
 use mesh_common::config::Section;
 use mesh_rules::matches::is_header_name;
 
+use crate::head::is_of_connection;
+
 /// More headers in one list are refused.
 const MAX_HEADERS: usize = 64;
 /// A longer value is refused.
@@ -47,6 +49,9 @@ fn lines(section: &mut Section, field: &'static str) -> Vec<(String, String)> {
     for (name, value) in &lines {
         let path = format!("{field}[{name:?}]");
         check_name(section, &path, name);
+        if is_free(name) && is_of_connection(name.to_ascii_lowercase().as_bytes()) {
+            section.refuse(&path, "is set by Envoy".into());
+        }
         if value.len() > MAX_VALUE || value.chars().any(char::is_control) {
             section.refuse(&path, format!("must be at most {MAX_VALUE} bytes without control characters"));
         }

@@ -83,16 +83,17 @@ fn every_field_is_read() {
 fn every_mistake_is_named_at_once() {
     let error = parse(
         r#"{"http": [{"mirrors": [{"cluster": "c", "timeout": "0s", "percentage": {"value": 101}, "role": "x",
-             "headers": {"set": {":path": "/"}, "remove": ["host"]}, "authority": "a", "rewrite": {"authority": "b"}}]},
+             "headers": {"set": {":path": "/", "Content-Length": "7"}, "remove": ["host"]}, "authority": "a", "rewrite": {"authority": "b"}}]},
             {"mirrorPercentage": {"value": 1}}], "limits": {"maxInFlight": 0}}"#,
     )
     .expect_err("refused");
     for told in [
-        "9 problems: ",
+        "10 problems: ",
         "http[0].mirrors[0].timeout: \"0s\" must be >= 1ms",
         "http[0].mirrors[0].percentage.value: 101 must have a max value of 100",
         "http[0].mirrors[0].role: \"x\" is not allowed, must be \"candidate\" or \"control\"",
         "http[0].mirrors[0].headers.set[\":path\"]: pseudo-headers and host cannot be changed here, use rewrite or authority",
+        "http[0].mirrors[0].headers.set[\"Content-Length\"]: is set by Envoy",
         "http[0].mirrors[0].headers.remove[0]: pseudo-headers",
         "http[0].mirrors[0].rewrite.authority: cannot be combined with authority",
         "http[1]: one of mirror, mirrors is required",
