@@ -131,9 +131,7 @@ pub struct Match {
 impl Config {
     /// Reads the plugin configuration.
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
-        let mut problems = Vec::new();
-        let config = Self::parse_with(json, &mut problems);
-        ConfigError::unless_empty(problems).map(|()| config)
+        config::parse(json, Self::read)
     }
 
     /// Reads the plugin configuration, and goes on where it can, for a caller who has more to check.
