@@ -18,6 +18,14 @@ pub struct Attachment {
     applied: Vec<Applied>,
 }
 
+/// An EnvoyFilter for the whole mesh with one patch, for [`Options::patches`].
+pub fn envoy_filter(patch: &str) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\n\
+         metadata: {{ name: test, namespace: istio-system }}\nspec:\n  configPatches:\n  - {patch}\n"
+    )
+}
+
 /// The EnvoyFilters in a directory such as `envoy/`; shadowing only if it is asked for: it is a module of its own for each
 /// proxy to hold.
 pub fn shipped(directory: &Path, with_shadow: bool) -> Result<Vec<PathBuf>> {

@@ -43,6 +43,7 @@ pub mod up;
 pub mod verdict;
 pub mod wait;
 
+pub use attach::envoy_filter;
 pub use client::{Answer, Client, Request};
 pub use exposition::Sample;
 pub use mesh::Mesh;

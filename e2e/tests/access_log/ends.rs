@@ -4,7 +4,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::{envoy_filter, get, lines, start, status, told, wait_until, PAIR, SERVER, VERSIONS, WAIT};
+use mesh::envoy_filter;
+
+use crate::{get, lines, start, status, told, wait_until, PAIR, SERVER, VERSIONS, WAIT};
 
 /// What tells how a request ended.
 const END: [&str; 6] =

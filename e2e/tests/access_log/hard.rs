@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use mesh::Mesh;
+use mesh::{envoy_filter, Mesh};
 use serde_json::{json, Value};
 
-use crate::{configured, envoy_filter, get, lines, start, status, texts, PAIR, SERVER, VERSIONS};
+use crate::{configured, get, lines, start, status, texts, PAIR, SERVER, VERSIONS};
 
 /// Lets requests have headers of up to 90 KB.
 const LARGE_HEADERS: &str = "{ applyTo: NETWORK_FILTER,

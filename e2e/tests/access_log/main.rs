@@ -81,14 +81,6 @@ fn plugins(names: &[&str], configuration: &str) -> Vec<PluginConfig> {
     names.iter().flat_map(plugin).collect()
 }
 
-/// An EnvoyFilter with this one patch, in YAML's flow style.
-fn envoy_filter(patch: &str) -> String {
-    format!(
-        "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\n\
-         metadata: {{ name: test, namespace: istio-system }}\nspec:\n  configPatches:\n  - {patch}\n"
-    )
-}
-
 /// GET from the application of `client-v1` to the server.
 fn get(mesh: &Mesh, path: &str) -> Request {
     Request::get(mesh.sidecar("client-v1").unwrap().outbound(), path).host(SERVER)

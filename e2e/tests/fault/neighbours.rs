@@ -1,10 +1,8 @@
 //! F25 to F27: retries, Envoy's own filter, and changes of the rules.
 
-use mesh::{tools, Update};
+use mesh::{envoy_filter, tools, Update};
 
-use crate::scene::{
-    configured, envoy_filter, for_path, ms, outbound, quiet, rule, rules, wait_for, Setting, LATE, PAIR,
-};
+use crate::scene::{configured, for_path, ms, outbound, quiet, rule, rules, wait_for, Setting, LATE, PAIR};
 
 /// F25
 #[test]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use mesh::{tools, Answer, Mesh, Options, PluginConfig, Request, Sample, Topology, Update};
+use mesh::{envoy_filter, tools, Answer, Mesh, Options, PluginConfig, Request, Sample, Topology, Update};
 
 /// A client's sidecar; the server is outside the mesh, so that this is the only proxy.
 pub const ONE_PROXY: &str = "
@@ -156,14 +156,6 @@ pub fn rules(rules: &[String]) -> String {
 /// A configuration of a plugin, wherever it is.
 pub fn configured(plugin: &str, configuration: &str) -> PluginConfig {
     PluginConfig { workload: None, plugin: plugin.to_owned(), configuration: configuration.to_owned() }
-}
-
-/// An EnvoyFilter with this one patch, in YAML's flow style.
-pub fn envoy_filter(patch: &str) -> String {
-    format!(
-        "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\n\
-         metadata: {{ name: test, namespace: istio-system }}\nspec:\n  configPatches:\n  - {patch}\n"
-    )
 }
 
 impl Scene {

@@ -4,10 +4,10 @@ use std::fs;
 use std::time::Duration;
 
 use mesh::rule_file::RuleFile;
-use mesh::{faults, tools, Mesh, Options, Request, Topology};
+use mesh::{envoy_filter, faults, tools, Mesh, Options, Request, Topology};
 
 use crate::load;
-use crate::scene::{configured, envoy_filter, loud, ms, outbound, quiet, ACCESS_LOG, LATE};
+use crate::scene::{configured, loud, ms, outbound, quiet, ACCESS_LOG, LATE};
 
 /// Bookinfo from reviews on, with a service outside the mesh. No workload calls by itself.
 const SHOP: &str = "

@@ -1,9 +1,9 @@
 //! S24, S25, S29: loops, faults before the mirror, and changes of the rules.
 
-use mesh::{PluginConfig, Request, Update};
+use mesh::{envoy_filter, PluginConfig, Request, Update};
 
 use crate::backend::Reply;
-use crate::scene::{all, configured, counts, envoy_filter, mirror, ms, wait_for, wait_until, with, Setting, ONE_PROXY};
+use crate::scene::{all, configured, counts, mirror, ms, wait_for, wait_until, with, Setting, ONE_PROXY};
 
 /// S24
 #[test]

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use mesh::{tools, Answer, Mesh, Options, PluginConfig, Request, Sample, Sidecar, Topology, Update};
+use mesh::{envoy_filter, tools, Answer, Mesh, Options, PluginConfig, Request, Sample, Sidecar, Topology, Update};
 
 use crate::backend::Backend;
 
@@ -148,14 +148,6 @@ pub fn mirror(name: &str, cluster: &str, more: &str) -> String {
 /// A configuration of the plugin.
 pub fn configured(configuration: &str) -> PluginConfig {
     PluginConfig { workload: None, plugin: "shadow_outbound".to_owned(), configuration: configuration.to_owned() }
-}
-
-/// An EnvoyFilter with this one patch, in YAML's flow style.
-pub fn envoy_filter(patch: &str) -> String {
-    format!(
-        "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\n\
-         metadata: {{ name: test, namespace: istio-system }}\nspec:\n  configPatches:\n  - {patch}\n"
-    )
 }
 
 impl Scene {

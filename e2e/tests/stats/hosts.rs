@@ -1,8 +1,8 @@
 //! Where `destination_service` comes from, and where a Host header has no say in it.
 
-use mesh::Request;
+use mesh::{envoy_filter, Request};
 
-use crate::{envoy_filter, expect_requests, get, outside, patched, start, stats_outbound, status, SERVER};
+use crate::{expect_requests, get, outside, patched, start, stats_outbound, status, SERVER};
 
 const SERVICE: [&str; 4] =
     ["destination_service", "destination_service_name", "destination_service_namespace", "response_code"];

@@ -12,7 +12,7 @@ mod tcp;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mesh::{tools, Mesh, Options, PluginConfig, Request, Sample, Topology};
+use mesh::{envoy_filter, tools, Mesh, Options, PluginConfig, Request, Sample, Topology};
 
 /// Two workloads that differ in all that labels tell.
 const PAIR: &str = "
@@ -54,14 +54,6 @@ fn outside(workload: &str) -> String {
         false => line.to_owned(),
     });
     lines.collect::<Vec<_>>().join("\n")
-}
-
-/// An EnvoyFilter with this one patch, in YAML's flow style.
-fn envoy_filter(patch: &str) -> String {
-    format!(
-        "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\n\
-         metadata: {{ name: test, namespace: istio-system }}\nspec:\n  configPatches:\n  - {patch}\n"
-    )
 }
 
 /// A configuration for stats on the way out.
