@@ -7,6 +7,7 @@ use access_log::config::Config as LogConfig;
 use access_log::{fields as log_fields, mixer};
 use fault::config::Config as FaultConfig;
 use fault::injector;
+use mesh_common::config::ConfigError;
 use mesh_common::labels;
 use metadata_exchange::config::Config as ExchangeConfig;
 use shadow::config::Config as ShadowConfig;
@@ -15,12 +16,12 @@ use stats::config::Config as StatsConfig;
 use stats::metrics;
 
 const README: &str = include_str!("../../README.md");
+const CONFIGURATION: &str = include_str!("../../docs/configuration.md");
 const STATS: &str = include_str!("../../filters/stats/README.md");
 const TELEMETRY: &str = include_str!("../../filters/remixer/README.md");
 const EXCHANGE: &str = include_str!("../../filters/metadata-exchange/README.md");
 const FAULT: &str = include_str!("../../filters/fault/README.md");
 const SHADOW: &str = include_str!("../../filters/shadow/README.md");
-
 const LOG: &str = include_str!("../../filters/access-log/README.md");
 
 /// What stands first, in backquotes, in the rows of the table under `heading`.
@@ -39,9 +40,9 @@ fn first_cells<'a>(document: &'a str, heading: &str) -> Vec<&'a str> {
 }
 
 /// The fields that a configuration with an unknown one is told.
-fn fields(error: &str) -> Vec<&str> {
+fn fields(error: &str) -> Vec<String> {
     let (_, known) = error.split_once("known are ").unwrap();
-    known.split(", ").collect()
+    known.split(';').next().unwrap().split(", ").map(str::to_owned).collect()
 }
 
 fn sorted(mut names: Vec<&str>) -> Vec<&str> {
@@ -66,31 +67,81 @@ fn the_readme_has_every_metric() {
     assert!(documented.contains(&stats::recorder::OVERFLOW_METRIC));
 }
 
+/// What a configuration is refused with.
+fn refused<T>(parsed: Result<T, ConfigError>) -> String {
+    parsed.map(drop).unwrap_err().to_string()
+}
+
+/// Each kind of object in a configuration: whose it is, its place there, where its table is, and the fields that one with an
+/// unknown field is told.
+fn objects() -> Vec<(&'static str, &'static str, &'static str, &'static str, Vec<String>)> {
+    let telemetry = |json: &str| refused(remixer::config::Config::parse(json.as_bytes()));
+    let exchange = |json: &str| refused(ExchangeConfig::parse(json.as_bytes()));
+    let stats = |json: &str| refused(StatsConfig::parse(json.as_bytes()));
+    let log = |json: &str| refused(LogConfig::parse(json.as_bytes()));
+    let abort = r#""abort": {"reset": true, "percentage": {"value": 1}}"#;
+    let fault = |json: &str| refused(FaultConfig::parse(json.replace("ABORT", abort).as_bytes()));
+    let shadow = |json: &str| refused(ShadowConfig::parse(json.as_bytes()));
+    let delay_table = "| field of `delay` | value | default | |";
+    let abort_table = "| field of `abort` | value | default | |";
+    let unknown = r#"{"x": 1}"#;
+    let objects = [
+        ("telemetry", "top level", TELEMETRY, "## Configuration of telemetry", telemetry(unknown)),
+        ("metadata exchange", "top level", EXCHANGE, "## Configuration", exchange(unknown)),
+        ("stats", "top level", STATS, "## Configuration", stats(unknown)),
+        ("stats", "`metrics[]`", STATS, "### Changes", stats(r#"{"metrics": [{"x": 1}]}"#)),
+        ("stats", "`definitions[]`", STATS, "### Definitions", stats(r#"{"definitions": [{"x": 1}]}"#)),
+        ("stats", "`attributes[]`", STATS, "### Attributes", stats(r#"{"attributes": [{"x": 1}]}"#)),
+        ("access log", "top level", LOG, "## Configuration", log(unknown)),
+        ("access log", "`fields[]`", LOG, "### Added fields", log(r#"{"fields": [{"x": 1}]}"#)),
+        ("access log", "`policy`", LOG, "### Policy", log(r#"{"policy": {"x": 1}}"#)),
+        ("fault", "top level", FAULT, "## Configuration", fault(unknown)),
+        ("fault", "`http[]`", FAULT, "### Rules", fault(r#"{"http": [{"x": 1, "fault": {ABORT}}]}"#)),
+        (
+            "fault, shadow",
+            "`http[].match[]`",
+            FAULT,
+            "### Matches",
+            fault(r#"{"http": [{"match": [{"x": 1}], "fault": {ABORT}}]}"#),
+        ),
+        ("fault", "`http[].fault.delay`", FAULT, delay_table, fault(r#"{"http": [{"fault": {"delay": {"x": 1}}}]}"#)),
+        ("fault", "`http[].fault.abort`", FAULT, abort_table, fault(r#"{"http": [{"fault": {"abort": {"x": 1}}}]}"#)),
+        ("shadow", "top level", SHADOW, "## Configuration", shadow(unknown)),
+        ("shadow", "`http[]`", SHADOW, "### Rules", shadow(r#"{"http": [{"x": 1}]}"#)),
+        ("shadow", "`http[].mirrors[]`", SHADOW, "### Mirrors", shadow(r#"{"http": [{"mirrors": [{"x": 1}]}]}"#)),
+        (
+            "shadow",
+            "`http[].mirrors[].compare`",
+            SHADOW,
+            "### Comparison",
+            shadow(r#"{"http": [{"mirrors": [{"compare": {"x": 1}}]}]}"#),
+        ),
+        ("shadow", "`limits`", SHADOW, "### Limits", shadow(r#"{"limits": {"x": 1}}"#)),
+    ];
+    objects.map(|(plugin, object, document, heading, error)| (plugin, object, document, heading, fields(&error))).into()
+}
+
 #[test]
 fn the_configuration_tables_have_every_field() {
-    let error = StatsConfig::parse(br#"{"x": 1}"#).unwrap_err().to_string();
-    assert_eq!(sorted(first_column(STATS, "## Configuration")), fields(&error));
-    for (heading, list) in
-        [("### Changes", "metrics"), ("### Definitions", "definitions"), ("### Attributes", "attributes")]
-    {
-        let error = StatsConfig::parse(format!(r#"{{"{list}": [{{"x": 1}}]}}"#).as_bytes()).unwrap_err().to_string();
-        let (_, told) = error.split_once("[0].x: ").unwrap();
-        let told = told.split(';').next().unwrap();
-        assert_eq!(sorted(first_column(STATS, heading)), fields(told), "{heading}");
+    for (plugin, object, document, heading, fields) in objects() {
+        assert_eq!(sorted(first_cells(document, heading)), fields, "{plugin}, {object}");
     }
-    let told = |json: &str| LogConfig::parse(json.as_bytes()).unwrap_err().to_string();
-    let names = |error: &str| error.split_once("known are ").unwrap().1.split(';').next().unwrap().to_owned();
-    for (heading, error) in [
-        ("## Configuration", told(r#"{"x": 1}"#)),
-        ("### Policy", told(r#"{"policy": {"x": 1}}"#)),
-        ("### Added fields", told(r#"{"fields": [{"name": "a", "value": "b", "x": 1}]}"#)),
-    ] {
-        assert_eq!(sorted(first_column(LOG, heading)), names(&error).split(", ").collect::<Vec<_>>(), "{heading}");
+}
+
+#[test]
+fn the_page_of_all_configuration_has_every_field() {
+    let (_, page) = CONFIGURATION.split_once("## Every field\n").unwrap();
+    let rows: Vec<Vec<&str>> =
+        page.lines().filter(|line| line.starts_with("| ")).map(|line| line.split(" | ").collect()).collect();
+    let objects = objects();
+    assert_eq!(rows.len(), objects.len() + 1, "with the head");
+    for (row, (plugin, object, document, _, fields)) in rows.iter().skip(1).zip(objects) {
+        let (shown, link) = row[1].split_once("](").unwrap();
+        assert_eq!((row[0].trim_start_matches("| "), shown.trim_start_matches('[')), (plugin, object));
+        assert_eq!(sorted(row[2].split('`').skip(1).step_by(2).collect()), fields, "{plugin}, {object}");
+        let anchor = link.trim_end_matches(')').split_once('#').unwrap().1.replace('-', " ");
+        assert!(document.to_lowercase().contains(&format!("## {anchor}\n")), "{anchor}");
     }
-    let error = ExchangeConfig::parse(br#"{"x": 1}"#).unwrap_err().to_string();
-    assert_eq!(sorted(first_column(EXCHANGE, "## Configuration")), fields(&error));
-    let error = remixer::config::Config::parse(br#"{"x": 1}"#).unwrap_err().to_string();
-    assert_eq!(sorted(first_column(TELEMETRY, "## Configuration of telemetry")), fields(&error));
 }
 
 #[test]
@@ -118,25 +169,7 @@ fn examples_of_configuration_are_accepted() {
 }
 
 #[test]
-fn the_fault_tables_have_every_field_and_metric() {
-    let pass = r#""percentage": {"value": 1}"#;
-    let at_rule = |inner: &str| format!(r#"{{"http": [{{{inner}}}]}}"#);
-    for (heading, json) in [
-        ("## Configuration", r#"{"x": 1}"#.to_owned()),
-        ("### Rules", at_rule(&format!(r#""x": 1, "fault": {{"abort": {{"reset": true, {pass}}}}}"#))),
-        ("### Matches", at_rule(&format!(r#""match": [{{"x": 1}}], "fault": {{"abort": {{"reset": true, {pass}}}}}"#))),
-        (
-            "| field of `delay` | value | default | |",
-            at_rule(&format!(r#""fault": {{"delay": {{"x": 1, "fixedDelay": "1s", {pass}}}}}"#)),
-        ),
-        (
-            "| field of `abort` | value | default | |",
-            at_rule(&format!(r#""fault": {{"abort": {{"x": 1, "reset": true, {pass}}}}}"#)),
-        ),
-    ] {
-        let error = FaultConfig::parse(json.as_bytes()).map(drop).unwrap_err().to_string();
-        assert_eq!(sorted(first_cells(FAULT, heading)), fields(&error), "{heading}");
-    }
+fn the_fault_table_has_every_metric() {
     let metrics: Vec<&str> = fault::metrics::METRICS.iter().map(|(name, _)| *name).collect();
     assert_eq!(sorted(first_cells(FAULT, "### Metrics")), sorted(metrics));
 }
@@ -187,18 +220,7 @@ fn the_access_log_s_tables_have_every_field() {
 }
 
 #[test]
-fn the_shadow_tables_have_every_field_metric_and_value() {
-    let mirror = |inner: &str| format!(r#"{{"http": [{{"mirrors": [{{"cluster": "c", {inner}}}]}}]}}"#);
-    for (heading, json) in [
-        ("## Configuration", r#"{"x": 1}"#.to_owned()),
-        ("### Rules", r#"{"http": [{"x": 1, "mirrors": [{"cluster": "c"}]}]}"#.to_owned()),
-        ("### Mirrors", mirror(r#""x": 1"#)),
-        ("### Comparison", mirror(r#""compare": {"x": 1}"#)),
-        ("### Limits", r#"{"limits": {"x": 1}}"#.to_owned()),
-    ] {
-        let error = ShadowConfig::parse(json.as_bytes()).map(drop).unwrap_err().to_string();
-        assert_eq!(sorted(first_cells(SHADOW, heading)), fields(&error), "{heading}");
-    }
+fn the_shadow_tables_have_every_metric_and_value() {
     let metrics: Vec<&str> = shadow::metrics::METRICS.iter().map(|(name, _)| *name).collect();
     assert_eq!(sorted(first_cells(SHADOW, "## Metrics")), sorted(metrics));
     let (_, metrics) = SHADOW.split_once("## Metrics").unwrap();
