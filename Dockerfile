@@ -1,5 +1,6 @@
 # Images of the mesh of docker-compose.yml: `proxy` is stock Envoy with our modules in it, `mesh` has the applications and
-# what writes the proxies' configuration, `fluentd` is Fluentd with a way to Elasticsearch.
+# what writes the proxies' configuration, `fluentd` is Fluentd with a way to Elasticsearch. And what `make release` makes, for
+# those without a compiler: docker build --target release -o dist/release .
 
 ARG ENVOY_VERSION=1.40.0
 ARG RUST_VERSION=1.92
@@ -9,6 +10,13 @@ RUN rustup component add rust-src
 WORKDIR /src
 COPY . .
 RUN scripts/build.sh && cargo build --profile quick -p mesh --bin mesh
+
+FROM build AS packed
+ARG IMAGES=registry.example.com/remixer
+RUN IMAGES=$IMAGES scripts/release.sh
+
+FROM scratch AS release
+COPY --from=packed /src/dist/release/ /
 
 FROM envoyproxy/envoy:v${ENVOY_VERSION} AS proxy
 COPY --from=build --chmod=644 /src/dist/*.wasm /var/local/remixer/

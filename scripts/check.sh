@@ -128,6 +128,14 @@ lint() {
     check "licences, sources and bans of dependencies" dependencies
 }
 
+# What tests use if it is there, and do without else.
+left_out() {
+    have kubectl || say "Not checked, for want of kubectl: what the kustomizations render"
+    have skopeo || say "Not checked, for want of skopeo: that it copies the images"
+    docker compose version > /dev/null 2>&1 || have docker-compose ||
+        say "Not checked, for want of docker compose: that it takes docker-compose.yml"
+}
+
 summary() {
     local code=$?
     end_job
@@ -155,6 +163,7 @@ test)
     [ ${#mesh_tests[@]} -eq 0 ] || check "end-to-end tests on the oldest Envoy" end_to_end_tests_on_the_oldest_envoy
     check "the bench, a short one" short_bench
     check "the mesh, for $FOR" mesh
+    left_out
     say "All in $((SECONDS / 60)) min $((SECONDS % 60)) s"
     ;;
 *) die "usage: $0 lint|test" ;;

@@ -43,7 +43,7 @@ pub const MODULES: &str = "/var/local/remixer/";
 pub const RESOURCES: &str = "resources.json";
 
 /// Everything that one Envoy is told.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SidecarConfig {
     /// The static part, with the node.
     pub bootstrap: Value,

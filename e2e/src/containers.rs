@@ -28,6 +28,9 @@ const ANY: &str = "0.0.0.0";
 /// Where a container's own health check looks.
 const LOCAL: &str = "127.0.0.1";
 
+/// Where Prometheus finds alert rules.
+const RULES: &str = "/etc/prometheus/rules/*.yaml";
+
 /// How often Prometheus scrapes.
 const SCRAPE_INTERVAL: &str = "5s";
 
@@ -114,6 +117,9 @@ fn scraping(topology: &Topology) -> Value {
         if let Some(value) = configuration.pointer_mut(&format!("/global/{field}")) {
             *value = json!(SCRAPE_INTERVAL);
         }
+    }
+    if let Some(fields) = configuration.as_object_mut() {
+        fields.insert("rule_files".to_owned(), json!([RULES]));
     }
     visit_strings(&mut configuration, &mut |text| {
         let found = text.split_once(':').and_then(|(address, port)| Some((at(topology, address)?, port)));

@@ -29,22 +29,22 @@ pub fn files(filters: &Files, modules: &Files, digests: &BTreeMap<String, String
             let filled = fill(text(content)?, digests, images).with_context(|| format!("envoy/kubernetes/{name}"))?;
             files.insert(name.to_owned(), filled.into_bytes());
         } else if name.ends_with(".yaml") && !name.contains('/') {
-            let filter = text(content)?;
-            files.insert(format!("filters/{name}"), content.clone());
+            let filter = selecting(text(content)?).with_context(|| format!("envoy/{name}"))?;
             // A proxy without metadata exchange over TCP must not take connections: it is not to be fetched.
             if !name.starts_with("tcp-metadata-exchange") {
-                let remote = fetched(filter, modules).with_context(|| format!("envoy/{name}"))?;
+                let remote = fetched(&filter, modules).with_context(|| format!("envoy/{name}"))?;
                 files.insert(format!("remote/{name}"), remote.into_bytes());
             }
+            files.insert(format!("filters/{name}"), filter.into_bytes());
         }
     }
     let labels = "stats-bootstrap.yaml";
-    let content = filters.get(labels).with_context(|| format!("envoy/{labels} is missing"))?;
+    let content = files.get(&format!("filters/{labels}")).with_context(|| format!("envoy/{labels} is missing"))?;
     files.insert(format!("wasm-plugin/{labels}"), content.clone());
     for (name, module) in modules {
         if [ALL_FILTERS, SHADOW].contains(&name.as_str()) {
             files.insert(format!("modules/{name}"), module.clone());
-            files.insert(format!("remote/{name}"), module.clone());
+            files.insert(format!("remote/server/{name}"), module.clone());
         }
         if name != ALL_FILTERS {
             files.insert(format!("single-modules/{name}"), module.clone());
@@ -58,6 +58,16 @@ pub fn files(filters: &Files, modules: &Files, digests: &BTreeMap<String, String
 fn fill(source: &str, digests: &BTreeMap<String, String>, images: &str) -> Result<String> {
     let digest = digests.get(ALL_FILTERS).context("there is no image of all filters")?;
     Ok(source.replace(DIGEST, digest).replace(&format!("{IMAGES}{IMAGE_VERSION}"), &format!("{images}:{VERSION}")))
+}
+
+/// An EnvoyFilter for the pods that say by a label that they have the modules: any other proxy could not read them, and would
+/// refuse its listeners.
+fn selecting(filter: &str) -> Result<String> {
+    const SPEC: &str = "\nspec:\n";
+    ensure!(!filter.contains("workloadSelector:"), "it selects workloads already");
+    let (head, spec) = filter.split_once(SPEC).context("it has no spec")?;
+    let selector = "  workloadSelector:\n    labels: { remixer: enabled }\n";
+    Ok(format!("{head}{SPEC}{selector}{spec}"))
 }
 
 /// An EnvoyFilter whose modules are fetched and checked rather than mounted. Istio's agent does that for what it gets by

@@ -68,7 +68,11 @@ pub fn release(inputs: &Inputs<'_>) -> Result<Files> {
     insert(&mut release, "envoy", filters.into_iter().filter(|(name, _)| !name.starts_with("kubernetes/")).collect());
     let dashboards = inputs.root.join("dashboards");
     insert(&mut release, "dashboards", read_all(&dashboards, "")?);
-    for name in ["CHANGELOG.md", "LICENSE"] {
+    insert(&mut release, "docs", read_all(&inputs.root.join("docs"), "")?);
+    let readmes =
+        read_all(&inputs.root.join("filters"), "")?.into_iter().filter(|(name, _)| name.ends_with("/README.md"));
+    insert(&mut release, "filters", readmes.collect());
+    for name in ["README.md", "CHANGELOG.md", "LICENSE", "migrate/README.md"] {
         release.insert(name.to_owned(), read(&inputs.root.join(name))?);
     }
     let materials = Materials::of_modules(inputs.root)?;

@@ -66,6 +66,20 @@ fn docker_compose_accepts_the_file_and_every_service_that_stays_has_a_health_che
     }
 }
 
+/// Docker builds an image once for each service that says how, and all of these at once.
+#[test]
+fn each_image_is_built_for_one_service_and_taken_by_the_others() {
+    let Some(services) = resolved() else { return };
+    for image in ["remixer-mesh", "remixer-proxy", "remixer-fluentd"] {
+        let users: Vec<&Value> = services.values().filter(|service| service["image"] == image).collect();
+        let (built, taken): (Vec<&Value>, Vec<&Value>) =
+            users.iter().partition(|service| service.get("build").is_some());
+        assert_eq!(built.len(), 1, "{image}");
+        assert!(built[0].get("pull_policy").is_none(), "{image}");
+        assert!(taken.iter().all(|service| service["pull_policy"] == "never"), "{image}");
+    }
+}
+
 #[test]
 fn every_published_port_can_be_changed_and_is_for_this_machine_alone() {
     let document = text("docker-compose.yml");
@@ -86,6 +100,7 @@ fn containers_have_the_versions_that_are_tested() {
     let manifest = text("Cargo.toml");
     let minimum = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap().trim_matches('"');
     assert!(docker.contains(&format!("ARG RUST_VERSION={minimum}\n")));
+    assert!(docker.contains(" AS release\n"));
     for target in ["proxy", "mesh", "fluentd"] {
         assert!(
             docker.contains(&format!(" AS {target}\n")) && compose.contains(&format!("target: {target}")),
@@ -110,6 +125,10 @@ fn envoy_and_prometheus_accept_what_is_rendered() {
     }
     let promtool = tools::prometheus().unwrap().with_file_name("promtool");
     run(promtool.to_str().unwrap(), &["check", "config", "prometheus.yml"], &scratch.0).unwrap();
+    let rules = yaml(&std::fs::read_to_string(scratch.0.join("prometheus.yml")).unwrap())["rule_files"][0].clone();
+    let directory = rules.as_str().unwrap().trim_end_matches("*.yaml").to_owned();
+    let volumes = yaml(&text("docker-compose.yml"))["services"]["prometheus"]["volumes"].to_string();
+    assert!(volumes.contains(&format!("./dashboards/alerts.yaml:{directory}")), "{volumes}");
 }
 
 #[test]

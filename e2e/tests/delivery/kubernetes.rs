@@ -22,8 +22,8 @@ const LARGEST: usize = 1024 * 1024;
 const PAIR: &str = "
 name: pair
 workloads:
-  - { name: client, app: client, address: 127.1.0.1, calls: [server] }
-  - { name: server, app: server, address: 127.1.0.2 }
+  - { name: client, app: client, address: 127.1.0.1, calls: [server], labels: { remixer: enabled } }
+  - { name: server, app: server, address: 127.1.0.2, labels: { remixer: enabled } }
 services:
   - { name: server, port: 9080, protocol: http }
 ";
@@ -51,17 +51,62 @@ fn of_directory(scratch: &Scratch, directory: &str) -> Option<BTreeMap<String, V
     Some(kinds)
 }
 
-/// Applies resources to Istio-shaped configurations of all of Bookinfo's proxies; each patch must change something.
+/// Applies resources to Istio-shaped configurations of all of Bookinfo's proxies, with what Istio puts there itself; each
+/// patch must change something. Without the label, none does.
 fn apply(filters: &[String]) {
+    let all: Vec<String> = istios().into_iter().chain(filters.iter().cloned()).collect();
+    applied(&all, true).check_used().unwrap();
+    assert!(applied(filters, false).check_used().is_err());
+}
+
+fn applied(filters: &[String], labelled: bool) -> Attachment {
     let topology = Topology::bookinfo().unwrap();
     let options = Options { patches: filters.to_vec(), ..Options::default() };
     let mut attachment = Attachment::load(&options).unwrap();
     for workload in &topology.workloads {
+        let mut workload = workload.clone();
+        if labelled {
+            workload.labels.insert("remixer".to_owned(), "enabled".to_owned());
+        }
         let paths = Paths { directory: PathBuf::from("/x"), pki: PathBuf::from("/x") };
-        let mut config = SidecarConfig::plain(&topology, workload, &paths);
-        attachment.apply(workload, &mut config).unwrap();
+        let plain = SidecarConfig::plain(&topology, &workload, &paths);
+        let mut config = plain.clone();
+        attachment.apply(&workload, &mut config).unwrap();
+        assert!(labelled || config == plain, "{}", workload.name);
     }
-    attachment.check_used().unwrap();
+    attachment
+}
+
+/// Stand-ins for Istio's own filters, by the names and in the places that it has for them: for metadata exchange one that takes
+/// the same headers off, for metrics some that do nothing.
+fn istios() -> Vec<String> {
+    let [header, id] = ["x-envoy-peer-metadata", "x-envoy-peer-metadata-id"].map(|name| json!({"remove": name}));
+    let http = |name: &str, operation: &str, mutations: Value| {
+        let kind = "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
+        let chain = json!({"filter": {"name": "envoy.filters.network.http_connection_manager"}});
+        let filter = json!({"name": name, "typed_config": {"@type": kind, "mutations": mutations}});
+        json!({
+            "applyTo": "HTTP_FILTER",
+            "match": {"listener": {"filterChain": chain}},
+            "patch": {"operation": operation, "value": filter},
+        })
+    };
+    let removals = json!({"request_mutations": [header, id], "response_mutations": [header, id]});
+    let kind = "type.googleapis.com/envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit";
+    let network = json!({
+        "applyTo": "NETWORK_FILTER",
+        "match": {"listener": {"filterChain": {"filter": {"name": "envoy.filters.network.tcp_proxy"}}}},
+        "patch": {"operation": "INSERT_BEFORE", "value": {
+            "name": "istio.stats",
+            "typed_config": {"@type": kind, "stat_prefix": "stand_in", "max_connections": 10000},
+        }},
+    });
+    let patches = [
+        http("istio.metadata_exchange", "INSERT_FIRST", removals),
+        http("istio.stats", "INSERT_FIRST", json!({})),
+        network,
+    ];
+    patches.iter().map(|patch| mesh::envoy_filter(&patch.to_string())).collect()
 }
 
 /// How many bytes are in a ConfigMap, and under which names.
@@ -74,7 +119,7 @@ fn content(config_map: &str) -> (usize, Vec<String>) {
 #[test]
 fn the_directory_renders_the_filters_for_the_mesh_and_the_module_for_a_namespace() {
     let Some(kinds) = rendered(".") else { return };
-    assert_eq!(kinds.keys().collect::<Vec<_>>(), ["ConfigMap", "EnvoyFilter", "Telemetry"]);
+    assert_eq!(kinds.keys().collect::<Vec<_>>(), ["ConfigMap", "EnvoyFilter"]);
     apply(&kinds["EnvoyFilter"]);
     let [config_map] = kinds["ConfigMap"].as_slice() else { panic!("{:?}", kinds["ConfigMap"]) };
     let (bytes, names) = content(config_map);
@@ -87,11 +132,18 @@ fn the_directory_renders_the_filters_for_the_mesh_and_the_module_for_a_namespace
     }
 }
 
+/// Its exchange takes the headers off before ours sees them: from requests where it stands before ours, from responses where
+/// it stands behind.
 #[test]
-fn istios_own_metrics_are_switched_off_whole() {
-    let spec = yaml(&file("istio/telemetry-off.yaml"))["spec"].clone();
-    let off = json!({"metrics": [{"providers": [{"name": "prometheus"}], "overrides": [{"disabled": true}]}]});
-    assert_eq!(spec, off);
+fn istios_own_filters_are_taken_out_of_proxies_that_have_ours() {
+    let ours = ["stats-bootstrap", "telemetry"].map(|name| file(&format!("filters/{name}.yaml")));
+    for (instead, app) in [(None, "unknown"), (Some(file("istio/instead-of-istio.yaml")), "server")] {
+        let patches = istios().into_iter().chain(ours.clone()).chain(instead).collect();
+        let mesh = Mesh::start(Topology::parse(PAIR).unwrap(), Options { patches, ..Options::default() }).unwrap();
+        request(&mesh);
+        let samples = counted(&mesh, "istio_requests_total");
+        assert!(samples[0].has(&[("reporter", "source"), ("destination_app", app)]), "{samples:?}");
+    }
 }
 
 #[test]
@@ -129,6 +181,7 @@ spec:
     };
     let Some(kinds) = mine("workload") else { return };
     let template = yaml(&kinds["Deployment"][0])["spec"]["template"].clone();
+    assert_eq!(template["metadata"]["labels"], json!({"app": "mine", "remixer": "enabled"}));
     let annotation = |name: &str| -> Value {
         let text = &template["metadata"]["annotations"][format!("sidecar.istio.io/{name}")];
         serde_json::from_str(text.as_str().unwrap()).unwrap()
@@ -138,7 +191,9 @@ spec:
     let mounted = json!({"remixer": {"mountPath": MODULES.trim_end_matches('/'), "readOnly": true}});
     assert_eq!(annotation("userVolumeMount"), mounted);
 
-    let gateway = yaml(&mine("gateway").unwrap()["Deployment"][0])["spec"]["template"]["spec"].clone();
+    let gateway = yaml(&mine("gateway").unwrap()["Deployment"][0])["spec"]["template"].clone();
+    assert_eq!(gateway["metadata"]["labels"], json!({"app": "mine", "remixer": "enabled"}));
+    let gateway = gateway["spec"].clone();
     assert_eq!(gateway["volumes"], json!([{"name": "remixer", "configMap": {"name": "remixer"}}]));
     let [proxy] = gateway["containers"].as_array().unwrap().as_slice() else { panic!("{gateway}") };
     assert_eq!(proxy["image"], "auto");
@@ -174,7 +229,7 @@ fn check_labels(samples: &[Sample]) {
 /// What Istio's agent makes of the configurations that proxies ask for: a module that has the digest which the
 /// configuration names, in a file.
 fn fetched(filters: &[String]) -> Vec<Value> {
-    let module = &release()["kubernetes/remote/remixer.wasm"];
+    let module = &release()["kubernetes/remote/server/remixer.wasm"];
     let mut configs = Vec::new();
     for filter in filters {
         let patches = yaml(filter)["spec"]["configPatches"].as_array().unwrap().clone();
@@ -234,18 +289,19 @@ fn proxies_ask_for_filters_whose_module_their_agent_fetches() {
 
 #[test]
 fn the_variant_without_mounts_renders_with_its_server() {
-    let Some(kinds) = rendered("remote") else { return };
-    let found: Vec<&String> = kinds.keys().collect();
-    assert_eq!(found, ["ConfigMap", "Deployment", "EnvoyFilter", "Service", "Telemetry"]);
-    apply(&kinds["EnvoyFilter"]);
-    assert!(kinds["EnvoyFilter"].iter().all(|text| !text.contains("filename:")));
+    let Some(filters) = rendered("remote") else { return };
+    assert_eq!(filters.keys().collect::<Vec<_>>(), ["EnvoyFilter"]);
+    apply(&filters["EnvoyFilter"]);
+    assert!(filters["EnvoyFilter"].iter().all(|text| !text.contains("filename:")));
+    let kinds = rendered("remote/server").unwrap();
+    assert_eq!(kinds.keys().collect::<Vec<_>>(), ["ConfigMap", "Deployment", "Service"]);
     let name = yaml(&kinds["ConfigMap"][0])["metadata"]["name"].clone();
     let deployment = yaml(&kinds["Deployment"][0]);
     assert_eq!(deployment["spec"]["template"]["spec"]["volumes"][0]["configMap"]["name"], name);
     let service = yaml(&kinds["Service"][0]);
     let part = |name: &str| service["metadata"][name].as_str().unwrap().to_owned();
     let host = format!("http://{}.{}.svc.cluster.local/", part("name"), part("namespace"));
-    assert!(kinds["EnvoyFilter"].iter().any(|text| text.contains(&host)), "{host}");
+    assert!(filters["EnvoyFilter"].iter().any(|text| text.contains(&host)), "{host}");
     assert!(content(&kinds["ConfigMap"][0]).0 < LARGEST);
 }
 
@@ -273,7 +329,8 @@ fn wasm_plugins_are_sound_and_their_filters_work_where_istio_puts_them() {
     }
     assert_eq!(patches.len(), 3, "both directions and gateways");
     let metadata = json!({"name": "plugins", "namespace": "istio-system"});
-    let spec = json!({"configPatches": patches});
+    let selector = yaml(file("wasm-plugin/telemetry.yaml").split("---").next().unwrap())["spec"]["selector"].clone();
+    let spec = json!({"workloadSelector": {"labels": selector["matchLabels"]}, "configPatches": patches});
     let filter = json!({"apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter", "metadata": metadata, "spec": spec});
     apply(&[filter.to_string()]);
     let options =
@@ -283,6 +340,6 @@ fn wasm_plugins_are_sound_and_their_filters_work_where_istio_puts_them() {
     check_labels(&counted(&mesh, "istio_requests_total"));
 
     let Some(kinds) = rendered("wasm-plugin") else { return };
-    assert_eq!(kinds.keys().collect::<Vec<_>>(), ["EnvoyFilter", "Telemetry", "WasmPlugin"]);
+    assert_eq!(kinds.keys().collect::<Vec<_>>(), ["EnvoyFilter", "WasmPlugin"]);
     assert_eq!(kinds["WasmPlugin"].len(), plugins.len());
 }

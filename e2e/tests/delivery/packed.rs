@@ -56,11 +56,20 @@ fn it_has_every_part_and_the_digests_of_all() {
     let files = release();
     for name in [
         "modules/remixer.wasm",
+        "modules/metadata_exchange.wasm",
         "modules/stats.wasm",
+        "modules/access_log.wasm",
+        "modules/fault.wasm",
+        "modules/shadow.wasm",
         "dashboards/alerts.yaml",
         "envoy/telemetry.yaml",
         "envoy/separate/stats.yaml",
         "kubernetes/README.md",
+        "README.md",
+        "docs/operations.md",
+        "docs/configuration.md",
+        "filters/stats/README.md",
+        "migrate/README.md",
         "oci/oci-layout",
         "sbom.cdx.json",
         "THIRD-PARTY-LICENSES.txt",
@@ -121,7 +130,7 @@ fn resources_name_the_digests_of_the_modules_and_images() {
     let digest = sha256(&files["modules/remixer.wasm"]);
     let telemetry = String::from_utf8(files["kubernetes/remote/telemetry.yaml"].clone()).unwrap();
     assert_eq!(telemetry.matches(&format!("sha256: {digest}\n")).count(), telemetry.matches("remote:").count());
-    assert!(files["kubernetes/remote/remixer.wasm"] == files["modules/remixer.wasm"]);
+    assert!(files["kubernetes/remote/server/remixer.wasm"] == files["modules/remixer.wasm"]);
     let plugin = String::from_utf8(files["kubernetes/wasm-plugin/telemetry.yaml"].clone()).unwrap();
     assert!(plugin.contains(&image("remixer").0) && !plugin.contains("00000000"), "{plugin}");
     assert!(plugin.contains(&format!("url: oci://registry.test/remixer:{}\n", release::VERSION)), "{plugin}");
