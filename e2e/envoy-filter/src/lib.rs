@@ -26,6 +26,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 mod apply;
+mod bootstrap;
 mod fields;
 mod matches;
 mod merge;
@@ -37,6 +38,7 @@ mod wasm_plugin;
 mod yaml;
 
 pub use apply::{apply, unused, Applied, Proxy, ProxyConfig, ProxyKind, ROOT_NAMESPACE};
+pub use bootstrap::{bucket_setting, stats_bootstrap};
 pub use parse::{load, parse};
 pub use problem::Problem;
 pub use resource::{ApplyTo, Context, EnvoyFilter, Operation, Patch, PatchContext};
