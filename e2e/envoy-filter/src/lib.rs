@@ -10,7 +10,8 @@
 //! Configurations are `serde_json::Value` in Envoy's JSON form; there is no protobuf schema behind them.
 //! What a value may hold beyond its outermost fields only Envoy can check.
 //!
-//! [`WasmPlugin`] does the same for the resource of that name.
+//! [`WasmPlugin`] does the same for the resource of that name. [`stats_bootstrap`] writes the one EnvoyFilter that is not written by
+//! hand. `mixer-migrate` reads its own resources with [`yaml`] and [`names`], too.
 //!
 //! # Merging
 //!
@@ -30,12 +31,12 @@ mod bootstrap;
 mod fields;
 mod matches;
 mod merge;
-mod names;
+pub mod names;
 mod parse;
 mod problem;
 mod resource;
 mod wasm_plugin;
-mod yaml;
+pub mod yaml;
 
 pub use apply::{apply, unused, Applied, Proxy, ProxyConfig, ProxyKind, ROOT_NAMESPACE};
 pub use bootstrap::{bucket_setting, stats_bootstrap};
