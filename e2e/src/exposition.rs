@@ -27,6 +27,16 @@ impl Sample {
     }
 }
 
+/// What the samples of a counter hold by the values of `labels`, with blanks between.
+pub fn counts<'a>(samples: impl IntoIterator<Item = &'a Sample>, labels: &[&str]) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for sample in samples {
+        let values: Vec<&str> = labels.iter().map(|label| sample.label(label)).collect();
+        *counts.entry(values.join(" ")).or_default() += sample.value as u64;
+    }
+    counts
+}
+
 /// Parses the text format; comments are left out.
 pub fn parse(text: &str) -> Result<Vec<Sample>> {
     text.lines()

@@ -1,5 +1,6 @@
 //! One running Envoy: its admin page, its statistics, its log, and configuration updates.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -111,6 +112,13 @@ impl Sidecar {
         self.process.log()
     }
 
+    /// The first line of the log in which a plugin tells an error.
+    pub fn complaint(&self) -> Option<String> {
+        let is_complaint =
+            |line: &&str| line.contains("[wasm]") && (line.contains("[error]") || line.contains("[critical]"));
+        self.log().lines().find(is_complaint).map(String::from)
+    }
+
     /// What its access loggers wrote to stdout.
     pub fn output(&self) -> String {
         self.process.output()
@@ -154,6 +162,11 @@ impl Sidecar {
     /// The samples of one metric.
     pub fn metric(&self, name: &str) -> Result<Vec<Sample>> {
         Ok(self.stats()?.into_iter().filter(|sample| sample.name == name).collect())
+    }
+
+    /// What a counter or gauge holds by the values of `labels`, with blanks between.
+    pub fn counts(&self, metric: &str, labels: &[&str]) -> Result<BTreeMap<String, u64>> {
+        Ok(exposition::counts(&self.metric(metric)?, labels))
     }
 
     /// Looks at the samples until `found` gives something, for at most `limit`; then the error shows the samples whose name

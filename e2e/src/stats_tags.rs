@@ -1,48 +1,27 @@
 //! What a proxy's bootstrap needs for the labels of a stats configuration: `envoy/stats-bootstrap.yaml`, and the like for
 //! labels of one's own.
 
-use std::fmt::Write;
-
+use envoy_filter::stats_bootstrap;
 use mesh_common::config::ConfigError;
 use mesh_common::metric_name::{build_tag_regexes, tag_regex, Separators};
 use serde_json::Value;
 use stats::config::Config;
 use stats::metrics;
 
-const HEAD: &str = "\
-# Labels of the metrics: Envoy has none of its own, so these regular expressions take them out of the stats' names.
-#
-# A proxy reads its bootstrap when it starts: restart the workloads after applying this. Istio up to 1.17 brings such
-# expressions for the standard labels itself; there, leave this file out.
-#
-# Made by `mesh stats-tags`, which makes it for a stats configuration with other labels, too.
-apiVersion: networking.istio.io/v1alpha3
-kind: EnvoyFilter
-metadata:
-  name: remixer-stats-bootstrap
-  namespace: istio-system
-spec:
-  configPatches:
-  - applyTo: BOOTSTRAP
-    patch:
-      operation: MERGE
-      value:
-        stats_config:
-          stats_tags:
-";
+const COMMENT: &str = "\
+Labels of the metrics: Envoy has none of its own, so these regular expressions take them out of the stats' names.
 
-const BUCKETS: &str = "          histogram_bucket_settings:
-          # Istio's buckets, which are also Envoy's; a place to change them.
-          - match:
-              safe_regex:
-                regex: '.*istio_(request_duration_milliseconds|request_bytes|response_bytes)'
-            buckets: [0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000]
-";
+A proxy reads its bootstrap when it starts: restart the workloads after applying this. Istio up to 1.17 brings such
+expressions for the standard labels itself; there, leave this file out.
+
+Made by `mesh stats-tags`, which makes it for a stats configuration with other labels, too.";
+
+/// What stands before the buckets.
+const BUCKETS: &str = "          # Istio's buckets, which are also Envoy's; a place to change them.\n";
 
 /// The EnvoyFilter that makes the labels of `configurations`, each the JSON of a stats or telemetry plugin: all those that one proxy may
 /// run, as its inbound and its outbound one.
 pub fn bootstrap(configurations: &[&[u8]]) -> Result<String, ConfigError> {
-    let mut text = HEAD.to_owned();
     let mut written: Vec<(String, String)> = Vec::new();
     for configuration in configurations {
         let (labels, separators) = labels(configuration)?;
@@ -52,15 +31,13 @@ pub fn bootstrap(configurations: &[&[u8]]) -> Result<String, ConfigError> {
         }));
     }
     written.extend(build_tag_regexes().map(|(name, regex)| (name.to_owned(), regex)));
-    for (index, tag) in written.iter().enumerate() {
-        if !written.iter().take(index).any(|earlier| earlier == tag) {
-            let (name, regex) = tag;
-            // Writing to a String cannot fail.
-            let _ = write!(text, "          - tag_name: {name}\n            regex: '{}'\n", regex.replace('\'', "''"));
+    let mut tags: Vec<(String, String)> = Vec::new();
+    for tag in written {
+        if !tags.contains(&tag) {
+            tags.push(tag);
         }
     }
-    text.push_str(BUCKETS);
-    Ok(text)
+    Ok(stats_bootstrap(COMMENT, tags, BUCKETS))
 }
 
 /// The labels of `configurations` as Istio takes them in `proxyConfig.extraStatTags` or in the annotation

@@ -2,7 +2,7 @@
 
 use std::{fmt, rc::Rc};
 
-use crate::yaml::Position;
+use envoy_filter::yaml::Position;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

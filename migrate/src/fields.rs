@@ -2,11 +2,15 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
+use envoy_filter::{
+    names::snake,
+    yaml::{Kind, Node},
+};
+
 use crate::{
     cexl::parse_duration,
     diagnostic::{Code, Diagnostics, ObjectName, Place},
     names,
-    yaml::{Kind, Node},
 };
 
 /// A node of an object and the path to it.
@@ -54,7 +58,7 @@ impl<'n> At<'n> {
     pub fn fields(&self, known: &[&str], diagnostics: &mut Diagnostics) -> Fields<'n> {
         let mut fields = BTreeMap::new();
         for (key, at) in self.entries(diagnostics) {
-            let name = names::snake(&key);
+            let name = snake(&key);
             if !known.contains(&name.as_str()) {
                 let hint = names::nearest(&name, known.iter().copied()).map_or_else(
                     || format!(" (known are {})", known.join(", ")),

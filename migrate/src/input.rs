@@ -6,10 +6,11 @@ use std::{
     rc::Rc,
 };
 
+use envoy_filter::yaml::{self, Node};
+
 use crate::{
     defaults::Version,
     diagnostic::{Code, Diagnostics, ObjectName, Place},
-    yaml::{self, Node},
 };
 
 /// The group of Mixer's kinds.

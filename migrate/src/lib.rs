@@ -26,7 +26,6 @@ pub mod source;
 pub mod spec;
 pub mod translate;
 pub mod vocabulary;
-pub mod yaml;
 
 #[cfg(test)]
 mod tests;

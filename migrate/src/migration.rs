@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use envoy_filter::yaml::Node;
+
 use crate::{
     diagnostic::{Code, Diagnostics, Place, Severity},
     input::{Input, Reading, BUILT_IN},
@@ -9,7 +11,6 @@ use crate::{
     output::Output,
     remarks,
     spec::Specs,
-    yaml::Node,
     Options,
 };
 

@@ -10,7 +10,8 @@
 //! Configurations are `serde_json::Value` in Envoy's JSON form; there is no protobuf schema behind them.
 //! What a value may hold beyond its outermost fields only Envoy can check.
 //!
-//! [`WasmPlugin`] does the same for the resource of that name.
+//! [`WasmPlugin`] does the same for the resource of that name. [`stats_bootstrap`] writes the one EnvoyFilter that is not written by
+//! hand. `mixer-migrate` reads its own resources with [`yaml`] and [`names`], too.
 //!
 //! # Merging
 //!
@@ -26,17 +27,19 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 mod apply;
+mod bootstrap;
 mod fields;
 mod matches;
 mod merge;
-mod names;
+pub mod names;
 mod parse;
 mod problem;
 mod resource;
 mod wasm_plugin;
-mod yaml;
+pub mod yaml;
 
 pub use apply::{apply, unused, Applied, Proxy, ProxyConfig, ProxyKind, ROOT_NAMESPACE};
+pub use bootstrap::{bucket_setting, stats_bootstrap};
 pub use parse::{load, parse};
 pub use problem::Problem;
 pub use resource::{ApplyTo, Context, EnvoyFilter, Operation, Patch, PatchContext};

@@ -1,7 +1,7 @@
 //! Spelling: camelCase against snake_case, and the nearest known name to a mistyped one.
 
 /// `statsTags` as `stats_tags`; a name already in snake case stays as it is.
-pub(crate) fn snake(name: &str) -> String {
+pub fn snake(name: &str) -> String {
     let mut out = String::with_capacity(name.len() + 4);
     for letter in name.chars() {
         if letter.is_ascii_uppercase() {
@@ -52,19 +52,18 @@ pub(crate) fn hint(name: &str, known: &[&str]) -> String {
     }
 }
 
-/// Levenshtein's edit distance, one row at a time.
-fn distance(left: &str, right: &str) -> usize {
-    let mut row: Vec<usize> = (0..=right.chars().count()).collect();
-    for (line, a) in left.chars().enumerate() {
-        let mut diagonal = line;
-        let mut previous = line + 1;
-        let mut next = vec![previous];
-        for (b, above) in right.chars().zip(row.iter().skip(1)) {
-            let cost = usize::from(a != b);
-            let best = (diagonal + cost).min(previous + 1).min(above + 1);
-            diagonal = *above;
-            previous = best;
-            next.push(best);
+/// How many letters have to be changed: Levenshtein's distance.
+pub fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (index, letter) in left.chars().enumerate() {
+        let mut diagonal = index;
+        let mut before = index + 1;
+        let mut next = vec![before];
+        for (other, above) in right.iter().zip(row.iter().skip(1)) {
+            let cost = (diagonal + usize::from(letter != *other)).min(before + 1).min(above + 1);
+            (diagonal, before) = (*above, cost);
+            next.push(cost);
         }
         row = next;
     }

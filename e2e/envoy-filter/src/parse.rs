@@ -56,8 +56,8 @@ pub fn parse(texts: &[(PathBuf, String)]) -> Result<Vec<EnvoyFilter>, Vec<Proble
     let mut filters: Vec<EnvoyFilter> = Vec::new();
     let mut problems = Vec::new();
     for (file, text) in texts {
-        match yaml::documents(file, text) {
-            Err(problem) => problems.push(problem),
+        match yaml::documents(text) {
+            Err(error) => problems.push(Problem::of_yaml(file, error)),
             Ok(documents) if documents.is_empty() => {
                 problems.push(Problem::of_file(file, "holds no resource"));
             }

@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::yaml::Position;
+
 /// One reason why a resource is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -24,6 +26,16 @@ impl Problem {
     /// A problem of a whole file.
     pub(crate) fn of_file(file: &Path, message: impl Into<String>) -> Self {
         Problem { file: file.to_path_buf(), line: None, column: None, path: String::new(), message: message.into() }
+    }
+
+    /// A file that is no YAML: where and why.
+    pub(crate) fn of_yaml(file: &Path, (position, reason): (Position, String)) -> Self {
+        let known = |number: u64| (number > 0).then_some(number);
+        Problem {
+            line: known(position.line),
+            column: known(position.column),
+            ..Problem::of_file(file, format!("not valid YAML: {reason}"))
+        }
     }
 }
 

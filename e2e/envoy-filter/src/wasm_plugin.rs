@@ -125,7 +125,7 @@ impl WasmPlugin {
     /// Reads every resource of a text, which stands in `file`.
     pub fn parse(file: &str, text: &str) -> Result<Vec<Self>, Vec<Problem>> {
         let file = PathBuf::from(file);
-        let documents = yaml::documents(&file, text).map_err(|problem| vec![problem])?;
+        let documents = yaml::documents(text).map_err(|error| vec![Problem::of_yaml(&file, error)])?;
         let mut reader = Reader::new(&file);
         let plugins: Vec<Self> = documents.iter().filter_map(|document| read(&mut reader, document)).collect();
         match reader.into_problems() {

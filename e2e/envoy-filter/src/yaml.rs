@@ -1,6 +1,6 @@
-//! YAML documents as trees whose nodes know their line.
+//! YAML documents as trees whose nodes know where they stand.
 
-use std::{fmt, path::Path};
+use std::{collections::HashSet, fmt};
 
 use serde::{
     de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor},
@@ -9,18 +9,35 @@ use serde::{
 use serde_json::{Map, Number, Value};
 use serde_saphyr::{from_multiple_with_options, options, DuplicateKeyPolicy, Spanned, UserMessageFormatter};
 
-use crate::problem::Problem;
+/// Deeper YAML is refused, as everything that walks it would need as much stack.
+const MAX_DEPTH: usize = 64;
+/// Aliases that stand for more than this make a small file a large one.
+const MAX_REPLAYED: usize = 50_000;
+/// Enough for the depth, also where the main thread has little.
+const STACK: usize = 64 << 20;
 
-/// A value and the line it stands on.
-#[derive(Debug, Clone)]
-pub(crate) struct Node {
-    pub(crate) line: u64,
-    pub(crate) kind: Kind,
+/// Where something stands in a file; both count from 1, and 0 means that it is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The line.
+    pub line: u64,
+    /// The column.
+    pub column: u64,
+}
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Where it begins.
+    pub position: Position,
+    /// The value.
+    pub kind: Kind,
 }
 
 /// What a node holds. Mappings keep the order of the file.
-#[derive(Debug, Clone)]
-pub(crate) enum Kind {
+#[derive(Clone, Debug)]
+#[allow(missing_docs)] // They are what YAML calls them.
+pub enum Kind {
     Null,
     Bool(bool),
     Number(Number),
@@ -31,7 +48,7 @@ pub(crate) enum Kind {
 
 impl Node {
     /// The value of a mapping's key; absent and null are the same, as in protobuf's JSON form.
-    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
+    pub fn get(&self, key: &str) -> Option<&Node> {
         match &self.kind {
             Kind::Map(entries) => entries
                 .iter()
@@ -41,8 +58,24 @@ impl Node {
         }
     }
 
-    /// The value without its lines.
-    pub(crate) fn to_json(&self) -> Value {
+    /// The text of a string.
+    pub fn as_text(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The items of a list; none of anything else.
+    pub fn items(&self) -> &[Node] {
+        match &self.kind {
+            Kind::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// The value without its positions.
+    pub fn to_json(&self) -> Value {
         match &self.kind {
             Kind::Null => Value::Null,
             Kind::Bool(value) => Value::Bool(*value),
@@ -56,39 +89,53 @@ impl Node {
     }
 
     /// The value as it is quoted in messages.
-    pub(crate) fn quoted(&self) -> String {
+    pub fn quoted(&self) -> String {
         match &self.kind {
-            Kind::List(_) => "a list".to_owned(),
-            Kind::Map(_) => "a mapping".to_owned(),
-            _ => self.to_json().to_string(),
+            Kind::Null => "null".into(),
+            Kind::Bool(is) => is.to_string(),
+            Kind::Number(number) => number.to_string(),
+            Kind::String(text) if text.chars().count() <= 60 => format!("{text:?}"),
+            Kind::String(_) => "a long text".into(),
+            Kind::List(_) => "a list".into(),
+            Kind::Map(_) => "a mapping".into(),
         }
     }
 }
 
-/// Reads every document of a file; empty documents are left out.
-pub(crate) fn documents(file: &Path, text: &str) -> Result<Vec<Node>, Problem> {
+/// Reads every document of a file; empty documents are left out. The error is where and why.
+pub fn documents(text: &str) -> Result<Vec<Node>, (Position, String)> {
+    // The parser takes much stack per level, and threads have different ones.
+    let parsed = std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || parse(text)).ok()?;
+        thread.join().ok()
+    });
+    parsed.unwrap_or_else(|| Err((Position::default(), "the parser gave up".to_owned())))
+}
+
+fn parse(text: &str) -> Result<Vec<Node>, (Position, String)> {
     let options = options! {
         duplicate_keys: DuplicateKeyPolicy::Error,
         strict_booleans: true,
         with_snippet: false,
+        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_REPLAYED },
     };
-    from_multiple_with_options(text, options).map_err(|error| {
-        let location = error.location();
-        let reason = error.without_snippet().render_with_formatter(&UserMessageFormatter);
-        // The position stands before the message, as in every other problem.
-        let reason = reason.split(" at line ").next().unwrap_or_default();
-        Problem {
-            line: location.map(|at| at.line()),
-            column: location.map(|at| at.column()),
-            ..Problem::of_file(file, format!("not valid YAML: {reason}"))
-        }
-    })
+    from_multiple_with_options::<Node>(text, options)
+        .map(|nodes| nodes.into_iter().filter(|node| !matches!(node.kind, Kind::Null)).collect())
+        .map_err(|error| {
+            let position =
+                error.location().map_or_else(Position::default, |at| Position { line: at.line(), column: at.column() });
+            let reason = error.without_snippet().render_with_formatter(&UserMessageFormatter);
+            // The position stands before the message, as in every other diagnostic.
+            (position, reason.split(" at line ").next().unwrap_or_default().to_owned())
+        })
 }
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Kind>::deserialize(deserializer)?;
-        Ok(Node { line: spanned.referenced.line(), kind: spanned.value })
+        let at = spanned.referenced;
+        Ok(Node { position: Position { line: at.line(), column: at.column() }, kind: spanned.value })
     }
 }
 
@@ -153,8 +200,9 @@ impl<'de> Visitor<'de> for KindVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Kind, A::Error> {
         let mut map: Vec<(String, Node)> = Vec::new();
+        let mut known = HashSet::new();
         while let Some((key, node)) = entries.next_entry::<String, Node>()? {
-            if map.iter().any(|(known, _)| *known == key) {
+            if !known.insert(key.clone()) {
                 return Err(A::Error::custom(format!("{key:?} stands twice in one mapping")));
             }
             map.push((key, node));
@@ -165,40 +213,38 @@ impl<'de> Visitor<'de> for KindVisitor {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
 
-    fn read(text: &str) -> Result<Vec<Node>, String> {
-        documents(Path::new("a.yaml"), text).map_err(|problem| problem.to_string())
-    }
+    use super::*;
 
     #[test]
     fn scalars_keep_their_types() {
         let text = "a: 1\nb: -2\nc: 1.5\nd: true\ne: yes\nf: '1'\ng:\nh: [x]\ni: |\n  {\"j\": 1}\n";
         assert_eq!(
-            read(text).unwrap()[0].to_json(),
+            documents(text).unwrap()[0].to_json(),
             json!({"a": 1, "b": -2, "c": 1.5, "d": true, "e": "yes", "f": "1", "g": null, "h": ["x"], "i": "{\"j\": 1}\n"})
         );
     }
 
     #[test]
-    fn every_node_knows_its_line() {
-        let nodes = read("a: 1\n---\nb:\n  c:\n    - d: x\n").unwrap();
+    fn every_node_knows_where_it_stands() {
+        let nodes = documents("a: 1\n---\n---\nb:\n  c:\n    - d: \"x\"\n").unwrap();
         assert_eq!(nodes.len(), 2);
         let list = nodes[1].get("b").unwrap().get("c").unwrap();
-        let Kind::List(items) = &list.kind else { panic!("{list:?}") };
-        assert_eq!(items[0].get("d").unwrap().line, 5);
+        assert_eq!(list.items()[0].get("d").unwrap().position, Position { line: 6, column: 10 });
     }
 
     #[test]
     fn broken_yaml_is_refused_with_line_and_column() {
-        let text = read("a: 1\nb: [1, 2\nc: 3\n").unwrap_err();
-        assert!(text.starts_with("a.yaml:3:2: not valid YAML: "), "{text}");
+        let (position, reason) = documents("a: 1\nb: [1, 2\nc: 3\n").unwrap_err();
+        assert_eq!((position.line, position.column > 0), (3, true), "{reason}");
+        assert!(!reason.is_empty() && !reason.contains('\n'), "{reason}");
     }
 
     #[test]
     fn a_key_given_twice_is_refused() {
-        let text = read("a: 1\na: 2\n").unwrap_err();
-        assert_eq!(text, "a.yaml:2:1: not valid YAML: duplicate mapping key: a not allowed here");
+        let (position, reason) = documents("a: 1\na: 2\n").unwrap_err();
+        assert_eq!(position, Position { line: 2, column: 1 });
+        assert!(reason.contains("duplicate"), "{reason}");
     }
 }

@@ -17,9 +17,12 @@ mod control;
 mod delays;
 mod flags;
 mod limits;
-mod load;
 mod matching;
 mod neighbours;
 mod scene;
 mod shares;
+#[path = "../support/mod.rs"]
+mod support;
 mod tutorials;
+
+use support::load;

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use mesh::{envoy_filter, tools, Answer, Mesh, Options, PluginConfig, Request, Sample, Topology, Update};
+use mesh::{envoy_filter, tools, Answer, Mesh, Options, PluginConfig, Request, Topology, Update};
+
+pub use crate::support::{loud, ms, quiet, wait_for, wait_until, WAIT};
 
 /// A client's sidecar; the server is outside the mesh, so that this is the only proxy.
 pub const ONE_PROXY: &str = "
@@ -29,9 +30,6 @@ services:
 
 /// How the client names the server of [`ONE_PROXY`].
 pub const SERVER: &str = "server:9080";
-
-/// The longest that something may take to appear.
-pub const WAIT: Duration = Duration::from_secs(10);
 
 /// How late a delayed request may be: a step of Envoy's timer, and what a busy machine adds.
 pub const LATE: Duration = Duration::from_millis(60);
@@ -74,20 +72,6 @@ pub struct Scene {
     pub mesh: Mesh,
     /// Whether a plugin may complain.
     pub may_complain: bool,
-}
-
-/// Lets cases that need the machine for themselves run alone: they take the lock for writing, those whose times matter
-/// for reading.
-static MACHINE: RwLock<()> = RwLock::new(());
-
-/// While this is held, nobody fills the machine.
-pub fn quiet() -> RwLockReadGuard<'static, ()> {
-    MACHINE.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// While this is held, no times are taken.
-pub fn loud() -> RwLockWriteGuard<'static, ()> {
-    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Default for Setting<'_> {
@@ -208,11 +192,7 @@ impl Scene {
 
     /// A metric of a workload's proxy by the values of some of its labels.
     pub fn counts(&self, workload: &str, metric: &str, labels: &[&str]) -> BTreeMap<String, u64> {
-        let mut counts = BTreeMap::new();
-        for sample in self.mesh.sidecar(workload).unwrap().metric(metric).unwrap() {
-            *counts.entry(values(&sample, labels)).or_default() += sample.value as u64;
-        }
-        counts
+        self.mesh.sidecar(workload).unwrap().counts(metric, labels).unwrap()
     }
 
     /// Checks counters of the client's proxy: name, values of its labels, value.
@@ -253,8 +233,7 @@ impl Drop for Scene {
             return;
         }
         for sidecar in self.mesh.sidecars() {
-            let log = sidecar.log();
-            let complaint = log.lines().find(|line| line.contains("[wasm]") && is_complaint(line));
+            let complaint = sidecar.complaint();
             assert!(self.may_complain || complaint.is_none(), "{complaint:?}");
             let active = || self.counts(sidecar.name(), "fault_active", &[]).values().sum::<u64>();
             wait_for("fault_active at the end", &0, active);
@@ -279,26 +258,4 @@ fn with_longest_stall<T>(work: impl FnOnce() -> T) -> (T, Duration) {
         is_over.store(true, Ordering::Relaxed);
         (done, watch.join().unwrap())
     })
-}
-
-fn is_complaint(line: &str) -> bool {
-    line.contains("[error]") || line.contains("[critical]")
-}
-
-fn values(sample: &Sample, labels: &[&str]) -> String {
-    labels.iter().map(|label| sample.label(label)).collect::<Vec<_>>().join(" ")
-}
-
-/// Waits until something has a value.
-pub fn wait_for<T: PartialEq + std::fmt::Debug>(what: &str, expected: &T, seen: impl Fn() -> T) {
-    mesh::wait_for_value(WAIT, expected, seen).expect(what);
-}
-
-/// Waits for a condition.
-pub fn wait_until(condition: impl FnMut() -> bool) {
-    mesh::wait_until(WAIT, condition).unwrap();
-}
-
-pub const fn ms(milliseconds: u64) -> Duration {
-    Duration::from_millis(milliseconds)
 }

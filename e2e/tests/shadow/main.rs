@@ -17,10 +17,11 @@ mod comparison;
 mod configuration;
 mod copies;
 mod failures;
-#[path = "../fault/load.rs"]
-#[allow(dead_code)] // the faults need more of it
-mod load;
 mod neighbours;
 mod scene;
 mod shares;
+#[path = "../support/mod.rs"]
+mod support;
 mod tutorials;
+
+use support::load;

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use mesh::{envoy_filter, tools, Answer, Mesh, Options, PluginConfig, Request, Sample, Sidecar, Topology, Update};
+use mesh::{envoy_filter, tools, Answer, Mesh, Options, PluginConfig, Request, Sidecar, Topology, Update};
 
 use crate::backend::Backend;
+pub use crate::support::{loud, ms, quiet, wait_for, wait_until};
 
 /// A client's sidecar; server and mirror are outside the mesh, so that this is the only proxy.
 pub const ONE_PROXY: &str = "
@@ -47,9 +47,6 @@ pub const EMPTY: &str = "remixer_shadow";
 /// The cluster of the mirror.
 pub const MIRROR: &str = "outbound|9080||mirror.default.svc.cluster.local";
 
-/// The longest that something may take to appear.
-pub const WAIT: Duration = Duration::from_secs(10);
-
 /// What a scene is made of.
 pub struct Setting<'a> {
     /// Workloads and services.
@@ -76,18 +73,6 @@ pub struct Scene {
     pub mirror: Option<Backend>,
     /// Whether a plugin may complain.
     pub may_complain: bool,
-}
-
-static MACHINE: RwLock<()> = RwLock::new(());
-
-/// While this is held, nobody fills the machine.
-pub fn quiet() -> RwLockReadGuard<'static, ()> {
-    MACHINE.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// While this is held, no times are taken.
-pub fn loud() -> RwLockWriteGuard<'static, ()> {
-    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Default for Setting<'_> {
@@ -224,15 +209,7 @@ impl Scene {
 /// A metric of a proxy by the values of its labels, in the order in which they are documented.
 pub fn counts(sidecar: &Sidecar, metric: &str) -> BTreeMap<String, u64> {
     let (_, labels) = shadow::metrics::METRICS.iter().find(|(name, _)| *name == metric).expect(metric);
-    let mut counts = BTreeMap::new();
-    for sample in sidecar.metric(metric).unwrap() {
-        *counts.entry(values(&sample, labels)).or_default() += sample.value as u64;
-    }
-    counts
-}
-
-fn values(sample: &Sample, labels: &[&str]) -> String {
-    labels.iter().map(|label| sample.label(label)).collect::<Vec<_>>().join(" ")
+    sidecar.counts(metric, labels).unwrap()
 }
 
 impl Drop for Scene {
@@ -246,30 +223,11 @@ impl Drop for Scene {
             return;
         }
         for sidecar in self.mesh.sidecars() {
-            let log = sidecar.log();
-            let complaint = log.lines().find(|line| line.contains("[wasm]") && is_complaint(line));
+            let complaint = sidecar.complaint();
             assert!(self.may_complain || complaint.is_none(), "{complaint:?}");
             for gauge in ["shadow_in_flight", "shadow_buffered_bytes"] {
                 wait_for(gauge, &0, || counts(sidecar, gauge).values().sum::<u64>());
             }
         }
     }
-}
-
-fn is_complaint(line: &str) -> bool {
-    line.contains("[error]") || line.contains("[critical]")
-}
-
-/// Waits until something has a value.
-pub fn wait_for<T: PartialEq + std::fmt::Debug>(what: &str, expected: &T, seen: impl Fn() -> T) {
-    mesh::wait_for_value(WAIT, expected, seen).expect(what);
-}
-
-/// Waits for a condition.
-pub fn wait_until(condition: impl FnMut() -> bool) {
-    mesh::wait_until(WAIT, condition).unwrap();
-}
-
-pub const fn ms(milliseconds: u64) -> Duration {
-    Duration::from_millis(milliseconds)
 }

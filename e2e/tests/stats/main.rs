@@ -12,7 +12,7 @@ mod tcp;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mesh::{envoy_filter, tools, Mesh, Options, PluginConfig, Request, Sample, Topology};
+use mesh::{envoy_filter, exposition, tools, Mesh, Options, PluginConfig, Request, Sample, Topology};
 
 /// Two workloads that differ in all that labels tell.
 const PAIR: &str = "
@@ -90,11 +90,7 @@ fn expect_counts(mesh: &Mesh, workload: &str, metric: &str, labels: &[&str], exp
 fn wait_for_counts(mesh: &Mesh, workload: &str, metric: &str, labels: &[&str], total: u64) -> BTreeMap<String, u64> {
     let sidecar = mesh.sidecar(workload).unwrap();
     let found = |samples: &[Sample]| {
-        let mut counts = BTreeMap::new();
-        for sample in samples.iter().filter(|sample| sample.name == metric) {
-            let values: Vec<&str> = labels.iter().map(|label| sample.label(label)).collect();
-            *counts.entry(values.join(" ")).or_default() += sample.value as u64;
-        }
+        let counts = exposition::counts(samples.iter().filter(|sample| sample.name == metric), labels);
         (counts.values().sum::<u64>() >= total).then_some(counts)
     };
     sidecar.wait_for_stats(metric, WAIT, found).unwrap()

@@ -17,6 +17,14 @@ const DEFAULT_VALUE: u64 = 4_000;
 /// More fields than this are certainly a mistake.
 const MAX_FIELDS: usize = 200;
 
+/// Fields that only lines of JSON have a use for.
+const OF_JSON: [&str; 8] =
+    ["preset", "fields", "only_fields", "remove_fields", "rename_fields", "omit_absent", "instance", "level"];
+/// Fields that only lines have a use for.
+const OF_LINES: [&str; 3] = ["ascii", "max_line_length", "max_value_length"];
+/// Fields that only Mixer's lines have a use for.
+const OF_MIXER: [&str; 2] = ["instance", "level"];
+
 const MIN_WINDOW: Duration = Duration::from_millis(1);
 const MAX_WINDOW: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Istio's, of its access log policy.
@@ -158,6 +166,12 @@ impl Config {
         !self.fields.is_empty() || !self.text_format.is_empty() || self.policy.condition.is_some()
     }
 
+    /// Reads the fields of a section of a plugin that is for requests only.
+    pub fn read_for_requests(section: &mut Section) -> Self {
+        section.refuse_unless(false, "root_id be \"tcp_access_log\"", &["tcp_open_line", "tcp_reporting_duration"]);
+        Self::read(section)
+    }
+
     /// Reads the fields of a section.
     #[inline(never)]
     pub fn read(section: &mut Section) -> Self {
@@ -172,10 +186,10 @@ impl Config {
             None if !text_format.is_empty() => Format::Text,
             _ => Format::Json,
         };
-        if format != Format::Text && !text_format.is_empty() {
-            section
-                .refuse("text_format", "has no effect on this format, must be left out or format be \"TEXT\"".into());
-        }
+        section.refuse_unless(format == Format::Text || text_format.is_empty(), "format be \"TEXT\"", &["text_format"]);
+        section.refuse_unless(format == Format::Json, "format be \"JSON\"", &OF_JSON);
+        section.refuse_unless(format != Format::None, "format be \"JSON\" or \"TEXT\"", &OF_LINES);
+        section.refuse_unless(preset == Preset::Mixer, "preset be \"MIXER\"", &OF_MIXER);
         let mut index = 0usize;
         let fields = section.objects("fields", |section| {
             let field = Field::read(section, &format!("fields[{index}]"));
@@ -275,13 +289,9 @@ impl Policy {
         let percentage = section.scalar("percentage", percentage);
         let window = section.duration("window", MIN_WINDOW..=MAX_WINDOW, DEFAULT_WINDOW);
         let peers = length(section, "max_peers", 1..=MAX_PEERS, DEFAULT_PEERS);
-        for (field, owner) in
-            [("percentage", "PERCENTAGE"), ("window", "FIRST_IN_WINDOW"), ("max_peers", "FIRST_IN_WINDOW")]
-        {
-            if section.has(field) && rule != Some(owner) {
-                section.refuse(field, format!("has no effect, must be left out or log be {owner:?}"));
-            }
-        }
+        let of_window = ["window", "max_peers"];
+        section.refuse_unless(rule == Some("PERCENTAGE"), "log be \"PERCENTAGE\"", &["percentage"]);
+        section.refuse_unless(rule == Some("FIRST_IN_WINDOW"), "log be \"FIRST_IN_WINDOW\"", &of_window);
         if rule == Some("PERCENTAGE") {
             section.require("percentage");
         }

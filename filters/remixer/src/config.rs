@@ -33,7 +33,7 @@ impl Config {
         Self {
             metadata_exchange: section.object_or_empty("metadata_exchange", ExchangeConfig::read),
             stats: section.object_or_empty("stats", StatsConfig::read),
-            access_log: section.object("access_log", LogConfig::read),
+            access_log: section.object("access_log", LogConfig::read_for_requests),
             share_peers: section.boolean("share_peers", false),
         }
     }

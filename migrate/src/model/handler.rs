@@ -84,7 +84,7 @@ impl Handler {
         let place = at.place();
         let name = place.object.clone().unwrap_or_default();
         let position = at.node.get("spec").map_or(place.position, |spec| spec.position);
-        let nothing = crate::yaml::Node { position, kind: crate::yaml::Kind::Null };
+        let nothing = envoy_filter::yaml::Node { position, kind: envoy_filter::yaml::Kind::Null };
         let spec = at.field("spec", at.node.get("spec").unwrap_or(&nothing));
         let adapter = if name.kind == "handler" {
             let known = ["compiled_adapter", "adapter", "params", "connection"];

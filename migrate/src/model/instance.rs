@@ -66,7 +66,7 @@ impl Instance {
         let place = at.place();
         let name = place.object.clone().unwrap_or_default();
         let position = at.node.get("spec").map_or(place.position, |spec| spec.position);
-        let nothing = crate::yaml::Node { position, kind: crate::yaml::Kind::Null };
+        let nothing = envoy_filter::yaml::Node { position, kind: envoy_filter::yaml::Kind::Null };
         let spec_node = at.node.get("spec").unwrap_or(&nothing);
         let spec = at.field("spec", spec_node);
         let mut defaults = None;

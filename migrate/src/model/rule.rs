@@ -1,11 +1,12 @@
 //! Rules: which reports go where.
 
+use envoy_filter::yaml::Node;
+
 use crate::{
     cexl::Type,
     diagnostic::{Code, Diagnostics, Place},
     fields::At,
     vocabulary::Attributes,
-    yaml::Node,
 };
 
 use super::{compile, Compiled, Name};

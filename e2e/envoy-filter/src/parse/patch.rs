@@ -53,7 +53,7 @@ pub(super) fn read(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Patch> {
         operation: operation?,
         context,
         value: patch_value.as_ref().map_or(Value::Null, |at| at.node.to_json()),
-        line: at.node.line,
+        line: at.node.position.line,
         proxy,
         object,
     };

@@ -81,7 +81,7 @@ impl<'f> Reader<'f> {
     pub(crate) fn problem(&mut self, at: &At<'_>, message: impl Into<String>) {
         self.problems.push(Problem {
             file: self.file.to_path_buf(),
-            line: Some(at.node.line),
+            line: Some(at.node.position.line),
             column: None,
             path: at.path.clone(),
             message: message.into(),

@@ -25,6 +25,15 @@ fn problem(text: &str) -> String {
 }
 
 #[test]
+fn a_file_that_is_no_yaml_is_refused_with_line_and_column() {
+    let text = problem("a: 1\nb: [1, 2\nc: 3\n");
+    assert!(text.starts_with("a.yaml:3:2: not valid YAML: "), "{text}");
+    assert_eq!(problem("a: 1\na: 2\n"), "a.yaml:2:1: not valid YAML: duplicate mapping key: a not allowed here");
+    let text = problem(&format!("a: {}{}", "[".repeat(70), "]".repeat(70)));
+    assert!(text.contains("not valid YAML: "), "{text}");
+}
+
+#[test]
 fn a_whole_resource_is_read() {
     let text = r#"
 apiVersion: networking.istio.io/v1alpha3

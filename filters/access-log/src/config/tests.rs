@@ -75,7 +75,7 @@ fn every_wrong_field_is_named() {
     .expect_err("refused");
     for problem in [
         "preset: \"mixer\" is not allowed, must be \"ISTIO\" or \"MIXER\"; ",
-        "text_format: has no effect on this format, must be left out or format be \"TEXT\"; ",
+        "text_format: \"%PROTOCOL%\" has no effect, must be left out or format be \"TEXT\"; ",
         "fields[0].field: given beside value, must be one of them; ",
         "fields[0].as: \"SHOUTED\" is not allowed, must be \"TEXT\" or \"NUMBER\" or ",
         "fields[1].name: \"a\" is given twice, must be another; ",
@@ -89,8 +89,8 @@ fn every_wrong_field_is_named() {
         "max_line_length: 10 is not allowed, must be a whole number from 200 to 1000000; ",
         "policy.log: \"SOME\" is not allowed, must be \"ALL\" or \"ERRORS\" or \"PERCENTAGE\" or \"FIRST_IN_WINDOW\"; ",
         "policy.percentage: 101 is not allowed, must be a number from 0 to 100 with at most three decimals; ",
-        "policy.percentage: has no effect, must be left out or log be \"PERCENTAGE\"; ",
-        "policy.window: has no effect, must be left out or log be \"FIRST_IN_WINDOW\"; ",
+        "policy.percentage: 101 has no effect, must be left out or log be \"PERCENTAGE\"; ",
+        "policy.window: \"1h\" has no effect, must be left out or log be \"FIRST_IN_WINDOW\"; ",
         "policy.matches: unknown field (value \"true\"), known are ",
         "tcp_reporting_duration: is too short, must be at least 100ms, or 0s for never; ",
         "level: \"debug\" is not allowed, must be \"info\" or \"warn\" or \"error\"",
@@ -103,4 +103,69 @@ fn every_wrong_field_is_named() {
 fn a_percentage_that_is_needed_is_asked_for() {
     let error = read(r#"{"policy": {"log": "PERCENTAGE"}}"#).expect_err("refused");
     assert_eq!(error, "configuration refused, 1 problem: policy.percentage: missing");
+}
+
+#[test]
+fn what_has_no_effect_is_refused() {
+    const JSON: &str = "format be \"JSON\"";
+    const LINES: &str = "format be \"JSON\" or \"TEXT\"";
+    for (json, problems) in [
+        (
+            r#"{"format": "TEXT", "fields": [{"name": "a", "field": "path"}]}"#,
+            &[("fields", "[{\"name\":\"a\",\"field\":\"path\"}]", JSON)][..],
+        ),
+        (r#"{"text_format": "%PROTOCOL%", "onlyFields": ["path"]}"#, &[("only_fields", "[\"path\"]", JSON)]),
+        (
+            r#"{"format": "NONE", "remove_fields": [], "rename_fields": {"path": "url"}, "omit_absent": true}"#,
+            &[
+                ("remove_fields", "[]", JSON),
+                ("rename_fields", "{\"path\":\"url\"}", JSON),
+                ("omit_absent", "true", JSON),
+            ],
+        ),
+        (
+            r#"{"format": "TEXT", "preset": "MIXER", "level": "warn"}"#,
+            &[("preset", "\"MIXER\"", JSON), ("level", "\"warn\"", JSON)],
+        ),
+        (
+            r#"{"instance": "newlog", "level": "info"}"#,
+            &[("instance", "\"newlog\"", "preset be \"MIXER\""), ("level", "\"info\"", "preset be \"MIXER\"")],
+        ),
+        (
+            r#"{"format": "NONE", "ascii": true, "max_line_length": 500, "max_value_length": 100}"#,
+            &[("ascii", "true", LINES), ("max_line_length", "500", LINES), ("max_value_length", "100", LINES)],
+        ),
+    ] {
+        let error = read(json).expect_err(json);
+        let told: Vec<String> = problems
+            .iter()
+            .map(|(field, value, condition)| format!("{field}: {value} has no effect, must be left out or {condition}"))
+            .collect();
+        let count = if told.len() == 1 { "1 problem".into() } else { format!("{} problems", told.len()) };
+        assert_eq!(error, format!("configuration refused, {count}: {}", told.join("; ")), "{json}");
+    }
+}
+
+#[test]
+fn what_has_an_effect_is_accepted() {
+    for json in [
+        r#"{"text_format": "%PROTOCOL%", "ascii": true, "max_line_length": 500, "max_value_length": 100}"#,
+        r#"{"format": "JSON", "text_format": "", "omit_absent": false}"#,
+        r#"{"preset": "MIXER", "instance": "newlog", "level": "warn", "only_fields": ["latency"]}"#,
+        r#"{"format": "NONE", "policy": {"log": "ERRORS"}, "tcp_open_line": true, "fault_flags": true}"#,
+    ] {
+        assert!(read(json).is_ok(), "{json}");
+    }
+}
+
+#[test]
+fn a_plugin_for_requests_has_no_fields_of_connections() {
+    let read =
+        |json: &str| config::parse(json.as_bytes(), Config::read_for_requests).map_err(|error| error.to_string());
+    assert_eq!(read("{}"), Config::parse(b"{}").map_err(|error| error.to_string()));
+    assert_eq!(
+        read(r#"{"tcp_open_line": true, "tcpReportingDuration": "1s"}"#).expect_err("refused"),
+        "configuration refused, 2 problems: tcp_open_line: true has no effect, must be left out or root_id be \
+         \"tcp_access_log\"; tcp_reporting_duration: \"1s\" has no effect, must be left out or root_id be \"tcp_access_log\""
+    );
 }

@@ -10,6 +10,17 @@ impl Section<'_> {
         self.object.get(name).or_else(|| self.object.get(&camel_case(name))).is_some()
     }
 
+    /// Reports those of these fields that are there although they have no effect, unless `has_effect`; `condition` is what would
+    /// give them one.
+    #[inline(never)]
+    pub fn refuse_unless(&mut self, has_effect: bool, condition: &str, names: &[&str]) {
+        for name in names.iter().filter(|_| !has_effect) {
+            if let Some(value) = self.object.get(name).or_else(|| self.object.get(&camel_case(name))) {
+                self.refuse(name, [&value.quote(), " has no effect, must be left out or ", condition].concat());
+            }
+        }
+    }
+
     /// A whole number within `range`, which has no default.
     pub fn optional_integer(&mut self, name: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
         // Whatever is refused is reported, so this default is not seen.

@@ -139,13 +139,14 @@ fn both_filters_are_configured_and_all_mistakes_named() {
     let config = r#"{"metadata_exchange": {"max_peer_cache_size": 7}, "stats": {"metrics": [{"tags_to_remove": ["reporter"]}]}}"#;
     assert!(Telemetry::new(config.as_bytes(), &host).is_ok());
     let config = r#"{"metadata_exchange": {"max_peers": 7}, "stats": {"definitions": [{"name": "x", "value": "nonsense("}]},
-        "access_log": {"fields": [{"name": "a", "field": "nosuch"}]}, "statistics": {}}"#;
+        "access_log": {"fields": [{"name": "a", "field": "nosuch"}], "tcp_open_line": true}, "statistics": {}}"#;
     let refused = Telemetry::new(config.as_bytes(), &host).err().expect("refused").to_string();
     for path in [
         "metadata_exchange.max_peers: ",
         "stats.definitions[0].value: ",
         "statistics: unknown field",
         "access_log.fields[0].field: ",
+        "access_log.tcp_open_line: true has no effect, ",
     ] {
         assert!(refused.contains(path), "{path} in {refused}");
     }
