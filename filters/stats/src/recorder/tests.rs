@@ -311,13 +311,71 @@ fn a_metric_is_recorded_where_its_condition_holds() {
     let values = fixture.host.values();
     assert_eq!(values.into_iter().collect::<Vec<_>>(), [("istio_also_total".into(), 2), ("istio_yes_total".into(), 2)]);
     assert_eq!(fixture.recorder.plans.request.conditions.len(), 3, "each is evaluated once");
-    assert!(!fixture.recorder.is_standard(Family::Request));
 
     let mut host = FakeHost::new();
     host.with_expression("no()", Some(&[0]));
     host.with_expression("yes()", None);
     let error = refusal(&host, config);
     assert!(error.contains("definitions[3].match: \"fails()\" is not an expression"), "{error}");
+}
+
+/// Two metrics with a condition each.
+const CONDITIONS: &str = r#"{"max_series": 100, "definitions": [
+    {"name": "first", "value": "1", "match": "first()", "dimensions": {"app_of_caller": "source_app"}},
+    {"name": "second", "value": "1", "match": "second()", "dimensions": {"app_of_caller": "source_app"}}
+]}"#;
+
+/// Says whether the conditions hold from now on.
+fn hold(host: &mut FakeHost, held: [bool; 2]) {
+    for (text, holds) in ["first()", "second()"].into_iter().zip(held) {
+        host.with_expression(text, Some(&[holds.into()]));
+    }
+}
+
+#[test]
+fn a_label_set_is_one_whatever_conditions_hold() {
+    let mut host = FakeHost::new();
+    hold(&mut host, [false, false]);
+    let mut fixture = fixture_on(host, CONDITIONS);
+    for held in [[false, false], [true, false], [false, true], [true, true], [false, true]] {
+        hold(&mut fixture.host, held);
+        fixture.record(Family::Request, "a", &VALUES);
+    }
+    let values = fixture.host.values();
+    assert_eq!(values.get("app_of_caller=.=a;.;istio_first"), Some(&2));
+    assert_eq!(values.get("app_of_caller=.=a;.;istio_second"), Some(&3));
+    assert_eq!((fixture.recorder.series.len(), fixture.recorder.reserved), (1, 6));
+
+    for index in 0..1000 {
+        hold(&mut fixture.host, [index % 2 == 0, index % 3 == 0]);
+        fixture.record(Family::Request, &format!("app-{index}"), &VALUES);
+    }
+    assert_eq!(fixture.recorder.series.len(), 100 / 6 + 1, "one for all that are too many");
+}
+
+#[test]
+fn conditions_are_not_more_than_can_be_kept() {
+    let config = |count: usize| {
+        let definition = |index| format!(r#"{{"name": "a", "value": "1", "match": "is({index})"}}"#);
+        // The last one again is no other.
+        let definitions: Vec<String> = (0..count).chain([count - 1]).map(definition).collect();
+        format!(
+            r#"{{"metrics": [{{"name": "requests_total", "drop": true}}], "definitions": [{}]}}"#,
+            definitions.join(",")
+        )
+    };
+    let mut host = FakeHost::new();
+    for index in 0..65 {
+        host.with_expression(&format!("is({index})"), Some(&[(index == 63).into()]));
+    }
+    let error = refusal(&host, &config(65));
+    let expected =
+        "configuration refused, 1 problem: definitions[64].match: \"is(64)\" is one condition too many, must be \
+                    one of at most 64 different ones of a protocol";
+    assert_eq!(error, expected);
+    let mut fixture = fixture_on(host, &config(64));
+    fixture.record(Family::Request, "a", &VALUES);
+    assert_eq!(fixture.host.values().get("istio_a"), Some(&2), "by the last two");
 }
 
 #[test]
