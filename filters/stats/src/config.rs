@@ -276,8 +276,11 @@ fn unit(section: &mut Section) -> Option<Unit> {
     Some(Unit::Seconds(buckets))
 }
 
-/// A decimal number of seconds, to the nanosecond.
+/// A decimal number of seconds, to the nanosecond, with digits on both sides of a point.
 fn nanoseconds(seconds: &str) -> Option<u64> {
+    if let [] | [b'.', ..] | [.., b'.'] = seconds.as_bytes() {
+        return None;
+    }
     let (mut number, mut decimals) = (0_u64, None);
     for byte in seconds.bytes() {
         match byte {

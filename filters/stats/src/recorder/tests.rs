@@ -450,7 +450,7 @@ fn units_and_buckets_are_those_of_durations() {
         r#"{"definitions": [
             {"name": "a", "value": "request.duration", "unit": "SECONDS"},
             {"name": "b", "value": "1", "type": "HISTOGRAM", "unit": "MILLISECONDS", "buckets": ["1"]},
-            {"name": "c", "value": "request.duration", "type": "HISTOGRAM", "unit": "SECONDS", "buckets": ["1", "0.5", "x", "1e3", "1.5.2", "0.0000000001"]},
+            {"name": "c", "value": "request.duration", "type": "HISTOGRAM", "unit": "SECONDS", "buckets": ["1", "0.5", "x", "1e3", "1.5.2", "0.0000000001", ".", "2.", ".5"]},
             {"name": "d", "value": "1", "protocol": "TCP", "unit": "SECONDS"}
         ]}"#,
     );
@@ -464,6 +464,9 @@ fn units_and_buckets_are_those_of_durations() {
         "definitions[2].buckets: \"1e3\"",
         "definitions[2].buckets: \"1.5.2\"",
         "definitions[2].buckets: \"0.0000000001\"",
+        "definitions[2].buckets: \".\"",
+        "definitions[2].buckets: \"2.\"",
+        "definitions[2].buckets: \".5\"",
         "definitions[3].unit: only",
     ] {
         assert!(error.contains(problem), "{problem} in {error}");
