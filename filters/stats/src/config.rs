@@ -211,6 +211,11 @@ impl Definition {
             condition: section.optional_text("match"),
         }
     }
+
+    /// The name with its prefix.
+    pub fn full_name(&self) -> String {
+        [self.prefix, &self.name].concat()
+    }
 }
 
 impl Change {

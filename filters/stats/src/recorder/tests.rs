@@ -500,8 +500,8 @@ fn everything_that_does_not_fit_is_refused_at_once() {
             {"name": "requests_count", "value": "1", "type": "GAUGE", "dimensions": {"app": "'x'"}}
         ]}"#,
     );
-    assert!(error.contains("definitions[3].type: \"requests_count\" is defined with another type or unit before, must be that one; definitions[3].dimensions.app: \"app\" and"), "{error}");
-    assert!(error.contains("definitions[0].name: \"build\" is a name that istio_build has, must be another; definitions[1].name: \"request_bytes_sum\" is a name that the histogram istio_request_bytes has, must be another"), "{error}");
+    assert!(error.contains("definitions[3].name: \"istio_requests_count\" is defined before with another type, unit or buckets, must be with the same, or another; definitions[0].name: \"build\" is a name that istio_build has, must be another; "), "{error}");
+    assert!(error.contains("definitions[1].name: \"request_bytes_sum\" is a name that the histogram istio_request_bytes has, must be another; definitions[3].dimensions.app: \"app\" and"), "{error}");
     let error = refusal(
         &host,
         r#"{
@@ -518,6 +518,59 @@ fn everything_that_does_not_fit_is_refused_at_once() {
     ] {
         assert!(error.contains(problem), "{problem} in {error}");
     }
+}
+
+#[test]
+fn definitions_that_prometheus_would_show_as_one_are_refused_in_any_order() {
+    let seconds = |name: &str, buckets: &str| {
+        format!(
+            r#"{{"name": "{name}", "value": "request.duration", "type": "HISTOGRAM", "unit": "SECONDS", "buckets": [{buckets}]}}"#
+        )
+    };
+    let one = seconds("x", r#""1""#);
+    let other = |rest: &str| format!(r#"{{"name": "x", "value": "request.duration", "type": "HISTOGRAM"{rest}}}"#);
+    let counter = |name: &str, prefix: &str| format!(r#"{{"name": "{name}", "value": "1", "prefix": "{prefix}"}}"#);
+    let form = r#"definitions[1].name: "istio_x" is defined before with another type, unit or buckets, must be with the same, or another"#;
+    let mut host = FakeHost::new();
+    host.with_expression("yes()", Some(&[1])).with_expression("no()", Some(&[0]));
+    host.with_expression("request.duration", None);
+    for (definitions, expected) in [
+        ([one.clone(), other(r#", "unit": "MILLISECONDS""#)], form),
+        ([other(""), other(r#", "unit": "MILLISECONDS""#)], form),
+        ([one.clone(), seconds("x", r#""1", "2""#)], form),
+        ([one.clone(), counter("istio_x", "")], form),
+        (
+            [counter("x_count", "istio_"), one.clone()],
+            r#"definitions[0].name: "x_count" is a name that the histogram istio_x has, must be another"#,
+        ),
+        ([other(""), counter("istio_x_bucket", "")], "definitions[1].name: "),
+        ([one.clone(), seconds("x_sum", r#""1""#)], "definitions[1].name: "),
+        ([one.clone(), counter("request_bytes_count", "istio_")], "definitions[1].name: "),
+        ([one.clone(), counter("stats_overflow_total", "")], "definitions[1].name: "),
+    ] {
+        let error = refusal(&host, &format!(r#"{{"definitions": [{}]}}"#, definitions.join(", ")));
+        assert!(error.starts_with(&format!("configuration refused, 1 problem: {expected}")), "{error}");
+    }
+    // As several rules of Mixer were, and what is no histogram is no matter.
+    let with = |text: &str, condition: &str| format!(r#"{}, "match": "{condition}"}}"#, text.trim_end_matches('}'));
+    let definitions = [
+        with(&one, "yes()"),
+        with(&one, "no()"),
+        counter("calls", "istio_"),
+        counter("calls_count", "istio_"),
+        // Takes the place of the histogram.
+        counter("request_bytes", "istio_"),
+        counter("request_bytes_sum", "istio_"),
+        // The standard one by its whole name.
+        counter("istio_requests_total", ""),
+    ];
+    let mut fixture = fixture_on(host, &format!(r#"{{"definitions": [{}]}}"#, definitions.join(", ")));
+    fixture.record(Family::Request, "a", &[Some(1), None, None, None, Some(1)]);
+    let values = fixture.host.values();
+    assert_eq!(values.get("istio_x_count"), Some(&1));
+    let requests: Vec<u64> =
+        values.iter().filter(|(name, _)| name.ends_with("istio_requests_total")).map(|(_, value)| *value).collect();
+    assert_eq!(requests, [1], "recorded once");
 }
 
 #[test]
