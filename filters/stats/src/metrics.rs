@@ -110,14 +110,18 @@ impl Source {
             [only] => *only,
             several => return Self::First(several.iter().map(|text| Self::of(text, config)).collect()),
         };
-        let label = |name| labels::names().iter().position(|label| *label == name);
-        let known = match text {
-            "sourcePrincipal" => label("source_principal").map(Self::Identity),
-            "destinationPrincipal" => label("destination_principal").map(Self::Identity),
-            _ if config.attributes.iter().any(|attribute| attribute.name == text) => None,
-            _ => label(text).map(Self::Label),
+        let is_made = config.attributes.iter().any(|attribute| attribute.name == text);
+        Self::of_label(text).filter(|_| !is_made).unwrap_or_else(|| Self::Expression(text.into()))
+    }
+
+    /// What `name` is, if it is that of a standard label.
+    pub fn of_label(name: &str) -> Option<Self> {
+        let (label, of): (&str, fn(usize) -> Self) = match name {
+            "sourcePrincipal" => ("source_principal", Self::Identity),
+            "destinationPrincipal" => ("destination_principal", Self::Identity),
+            _ => (name, Self::Label),
         };
-        known.unwrap_or_else(|| Self::Expression(text.into()))
+        labels::names().iter().position(|known| *known == label).map(of)
     }
 
     /// Adds the standard labels that it is made of.
@@ -309,7 +313,14 @@ pub fn used_labels(metrics: &[Metric], family: Family) -> Labels<bool> {
         }
     }
     let names = labels::names();
-    Labels::by_name(|name| used.iter().any(|index| names.get(*index) == Some(&name)))
+    let used: Vec<&str> = used.iter().filter_map(|index| names.get(*index).copied()).collect();
+    Labels::by_name(|name| contains(&used, name))
+}
+
+/// Not inlined: that would be once for each label.
+#[inline(never)]
+fn contains(names: &[&str], name: &str) -> bool {
+    names.contains(&name)
 }
 
 /// What else Prometheus would show under the full name `name` of a definition.

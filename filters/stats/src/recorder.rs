@@ -15,7 +15,7 @@ use mesh_common::metric_name;
 use mesh_common::text_map::TextMap;
 
 use crate::config::{Config, NANOSECONDS_PER_SECOND};
-use crate::evaluation::{self, Expressions};
+use crate::evaluation::Expressions;
 use crate::metrics::{self, Family, Source, Value};
 use crate::symbols::{Symbol, Symbols};
 
@@ -25,7 +25,7 @@ const MAX_VALUES: usize = 6;
 const NANOSECONDS: usize = 4;
 
 /// Different conditions of HTTP, and of TCP: each is evaluated at each report, and whether it holds is a bit.
-const MAX_CONDITIONS: u32 = u64::BITS;
+const MAX_CONDITIONS: usize = 64;
 
 /// Counts the records whose label sets were too many to tell apart.
 pub const OVERFLOW_METRIC: &str = "stats_overflow_total";
@@ -339,23 +339,20 @@ impl<H: Host> Compiler<'_, H> {
         self.expressions.add(self.host, self.symbols, text, &path, self.problems)
     }
 
-    /// The bit of the condition `text`, which is added to `conditions` and their `texts` unless it is there.
-    fn condition<'t>(&mut self, text: &'t str, texts: &mut Vec<&'t str>, conditions: &mut Vec<Expression>) -> u64 {
-        let place = texts.iter().position(|known| *known == text).unwrap_or(texts.len());
-        let bit = u32::try_from(place).ok().and_then(|place| 1_u64.checked_shl(place));
-        if place == texts.len() {
-            let path = path_of(self.config, text);
-            texts.push(text);
-            if bit.is_none() {
-                let message = format!(
-                    "{text:?} is one condition too many, must be one of at most {MAX_CONDITIONS} different ones of a protocol"
-                );
-                self.problems.push(Problem { path, message });
-            } else {
-                conditions.extend(evaluation::condition(self.host, text, &path, self.problems));
-            }
+    fn condition(&mut self, text: &str) -> Option<Expression> {
+        self.expressions.condition(self.host, text, &path_of(self.config, text), self.problems)
+    }
+
+    /// An expression of a value.
+    fn number(&mut self, text: &str) -> usize {
+        let index = self.expression(text);
+        if !self.expressions.may_be_number(index, text) {
+            let message = format!(
+                "{text:?} is not allowed for HTTP, must be a whole number, or an attribute or expression of one"
+            );
+            self.problems.push(Problem { path: path_of(self.config, text), message });
         }
-        bit.unwrap_or_default()
+        index
     }
 }
 
@@ -381,19 +378,30 @@ impl Plan {
                 Value::AtMost(bound) | Value::Bucket(bound, _) => Number::AtMost(*bound),
                 Value::Seconds => Number::Seconds,
                 Value::Times(times, index) => Number::Times(*times, *index),
-                Value::Expression(text) => Number::Expression(compiler.expression(text)),
+                Value::Expression(text) => Number::Expression(compiler.number(text)),
             };
             let mut tags = Vec::new();
             for tag in &metric.tags {
                 let part = Part::of(&tag.source, &mut expressions, compiler);
                 tags.push((tag.name.clone(), part));
             }
-            let condition = match &metric.condition {
-                Some(text) => compiler.condition(text, &mut texts, &mut conditions),
-                None => 0,
-            };
+            let condition = metric.condition.as_ref().map_or(0, |text| {
+                let known = texts.iter().position(|known| *known == text);
+                bit(known.unwrap_or_else(|| {
+                    texts.push(text);
+                    conditions.extend(compiler.condition(text));
+                    texts.len().saturating_sub(1)
+                }))
+            });
             let name = [metric.prefix, &metric.name, metric.suffix].concat();
             compiled.push(Metric { name, kind: metric.kind, value, condition, tags });
+        }
+        if texts.len() > MAX_CONDITIONS {
+            let message = format!(
+                "{} different conditions (match) of one protocol are too many, must be at most {MAX_CONDITIONS}",
+                texts.len()
+            );
+            compiler.problems.push(Problem { path: "definitions".into(), message });
         }
         let needs = core::array::from_fn(|value| {
             compiled.iter().any(|metric| match metric.value {
@@ -492,6 +500,11 @@ fn carry(nanoseconds: u64, rest: &mut u32) -> u64 {
     let total = nanoseconds.saturating_add(u64::from(*rest));
     *rest = u32::try_from(total % NANOSECONDS_PER_SECOND).unwrap_or_default();
     total / NANOSECONDS_PER_SECOND
+}
+
+/// The bit of condition number `index`.
+fn bit(index: usize) -> u64 {
+    1_u64.wrapping_shl(index as u32)
 }
 
 /// Where in the configuration an expression stands first.

@@ -370,8 +370,8 @@ fn conditions_are_not_more_than_can_be_kept() {
     }
     let error = refusal(&host, &config(65));
     let expected =
-        "configuration refused, 1 problem: definitions[64].match: \"is(64)\" is one condition too many, must be \
-                    one of at most 64 different ones of a protocol";
+        "configuration refused, 1 problem: definitions: 65 different conditions (match) of one protocol are too many, \
+                    must be at most 64";
     assert_eq!(error, expected);
     let mut fixture = fixture_on(host, &config(64));
     fixture.record(Family::Request, "a", &VALUES);
@@ -571,6 +571,99 @@ fn definitions_that_prometheus_would_show_as_one_are_refused_in_any_order() {
     let requests: Vec<u64> =
         values.iter().filter(|(name, _)| name.ends_with("istio_requests_total")).map(|(_, value)| *value).collect();
     assert_eq!(requests, [1], "recorded once");
+}
+
+#[test]
+fn a_value_that_can_never_be_a_number_is_refused() {
+    // What the engine is asked for, and whether it may be a number.
+    let values = [
+        ("7", true),
+        ("request.size", true),
+        ("response.code", true),
+        ("request.duration", true),
+        ("request.size + response.size", true),
+        ("request.size-response.size", true),
+        ("int(request.headers['x-cost'])", true),
+        ("size(request.host)", true),
+        ("request.method == 'GET' ? 1 : 0", true),
+        ("metadata.filter_metadata['shop']['cost']", true),
+        ("cluster_metadata.filter_metadata['shop'].cost", true),
+        ("filter_state['cost']", true),
+        ("int(cost)", true),
+        ("[1].exists(x, x.y > 0) ? 1 : 2", true),
+        ("upstream_peer.labels['weight'] == '' ? 0 : int(upstream_peer.labels['weight'])", true),
+        ("'1'", false),
+        ("\\\"10\\\"", false),
+        ("request.host", false),
+        ("request.headers['x-cost']", false),
+        ("request.headers", false),
+        ("upstream_peer.labels['weight']", false),
+        ("upstream_peer.labels", false),
+        ("node.metadata['SHARDS']", false),
+        ("connection.mtls", false),
+        ("true", false),
+        ("-1", false),
+        ("1.5", false),
+        // Filter state of other modules is text, and so is what the configuration makes.
+        ("cost", false),
+        ("made", false),
+        ("receivedBytes", false),
+        ("sentBytes", false),
+        ("request.sizee", false),
+        ("requst.size", false),
+        ("requst.size * 2", false),
+        ("request.size + responce.size", false),
+    ];
+    for (value, allowed) in values {
+        let mut host = FakeHost::new();
+        let text = value.replace('\\', "");
+        host.with_expression(&expression::for_engine(&text), None);
+        let config = format!(
+            r#"{{"attributes": [{{"output_attribute": "made", "match": [{{"value": "1"}}]}}], "definitions": [{{"name": "a", "value": "{value}"}}]}}"#
+        );
+        let error = crate::stats::Stats::new(config.as_bytes(), &host).err().map(|error| error.to_string());
+        let expected = format!(
+            "configuration refused, 1 problem: definitions[0].value: {text:?} is not allowed for HTTP, must be a whole number, or an attribute or expression of one"
+        );
+        assert_eq!(error, (!allowed).then_some(expected), "{value}");
+    }
+}
+
+#[test]
+fn labels_are_refused_where_the_engine_cannot_know_them() {
+    let mut host = FakeHost::new();
+    let readable =
+        ["source_apps == 'a'", "request.headers['source_app'] == \"source_app\"", "request.source_app == ''"];
+    let labels =
+        ["reporter == 'source'", "source_app.startsWith('a')", "sourcePrincipal != '' || true", "response_code"];
+    for text in readable.into_iter().chain(labels).chain(["source_app + '-'"]) {
+        host.with_expression(&expression::for_engine(text), Some(&[1]));
+    }
+    let config = |condition: &str| {
+        let condition = condition.replace('"', "\\\"");
+        format!(r#"{{"definitions": [{{"name": "a", "value": "1", "match": "{condition}"}}]}}"#)
+    };
+    for text in readable {
+        assert_eq!(crate::stats::Stats::new(config(text).as_bytes(), &host).err(), None, "{text}");
+    }
+    for (text, label) in labels.into_iter().zip(["reporter", "source_app", "sourcePrincipal", "response_code"]) {
+        let expected = format!(
+            "configuration refused, 1 problem: definitions[0].match: {label:?} is a label, must be an attribute such as upstream_peer.workload"
+        );
+        assert_eq!(refusal(&host, &config(text)), expected);
+    }
+    let error = refusal(
+        &host,
+        r#"{"metrics": [{"dimensions": {"a": "source_app + '-' | reporter"}}],
+            "attributes": [{"output_attribute": "b", "match": [{"condition": "reporter == 'source'", "value": "x"}]}]}"#,
+    );
+    assert!(error.starts_with("configuration refused, 2 problems: "), "{error}");
+    assert!(error.contains("metrics[0].dimensions.a: \"source_app\" is a label"), "{error}");
+    assert!(error.contains("attributes[0].match[0].condition: \"reporter\" is a label"), "{error}");
+
+    // One that the configuration makes is filter state by then.
+    let made = r#"{"attributes": [{"output_attribute": "reporter", "match": [{"value": "source"}]}], "#;
+    fixture_on(host, &config(labels[0]).replacen('{', made, 1));
 }
 
 #[test]
