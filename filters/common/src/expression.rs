@@ -83,7 +83,7 @@ const XDS_NAMES: [&str; 9] = [
 ];
 
 /// Names that are not filter state of some module's.
-const NO_TEXT: [&str; 14] = [
+const NO_TEXT: [&str; 15] = [
     "request",
     "response",
     "connection",
@@ -92,6 +92,7 @@ const NO_TEXT: [&str; 14] = [
     "upstream",
     "metadata",
     "filter_state",
+    "upstream_filter_state",
     "xds",
     "upstream_peer",
     "downstream_peer",
@@ -163,6 +164,23 @@ pub fn for_engine(text: &str) -> String {
 /// The parts of the path of what `text` names, whatever it is; `None` if it does more than to name something.
 pub fn path(text: &str) -> Option<Vec<String>> {
     path_of(&tokens(text.trim()))
+}
+
+/// What `text` names, by the first part of each path and how many parts it has: `a`, 2 in `a.b == 'c'`.
+pub fn names(text: &str) -> Vec<(&str, usize)> {
+    let tokens = tokens(text);
+    let (mut names, mut rest, mut after_dot) = (Vec::new(), tokens.as_slice(), false);
+    while let Some((token, after)) = rest.split_first() {
+        rest = match (token, chain(rest)) {
+            (Token::Name(first), Some((parts, after))) if !after_dot => {
+                names.push((*first, parts.len()));
+                after
+            }
+            _ => after,
+        };
+        after_dot = *token == Token::Other(".");
+    }
+    names
 }
 
 fn path_of(tokens: &[Token]) -> Option<Vec<String>> {

@@ -211,6 +211,11 @@ impl Definition {
             condition: section.optional_text("match"),
         }
     }
+
+    /// The name with its prefix.
+    pub fn full_name(&self) -> String {
+        [self.prefix, &self.name].concat()
+    }
 }
 
 impl Change {
@@ -276,8 +281,11 @@ fn unit(section: &mut Section) -> Option<Unit> {
     Some(Unit::Seconds(buckets))
 }
 
-/// A decimal number of seconds, to the nanosecond.
+/// A decimal number of seconds, to the nanosecond, with digits on both sides of a point.
 fn nanoseconds(seconds: &str) -> Option<u64> {
+    if let [] | [b'.', ..] | [.., b'.'] = seconds.as_bytes() {
+        return None;
+    }
     let (mut number, mut decimals) = (0_u64, None);
     for byte in seconds.bytes() {
         match byte {

@@ -2,11 +2,16 @@
 
 use mesh_common::config::Problem;
 use mesh_common::evaluation::{create, Compiled, Value};
-use mesh_common::expression::{self, Parsed};
+use mesh_common::expression::{self, Kind};
 use mesh_common::host::{Expression, Host, StateKind};
 
 use crate::config::Attribute;
+use crate::metrics::Source;
 use crate::symbols::{Symbol, Symbols};
+
+/// Attributes whose parts have a kind, or are no numbers.
+const NEVER_NUMBERS: [&str; 8] =
+    ["request", "response", "connection", "source", "destination", "upstream", "upstream_peer", "downstream_peer"];
 
 /// All expressions of a configuration, each text once.
 #[derive(Debug, Default)]
@@ -47,7 +52,7 @@ impl Expressions {
             let mut matches = Vec::new();
             for (place, case) in attribute.matches.iter().enumerate() {
                 let path = format!("attributes[{index}].match[{place}].condition");
-                let condition = case.condition.as_ref().map(|text| condition(host, text, &path, problems));
+                let condition = case.condition.as_ref().map(|text| expressions.condition(host, text, &path, problems));
                 matches.push((condition.flatten(), symbols.of(&case.value)));
             }
             if let Err(error) = host.declare_filter_state(&attribute.name, StateKind::Text) {
@@ -84,6 +89,9 @@ impl Expressions {
         path: &str,
         problems: &mut Vec<Problem>,
     ) -> Entry {
+        if self.has_label(text, path, problems) {
+            return Entry::Refused;
+        }
         match Compiled::new(host, text, path, problems) {
             Some(Compiled::Constant(Value::Text(_))) if matches!(text, "''" | "\"\"") => Entry::Constant(Symbol::EMPTY),
             Some(Compiled::Constant(Value::Text(text))) => Entry::Constant(symbols.of_bytes(&text)),
@@ -94,6 +102,34 @@ impl Expressions {
             Some(compiled) => Entry::Compiled(compiled),
             None => Entry::Refused,
         }
+    }
+
+    /// Compiles an expression of whether something holds.
+    pub fn condition(
+        &self,
+        host: &impl Host,
+        text: &str,
+        path: &str,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Expression> {
+        if self.has_label(text, path, problems) {
+            return None;
+        }
+        create(host, &expression::for_engine(text), text, path, problems)
+    }
+
+    /// Whether `text`, which is more than the name of a label, has a label in it, which is reported: the engine knows
+    /// attributes alone, with those that the configuration makes.
+    #[inline(never)]
+    fn has_label(&self, text: &str, path: &str, problems: &mut Vec<Problem>) -> bool {
+        let is_made = |name: &str| self.generated.iter().any(|generated| generated.name == name);
+        let names = expression::names(text);
+        let label = names.iter().find(|(name, _)| Source::of_label(name).is_some() && !is_made(name));
+        if let Some((label, _)) = label {
+            let message = format!("{label:?} is a label, must be an attribute such as upstream_peer.workload");
+            problems.push(Problem { path: path.into(), message });
+        }
+        label.is_some()
     }
 
     /// Makes the attributes of the current stream, for expressions and, in filter state, for whoever comes after.
@@ -141,6 +177,18 @@ impl Expressions {
         }
     }
 
+    /// Whether the expression, written as `text`, may come to a number to be recorded, as far as it is known without a
+    /// stream.
+    pub fn may_be_number(&self, index: usize, text: &str) -> bool {
+        match self.compiled.get(index) {
+            Some(Entry::Constant(_) | Entry::Generated(_)) => false,
+            Some(Entry::Compiled(Compiled::Constant(value))) => matches!(value, Value::Integer(_)),
+            Some(Entry::Compiled(Compiled::Attribute(_, kind))) => *kind == Kind::Integer,
+            Some(Entry::Compiled(Compiled::Engine(_))) => is_of_numbers(text),
+            _ => true,
+        }
+    }
+
     /// Whether the expression can be evaluated only in a callback of the stream, not within a tick.
     pub fn needs_stream(&self, index: usize) -> bool {
         match self.compiled.get(index) {
@@ -169,13 +217,22 @@ impl Generated {
     }
 }
 
-/// Compiles an expression of whether something holds.
-pub fn condition(host: &impl Host, text: &str, path: &str, problems: &mut Vec<Problem>) -> Option<Expression> {
-    let rewritten = match expression::parse(text) {
-        Parsed::Other(rewritten) => rewritten,
-        _ => text.into(),
+/// Whether `text`, an expression for the engine, may come to a number as far as its names tell.
+fn is_of_numbers(text: &str) -> bool {
+    let names = expression::names(text);
+    let is_known = |(name, parts): &(&str, usize)| {
+        // A variable, as in `exists(x, x.y > 1)`, stands by itself, too; filter state of others is a text.
+        *parts == 1 || expression::is_taken(name) || names.contains(&(name, 1))
     };
-    create(host, &rewritten, text, path, problems)
+    match names.as_slice() {
+        // Such as `-1` or `1.5`.
+        [] => text.bytes().any(|byte| !byte.is_ascii_digit() && !matches!(byte, b'-' | b'.')),
+        // Of the attributes without a kind, only those in metadata and filter state may be numbers.
+        [(name, parts)] if expression::path(text).is_some() => {
+            *parts > 1 && expression::is_taken(name) && !NEVER_NUMBERS.contains(name)
+        }
+        names => names.iter().all(is_known),
+    }
 }
 
 #[cfg(test)]

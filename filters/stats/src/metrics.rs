@@ -10,6 +10,7 @@ use mesh_common::labels::{self, Labels};
 use mesh_common::text_map::TextMap;
 
 use crate::config::{Config, Definition, Unit};
+use crate::recorder::OVERFLOW_METRIC;
 
 /// Prefix of all names, unless a definition says that there is none.
 pub const PREFIX: &str = "istio_";
@@ -109,14 +110,18 @@ impl Source {
             [only] => *only,
             several => return Self::First(several.iter().map(|text| Self::of(text, config)).collect()),
         };
-        let label = |name| labels::names().iter().position(|label| *label == name);
-        let known = match text {
-            "sourcePrincipal" => label("source_principal").map(Self::Identity),
-            "destinationPrincipal" => label("destination_principal").map(Self::Identity),
-            _ if config.attributes.iter().any(|attribute| attribute.name == text) => None,
-            _ => label(text).map(Self::Label),
+        let is_made = config.attributes.iter().any(|attribute| attribute.name == text);
+        Self::of_label(text).filter(|_| !is_made).unwrap_or_else(|| Self::Expression(text.into()))
+    }
+
+    /// What `name` is, if it is that of a standard label.
+    pub fn of_label(name: &str) -> Option<Self> {
+        let (label, of): (&str, fn(usize) -> Self) = match name {
+            "sourcePrincipal" => ("source_principal", Self::Identity),
+            "destinationPrincipal" => ("destination_principal", Self::Identity),
+            _ => (name, Self::Label),
         };
-        known.unwrap_or_else(|| Self::Expression(text.into()))
+        labels::names().iter().position(|known| *known == label).map(of)
     }
 
     /// Adds the standard labels that it is made of.
@@ -134,6 +139,11 @@ impl Source {
 }
 
 impl Metric {
+    /// The name under which Prometheus has it, or the histogram of which it is a part.
+    fn family_name(&self) -> String {
+        [self.prefix, &self.name].concat()
+    }
+
     /// Adds labels, or gives them another value.
     fn label(&mut self, dimensions: &TextMap, config: &Config) {
         for (name, expression) in dimensions {
@@ -167,18 +177,15 @@ pub fn standard_names() -> impl Iterator<Item = &'static str> {
 pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
     let mut metrics: Vec<Metric> = STANDARD.into_iter().map(standard).collect();
     for (index, definition) in config.definitions.iter().enumerate() {
-        if let Some(taken) = taken_by(definition, &metrics) {
-            let message = format!("{:?} is a name that {taken} has, must be another", definition.name);
-            problems.push(Problem { path: format!("definitions[{index}].name"), message });
-        }
-        let same = |metric: &Metric| metric.name == definition.name && metric.prefix == definition.prefix;
+        let name = definition.full_name();
+        let same = |metric: &Metric| metric.family_name() == name;
         let mut earlier = config.definitions.iter().take(index);
-        let earlier = earlier.find(|earlier| earlier.name == definition.name && earlier.prefix == definition.prefix);
-        let form = |it: &Definition| (it.kind, it.unit.is_some());
-        if earlier.is_some_and(|earlier| form(earlier) != form(definition)) {
-            let message =
-                format!("{:?} is defined with another type or unit before, must be that one", definition.name);
-            problems.push(Problem { path: format!("definitions[{index}].type"), message });
+        let earlier = earlier.find(|earlier| earlier.full_name() == name);
+        if earlier.is_some_and(|it| (it.kind, &it.unit) != (definition.kind, &definition.unit)) {
+            let message = format!(
+                "{name:?} is defined before with another type, unit or buckets, must be with the same, or another"
+            );
+            problems.push(Problem { path: format!("definitions[{index}].name"), message });
         }
         let mut metric = Metric {
             prefix: definition.prefix,
@@ -208,6 +215,12 @@ pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
         add("_bucket", Value::Bucket(u64::MAX, "+Inf".into()));
         add("_count", Value::AtMost(u64::MAX));
         add("_sum", Value::Seconds);
+    }
+    for (index, definition) in config.definitions.iter().enumerate() {
+        if let Some(taken) = taken_by(&definition.full_name(), &metrics) {
+            let message = format!("{:?} is a name that {taken} has, must be another", definition.name);
+            problems.push(Problem { path: format!("definitions[{index}].name"), message });
+        }
     }
     for (index, change) in config.metrics.iter().enumerate() {
         let names = |metric: &Metric| change.name.as_ref().is_none_or(|name| *name == metric.name);
@@ -300,22 +313,25 @@ pub fn used_labels(metrics: &[Metric], family: Family) -> Labels<bool> {
         }
     }
     let names = labels::names();
-    Labels::by_name(|name| used.iter().any(|index| names.get(*index) == Some(&name)))
+    let used: Vec<&str> = used.iter().filter_map(|index| names.get(*index).copied()).collect();
+    Labels::by_name(|name| contains(&used, name))
 }
 
-/// What else Prometheus would show under the name of `definition`.
-fn taken_by(definition: &Definition, metrics: &[Metric]) -> Option<String> {
-    let Definition { prefix, name, .. } = definition;
-    if [*prefix, name].concat() == "istio_build" {
-        return Some("istio_build".into());
+/// Not inlined: that would be once for each label.
+#[inline(never)]
+fn contains(names: &[&str], name: &str) -> bool {
+    names.contains(&name)
+}
+
+/// What else Prometheus would show under the full name `name` of a definition.
+fn taken_by(name: &str, metrics: &[Metric]) -> Option<String> {
+    if matches!(name, "istio_build" | OVERFLOW_METRIC) {
+        return Some(name.into());
     }
     let histogram = ["_bucket", "_sum", "_count"].into_iter().find_map(|suffix| name.strip_suffix(suffix))?;
-    let taken = metrics.iter().any(|metric| {
-        metric.name == histogram
-            && metric.prefix == *prefix
-            && (metric.kind == MetricKind::Histogram || !metric.suffix.is_empty())
-    });
-    taken.then(|| format!("the histogram {prefix}{histogram}"))
+    let mut histograms =
+        metrics.iter().filter(|metric| metric.kind == MetricKind::Histogram || !metric.suffix.is_empty());
+    histograms.any(|metric| metric.family_name() == histogram).then(|| format!("the histogram {histogram}"))
 }
 
 fn standard((name, family, kind, value): (&str, Family, MetricKind, usize)) -> Metric {

@@ -15,7 +15,7 @@ use mesh_common::metric_name;
 use mesh_common::text_map::TextMap;
 
 use crate::config::{Config, NANOSECONDS_PER_SECOND};
-use crate::evaluation::{self, Expressions};
+use crate::evaluation::Expressions;
 use crate::metrics::{self, Family, Source, Value};
 use crate::symbols::{Symbol, Symbols};
 
@@ -23,6 +23,9 @@ use crate::symbols::{Symbol, Symbols};
 const MAX_VALUES: usize = 6;
 /// Which of the values of requests is their duration in nanoseconds.
 const NANOSECONDS: usize = 4;
+
+/// Different conditions of HTTP, and of TCP: each is evaluated at each report, and whether it holds is a bit.
+const MAX_CONDITIONS: usize = 64;
 
 /// Counts the records whose label sets were too many to tell apart.
 pub const OVERFLOW_METRIC: &str = "stats_overflow_total";
@@ -33,8 +36,6 @@ pub struct LabelSet {
     family: Family,
     labels: Labels<Symbol>,
     more: Vec<Symbol>,
-    /// Which of the family's conditions hold.
-    held: Vec<bool>,
 }
 
 /// The metrics that this worker records, and those that it has defined.
@@ -77,9 +78,9 @@ struct Plan {
     used: Labels<bool>,
     /// The expressions that make labels.
     expressions: Vec<usize>,
-    /// The conditions of metrics.
+    /// The conditions of metrics, at most [`MAX_CONDITIONS`].
     conditions: Vec<Expression>,
-    /// Whether any expression can be evaluated only in a callback of the stream.
+    /// Whether any expression of a label can be evaluated only in a callback of the stream.
     needs_stream: bool,
     /// Which of the family's own values are recorded.
     needs: [bool; MAX_VALUES],
@@ -91,8 +92,8 @@ struct Metric {
     name: String,
     kind: MetricKind,
     value: Number,
-    /// Which of the family's conditions must hold.
-    condition: Option<usize>,
+    /// The bit of the family's condition that must hold; none if it is always recorded.
+    condition: u64,
     tags: Vec<(String, Part)>,
 }
 
@@ -141,8 +142,7 @@ impl Recorder {
         let mut messages = Plan::new(&metrics, Family::Messages, &mut compiler);
         let mut connection = Plan::new(&metrics, Family::Connection, &mut compiler);
         for plan in [&mut request, &mut messages, &mut connection] {
-            plan.needs_stream =
-                !plan.conditions.is_empty() || plan.expressions.iter().any(|index| expressions.needs_stream(*index));
+            plan.needs_stream = plan.expressions.iter().any(|index| expressions.needs_stream(*index));
         }
         Self {
             expressions,
@@ -155,12 +155,14 @@ impl Recorder {
         }
     }
 
-    /// Whether label sets of `family` can be made only in a callback of the stream, not within a tick.
-    pub fn needs_stream(&self, family: Family) -> bool {
-        self.plans.of(family).needs_stream
+    /// Whether `family` can be reported only in a callback of the stream, not within a tick: for its conditions, which
+    /// the engine evaluates each time, or for the label set, unless that `is_known`.
+    pub fn needs_stream(&self, family: Family, is_known: bool) -> bool {
+        let plan = self.plans.of(family);
+        !plan.conditions.is_empty() || (plan.needs_stream && !is_known)
     }
 
-    /// Makes the attributes that labels of the current stream may be. Not within a tick.
+    /// Makes the attributes that labels and conditions of the current stream may be. Not within a tick.
     pub fn generate(&mut self, host: &impl Host, symbols: &Symbols) {
         self.expressions.generate(host, symbols);
     }
@@ -178,14 +180,12 @@ impl Recorder {
             family,
             labels: labels.select(&plan.used, Symbol::EMPTY),
             more: plan.expressions.iter().map(|index| self.expressions.label(host, symbols, *index)).collect(),
-            held: plan.conditions.iter().map(|it| host.evaluate(*it).as_deref() == Some(&[1])).collect(),
         }
     }
 
     /// Whether the labels of `family` are the standard ones alone, so that the same labels have the same series.
     pub fn is_standard(&self, family: Family) -> bool {
-        let plan = self.plans.of(family);
-        plan.expressions.is_empty() && plan.conditions.is_empty()
+        self.plans.of(family).expressions.is_empty()
     }
 
     /// Whether the family's own value number `index` is recorded at all.
@@ -193,9 +193,10 @@ impl Recorder {
         self.plans.of(family).needs.get(index).copied().unwrap_or(true)
     }
 
-    /// Records the family's own values, and those that are expressions. A value that is not there is not recorded, a
-    /// metric without records is not defined, and a label set without any is not kept. Returns the series of `set`, or
-    /// `None` if it has none because nothing was recorded or they are too many to tell apart.
+    /// Records the family's own values, and those that are expressions, of the metrics whose conditions hold now. A value
+    /// that is not there is not recorded, a metric without records is not defined, and a label set without any is not
+    /// kept. Returns the series of `set`, or `None` if it has none because nothing was recorded or they are too many to
+    /// tell apart.
     pub fn record(
         &mut self,
         host: &impl Host,
@@ -203,36 +204,40 @@ impl Recorder {
         set: &LabelSet,
         values: &[Option<u64>],
     ) -> Option<SeriesId> {
+        let held = self.plans.of(set.family).held(host);
         let mut series = self.by_labels.get(set).copied();
         if series.is_none() {
-            if !self.records(host, set, values) {
+            if !self.records(host, set, held, values) {
                 return None;
             }
             if self.has_room(set) {
                 series = Some(self.add(set.clone()));
             }
         }
-        match series {
-            Some(id) => self.record_series(host, symbols, id, values),
-            None => {
-                self.count_overflow(host);
-                let fold = set.fold();
-                let known = self.by_labels.get(&fold).copied();
-                let id = known.unwrap_or_else(|| self.add(fold));
-                self.record_series(host, symbols, id, values);
-            }
-        }
+        let id = series.unwrap_or_else(|| {
+            self.count_overflow(host);
+            let fold = set.fold();
+            let known = self.by_labels.get(&fold).copied();
+            known.unwrap_or_else(|| self.add(fold))
+        });
+        self.record_held(host, symbols, id, held, values);
         series
     }
 
-    /// Records to series that are known already.
-    pub fn record_series(&mut self, host: &impl Host, symbols: &Symbols, id: SeriesId, values: &[Option<u64>]) {
+    /// Records requests to series that are known already.
+    pub fn record_request(&mut self, host: &impl Host, symbols: &Symbols, id: SeriesId, values: &[Option<u64>]) {
+        let held = self.plans.request.held(host);
+        self.record_held(host, symbols, id, held, values);
+    }
+
+    /// Records to series whose conditions hold as `held` says.
+    fn record_held(&mut self, host: &impl Host, symbols: &Symbols, id: SeriesId, held: u64, values: &[Option<u64>]) {
         let Some(Series { set, slots }) = self.series.get_mut(id.0) else {
             return;
         };
         let plan = self.plans.of(set.family);
         for (slot, metric) in slots.iter_mut().zip(&plan.metrics) {
-            let Some(value) = metric.value(host, &self.expressions, set, values) else {
+            let Some(value) = metric.value(host, &self.expressions, held, values) else {
                 continue;
             };
             if let Slot::Undefined = slot {
@@ -262,9 +267,9 @@ impl Recorder {
     }
 
     /// Whether anything is recorded for `set` when the family's own values are `values`.
-    fn records(&self, host: &impl Host, set: &LabelSet, values: &[Option<u64>]) -> bool {
+    fn records(&self, host: &impl Host, set: &LabelSet, held: u64, values: &[Option<u64>]) -> bool {
         let mut metrics = self.plans.of(set.family).metrics.iter();
-        metrics.any(|metric| metric.value(host, &self.expressions, set, values).is_some())
+        metrics.any(|metric| metric.value(host, &self.expressions, held, values).is_some())
     }
 
     fn add(&mut self, set: LabelSet) -> SeriesId {
@@ -315,7 +320,6 @@ impl LabelSet {
                 ..Labels::all(Symbol::OVERFLOW)
             },
             more: self.more.iter().map(|_| Symbol::OVERFLOW).collect(),
-            held: self.held.clone(),
         }
     }
 }
@@ -336,7 +340,19 @@ impl<H: Host> Compiler<'_, H> {
     }
 
     fn condition(&mut self, text: &str) -> Option<Expression> {
-        evaluation::condition(self.host, text, &path_of(self.config, text), self.problems)
+        self.expressions.condition(self.host, text, &path_of(self.config, text), self.problems)
+    }
+
+    /// An expression of a value.
+    fn number(&mut self, text: &str) -> usize {
+        let index = self.expression(text);
+        if !self.expressions.may_be_number(index, text) {
+            let message = format!(
+                "{text:?} is not allowed for HTTP, must be a whole number, or an attribute or expression of one"
+            );
+            self.problems.push(Problem { path: path_of(self.config, text), message });
+        }
+        index
     }
 }
 
@@ -362,26 +378,30 @@ impl Plan {
                 Value::AtMost(bound) | Value::Bucket(bound, _) => Number::AtMost(*bound),
                 Value::Seconds => Number::Seconds,
                 Value::Times(times, index) => Number::Times(*times, *index),
-                Value::Expression(text) => Number::Expression(compiler.expression(text)),
+                Value::Expression(text) => Number::Expression(compiler.number(text)),
             };
             let mut tags = Vec::new();
             for tag in &metric.tags {
                 let part = Part::of(&tag.source, &mut expressions, compiler);
                 tags.push((tag.name.clone(), part));
             }
-            let mut condition = None;
-            if let Some(text) = &metric.condition {
-                condition = texts.iter().position(|known| known == text);
-                if condition.is_none() {
-                    if let Some(new) = compiler.condition(text) {
-                        condition = Some(conditions.len());
-                        conditions.push(new);
-                        texts.push(text);
-                    }
-                }
-            }
+            let condition = metric.condition.as_ref().map_or(0, |text| {
+                let known = texts.iter().position(|known| *known == text);
+                bit(known.unwrap_or_else(|| {
+                    texts.push(text);
+                    conditions.extend(compiler.condition(text));
+                    texts.len().saturating_sub(1)
+                }))
+            });
             let name = [metric.prefix, &metric.name, metric.suffix].concat();
             compiled.push(Metric { name, kind: metric.kind, value, condition, tags });
+        }
+        if texts.len() > MAX_CONDITIONS {
+            let message = format!(
+                "{} different conditions (match) of one protocol are too many, must be at most {MAX_CONDITIONS}",
+                texts.len()
+            );
+            compiler.problems.push(Problem { path: "definitions".into(), message });
         }
         let needs = core::array::from_fn(|value| {
             compiled.iter().any(|metric| match metric.value {
@@ -398,6 +418,12 @@ impl Plan {
             needs_stream: false,
             needs,
         }
+    }
+
+    /// Which of the conditions hold now, the first one in the lowest bit. One that fails does not hold.
+    fn held(&self, host: &impl Host) -> u64 {
+        let conditions = self.conditions.iter().rev();
+        conditions.fold(0, |held, it| held << 1 | u64::from(host.evaluate(*it).as_deref() == Some(&[1])))
     }
 }
 
@@ -444,14 +470,8 @@ impl Part {
 }
 
 impl Metric {
-    fn value(
-        &self,
-        host: &impl Host,
-        expressions: &Expressions,
-        set: &LabelSet,
-        values: &[Option<u64>],
-    ) -> Option<u64> {
-        if self.condition.is_some_and(|index| set.held.get(index) != Some(&true)) {
+    fn value(&self, host: &impl Host, expressions: &Expressions, held: u64, values: &[Option<u64>]) -> Option<u64> {
+        if self.condition & !held != 0 {
             return None;
         }
         match self.value {
@@ -480,6 +500,11 @@ fn carry(nanoseconds: u64, rest: &mut u32) -> u64 {
     let total = nanoseconds.saturating_add(u64::from(*rest));
     *rest = u32::try_from(total % NANOSECONDS_PER_SECOND).unwrap_or_default();
     total / NANOSECONDS_PER_SECOND
+}
+
+/// The bit of condition number `index`.
+fn bit(index: usize) -> u64 {
+    1_u64.wrapping_shl(index as u32)
 }
 
 /// Where in the configuration an expression stands first.

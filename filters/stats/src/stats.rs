@@ -92,7 +92,7 @@ impl Stats {
 
     /// Reports the messages of a live gRPC request since the last time, once it is answered: before, its peer is not known.
     pub fn on_request_tick(&mut self, host: &impl Host, request: &mut Request, known: Known) {
-        if self.recorder.needs_stream(Family::Messages) || host.int(property::RESPONSE_CODE).is_none() {
+        if self.recorder.needs_stream(Family::Messages, false) || host.int(property::RESPONSE_CODE).is_none() {
             return;
         }
         if let Some(messages) = messages(host) {
@@ -133,7 +133,7 @@ impl Stats {
         tell(&facts, milliseconds);
         let labels = match self.seen.get(&facts) {
             Some(Seen { labels, series: Some(series) }) => {
-                self.recorder.record_series(host, &self.symbols, series, &values);
+                self.recorder.record_request(host, &self.symbols, series, &values);
                 labels
             }
             Some(Seen { labels, series: None }) => {
@@ -189,7 +189,7 @@ impl Stats {
     ///
     /// Until the peer is known, or known not to be, there is nothing to report it under. Metadata exchange says so with
     /// the first bytes; where none is attached, bytes are reported the second time that this comes up. Returns whether
-    /// it has to be called again in a callback of the connection, because a label needs that.
+    /// it has to be called again in a callback of the connection, because a label or a condition needs that.
     pub fn on_connection_tick(&mut self, host: &impl Host, connection: &mut Connection, within_tick: bool) -> bool {
         if connection.labels.is_none() || !connection.settled {
             let settled = self.peer_is_settled(host);
@@ -203,12 +203,13 @@ impl Stats {
                     return false;
                 }
             }
-            if connection.labels.is_none() && self.recorder.needs_stream(Family::Connection) {
-                if within_tick {
-                    return true;
-                }
-                self.recorder.generate(host, &self.symbols);
+        }
+        if self.recorder.needs_stream(Family::Connection, connection.labels.is_some()) {
+            if within_tick {
+                connection.due = connection.due.saturating_add(1);
+                return true;
             }
+            self.recorder.generate(host, &self.symbols);
         }
         self.report(host, connection, false);
         false
@@ -236,8 +237,9 @@ impl Stats {
         let opened = !mem::replace(&mut connection.opened, true);
         let traffic = mem::take(&mut connection.traffic);
         // Mixer's proxies reported a connection when it was opened, from time to time, and when it was closed.
-        let reports = 1_u64.saturating_add(opened.into());
-        let values = [opened.into(), traffic.received, traffic.sent, closed.into(), reports, u64::from(!closed)];
+        let continued = mem::take(&mut connection.due).max(u64::from(!closed));
+        let reports = continued.saturating_add(opened.into()).saturating_add(closed.into());
+        let values = [opened.into(), traffic.received, traffic.sent, closed.into(), reports, continued];
         self.recorder.record(host, &self.symbols, &set, &values.map(|value| (value > 0).then_some(value)));
         connection.labels = Some(set);
     }
@@ -286,6 +288,8 @@ pub struct Connection {
     opened: bool,
     /// Whether a report was left out because the peer was not known.
     waited: bool,
+    /// The reports that ticks left to a callback of the connection.
+    due: u64,
 }
 
 /// Bytes through a TCP connection, as seen from the downstream.

@@ -117,6 +117,21 @@ fn the_rest_is_for_the_engine_with_the_names_that_it_has() {
 }
 
 #[test]
+fn names_are_told_by_their_first_part() {
+    for (text, expected) in [
+        ("a", &[("a", 1)][..]),
+        (" a.b == 'c.d' ", &[("a", 2)]),
+        ("a.b['c'].d.startsWith(e) && !f", &[("a", 4), ("e", 1), ("f", 1)]),
+        // A function is no name, nor is what follows.
+        ("size(a.b) + f(x).y", &[("a", 2), ("x", 1)]),
+        ("'a' + \"b\" + 1.5", &[]),
+        ("a.", &[("a", 1)]),
+    ] {
+        assert_eq!(names(text), expected, "{text}");
+    }
+}
+
+#[test]
 fn anything_at_all_is_read_without_a_panic() {
     for text in [
         "",
@@ -135,5 +150,6 @@ fn anything_at_all_is_read_without_a_panic() {
         "9999999999999999999999",
     ] {
         parse(text);
+        names(text);
     }
 }

@@ -311,13 +311,71 @@ fn a_metric_is_recorded_where_its_condition_holds() {
     let values = fixture.host.values();
     assert_eq!(values.into_iter().collect::<Vec<_>>(), [("istio_also_total".into(), 2), ("istio_yes_total".into(), 2)]);
     assert_eq!(fixture.recorder.plans.request.conditions.len(), 3, "each is evaluated once");
-    assert!(!fixture.recorder.is_standard(Family::Request));
 
     let mut host = FakeHost::new();
     host.with_expression("no()", Some(&[0]));
     host.with_expression("yes()", None);
     let error = refusal(&host, config);
     assert!(error.contains("definitions[3].match: \"fails()\" is not an expression"), "{error}");
+}
+
+/// Two metrics with a condition each.
+const CONDITIONS: &str = r#"{"max_series": 100, "definitions": [
+    {"name": "first", "value": "1", "match": "first()", "dimensions": {"app_of_caller": "source_app"}},
+    {"name": "second", "value": "1", "match": "second()", "dimensions": {"app_of_caller": "source_app"}}
+]}"#;
+
+/// Says whether the conditions hold from now on.
+fn hold(host: &mut FakeHost, held: [bool; 2]) {
+    for (text, holds) in ["first()", "second()"].into_iter().zip(held) {
+        host.with_expression(text, Some(&[holds.into()]));
+    }
+}
+
+#[test]
+fn a_label_set_is_one_whatever_conditions_hold() {
+    let mut host = FakeHost::new();
+    hold(&mut host, [false, false]);
+    let mut fixture = fixture_on(host, CONDITIONS);
+    for held in [[false, false], [true, false], [false, true], [true, true], [false, true]] {
+        hold(&mut fixture.host, held);
+        fixture.record(Family::Request, "a", &VALUES);
+    }
+    let values = fixture.host.values();
+    assert_eq!(values.get("app_of_caller=.=a;.;istio_first"), Some(&2));
+    assert_eq!(values.get("app_of_caller=.=a;.;istio_second"), Some(&3));
+    assert_eq!((fixture.recorder.series.len(), fixture.recorder.reserved), (1, 6));
+
+    for index in 0..1000 {
+        hold(&mut fixture.host, [index % 2 == 0, index % 3 == 0]);
+        fixture.record(Family::Request, &format!("app-{index}"), &VALUES);
+    }
+    assert_eq!(fixture.recorder.series.len(), 100 / 6 + 1, "one for all that are too many");
+}
+
+#[test]
+fn conditions_are_not_more_than_can_be_kept() {
+    let config = |count: usize| {
+        let definition = |index| format!(r#"{{"name": "a", "value": "1", "match": "is({index})"}}"#);
+        // The last one again is no other.
+        let definitions: Vec<String> = (0..count).chain([count - 1]).map(definition).collect();
+        format!(
+            r#"{{"metrics": [{{"name": "requests_total", "drop": true}}], "definitions": [{}]}}"#,
+            definitions.join(",")
+        )
+    };
+    let mut host = FakeHost::new();
+    for index in 0..65 {
+        host.with_expression(&format!("is({index})"), Some(&[(index == 63).into()]));
+    }
+    let error = refusal(&host, &config(65));
+    let expected =
+        "configuration refused, 1 problem: definitions: 65 different conditions (match) of one protocol are too many, \
+                    must be at most 64";
+    assert_eq!(error, expected);
+    let mut fixture = fixture_on(host, &config(64));
+    fixture.record(Family::Request, "a", &VALUES);
+    assert_eq!(fixture.host.values().get("istio_a"), Some(&2), "by the last two");
 }
 
 #[test]
@@ -392,7 +450,7 @@ fn units_and_buckets_are_those_of_durations() {
         r#"{"definitions": [
             {"name": "a", "value": "request.duration", "unit": "SECONDS"},
             {"name": "b", "value": "1", "type": "HISTOGRAM", "unit": "MILLISECONDS", "buckets": ["1"]},
-            {"name": "c", "value": "request.duration", "type": "HISTOGRAM", "unit": "SECONDS", "buckets": ["1", "0.5", "x", "1e3", "1.5.2", "0.0000000001"]},
+            {"name": "c", "value": "request.duration", "type": "HISTOGRAM", "unit": "SECONDS", "buckets": ["1", "0.5", "x", "1e3", "1.5.2", "0.0000000001", ".", "2.", ".5"]},
             {"name": "d", "value": "1", "protocol": "TCP", "unit": "SECONDS"}
         ]}"#,
     );
@@ -406,6 +464,9 @@ fn units_and_buckets_are_those_of_durations() {
         "definitions[2].buckets: \"1e3\"",
         "definitions[2].buckets: \"1.5.2\"",
         "definitions[2].buckets: \"0.0000000001\"",
+        "definitions[2].buckets: \".\"",
+        "definitions[2].buckets: \"2.\"",
+        "definitions[2].buckets: \".5\"",
         "definitions[3].unit: only",
     ] {
         assert!(error.contains(problem), "{problem} in {error}");
@@ -439,8 +500,8 @@ fn everything_that_does_not_fit_is_refused_at_once() {
             {"name": "requests_count", "value": "1", "type": "GAUGE", "dimensions": {"app": "'x'"}}
         ]}"#,
     );
-    assert!(error.contains("definitions[3].type: \"requests_count\" is defined with another type or unit before, must be that one; definitions[3].dimensions.app: \"app\" and"), "{error}");
-    assert!(error.contains("definitions[0].name: \"build\" is a name that istio_build has, must be another; definitions[1].name: \"request_bytes_sum\" is a name that the histogram istio_request_bytes has, must be another"), "{error}");
+    assert!(error.contains("definitions[3].name: \"istio_requests_count\" is defined before with another type, unit or buckets, must be with the same, or another; definitions[0].name: \"build\" is a name that istio_build has, must be another; "), "{error}");
+    assert!(error.contains("definitions[1].name: \"request_bytes_sum\" is a name that the histogram istio_request_bytes has, must be another; definitions[3].dimensions.app: \"app\" and"), "{error}");
     let error = refusal(
         &host,
         r#"{
@@ -457,6 +518,152 @@ fn everything_that_does_not_fit_is_refused_at_once() {
     ] {
         assert!(error.contains(problem), "{problem} in {error}");
     }
+}
+
+#[test]
+fn definitions_that_prometheus_would_show_as_one_are_refused_in_any_order() {
+    let seconds = |name: &str, buckets: &str| {
+        format!(
+            r#"{{"name": "{name}", "value": "request.duration", "type": "HISTOGRAM", "unit": "SECONDS", "buckets": [{buckets}]}}"#
+        )
+    };
+    let one = seconds("x", r#""1""#);
+    let other = |rest: &str| format!(r#"{{"name": "x", "value": "request.duration", "type": "HISTOGRAM"{rest}}}"#);
+    let counter = |name: &str, prefix: &str| format!(r#"{{"name": "{name}", "value": "1", "prefix": "{prefix}"}}"#);
+    let form = r#"definitions[1].name: "istio_x" is defined before with another type, unit or buckets, must be with the same, or another"#;
+    let mut host = FakeHost::new();
+    host.with_expression("yes()", Some(&[1])).with_expression("no()", Some(&[0]));
+    host.with_expression("request.duration", None);
+    for (definitions, expected) in [
+        ([one.clone(), other(r#", "unit": "MILLISECONDS""#)], form),
+        ([other(""), other(r#", "unit": "MILLISECONDS""#)], form),
+        ([one.clone(), seconds("x", r#""1", "2""#)], form),
+        ([one.clone(), counter("istio_x", "")], form),
+        (
+            [counter("x_count", "istio_"), one.clone()],
+            r#"definitions[0].name: "x_count" is a name that the histogram istio_x has, must be another"#,
+        ),
+        ([other(""), counter("istio_x_bucket", "")], "definitions[1].name: "),
+        ([one.clone(), seconds("x_sum", r#""1""#)], "definitions[1].name: "),
+        ([one.clone(), counter("request_bytes_count", "istio_")], "definitions[1].name: "),
+        ([one.clone(), counter("stats_overflow_total", "")], "definitions[1].name: "),
+    ] {
+        let error = refusal(&host, &format!(r#"{{"definitions": [{}]}}"#, definitions.join(", ")));
+        assert!(error.starts_with(&format!("configuration refused, 1 problem: {expected}")), "{error}");
+    }
+    // As several rules of Mixer were, and what is no histogram is no matter.
+    let with = |text: &str, condition: &str| format!(r#"{}, "match": "{condition}"}}"#, text.trim_end_matches('}'));
+    let definitions = [
+        with(&one, "yes()"),
+        with(&one, "no()"),
+        counter("calls", "istio_"),
+        counter("calls_count", "istio_"),
+        // Takes the place of the histogram.
+        counter("request_bytes", "istio_"),
+        counter("request_bytes_sum", "istio_"),
+        // The standard one by its whole name.
+        counter("istio_requests_total", ""),
+    ];
+    let mut fixture = fixture_on(host, &format!(r#"{{"definitions": [{}]}}"#, definitions.join(", ")));
+    fixture.record(Family::Request, "a", &[Some(1), None, None, None, Some(1)]);
+    let values = fixture.host.values();
+    assert_eq!(values.get("istio_x_count"), Some(&1));
+    let requests: Vec<u64> =
+        values.iter().filter(|(name, _)| name.ends_with("istio_requests_total")).map(|(_, value)| *value).collect();
+    assert_eq!(requests, [1], "recorded once");
+}
+
+#[test]
+fn a_value_that_can_never_be_a_number_is_refused() {
+    // What the engine is asked for, and whether it may be a number.
+    let values = [
+        ("7", true),
+        ("request.size", true),
+        ("response.code", true),
+        ("request.duration", true),
+        ("request.size + response.size", true),
+        ("request.size-response.size", true),
+        ("int(request.headers['x-cost'])", true),
+        ("size(request.host)", true),
+        ("request.method == 'GET' ? 1 : 0", true),
+        ("metadata.filter_metadata['shop']['cost']", true),
+        ("cluster_metadata.filter_metadata['shop'].cost", true),
+        ("filter_state['cost']", true),
+        ("int(cost)", true),
+        ("[1].exists(x, x.y > 0) ? 1 : 2", true),
+        ("upstream_peer.labels['weight'] == '' ? 0 : int(upstream_peer.labels['weight'])", true),
+        ("'1'", false),
+        ("\\\"10\\\"", false),
+        ("request.host", false),
+        ("request.headers['x-cost']", false),
+        ("request.headers", false),
+        ("upstream_peer.labels['weight']", false),
+        ("upstream_peer.labels", false),
+        ("node.metadata['SHARDS']", false),
+        ("connection.mtls", false),
+        ("true", false),
+        ("-1", false),
+        ("1.5", false),
+        // Filter state of other modules is text, and so is what the configuration makes.
+        ("cost", false),
+        ("made", false),
+        ("receivedBytes", false),
+        ("sentBytes", false),
+        ("request.sizee", false),
+        ("requst.size", false),
+        ("requst.size * 2", false),
+        ("request.size + responce.size", false),
+    ];
+    for (value, allowed) in values {
+        let mut host = FakeHost::new();
+        let text = value.replace('\\', "");
+        host.with_expression(&expression::for_engine(&text), None);
+        let config = format!(
+            r#"{{"attributes": [{{"output_attribute": "made", "match": [{{"value": "1"}}]}}], "definitions": [{{"name": "a", "value": "{value}"}}]}}"#
+        );
+        let error = crate::stats::Stats::new(config.as_bytes(), &host).err().map(|error| error.to_string());
+        let expected = format!(
+            "configuration refused, 1 problem: definitions[0].value: {text:?} is not allowed for HTTP, must be a whole number, or an attribute or expression of one"
+        );
+        assert_eq!(error, (!allowed).then_some(expected), "{value}");
+    }
+}
+
+#[test]
+fn labels_are_refused_where_the_engine_cannot_know_them() {
+    let mut host = FakeHost::new();
+    let readable =
+        ["source_apps == 'a'", "request.headers['source_app'] == \"source_app\"", "request.source_app == ''"];
+    let labels =
+        ["reporter == 'source'", "source_app.startsWith('a')", "sourcePrincipal != '' || true", "response_code"];
+    for text in readable.into_iter().chain(labels).chain(["source_app + '-'"]) {
+        host.with_expression(&expression::for_engine(text), Some(&[1]));
+    }
+    let config = |condition: &str| {
+        let condition = condition.replace('"', "\\\"");
+        format!(r#"{{"definitions": [{{"name": "a", "value": "1", "match": "{condition}"}}]}}"#)
+    };
+    for text in readable {
+        assert_eq!(crate::stats::Stats::new(config(text).as_bytes(), &host).err(), None, "{text}");
+    }
+    for (text, label) in labels.into_iter().zip(["reporter", "source_app", "sourcePrincipal", "response_code"]) {
+        let expected = format!(
+            "configuration refused, 1 problem: definitions[0].match: {label:?} is a label, must be an attribute such as upstream_peer.workload"
+        );
+        assert_eq!(refusal(&host, &config(text)), expected);
+    }
+    let error = refusal(
+        &host,
+        r#"{"metrics": [{"dimensions": {"a": "source_app + '-' | reporter"}}],
+            "attributes": [{"output_attribute": "b", "match": [{"condition": "reporter == 'source'", "value": "x"}]}]}"#,
+    );
+    assert!(error.starts_with("configuration refused, 2 problems: "), "{error}");
+    assert!(error.contains("metrics[0].dimensions.a: \"source_app\" is a label"), "{error}");
+    assert!(error.contains("attributes[0].match[0].condition: \"reporter\" is a label"), "{error}");
+
+    // One that the configuration makes is filter state by then.
+    let made = r#"{"attributes": [{"output_attribute": "reporter", "match": [{"value": "source"}]}], "#;
+    fixture_on(host, &config(labels[0]).replacen('{', made, 1));
 }
 
 #[test]

@@ -265,3 +265,62 @@ fn a_connection_has_the_flags_of_the_moment_and_the_labels_of_its_first_report()
         assert!(name.contains("request_protocol=.=tcp;.;"), "{name}");
     }
 }
+
+/// A definition of connections and one of requests, with conditions.
+const CONDITIONS: &str = r#"{"disable_host_header_fallback": true, "definitions": [
+    {"name": "received", "prefix": "", "value": "receivedBytes", "protocol": "TCP", "match": "large()"},
+    {"name": "events", "prefix": "", "value": "1", "protocol": "TCP", "match": "large()"},
+    {"name": "continued", "prefix": "", "value": "1", "protocol": "TCP", "event": "CONTINUE", "match": "large()"},
+    {"name": "calls", "prefix": "", "value": "1", "match": "large()"}
+]}"#;
+
+/// What was counted of the definitions: received, events, continued, calls.
+fn defined(host: &FakeHost) -> [u64; 4] {
+    ["received", "events", "continued", "calls"].map(|name| host.values().get(name).copied().unwrap_or_default())
+}
+
+#[test]
+fn a_condition_is_evaluated_at_each_report_of_a_connection_within_its_callbacks() {
+    let mut host = mesh("stats_inbound");
+    host.with_text(property::DOWNSTREAM_PEER_ID, "productpage").with_expression("large()", Some(&[0]));
+    let mut stats = Stats::new(CONDITIONS.as_bytes(), &host).expect("valid");
+    let mut connection = Connection::default();
+    passed(&mut connection, 5, 20);
+    assert!(stats.on_connection_tick(&host, &mut connection, true), "the engine has no connection within a tick");
+    assert_eq!(counted(&host), []);
+    passed(&mut connection, 1, 0);
+    assert!(!stats.on_connection_tick(&host, &mut connection, false));
+    assert_eq!(defined(&host), [0; 4]);
+    assert!(counted(&host).contains(&("received_bytes_total".into(), 6)));
+
+    host.with_expression("large()", Some(&[1]));
+    for _ in 0..3 {
+        assert!(stats.on_connection_tick(&host, &mut connection, true), "at each report");
+    }
+    passed(&mut connection, 7, 0);
+    stats.on_connection_tick(&host, &mut connection, false);
+    assert_eq!(defined(&host), [7, 3, 3, 0], "each tick counts, and what passed since the last report");
+
+    host.with_expression("large()", Some(&[0]));
+    stats.on_connection_tick(&host, &mut connection, true);
+    passed(&mut connection, 100, 0);
+    stats.on_connection_tick(&host, &mut connection, false);
+    host.with_expression("large()", Some(&[1]));
+    stats.on_connection_tick(&host, &mut connection, true);
+    passed(&mut connection, 2, 0);
+    stats.on_connection_end(&host, &mut connection);
+    assert_eq!(defined(&host), [9, 5, 4, 0]);
+    assert!(counted(&host).contains(&("received_bytes_total".into(), 115)), "{:?}", counted(&host));
+}
+
+#[test]
+fn a_condition_is_evaluated_for_each_request_though_its_labels_are_known() {
+    let mut host = mesh("stats_inbound");
+    host.with_expression("large()", Some(&[1]));
+    let mut stats = Stats::new(CONDITIONS.as_bytes(), &host).expect("valid");
+    for (large, expected) in [(true, 1), (false, 1), (true, 2)] {
+        host.with_expression("large()", Some(&[large.into()]));
+        stats.on_request_end(&host, &mut Request::default(), Known::default());
+        assert_eq!(defined(&host), [0, 0, 0, expected]);
+    }
+}
