@@ -44,7 +44,7 @@ const fn with(headers: &'static [(&'static str, &'static str)]) -> Sent {
 }
 
 /// Matches, the requests that they mean, and requests that they do not.
-const CASES: [(&str, &[Sent], &[Sent]); 23] = [
+const CASES: [(&str, &[Sent], &[Sent]); 26] = [
     (r#"{"uri": {"exact": "/a"}}"#, &[get("/a"), get("/a?x=1")], &[get("/ab"), get("/A"), get("/a/")]),
     (r#"{"uri": {"prefix": "/a"}}"#, &[get("/a"), get("/abc?x")], &[get("/b"), get("/A")]),
     (r#"{"uri": {"regex": "/a"}}"#, &[get("/a"), get("/a?x=1")], &[get("/ab"), get("/b/a")]),
@@ -54,6 +54,18 @@ const CASES: [(&str, &[Sent], &[Sent]); 23] = [
     (r#"{"method": {"regex": "PO.*|PUT"}}"#, &[post("/")], &[get("/")]),
     (r#"{"authority": {"exact": "server:9080"}}"#, &[get("/")], &[with(&[("host", "server.default:9080")])]),
     (r#"{"authority": {"prefix": "server.def"}}"#, &[with(&[("host", "server.default:9080")])], &[get("/")]),
+    // Envoy has no header of this name, which it takes for the authority when it is asked for it alone.
+    (r#"{"headers": {"Host": {"exact": "server:9080"}}}"#, &[get("/")], &[with(&[("host", "server.default:9080")])]),
+    (
+        r#"{"headers": {"a": {}, "b": {}, "c": {}, "host": {"exact": "server:9080"}}}"#,
+        &[with(&[("a", "1"), ("b", "1"), ("c", "1")])],
+        &[with(&[("a", "1"), ("b", "1"), ("c", "1"), ("host", "server.default:9080")])],
+    ),
+    (
+        r#"{"headers": {"a": {}, "b": {}}, "withoutHeaders": {"HOST": {"prefix": "server:"}}}"#,
+        &[with(&[("a", "1"), ("b", "1"), ("host", "server.default:9080")])],
+        &[with(&[("a", "1"), ("b", "1")])],
+    ),
     (r#"{"scheme": {"exact": "http"}}"#, &[get("/")], &[]),
     (r#"{"headers": {"x": {}}}"#, &[with(&[("x", "1")]), with(&[("x", "")])], &[get("/"), with(&[("y", "1")])]),
     (

@@ -2,7 +2,9 @@
 
 use mesh::{envoy_filter, tools, Update};
 
-use crate::scene::{configured, for_path, ms, outbound, quiet, rule, rules, wait_for, Setting, LATE, PAIR};
+use crate::scene::{
+    configured, for_path, ms, native_filter, outbound, quiet, rule, rules, wait_for, Setting, LATE, PAIR,
+};
 
 /// F25
 #[test]
@@ -18,13 +20,6 @@ fn callers_retry_faults_of_the_callee_but_not_their_own() {
         wait_for(path, &[(rule.to_owned(), aborts)].into(), count);
     }
     assert_eq!(scene.served(), 0);
-}
-
-/// The patch that the README tells users of `engine: envoy` to apply.
-fn native_filter() -> String {
-    let readme = include_str!("../../../filters/fault/README.md");
-    let (_, after) = readme.split_once("```yaml\n").expect("a patch in the README");
-    after.split_once("```").expect("its end").0.to_owned()
 }
 
 /// F26

@@ -142,6 +142,13 @@ pub fn configured(plugin: &str, configuration: &str) -> PluginConfig {
     PluginConfig { workload: None, plugin: plugin.to_owned(), configuration: configuration.to_owned() }
 }
 
+/// The patch that the README tells users of `engine: envoy` to apply.
+pub fn native_filter() -> String {
+    let readme = include_str!("../../../filters/fault/README.md");
+    let (_, after) = readme.split_once("```yaml\n").expect("a patch in the README");
+    after.split_once("```").expect("its end").0.to_owned()
+}
+
 impl Scene {
     /// GET from the client's application.
     pub fn get(&self, path: &str) -> Request {

@@ -38,7 +38,7 @@ pub fn burst(proxy: SocketAddr, count: usize, request: &str) -> Vec<(u16, Durati
     let sent: Vec<Instant> = connections
         .iter_mut()
         .map(|connection| {
-            connection.stream.write_all(request.as_bytes()).unwrap();
+            connection.write(request);
             Instant::now()
         })
         .collect();
@@ -59,7 +59,7 @@ fn one(
         if connection.ends {
             connection = Connection::open(proxy);
         }
-        connection.stream.write_all(build(number).as_bytes()).unwrap();
+        connection.write(&build(number));
         *statuses.entry(connection.answer(true).0).or_default() += 1;
     }
     statuses
@@ -67,8 +67,7 @@ fn one(
 
 /// One connection, for one request after the other.
 pub struct Connection {
-    stream: TcpStream,
-    answers: BufReader<TcpStream>,
+    stream: BufReader<TcpStream>,
     /// The last answer says that there will be no other.
     ends: bool,
 }
@@ -79,14 +78,16 @@ impl Connection {
         let stream = TcpStream::connect(proxy).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        let answers = BufReader::with_capacity(1024, stream.try_clone().unwrap());
-        Self { stream, answers, ends: false }
+        Self { stream: BufReader::with_capacity(1024, stream), ends: false }
+    }
+
+    fn write(&mut self, request: &str) {
+        self.stream.get_mut().write_all(request.as_bytes()).unwrap();
     }
 
     /// Sends a request; status and body of its answer.
     pub fn send(&mut self, method: &str, path: &str) -> (u16, String) {
-        let request = get(path, "").replacen("GET", method, 1);
-        self.stream.write_all(request.as_bytes()).unwrap();
+        self.write(&get(path, "").replacen("GET", method, 1));
         let (status, body) = self.answer(method != "HEAD");
         (status, String::from_utf8(body).unwrap())
     }
@@ -96,7 +97,7 @@ impl Connection {
         let (mut status, mut length, mut line) = (0, 0, String::new());
         loop {
             line.clear();
-            assert!(self.answers.read_line(&mut line).unwrap() > 0, "the connection ended after {status}");
+            assert!(self.stream.read_line(&mut line).unwrap() > 0, "the connection ended after {status}");
             let line = line.trim_end();
             if let Some(code) = line.strip_prefix("HTTP/1.1 ") {
                 status = code.get(..3).unwrap().parse().unwrap();
@@ -109,7 +110,7 @@ impl Connection {
             }
         }
         let mut body = vec![0; if has_body { length } else { 0 }];
-        self.answers.read_exact(&mut body).unwrap();
+        self.stream.read_exact(&mut body).unwrap();
         (status, body)
     }
 }

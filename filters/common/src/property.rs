@@ -20,6 +20,8 @@ const NODE_METADATA: &str = "xds\0node\0metadata\0";
 
 /// `node.id`.
 pub const NODE_ID: Property = path!("xds", "node", "id");
+/// The plugin's name.
+pub const PLUGIN_NAME: Property = path!("plugin_name");
 /// The plugin's root id.
 pub const PLUGIN_ROOT_ID: Property = path!("plugin_root_id");
 /// The id of the VM that the plugin runs in.

@@ -119,9 +119,13 @@ impl Config {
         } else {
             section.ignore(&["match", "fault"]);
         }
-        let engine = match section.choice("engine", &["wasm", "envoy"]) {
+        let engine = match section.any_text("engine").as_deref() {
             Some("envoy") => Engine::Envoy,
-            _ => Engine::Wasm,
+            Some("wasm") | None => Engine::Wasm,
+            Some(other) => {
+                section.refuse("engine", format!("{other:?} must be wasm or envoy"));
+                Engine::Wasm
+            }
         };
         if engine == Engine::Envoy {
             refuse_without_engine(section, &rules, has_shorthand);
@@ -147,7 +151,7 @@ impl Rule {
         Self {
             name: name.unwrap_or_else(|| format!("rule-{index}")),
             max_active: section.optional_integer("maxActiveFaults", 0..=MAX_COUNT),
-            start_after: section.integer("startAfter", 0..=MAX_COUNT, 0),
+            start_after: section.optional_integer("startAfter", 0..=MAX_COUNT).unwrap_or_default(),
             max_injections: section.optional_integer("maxInjections", 0..=MAX_COUNT).filter(|max| *max > 0),
             sampling: sampling.unwrap_or(Sampling::Random),
             ..Self::shorthand(section, gathered)

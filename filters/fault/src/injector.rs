@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use mesh_common::config::ConfigError;
 use mesh_common::host::{HeaderMap, Host, HostError, Reply};
 use mesh_common::metric::Metric;
-use mesh_common::response_flags;
+use mesh_common::{property, response_flags};
 use mesh_rules::matching::{Known, Request};
 use mesh_rules::percentage::Percentage;
 use mesh_rules::random::{self, Random};
@@ -15,7 +15,7 @@ use mesh_rules::schedule::Schedule;
 
 use crate::config::{Abort, AbortKind, Aborts, Config, Delays, Engine, Rule};
 use crate::control;
-use crate::limits::Limits;
+use crate::limits::{AtOnce, Limits};
 use crate::metrics::{self, AbortCounters};
 
 /// Host calls of a request when no rule can do anything: none is configured, all are off or have expired.
@@ -59,6 +59,8 @@ pub struct Injector {
     root_id: u32,
     random: Random,
     active: Metric,
+    /// `maxActiveFaults` of all rules together.
+    at_once: Option<AtOnce>,
     schedule: Schedule,
     waiting: HashMap<u32, Waiting>,
     known: Known,
@@ -110,22 +112,25 @@ impl Injector {
         let mut config = Config::parse(json)?;
         config.look_at_node(host);
         let prefix = config.stat_prefix.as_str();
+        let plugin = host.text(property::PLUGIN_NAME).unwrap_or_default();
         let state = |rule: &Rule| {
             let counter = |name| Metric::counter(prefix, name, &[("rule", &rule.name)]);
             RuleState {
-                limits: Limits::new(rule, prefix, host),
+                limits: Limits::new(rule, &plugin, prefix, host),
                 delays: counter(metrics::DELAYS),
                 aborts: AbortCounters::new(prefix, &rule.name),
                 overflow: counter(metrics::OVERFLOW),
                 cancelled: counter(metrics::CANCELLED),
             }
         };
+        let gauge_of_plugin = || Metric::gauge(prefix, metrics::PLUGIN_ACTIVE, &[("plugin", &plugin)]);
         let mut injector = Self {
             rules: config.rules.iter().map(state).collect(),
             usable: 0,
             root_id,
             random: Random::from_host(host, root_id),
             active: Metric::gauge(prefix, metrics::ACTIVE, &[]),
+            at_once: config.max_active.map(|max| AtOnce::new(gauge_of_plugin(), max)),
             schedule: Schedule::default(),
             waiting: HashMap::new(),
             known: Known::default(),
@@ -188,7 +193,7 @@ impl Injector {
     /// A request has ended while it was delayed.
     pub fn on_request_gone(&mut self, host: &impl Host, id: u32) {
         let Some(waiting) = self.waiting.remove(&id) else { return };
-        self.leave(host, waiting.rule);
+        self.count_active(host, waiting.rule, -1);
         if let Some(state) = self.rules.get_mut(waiting.rule) {
             state.cancelled.add(host, 1);
         }
@@ -199,7 +204,7 @@ impl Injector {
     /// The configuration ends: what is still delayed is no longer counted.
     pub fn on_end(&mut self, host: &impl Host) {
         for (_, waiting) in mem::take(&mut self.waiting) {
-            self.leave(host, waiting.rule);
+            self.count_active(host, waiting.rule, -1);
         }
     }
 
@@ -279,9 +284,8 @@ impl Injector {
             return Flow::Pass;
         }
         self.waiting.insert(id, Waiting { rule, until, abort });
-        self.active.add(host, 1);
+        self.count_active(host, rule, 1);
         if let Some(state) = self.rules.get_mut(rule) {
-            state.limits.enter(host);
             state.limits.injected(host);
             state.delays.add(host, 1);
         }
@@ -291,7 +295,7 @@ impl Injector {
 
     /// A delay is over.
     fn go_on(&mut self, host: &impl Host, id: u32, waiting: &Waiting) {
-        self.leave(host, waiting.rule);
+        self.count_active(host, waiting.rule, -1);
         if let Err(error) = host.set_context(id) {
             log::debug!("fault: a delayed request is gone: {error}");
             return;
@@ -332,18 +336,21 @@ impl Injector {
     /// Whether as many requests are delayed as may be, which is counted then.
     fn overflows(&mut self, host: &impl Host, rule: usize) -> bool {
         let Some(state) = self.rules.get_mut(rule) else { return true };
-        let is_full = self.config.max_active.is_some_and(|max| self.active.value(host) >= max);
-        if is_full || state.limits.is_full(host) {
+        if self.at_once.as_mut().is_some_and(|at_once| at_once.is_full(host)) || state.limits.is_full(host) {
             state.overflow.add(host, 1);
             return true;
         }
         false
     }
 
-    fn leave(&mut self, host: &impl Host, rule: usize) {
-        self.active.add(host, -1);
+    /// So many more requests are delayed by a rule, or fewer.
+    fn count_active(&mut self, host: &impl Host, rule: usize, by: i64) {
+        self.active.add(host, by);
+        if let Some(at_once) = &mut self.at_once {
+            at_once.count(host, by);
+        }
         if let Some(state) = self.rules.get_mut(rule) {
-            state.limits.leave(host);
+            state.limits.count(host, by);
         }
     }
 

@@ -16,7 +16,14 @@ pub struct Limits {
     injections: Option<Limit>,
     exhausted: bool,
     /// `maxActiveFaults`.
-    active: Option<(Metric, u64)>,
+    active: Option<AtOnce>,
+}
+
+/// `maxActiveFaults`: how many requests are delayed at once, and how many may be.
+#[derive(Debug)]
+pub struct AtOnce {
+    gauge: Metric,
+    max: u64,
 }
 
 /// A counter, and how far it may go.
@@ -29,8 +36,7 @@ struct Limit {
 }
 
 impl Limit {
-    fn new(name: &str, rule: &Rule, prefix: &str, max: u64, host: &impl Host) -> Self {
-        let mut counter = Metric::counter(prefix, name, &[("rule", &rule.name)]);
+    fn new(mut counter: Metric, max: u64, host: &impl Host) -> Self {
         let before = counter.value(host);
         Self { counter, max, before }
     }
@@ -40,13 +46,35 @@ impl Limit {
     }
 }
 
+impl AtOnce {
+    /// As many as this gauge holds, which must be no other's; none at first.
+    pub fn new(gauge: Metric, max: u64) -> Self {
+        Self { gauge, max }
+    }
+
+    /// Whether as many are delayed as may be.
+    pub fn is_full(&mut self, host: &impl Host) -> bool {
+        self.gauge.value(host) >= self.max
+    }
+
+    /// So many more are delayed, or fewer.
+    pub fn count(&mut self, host: &impl Host, by: i64) {
+        self.gauge.add(host, by);
+    }
+}
+
 impl Limits {
-    /// Those of a rule that begins now.
-    pub fn new(rule: &Rule, prefix: &str, host: &impl Host) -> Self {
-        let first = (rule.start_after > 0).then(|| Limit::new(metrics::MATCHED, rule, prefix, rule.start_after, host));
-        let injections = rule.max_injections.map(|max| Limit::new(metrics::INJECTED, rule, prefix, max, host));
-        let gauge = || Metric::gauge(prefix, metrics::RULE_ACTIVE, &[("rule", &rule.name)]);
-        Self { first, injections, exhausted: false, active: rule.max_active.map(|max| (gauge(), max)) }
+    /// Those of a rule that begins now, of the plugin of this name.
+    pub fn new(rule: &Rule, plugin: &str, prefix: &str, host: &impl Host) -> Self {
+        let labels = [("rule", rule.name.as_str()), ("plugin", plugin)];
+        let limit = |name, max| Limit::new(Metric::counter(prefix, name, &labels), max, host);
+        let gauge = || Metric::gauge(prefix, metrics::RULE_ACTIVE, &labels);
+        Self {
+            first: (rule.start_after > 0).then(|| limit(metrics::MATCHED, rule.start_after)),
+            injections: rule.max_injections.map(|max| limit(metrics::INJECTED, max)),
+            exhausted: false,
+            active: rule.max_active.map(|max| AtOnce::new(gauge(), max)),
+        }
     }
 
     /// A request matches. Whether the rule may do something to it.
@@ -76,22 +104,13 @@ impl Limits {
 
     /// Whether as many requests are delayed as may be.
     pub fn is_full(&mut self, host: &impl Host) -> bool {
-        self.active.as_mut().is_some_and(|(gauge, max)| gauge.value(host) >= *max)
+        self.active.as_mut().is_some_and(|active| active.is_full(host))
     }
 
-    /// A request is being delayed.
-    pub fn enter(&mut self, host: &impl Host) {
-        self.count(host, 1);
-    }
-
-    /// A request is no longer delayed.
-    pub fn leave(&mut self, host: &impl Host) {
-        self.count(host, -1);
-    }
-
-    fn count(&mut self, host: &impl Host, by: i64) {
-        if let Some((gauge, _)) = &mut self.active {
-            gauge.add(host, by);
+    /// So many more requests are delayed, or fewer.
+    pub fn count(&mut self, host: &impl Host, by: i64) {
+        if let Some(active) = &mut self.active {
+            active.count(host, by);
         }
     }
 }

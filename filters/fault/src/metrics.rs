@@ -19,19 +19,25 @@ pub const MATCHED: &str = "fault_matched_total";
 pub const INJECTED: &str = "fault_injected_total";
 /// Requests that are being delayed.
 pub const ACTIVE: &str = "fault_active";
+/// Requests that are being delayed by a plugin with `maxActiveFaults`.
+pub const PLUGIN_ACTIVE: &str = "fault_plugin_active";
 /// Requests that are being delayed by a rule with `maxActiveFaults`.
 pub const RULE_ACTIVE: &str = "fault_rule_active";
 
+/// The labels of what limits are kept by. Plugins of one proxy may have rules of one name, but each has its own limits.
+const LIMITED: [&str; 2] = ["rule", "plugin"];
+
 /// All of them, with their labels.
-pub const METRICS: [(&str, &[&str]); 8] = [
+pub const METRICS: [(&str, &[&str]); 9] = [
     (DELAYS, &["rule"]),
     (ABORTS, &["rule", "code"]),
     (OVERFLOW, &["rule"]),
     (CANCELLED, &["rule"]),
-    (MATCHED, &["rule"]),
-    (INJECTED, &["rule"]),
+    (MATCHED, &LIMITED),
+    (INJECTED, &LIMITED),
     (ACTIVE, &[]),
-    (RULE_ACTIVE, &["rule"]),
+    (PLUGIN_ACTIVE, &["plugin"]),
+    (RULE_ACTIVE, &LIMITED),
 ];
 
 /// The aborts of one rule, by what the requests were ended with.

@@ -21,7 +21,7 @@ impl Expiry {
         let mut text = String::new();
         let at = section.scalar("expiresAt", |written| {
             written.clone_into(&mut text);
-            moment::parse(written).ok_or_else(|| "is not RFC 3339 (example: 2026-12-31T23:59:59Z)".into())
+            moment::parse(written).ok_or_else(|| "is not RFC 3339".into())
         });
         Self { at, text }
     }
@@ -55,8 +55,22 @@ pub fn stat_prefix(section: &mut Section) -> String {
     prefix.unwrap_or_default()
 }
 
-/// A duration of whole milliseconds between two, each with its text.
-pub fn milliseconds(text: &str, min: (Duration, &str), max: (Duration, &str)) -> Result<Duration, String> {
+/// Reads a duration of whole milliseconds between two, each with its text.
+pub fn milliseconds(
+    section: &mut Section,
+    name: &'static str,
+    min: (Duration, &str),
+    max: (Duration, &str),
+) -> Option<Duration> {
+    let text = section.any_text(name)?;
+    let read = in_milliseconds(&text, min, max);
+    if let Err(message) = &read {
+        section.refuse(name, format!("{text:?} {message}"));
+    }
+    read.ok()
+}
+
+fn in_milliseconds(text: &str, min: (Duration, &str), max: (Duration, &str)) -> Result<Duration, String> {
     let Some(duration) = config::duration(text) else {
         return Err("is not a duration (examples: 7s, 2.8s, 100ms)".into());
     };

@@ -170,6 +170,10 @@ impl HeaderNames {
 
     /// The place of a header, whose name is in small letters.
     pub fn id(&mut self, name: &str) -> HeaderId {
+        // Envoy keeps it under the other name, and finds it by either only as long as it is asked for by itself.
+        if name == "host" {
+            return Self::AUTHORITY;
+        }
         let known = self.0.iter().position(|known| known == name);
         HeaderId(known.unwrap_or_else(|| {
             self.0.push(name.into());

@@ -32,7 +32,7 @@ impl Sampling {
             Some(("header", name)) if matches::is_header_name(name) => {
                 Ok(Self::Header(headers.id(&name.to_ascii_lowercase())))
             }
-            _ => Err("must be random, requestId or header:<name>".into()),
+            _ => Err("must be requestId, random or header:<name>".into()),
         })
     }
 

@@ -119,8 +119,9 @@ impl Config {
 
 impl Limits {
     fn read(section: &mut Section) -> Self {
-        let mut bytes =
-            |name, range, default| usize::try_from(section.integer(name, range, default)).unwrap_or_default();
+        let mut bytes = |name, range, default| {
+            usize::try_from(section.optional_integer(name, range).unwrap_or(default)).unwrap_or_default()
+        };
         let max_buffered_bytes = bytes("maxBufferedBytes", 1..=256 * MEBIBYTE, 16 * MEBIBYTE);
         let max_request_bytes = bytes("maxRequestBytes", 0..=16 * MEBIBYTE, MEBIBYTE);
         let limits = Self {

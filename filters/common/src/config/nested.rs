@@ -21,11 +21,21 @@ impl Section<'_> {
         }
     }
 
-    /// A whole number within `range`, which has no default.
+    /// A whole number within `range`, which has no default; `None` if it is refused, too.
     pub fn optional_integer(&mut self, name: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
-        // Whatever is refused is reported, so this default is not seen.
-        let number = self.integer(name, range, u64::MAX);
-        self.has(name).then_some(number)
+        let value = self.find(name)?;
+        let text = value.text();
+        let written = text.as_deref().unwrap_or(value.source());
+        let number = written.parse().ok().filter(|number| range.contains(number));
+        if number.is_none() {
+            let is_whole = written.bytes().all(|byte| matches!(byte, b'-' | b'0'..=b'9'));
+            let message = match is_whole {
+                true => format!("{} is not in range {}-{}", value.quote(), range.start(), range.end()),
+                false => ["expected integer, got ", value.kind()].concat(),
+            };
+            self.refuse(name, message);
+        }
+        number
     }
 
     /// A text or number, as it is written, read by `parse`, whose error says after the value what is wrong with it.
@@ -51,7 +61,12 @@ impl Section<'_> {
 
     /// A text that may be empty; `None` when it is not there.
     pub fn any_text(&mut self, name: &'static str) -> Option<String> {
-        self.read(name, "a text", Json::text)
+        let value = self.find(name)?;
+        let text = value.text();
+        if text.is_none() {
+            self.refuse(name, ["expected string, got ", value.kind()].concat());
+        }
+        text
     }
 
     /// An object, read by `read`; `None` when it is not there.

@@ -148,9 +148,28 @@ fn what_stands_within_objects_is_read_and_named() {
         Err("configuration refused, 4 problems: \
              inner.even: 5 is not an even number; \
              inner.odd: unknown field (value 1), known are even; \
-             map[\"a b\"].text: 1 is not allowed, must be a text; \
-             limit: 0 is not allowed, must be a whole number from 1 to 9"
+             map[\"a b\"].text: expected string, got number; \
+             limit: 0 is not in range 1-9"
             .into())
+    );
+    for (limit, message) in [
+        ("10", "10 is not in range 1-9"),
+        ("-1", "-1 is not in range 1-9"),
+        ("\"12\"", "\"12\" is not in range 1-9"),
+        ("99999999999999999999999", "99999999999999999999999 is not in range 1-9"),
+        ("1.5", "expected integer, got number"),
+        ("\"x\"", "expected integer, got string"),
+        ("true", "expected integer, got boolean"),
+        ("null", "expected integer, got null"),
+        ("{}", "expected integer, got object"),
+        ("[1]", "expected integer, got array"),
+    ] {
+        let told = read(&format!("{{\"limit\": {limit}}}"));
+        assert_eq!(told, Err(format!("configuration refused, 1 problem: limit: {message}")));
+    }
+    assert_eq!(
+        read(r#"{"inner": {"even": false}}"#),
+        Err("configuration refused, 1 problem: inner.even: false is not allowed, must be a text".into())
     );
     assert_eq!(
         read(r#"{"inner": [], "map": {"a": 1}}"#),

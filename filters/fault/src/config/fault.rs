@@ -10,8 +10,10 @@ use super::Gathered;
 use crate::control::ControlHeaders;
 use crate::grpc_status;
 
+/// The shortest delay, and how it is written.
+const SHORTEST: (Duration, &str) = (Duration::from_millis(1), "1ms");
 /// The longest delay.
-const MAX_DELAY: Duration = Duration::from_secs(24 * 3600);
+const LONGEST: (Duration, &str) = (Duration::from_secs(24 * 3600), "24h");
 /// The longest delay that a request may ask for, unless configured otherwise.
 const DEFAULT_MAX_ASKED: Duration = Duration::from_secs(60);
 /// A longer body is refused.
@@ -92,17 +94,17 @@ pub(super) fn read(section: &mut Section, gathered: &mut Gathered) -> (Option<De
 }
 
 fn read_delay(section: &mut Section, gathered: &mut Gathered) -> Option<Delay> {
-    let fixed = section.scalar("fixedDelay", |text| milliseconds(text, Duration::from_millis(1), "1ms"));
+    let fixed = milliseconds(section, "fixedDelay", SHORTEST);
     let is_asked = section.boolean("headerControlled", false);
     if section.has("fixedDelay") == is_asked {
         let got = if is_asked { " (got 2)" } else { "" };
         section.refuse_all(format!("one of fixedDelay, headerControlled is required{got}"));
     }
-    let max = section.scalar("max", |text| milliseconds(text, Duration::from_millis(1), "1ms"));
+    let max = milliseconds(section, "max", SHORTEST);
     if section.has("max") && !is_asked {
         section.refuse("max", "only with headerControlled".into());
     }
-    let jitter = section.scalar("jitter", |text| milliseconds(text, Duration::ZERO, "0s")).unwrap_or_default();
+    let jitter = milliseconds(section, "jitter", (Duration::ZERO, "0s")).unwrap_or_default();
     let percentage = percentage(section, gathered);
     let delays = match is_asked {
         true => Delays::AsAsked {
@@ -168,9 +170,9 @@ fn percentage(section: &mut Section, gathered: &mut Gathered) -> Percentage {
     }
 }
 
-/// A duration that a delay may have, from `min` on.
-fn milliseconds(text: &str, min: Duration, min_text: &str) -> Result<Duration, String> {
-    fields::milliseconds(text, (min, min_text), (MAX_DELAY, "24h"))
+/// Reads a duration that a delay may have, from `min` on.
+fn milliseconds(section: &mut Section, name: &'static str, min: (Duration, &str)) -> Option<Duration> {
+    fields::milliseconds(section, name, min, LONGEST)
 }
 
 /// The headers of an answer. Those that say how long it is are Envoy's.

@@ -28,6 +28,7 @@ impl Worker {
     fn new(json: &str) -> Self {
         let mut host = FakeHost::new();
         host.with_random(*b"0123456789abcdef").with_wall_time(Duration::from_secs(1_000_000_000));
+        host.with_text(property::PLUGIN_NAME, "fault_outbound");
         host.pass(ms(5000));
         let injector = injector(json, &host);
         host.take_calls();
@@ -88,6 +89,7 @@ const ABORT: &str = r#""abort": {"httpStatus": 503, ALL}"#;
 const DELAYED: &str = "rule=.=r;.;fault_delays_injected_total";
 const ABORTED: &str = "rule=.=r;.;code=.=503;.;fault_aborts_injected_total";
 const OVERFLOWN: &str = "rule=.=r;.;fault_overflow_total";
+const PLUGIN_ACTIVE: &str = "plugin=.=fault_outbound;.;fault_plugin_active";
 const LEFT: &str = "rule=.=r;.;fault_delay_cancelled_total";
 
 #[test]
@@ -199,7 +201,7 @@ fn a_client_that_leaves_is_forgotten() {
     worker.injector.on_request_gone(&worker.host, id);
     worker.injector.on_request_gone(&worker.host, id);
     assert_eq!((worker.value(LEFT), worker.value("fault_active")), (1, 0));
-    assert_eq!(worker.value("rule=.=r;.;fault_rule_active"), 0);
+    assert_eq!(worker.value("rule=.=r;.;plugin=.=fault_outbound;.;fault_rule_active"), 0);
     assert_eq!(worker.pass(ms(1000)), []);
 }
 
@@ -235,9 +237,27 @@ fn workers_share_limits_but_not_forever() {
     assert_eq!(worker.request().0, Flow::Wait);
     assert_eq!(other.on_request(&worker.host, 99), Flow::Pass, "the other worker's counts");
     // A worker that lost its VM leaves less than nothing behind.
-    let id = worker.host.define_metric(mesh_common::host::MetricKind::Gauge, "fault_active").expect("a gauge");
+    let id = worker.host.define_metric(mesh_common::host::MetricKind::Gauge, PLUGIN_ACTIVE).expect("a gauge");
     worker.host.increment_metric(id, -5).expect("counted");
     assert_eq!(other.on_request(&worker.host, 100), Flow::Wait);
+}
+
+#[test]
+fn plugins_of_one_proxy_have_limits_of_their_own() {
+    let (of_rule, of_all) = (r#", "maxActiveFaults": 1"#, r#", "maxActiveFaults": 2"#);
+    for (config, flows) in [
+        (always(ABORT, r#", "maxInjections": 1"#, ""), [Flow::Stop, Flow::Pass, Flow::Pass]),
+        (always(ABORT, r#", "startAfter": 2"#, ""), [Flow::Pass, Flow::Pass, Flow::Stop]),
+        (always(&delays(300), of_rule, ""), [Flow::Wait, Flow::Pass, Flow::Pass]),
+        (always(&delays(300), "", of_all), [Flow::Wait, Flow::Wait, Flow::Pass]),
+    ] {
+        let mut outbound = Worker::new(&config);
+        outbound.host.with_text(property::PLUGIN_NAME, "fault_inbound");
+        let mut inbound = injector(&config, &outbound.host);
+        assert_eq!([(); 3].map(|()| outbound.request().0), flows, "{config}");
+        let of_inbound = [91, 92, 93].map(|id| inbound.on_request(&outbound.host, id));
+        assert_eq!(of_inbound, flows, "the other plugin's: {config}");
+    }
 }
 
 #[test]

@@ -96,6 +96,26 @@ fn any_line_of_a_header_will_do() {
 }
 
 #[test]
+fn the_host_is_the_authority_whatever_was_asked_before() {
+    let host = &request("/a", &[("a", "1"), ("b", "2"), ("c", "3")]);
+    for before in ["", r#""a": {}"#, r#""a": {}, "b": {}"#, r#""a": {}, "b": {}, "c": {}"#] {
+        for name in ["host", "Host", "HOST", ":authority"] {
+            let with = |value: &str| {
+                let separator = if before.is_empty() { "" } else { ", " };
+                is_for(&format!(r#"{{"headers": {{{before}{separator}"{name}": {value}}}}}"#), host)
+            };
+            assert!(with(r#"{"exact": "reviews:9080"}"#) && with("{}"), "{name} after {before}");
+            assert!(!with(r#"{"exact": "ratings:9080"}"#), "{name} after {before}");
+            let without = |value: &str| {
+                is_for(&format!(r#"{{"headers": {{{before}}}, "withoutHeaders": {{"{name}": {value}}}}}"#), host)
+            };
+            assert!(!without(r#"{"exact": "reviews:9080"}"#) && !without("{}"), "without {name} after {before}");
+            assert!(without(r#"{"exact": "ratings:9080"}"#), "without {name} after {before}");
+        }
+    }
+}
+
+#[test]
 fn bytes_that_are_no_text_do_no_harm() {
     let mut host = request("/", &[]);
     host.with_line(HeaderMap::Request, "user", b"M\xfcller").with_line(HeaderMap::Request, "long", &[b'a'; 60_000]);

@@ -159,7 +159,8 @@ impl Mirror {
         let cluster = section.object("destination", destination).flatten().or(cluster).unwrap_or_default();
         let buffered = gathered.limits.max_buffered_bytes;
         let default = gathered.limits.max_request_bytes as u64;
-        let max_request_bytes = section.integer("maxRequestBytes", 0..=16 * super::MEBIBYTE, default);
+        let max_request_bytes =
+            section.optional_integer("maxRequestBytes", 0..=16 * super::MEBIBYTE).unwrap_or(default);
         let max_request_bytes = usize::try_from(max_request_bytes).unwrap_or_default();
         refuse_over_buffered(section, max_request_bytes, buffered);
         let (sampling, salt) = section.object_or_empty("sampling", |section| {
@@ -170,9 +171,7 @@ impl Mirror {
             section.object_or_empty("rewrite", |section| (path(section), short_text(section, "authority")));
         let send_on = section.choice("sendOn", &["requestComplete", "primaryResponse"]);
         let trace_context = section.choice("traceContext", &["unsample", "keep", "drop"]);
-        let timeout = section.scalar("timeout", |text| {
-            fields::milliseconds(text, (Duration::from_millis(1), "1ms"), (MAX_TIMEOUT, "5m"))
-        });
+        let timeout = fields::milliseconds(section, "timeout", (Duration::from_millis(1), "1ms"), (MAX_TIMEOUT, "5m"));
         Self {
             name: fields::name(section).unwrap_or_else(|| name.into()),
             cluster,
@@ -182,7 +181,7 @@ impl Mirror {
             headers: section.object_or_empty("headers", HeaderChanges::read),
             timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
             max_request_bytes,
-            max_per_second: section.integer("maxRequestsPerSecond", 0..=MAX_COUNT, 0),
+            max_per_second: section.optional_integer("maxRequestsPerSecond", 0..=MAX_COUNT).unwrap_or_default(),
             sampling: sampling.unwrap_or_else(|| Sampling::by_request_id(&mut gathered.headers)),
             salt,
             send_on: if send_on == Some("primaryResponse") { SendOn::PrimaryResponse } else { SendOn::RequestComplete },
@@ -209,10 +208,12 @@ fn destination(section: &mut Section) -> Option<String> {
         section.refuse("host", format!("{host:?} must be fully qualified"));
     }
     let subset = section.any_text("subset").unwrap_or_default();
-    let port = section.object_or_empty("port", |section| section.optional_integer("number", 1..=65_535));
-    if port.is_none() {
-        section.refuse("port.number", "required (the Envoy cluster name contains it)".into());
-    }
+    let port = section.object_or_empty("port", |section| {
+        if !section.has("number") {
+            section.refuse("number", "required (the Envoy cluster name contains it)".into());
+        }
+        section.optional_integer("number", 1..=65_535)
+    });
     Some(format!("outbound|{}|{subset}|{}", port?, host?))
 }
 
@@ -266,12 +267,12 @@ fn compare(section: &mut Section) -> Option<Compare> {
     let enabled = section.boolean("enabled", true);
     let size = section.boolean("size", false);
     let body = section.boolean("body", false);
-    let max = section.integer("maxBodyBytes", 1..=MAX_COMPARED, 65_536);
+    let max = section.optional_integer("maxBodyBytes", 1..=MAX_COMPARED).unwrap_or(65_536);
     let compare = Compare {
         size,
         max_body_bytes: usize::try_from(max).ok().filter(|_| body),
-        tolerance: section.integer("latencyToleranceMs", 0..=MAX_COUNT, Compare::STANDARD.tolerance),
-        log_per_second: section.integer("logMismatches", 0..=1000, 0),
+        tolerance: section.optional_integer("latencyToleranceMs", 0..=MAX_COUNT).unwrap_or(Compare::STANDARD.tolerance),
+        log_per_second: section.optional_integer("logMismatches", 0..=1000).unwrap_or_default(),
     };
     enabled.then_some(compare)
 }

@@ -97,7 +97,7 @@ fn every_mistake_is_named_at_once() {
         "http[0].mirrors[0].headers.remove[0]: pseudo-headers",
         "http[0].mirrors[0].rewrite.authority: cannot be combined with authority",
         "http[1]: one of mirror, mirrors is required",
-        "limits.maxInFlight: 0 is not allowed, must be a whole number from 1 to 10000",
+        "limits.maxInFlight: 0 is not in range 1-10000",
     ] {
         assert!(error.contains(told), "{told}\n{error}");
     }

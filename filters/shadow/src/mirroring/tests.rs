@@ -205,6 +205,19 @@ fn the_number_under_way_and_per_second_has_limits() {
 }
 
 #[test]
+fn the_host_is_the_authority() {
+    for (rule, is_meant) in [
+        (r#""headers": {"x-request-id": {}, ":method": {}, "Host": {"exact": "a:80"}}"#, true),
+        (r#""headers": {"Host": {"exact": "b:80"}}"#, false),
+        (r#""headers": {"x-request-id": {}}, "withoutHeaders": {"host": {"prefix": "a"}}"#, false),
+    ] {
+        let mirrors = r#""mirrors": [{"name": "m", "cluster": "c", "sampling": {"key": "header:Host"}}]"#;
+        let mut worker = Worker::new(&format!(r#"{{"http": [{{"match": [{{{rule}}}], {mirrors}}}]}}"#));
+        assert_eq!(worker.begin(true).is_mirrored(), is_meant, "{rule}");
+    }
+}
+
+#[test]
 fn loops_and_tunnels_are_skipped() {
     let mut worker = Worker::new(ALL);
     worker.host.with_header(HeaderMap::Request, "x-shadow-mirror", "m");
