@@ -4,10 +4,9 @@ use hyper::body::Bytes;
 use mesh::Request;
 
 use crate::backend::Reply;
-use crate::scene::{all, loud, mirror, ms, with, Scene, Setting, MIRROR, NOBODY, ONE_PROXY, WITH_NOBODY};
-
-/// The cluster of the server.
-const SERVER: &str = "outbound|9080||server.default.svc.cluster.local";
+use crate::scene::{
+    all, loud, mirror, ms, with, Scene, Setting, MIRROR, NOBODY, ONE_PROXY, SERVER_CLUSTER, WITH_NOBODY,
+};
 
 /// How often each result was counted since the last time.
 struct Results(std::collections::BTreeMap<String, u64>);
@@ -191,7 +190,7 @@ fn sum(scene: &Scene, histogram: &str) -> f64 {
 /// S22
 #[test]
 fn bodies_are_compared_if_asked_for() {
-    let control = mirror("c", SERVER, r#""role": "control", "compare": {"size": true, "body": true}"#);
+    let control = mirror("c", SERVER_CLUSTER, r#""role": "control", "compare": {"size": true, "body": true}"#);
     let by_size = mirror("s", MIRROR, r#""compare": {"size": true}"#);
     let by_body = mirror("b", MIRROR, r#""compare": {"body": true, "maxBodyBytes": 100000}"#);
     let scene = with(&format!(r#"{{"http": [{{"mirrors": [{control}, {by_size}, {by_body}]}}]}}"#));

@@ -145,15 +145,11 @@ impl Mirroring {
         let Some(mirrored) = &mut request.mirrored else { return };
         if let Some(copied) = &mut mirrored.copied {
             let length = copied.body.len().saturating_add(size);
-            let skip = if skip_too_large(&mut self.targets, &mut mirrored.waiting, host, length) {
-                None
-            } else {
+            if size > 0 && !skip_too_large(&mut self.targets, &mut mirrored.waiting, host, length) {
                 let max = largest(&self.targets, &mirrored.waiting);
-                let part = if size > 0 { host.body(Body::Request, size) } else { None };
-                part.and_then(|part| copied.push(part, max).err())
-            };
-            if skip.is_some() {
-                skip_all(&mut self.targets, &mut mirrored.waiting, host, Skip::MemoryCap);
+                if let Err(why) = copied.push(size, max, || host.body(Body::Request, size)) {
+                    skip_all(&mut self.targets, &mut mirrored.waiting, host, why);
+                }
             }
             if mirrored.waiting.is_empty() {
                 mirrored.copied = None;

@@ -184,6 +184,44 @@ fn memory_has_a_limit_for_heads_and_bodies_here_and_at_envoy() {
 }
 
 #[test]
+fn uploads_that_announce_much_and_send_little_stop_nobody_else() {
+    let mut worker = Worker::new(ALL);
+    worker.host.with_header(HeaderMap::Request, "content-length", "1000000");
+    let mut idle: Vec<Request> = (0..200).map(|_| worker.begin(false)).collect();
+    for request in &mut idle {
+        worker.body(request, b"x", false);
+    }
+    worker.host.with_header(HeaderMap::Request, "content-length", "983040");
+    let mut honest = worker.begin(false);
+    for _ in 0..60 {
+        worker.body(&mut honest, &[7; 16_384], false);
+    }
+    worker.body(&mut honest, b"", true);
+    assert_eq!(worker.tick().remove(0).body.len(), 60 * 16_384);
+    worker.expect(metrics::SKIPPED, &[]);
+}
+
+#[test]
+fn a_body_that_cannot_be_read_is_not_sent_with_a_hole() {
+    for parts in [[Some("abc"), None], [None, Some("abc")], [Some("abc"), Some("d")]] {
+        let mut worker = Worker::new(ALL);
+        let mut request = worker.begin(false);
+        for part in parts {
+            match part {
+                Some(part) => worker.host.with_body(Body::Request, part.as_bytes()),
+                None => worker.host.without_body(Body::Request),
+            };
+            worker.mirroring.on_request_body(&worker.host, &mut request, 3, false);
+        }
+        worker.host.with_body(Body::Request, b"end");
+        worker.mirroring.on_request_body(&worker.host, &mut request, 3, true);
+        assert_eq!(worker.tick(), []);
+        worker.expect(metrics::SKIPPED, &[("m incomplete", 1)]);
+        assert_eq!(worker.mirroring.budget.held(), 0);
+    }
+}
+
+#[test]
 fn the_number_under_way_and_per_second_has_limits() {
     let limits = r#"{"limits": {"maxInFlight": 3}, "#;
     let mut worker = Worker::new(&ALL.replacen('{', limits, 1));
