@@ -1,7 +1,7 @@
 //! A server that notes what it is sent, and answers as it is told.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -55,6 +55,8 @@ pub struct Reply {
     pub trailers: Vec<(&'static str, &'static str)>,
     /// No answer, but the connection closes.
     pub resets: bool,
+    /// So long after the body, which is half of what was announced, the answer is broken off.
+    pub breaks_off: Option<Duration>,
 }
 
 impl Default for Reply {
@@ -66,6 +68,7 @@ impl Default for Reply {
             body: Bytes::from_static(b"ok\n"),
             trailers: Vec::new(),
             resets: false,
+            breaks_off: None,
         }
     }
 }
@@ -207,8 +210,10 @@ async fn answer(state: Arc<Mutex<State>>, request: Request<Incoming>) -> io::Res
         frames.push(Frame::trailers(map(&reply.trailers)));
     }
     frames.reverse();
-    let length = reply.trailers.is_empty().then_some(reply.body.len() as u64);
-    let mut response = Response::new(Frames { frames, length });
+    let announced = reply.body.len() as u64 * if reply.breaks_off.is_some() { 2 } else { 1 };
+    let length = reply.trailers.is_empty().then_some(announced);
+    let end = reply.breaks_off.map(|wait| Box::pin(tokio::time::sleep(wait)));
+    let mut response = Response::new(Frames { frames, length, end });
     *response.status_mut() = hyper::StatusCode::from_u16(reply.status).unwrap();
     response.headers_mut().extend(map(&reply.headers));
     Ok(response)
@@ -218,18 +223,28 @@ fn map(lines: &[(&'static str, &'static str)]) -> HeaderMap {
     lines.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
 }
 
-/// A body of frames, the last first.
+/// A body of frames, the last first. Of one that breaks off, only the first is sent.
 struct Frames {
     frames: Vec<Frame<Bytes>>,
     length: Option<u64>,
+    end: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
 impl Body for Frames {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.frames.pop().map(Ok))
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let is_begun = !self.frames.last().is_some_and(Frame::is_data);
+        match &mut self.end {
+            Some(end) if is_begun => {
+                end.as_mut().poll(context).map(|()| Some(Err(io::Error::other("broken off, as asked"))))
+            }
+            _ => Poll::Ready(self.frames.pop().map(Ok)),
+        }
     }
 
     fn size_hint(&self) -> hyper::body::SizeHint {

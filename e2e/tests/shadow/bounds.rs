@@ -1,12 +1,14 @@
 //! S26 to S28: what is held and under way has limits, and nothing is lost without being counted.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::backend::Reply;
 use crate::load;
-use crate::scene::{all, loud, ms, quiet, wait_for, wait_until, with, Scene, Setting, MIRROR};
+use crate::scene::{all, loud, ms, quiet, wait_for, wait_until, with, Scene, Setting, MIRROR, SERVER_CLUSTER};
 
 const MEBIBYTE: u64 = 1 << 20;
 
@@ -126,6 +128,26 @@ fn many_uploads_at_once_stay_within_memory() {
     assert!(most <= 16 * MEBIBYTE && most > MEBIBYTE, "{most}");
     assert!(grown <= 64 * MEBIBYTE, "{} MiB", grown / MEBIBYTE);
     wait_until(|| scene.total("shadow_buffered_bytes") == 0);
+}
+
+/// Who announces much and sends next to nothing takes no room from others.
+#[test]
+fn idle_uploads_stop_no_mirroring() {
+    let scene = with(&all(""));
+    let head = b"POST /idle HTTP/1.1\r\nhost: server:9080\r\ncontent-length: 1000000\r\n\r\nx";
+    let idle: Vec<TcpStream> = (0..64)
+        .map(|_| {
+            let mut stream = TcpStream::connect(scene.proxy()).unwrap();
+            stream.write_all(head).unwrap();
+            stream
+        })
+        .collect();
+    wait_for("begun", &64, || scene.client().counter(&format!("cluster.{SERVER_CLUSTER}.upstream_rq_active")).unwrap());
+    assert_eq!(scene.status(&scene.post("/honest", vec![5; 1_000_000])), 200);
+    assert_eq!(scene.mirror().only().body.len(), 1_000_000);
+    scene.expect("shadow_skipped_total", &[]);
+    drop(idle);
+    scene.expect("shadow_skipped_total", &[("m incomplete", 64)]);
 }
 
 /// How long S28 takes: 8 s, or what the environment says; the full 30 s are for a machine of its own.

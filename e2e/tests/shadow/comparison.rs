@@ -1,13 +1,15 @@
 //! S18 to S22: whether original and copy agree.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use hyper::body::Bytes;
 use mesh::Request;
 
 use crate::backend::Reply;
-use crate::scene::{all, loud, mirror, ms, with, Scene, Setting, MIRROR, NOBODY, ONE_PROXY, WITH_NOBODY};
-
-/// The cluster of the server.
-const SERVER: &str = "outbound|9080||server.default.svc.cluster.local";
+use crate::scene::{
+    all, loud, mirror, ms, with, Scene, Setting, MIRROR, NOBODY, ONE_PROXY, SERVER_CLUSTER, WITH_NOBODY,
+};
 
 /// How often each result was counted since the last time.
 struct Results(std::collections::BTreeMap<String, u64>);
@@ -147,6 +149,49 @@ fn every_outcome_is_compared_with_every_other() {
     assert_eq!(scene.total("shadow_compare_total"), 36);
 }
 
+/// Answers that end before their bodies do, over HTTP/1.1 and HTTP/2: they are no match, whose ever they are.
+#[test]
+fn an_answer_that_breaks_off_is_not_compared() {
+    for protocol in ["http", "grpc"] {
+        let topology = ONE_PROXY.replace("protocol: http", &format!("protocol: {protocol}"));
+        let limit = "{ applyTo: HTTP_ROUTE, match: { context: SIDECAR_OUTBOUND, routeConfiguration: { vhost: {
+              name: 'server.default.svc.cluster.local:9080' } } },
+            patch: { operation: MERGE, value: { route: { timeout: 0.5s } } } }";
+        let rules = all(r#""timeout": "500ms", "compare": {"size": true, "body": true}"#);
+        let scene = Setting { topology: &topology, rules: &rules, patches: &[limit], ..Setting::default() }.start();
+        let whole = Reply { body: Bytes::from(vec![7; 50_000]), ..Reply::default() };
+        let broken = Reply { breaks_off: Some(ms(50)), ..whole.clone() };
+        let chunked = Reply { trailers: vec![("x-a", "b")], ..broken.clone() };
+        let late = Reply { breaks_off: Some(ms(3000)), ..whole.clone() };
+        let mut results = Results(Default::default());
+        for (server, mirror, is_answered, result) in [
+            (&whole, &whole, true, "match"),
+            (&whole, &broken, true, "shadow_unavailable"),
+            (&whole, &chunked, true, "shadow_unavailable"),
+            (&whole, &late, true, "shadow_unavailable"),
+            (&broken, &whole, false, "primary_incomplete"),
+            (&chunked, &whole, false, "primary_incomplete"),
+            (&late, &whole, false, "primary_incomplete"),
+            (&broken, &broken, false, "primary_incomplete"),
+        ] {
+            scene.server.reply(server.clone());
+            scene.mirror().reply(mirror.clone());
+            let answer = scene.mesh.client().send(&scene.get("/").header("connection", "close"));
+            assert_eq!(answer.is_ok(), is_answered, "{protocol} {result}");
+            assert_eq!(results.next(&scene), result, "{protocol}: {server:?} {mirror:?}");
+        }
+        // The client leaves while it is answered.
+        let mut stream = TcpStream::connect(scene.proxy()).unwrap();
+        scene.server.reply(Reply { breaks_off: Some(ms(400)), ..whole.clone() });
+        scene.mirror().reply(whole);
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: server:9080\r\n\r\n").unwrap();
+        assert!(stream.read(&mut [0; 100]).unwrap() > 0);
+        drop(stream);
+        assert_eq!(results.next(&scene), "primary_incomplete");
+        scene.expect("shadow_responses_total", &[("m reset -", 4), ("m upstream 2xx", 5)]);
+    }
+}
+
 /// S20
 #[test]
 fn how_much_slower_a_mirror_is_is_told() {
@@ -191,7 +236,7 @@ fn sum(scene: &Scene, histogram: &str) -> f64 {
 /// S22
 #[test]
 fn bodies_are_compared_if_asked_for() {
-    let control = mirror("c", SERVER, r#""role": "control", "compare": {"size": true, "body": true}"#);
+    let control = mirror("c", SERVER_CLUSTER, r#""role": "control", "compare": {"size": true, "body": true}"#);
     let by_size = mirror("s", MIRROR, r#""compare": {"size": true}"#);
     let by_body = mirror("b", MIRROR, r#""compare": {"body": true, "maxBodyBytes": 100000}"#);
     let scene = with(&format!(r#"{{"http": [{{"mirrors": [{control}, {by_size}, {by_body}]}}]}}"#));

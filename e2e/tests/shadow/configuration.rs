@@ -70,6 +70,10 @@ fn refused() -> Vec<(String, String)> {
         (with_field(r#""sendOn": "never""#), format!("{one}.sendOn: \"never\" is not allowed, must be \"requestComplete\" or \"primaryResponse\"")),
         (r#"{"markerHeader": "a b"}"#.to_owned(), "markerHeader: \"a b\" is not a header name".to_owned()),
         (r#"{"expiresAt": "x"}"#.to_owned(), "expiresAt: \"x\" is not RFC 3339".to_owned()),
+        (
+            r#"{"markerHeader": "Content-Type"}"#.to_owned(),
+            "markerHeader: \"Content-Type\" must begin with x- and be no header that other requests have, such as x-shadow-mirror".to_owned(),
+        ),
         (with_field(r#""timeuot": "1s""#), format!("{one}.timeuot: unknown field (value \"1s\"), known are appendXForwardedFor, authority, cluster, compare, destination, disableShadowHostSuffixAppend, headers, maxRequestBytes, maxRequestsPerSecond, name, percentage, rewrite, role, sampling, sendOn, timeout, traceContext")),
     ];
     list.into()

@@ -38,6 +38,9 @@ services:
 /// How the client names the server.
 pub const SERVER: &str = "server:9080";
 
+/// The cluster of the server.
+pub const SERVER_CLUSTER: &str = "outbound|9080||server.default.svc.cluster.local";
+
 /// The cluster of which nothing listens.
 pub const NOBODY: &str = "outbound|9080||nobody.default.svc.cluster.local";
 

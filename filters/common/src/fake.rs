@@ -166,6 +166,12 @@ impl FakeHost {
         self
     }
 
+    /// Lets Envoy refuse to give a part of a body.
+    pub fn without_body(&mut self, body: Body) -> &mut Self {
+        self.bodies.remove(&body);
+        self
+    }
+
     /// Lets calls fail at once with this status, or not.
     pub fn with_call_status(&self, status: Option<u32>) {
         self.call_status.set(status);

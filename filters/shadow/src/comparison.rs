@@ -21,7 +21,7 @@ pub enum Verdict {
     Match,
     /// The original had no answer of an upstream.
     PrimaryUnavailable,
-    /// The original's end was never seen.
+    /// The original's answer broke off, or its end was never seen.
     PrimaryIncomplete,
     /// The copy had no answer of an upstream.
     ShadowUnavailable,
@@ -71,7 +71,11 @@ impl Verdict {
 /// Compares the original with its copy.
 pub fn compare(primary: &Outcome, shadow: &Outcome, how: &Compare) -> Comparison {
     let only = |result| Comparison { result, is_body_uncompared: false, latency: None };
-    let Outcome::Upstream(primary) = primary else { return only(Verdict::PrimaryUnavailable) };
+    let primary = match primary {
+        Outcome::Upstream(primary) => primary,
+        Outcome::Reset => return only(Verdict::PrimaryIncomplete),
+        _ => return only(Verdict::PrimaryUnavailable),
+    };
     let Outcome::Upstream(shadow) = shadow else { return only(Verdict::ShadowUnavailable) };
     let latency = primary.latency.zip(shadow.latency);
     let latency = latency.map(|(primary, shadow)| (primary, shadow, verdict(primary, shadow, how.tolerance)));
@@ -151,6 +155,7 @@ mod tests {
             (answer(404), [Class, Class, Match, Class, Class, none, none, none, none]),
             (answer(500), [Class, Class, Class, Match, Verdict::Code, none, none, none, none]),
             (Outcome::Unreachable, [PrimaryUnavailable; 9]),
+            (Outcome::Reset, [Verdict::PrimaryIncomplete; 9]),
         ] {
             let results = shadows.map(|shadow| compare(&primary, &shadow, &PLAIN).result);
             assert_eq!(results, expected, "{primary:?}");

@@ -6,7 +6,7 @@ mod mirror;
 use mesh_common::config::{self, ConfigError, Section};
 use mesh_common::host::Host;
 use mesh_rules::fields::{self, Expiry};
-use mesh_rules::matches;
+use mesh_rules::matches::{self, is_header_name};
 use mesh_rules::matching::{self, Condition, HeaderNames};
 use mesh_rules::percentage::Percentage;
 
@@ -20,6 +20,27 @@ pub const MAX_MIRRORS: usize = 8;
 /// The header that marks a mirrored request, unless configured otherwise.
 pub const DEFAULT_MARKER: &str = "x-shadow-mirror";
 
+/// How names begin that clients, proxies and tracers use. A request with the marker is not mirrored, and many have these.
+const KNOWN: [&str; 17] = [
+    "x-amzn-",
+    "x-api-",
+    "x-b3-",
+    "x-client-",
+    "x-cloud-",
+    "x-correlation-",
+    "x-csrf-",
+    "x-datadog-",
+    "x-envoy-",
+    "x-forwarded-",
+    "x-http-",
+    "x-istio-",
+    "x-original-",
+    "x-ot-",
+    "x-real-",
+    "x-request", // and -id, -start, ed-with
+    "x-xsrf-",
+];
+
 const MEBIBYTE: u64 = 1024 * 1024;
 
 /// What an operator can set.
@@ -31,7 +52,8 @@ pub struct Config {
     pub headers: HeaderNames,
     /// `limits`.
     pub limits: Limits,
-    /// `markerHeader`: names on a mirrored request the mirror; a request that has it is not mirrored. None if empty.
+    /// `markerHeader`: names on a mirrored request the mirror; a request that has it is not mirrored. In small letters. None
+    /// if empty.
     pub marker_header: Option<String>,
     /// `enabled`.
     pub enabled: bool,
@@ -186,10 +208,14 @@ fn marker(section: &mut Section) -> Option<String> {
     if name.is_empty() {
         return None;
     }
-    if !headers::is_free(&name) {
+    let lower = name.to_ascii_lowercase();
+    if !is_header_name(&name) {
         section.refuse("markerHeader", format!("{name:?} is not a header name"));
+    } else if !lower.starts_with("x-") || KNOWN.iter().any(|known| lower.starts_with(known)) {
+        let allowed = "must begin with x- and be no header that other requests have, such as x-shadow-mirror";
+        section.refuse("markerHeader", format!("{name:?} {allowed}"));
     }
-    Some(name.to_ascii_lowercase())
+    Some(lower)
 }
 
 fn refuse_over_buffered(section: &mut Section, bytes: usize, buffered: usize) {

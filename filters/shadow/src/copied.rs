@@ -3,6 +3,7 @@
 use mesh_common::pairs::Pairs;
 
 use crate::budget::{Budget, Held};
+use crate::metrics::Skip;
 
 /// A copy of a request.
 #[derive(Debug)]
@@ -11,14 +12,10 @@ pub struct Copied {
     pub head: Vec<u8>,
     /// The body so far.
     pub body: Vec<u8>,
-    /// How much more of it is announced to come.
+    /// How long it will be, if its sender has told.
     announced: Option<usize>,
     held: Held,
 }
-
-/// There is no room for more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoRoom;
 
 impl Copied {
     /// A copy of the head; `None` if there is no room.
@@ -27,30 +24,25 @@ impl Copied {
         Some(Self { held: budget.hold(head.len())?, head, body: Vec::new(), announced })
     }
 
-    /// Adds a part of the body. `max` is how long it can become: what is announced beyond is not reserved.
-    pub fn push(&mut self, part: Vec<u8>, max: usize) -> Result<(), NoRoom> {
-        let length = self.body.len().saturating_add(part.len());
-        let is_all = self.body.is_empty() && self.announced.is_none_or(|announced| announced <= part.len());
-        if is_all {
+    /// Adds `size` more bytes of the body, which `read` gives. `max` is how long it can become.
+    ///
+    /// Room is made by doubling, for what has come and not for what is announced: anybody can announce. So a body holds at
+    /// most twice what its sender has sent, and its bytes are moved twice at most on average.
+    pub fn push(&mut self, size: usize, max: usize, read: impl FnOnce() -> Option<Vec<u8>>) -> Result<(), Skip> {
+        let (before, length) = (self.body.capacity(), self.body.len().saturating_add(size));
+        let end = self.announced.filter(|announced| (length..=max).contains(announced)).unwrap_or(max);
+        let wanted = if length > before { before.saturating_mul(2).min(end).max(length) } else { before };
+        if !self.held.grow(wanted.saturating_sub(before)) {
+            return Err(Skip::MemoryCap);
+        }
+        let part = read().filter(|part| part.len() == size).ok_or(Skip::Incomplete)?;
+        if before == 0 {
             // It came in one piece, most likely, and as most do.
-            if !self.held.grow(part.capacity()) {
-                return Err(NoRoom);
-            }
             self.body = part;
             return Ok(());
         }
-        let before = self.body.capacity();
-        if length > before {
-            let doubled = before.saturating_mul(2).min(max);
-            let wanted = self.announced.filter(|announced| *announced <= max).unwrap_or(doubled).max(length);
-            if !self.held.grow(wanted.saturating_sub(before)) {
-                return Err(NoRoom);
-            }
-            if self.body.try_reserve_exact(wanted.saturating_sub(self.body.len())).is_err() {
-                self.held.shrink(wanted.saturating_sub(before));
-                return Err(NoRoom);
-            }
-        }
+        let more = wanted.saturating_sub(self.body.len());
+        self.body.try_reserve_exact(more).map_err(|_| Skip::MemoryCap)?;
         self.body.extend_from_slice(&part);
         Ok(())
     }
@@ -103,6 +95,10 @@ mod tests {
         Copied::new(pairs::encode(length), budget).expect("room for the head")
     }
 
+    fn push(copied: &mut Copied, part: &[u8], max: usize) -> Result<(), Skip> {
+        copied.push(part.len(), max, || Some(part.into()))
+    }
+
     #[test]
     fn a_body_is_held_as_it_comes_and_given_back() {
         let budget = Budget::new(10_000);
@@ -110,37 +106,68 @@ mod tests {
             let mut copied = copied(announced, &budget);
             let head = budget.held();
             for part in 0..30 {
-                assert_eq!(copied.push(vec![part; 100], 4000), Ok(()), "{announced:?}");
-                assert!(budget.held() >= head + copied.body.len());
-                assert!(budget.held() <= head + copied.body.len().max(3000) * 2);
+                assert_eq!(push(&mut copied, &[part; 100], 4000), Ok(()), "{announced:?}");
+                assert_eq!(budget.held(), head + copied.body.capacity());
+                assert!(copied.body.capacity() <= copied.body.len() * 2);
             }
             assert_eq!(copied.body.len(), 3000);
             assert!(copied.body.iter().enumerate().all(|(at, byte)| at / 100 == usize::from(*byte)));
-            assert!(copied.body.capacity() <= budget.held());
             drop(copied);
             assert_eq!(budget.held(), 0);
         }
     }
 
     #[test]
-    fn an_announced_body_is_reserved_once_if_it_may_be_that_long() {
-        let budget = Budget::new(1 << 20);
-        let mut long = copied(Some("100000"), &budget);
-        let head = budget.held();
-        assert_eq!(long.push(vec![1; 10], 200_000), Ok(()));
-        assert_eq!(budget.held(), head + 100_000);
-        let mut liar = copied(Some("100000"), &budget);
-        assert_eq!(liar.push(vec![1; 10], 1000), Ok(()));
-        assert!(budget.held() < head + 100_000 + 2 * head);
+    fn what_is_announced_and_does_not_come_takes_no_room() {
+        let budget = Budget::new(16 << 20);
+        let mut idle: Vec<Copied> = (0..1000).map(|_| copied(Some("1048576"), &budget)).collect();
+        let heads = budget.held();
+        for copied in &mut idle {
+            assert_eq!(push(copied, b"x", 1 << 20), Ok(()));
+        }
+        assert_eq!(budget.held(), heads + idle.len());
     }
 
     #[test]
-    fn without_room_nothing_is_added() {
+    fn a_large_body_is_moved_a_few_times() {
+        const LENGTH: usize = 1_000_000;
+        let text = LENGTH.to_string();
+        for announced in [None, Some(text.as_str())] {
+            let budget = Budget::new(16 << 20);
+            let mut copied = copied(announced, &budget);
+            let (mut moved, mut times, mut capacity) = (0, 0, 0);
+            for part in vec![7; LENGTH].chunks(16 << 10) {
+                let before = copied.body.len();
+                assert_eq!(push(&mut copied, part, 1 << 20), Ok(()));
+                if copied.body.capacity() != capacity {
+                    capacity = copied.body.capacity();
+                    moved += before;
+                    times += 1;
+                }
+            }
+            assert!(times <= 7 && moved <= 2 * LENGTH, "{times} times, {moved} bytes");
+            assert_eq!(copied.body.capacity(), if announced.is_some() { LENGTH } else { 1 << 20 });
+        }
+    }
+
+    #[test]
+    fn without_room_nothing_is_read() {
         let budget = Budget::new(1000);
         let mut first = copied(None, &budget);
-        assert_eq!(first.push(vec![0; 600], 4000), Ok(()));
-        assert_eq!(first.push(vec![0; 600], 4000), Err(NoRoom));
+        assert_eq!(push(&mut first, &[0; 600], 4000), Ok(()));
+        assert_eq!(first.push(600, 4000, || panic!("there is no room")), Err(Skip::MemoryCap));
         assert_eq!(first.body.len(), 600);
         assert!(Copied::new(vec![0; 400], &budget).is_none());
+    }
+
+    #[test]
+    fn a_part_that_cannot_be_read_leaves_no_hole() {
+        let budget = Budget::new(1000);
+        for part in [None, Some(vec![1; 9])] {
+            let mut copied = copied(None, &budget);
+            assert_eq!(push(&mut copied, &[0; 10], 100), Ok(()));
+            assert_eq!(copied.push(10, 100, || part), Err(Skip::Incomplete));
+            assert_eq!(copied.body.len(), 10);
+        }
     }
 }

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use hashbrown::HashMap;
 use mesh_common::config::ConfigError;
 use mesh_common::content_type;
-use mesh_common::host::{Body, HeaderMap, Host};
+use mesh_common::host::{Body, Host};
 use mesh_common::property;
 use mesh_rules::matching::{self, Condition, Known};
 use mesh_rules::pattern::Pattern;
@@ -145,15 +145,11 @@ impl Mirroring {
         let Some(mirrored) = &mut request.mirrored else { return };
         if let Some(copied) = &mut mirrored.copied {
             let length = copied.body.len().saturating_add(size);
-            let skip = if skip_too_large(&mut self.targets, &mut mirrored.waiting, host, length) {
-                None
-            } else {
+            if size > 0 && !skip_too_large(&mut self.targets, &mut mirrored.waiting, host, length) {
                 let max = largest(&self.targets, &mirrored.waiting);
-                let part = if size > 0 { host.body(Body::Request, size) } else { None };
-                part.and_then(|part| copied.push(part, max).err())
-            };
-            if skip.is_some() {
-                skip_all(&mut self.targets, &mut mirrored.waiting, host, Skip::MemoryCap);
+                if let Err(why) = copied.push(size, max, || host.body(Body::Request, size)) {
+                    skip_all(&mut self.targets, &mut mirrored.waiting, host, why);
+                }
             }
             if mirrored.waiting.is_empty() {
                 mirrored.copied = None;
@@ -175,11 +171,10 @@ impl Mirroring {
         self.complete(host, request);
     }
 
-    /// The response's head passes.
-    pub fn on_response_headers(&mut self, host: &impl Host, request: &mut Request) {
+    /// The response's head passes; `is_all` if nothing follows.
+    pub fn on_response_headers(&mut self, host: &impl Host, request: &mut Request, is_all: bool) {
         let Some(mirrored) = &mut request.mirrored else { return };
-        mirrored.response.on_headers(host, mirrored.complete_at);
-        mirrored.response.look_for_grpc_status(host, HeaderMap::Response, mirrored.facts);
+        mirrored.response.on_headers(host, mirrored.facts, mirrored.complete_at, is_all);
         if mirrored.waiting.is_empty() || mirrored.is_answered {
             return;
         }
@@ -194,16 +189,16 @@ impl Mirroring {
     }
 
     /// A part of the response's body passes.
-    pub fn on_response_body(&mut self, host: &impl Host, request: &mut Request, size: usize) {
+    pub fn on_response_body(&mut self, host: &impl Host, request: &mut Request, size: usize, is_last: bool) {
         if let Some(mirrored) = &mut request.mirrored {
-            mirrored.response.on_body(host, size);
+            mirrored.response.on_body(host, size, is_last);
         }
     }
 
     /// The response's trailers pass.
     pub fn on_response_trailers(&mut self, host: &impl Host, request: &mut Request) {
         if let Some(mirrored) = &mut request.mirrored {
-            mirrored.response.look_for_grpc_status(host, HeaderMap::ResponseTrailers, mirrored.facts);
+            mirrored.response.on_trailers(host, mirrored.facts);
         }
     }
 

@@ -110,13 +110,13 @@ impl HttpContext for HttpStream {
         Action::Continue
     }
 
-    fn on_http_response_headers(&mut self, _header_count: usize, _is_all: bool) -> Action {
-        self.handle(|mirroring, request| mirroring.on_response_headers(&Envoy, request));
+    fn on_http_response_headers(&mut self, _header_count: usize, is_all: bool) -> Action {
+        self.handle(|mirroring, request| mirroring.on_response_headers(&Envoy, request, is_all));
         Action::Continue
     }
 
-    fn on_http_response_body(&mut self, size: usize, _is_last: bool) -> Action {
-        self.handle(|mirroring, request| mirroring.on_response_body(&Envoy, request, size));
+    fn on_http_response_body(&mut self, size: usize, is_last: bool) -> Action {
+        self.handle(|mirroring, request| mirroring.on_response_body(&Envoy, request, size, is_last));
         Action::Continue
     }
 

@@ -69,6 +69,10 @@ pub(crate) struct Response {
     is_counted: bool,
     /// The largest body that is looked at; None once it is larger.
     looked_at: Option<usize>,
+    /// The head has passed.
+    has_begun: bool,
+    /// The end has passed.
+    is_whole: bool,
     latency: Option<u64>,
     grpc_status: Option<u16>,
     length: u64,
@@ -93,8 +97,9 @@ impl Response {
         })
     }
 
-    /// The head passes. `complete_at` is when the request was complete.
-    pub fn on_headers(&mut self, host: &impl Host, complete_at: Option<Duration>) {
+    /// The head passes; `is_all` if nothing follows. `complete_at` is when the request was complete.
+    pub fn on_headers(&mut self, host: &impl Host, facts: Facts, complete_at: Option<Duration>, is_all: bool) {
+        (self.has_begun, self.is_whole) = (true, is_all);
         if !self.is_compared {
             return;
         }
@@ -104,32 +109,45 @@ impl Response {
             let took = host.monotonic_time()?.saturating_sub(complete_at?);
             u64::try_from(took.as_millis()).ok()
         });
+        self.look_for_grpc_status(host, HeaderMap::Response, facts);
+    }
+
+    /// The trailers pass: it is whole.
+    pub fn on_trailers(&mut self, host: &impl Host, facts: Facts) {
+        self.is_whole = true;
+        self.look_for_grpc_status(host, HeaderMap::ResponseTrailers, facts);
+    }
+
+    /// A part of the body passes.
+    pub fn on_body(&mut self, host: &impl Host, size: usize, is_last: bool) {
+        self.is_whole = is_last;
+        if !self.is_counted || size == 0 {
+            return;
+        }
+        self.length = self.length.saturating_add(size as u64);
+        let Some(max) = self.looked_at else { return };
+        let is_small = self.length <= max as u64;
+        let part = if is_small { host.body(mesh_common::host::Body::Response, size) } else { None };
+        match part.filter(|part| part.len() == size) {
+            Some(part) => self.hash = self.hash.with(&part),
+            None => self.looked_at = None,
+        }
     }
 
     /// Takes the status of gRPC where it may be: once the request has ended, nobody knows it any more.
-    pub fn look_for_grpc_status(&mut self, host: &impl Host, map: HeaderMap, facts: Facts) {
+    fn look_for_grpc_status(&mut self, host: &impl Host, map: HeaderMap, facts: Facts) {
         if self.is_compared && facts.is_grpc {
             let told = host.header(map, GRPC_STATUS).and_then(|text| number(&text));
             self.grpc_status = told.or(self.grpc_status);
         }
     }
 
-    /// A part of the body passes.
-    pub fn on_body(&mut self, host: &impl Host, size: usize) {
-        if !self.is_counted || size == 0 {
-            return;
-        }
-        self.length = self.length.saturating_add(size as u64);
-        let Some(max) = self.looked_at else { return };
-        if self.length > max as u64 {
-            self.looked_at = None;
-        } else if let Some(part) = host.body(mesh_common::host::Body::Response, size) {
-            self.hash = self.hash.with(&part);
-        }
-    }
-
     /// How the request went that has ended.
     pub fn outcome(&self, host: &impl Host, facts: Facts) -> Outcome {
+        // An upstream or a client that broke off, or a limit of time.
+        if self.has_begun && !self.is_whole {
+            return Outcome::Reset;
+        }
         if host.property(property::RESPONSE_CODE_DETAILS).is_none_or(|details| details != VIA_UPSTREAM) {
             return Outcome::Unreachable;
         }
@@ -139,11 +157,7 @@ impl Response {
             true => Code::of_grpc(self.grpc_status, http),
             false => Code::of_http(http),
         };
-        // Whatever is flagged has cut it short: a client that left, most likely.
-        let has_body = self.is_counted
-            && !facts.is_head
-            && http != 304
-            && host.int(property::RESPONSE_FLAGS).unwrap_or_default() == 0;
+        let has_body = self.is_counted && !facts.is_head && http != 304;
         let body = has_body.then(|| Body { length: self.length, hash: self.looked_at.map(|_| self.hash.value()) });
         Outcome::Upstream(Answer { code, latency: self.latency, body })
     }

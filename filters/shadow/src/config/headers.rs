@@ -36,11 +36,6 @@ impl HeaderChanges {
     }
 }
 
-/// Whether a header may have this name and be anything: it is none that says where a request goes.
-pub(super) fn is_free(name: &str) -> bool {
-    is_header_name(name) && !name.starts_with(':') && !name.eq_ignore_ascii_case("host")
-}
-
 fn lines(section: &mut Section, field: &'static str) -> Vec<(String, String)> {
     let lines: Vec<(String, String)> = section.text_map(field).into_iter().collect();
     if lines.len() > MAX_HEADERS {
@@ -48,8 +43,7 @@ fn lines(section: &mut Section, field: &'static str) -> Vec<(String, String)> {
     }
     for (name, value) in &lines {
         let path = format!("{field}[{name:?}]");
-        check_name(section, &path, name);
-        if is_free(name) && is_of_connection(name.to_ascii_lowercase().as_bytes()) {
+        if check_name(section, &path, name) && is_of_connection(name.to_ascii_lowercase().as_bytes()) {
             section.refuse(&path, "is set by Envoy".into());
         }
         if value.len() > MAX_VALUE || value.chars().any(char::is_control) {
@@ -59,10 +53,15 @@ fn lines(section: &mut Section, field: &'static str) -> Vec<(String, String)> {
     lines.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect()
 }
 
-fn check_name(section: &mut Section, path: &str, name: &str) {
-    if name.starts_with(':') || name.eq_ignore_ascii_case("host") {
-        section.refuse(path, "pseudo-headers and host cannot be changed here, use rewrite or authority".into());
+/// Whether a header of this name may be changed; the problem, if not.
+fn check_name(section: &mut Section, path: &str, name: &str) -> bool {
+    let problem = if name.starts_with(':') || name.eq_ignore_ascii_case("host") {
+        "pseudo-headers and host cannot be changed here, use rewrite or authority"
     } else if !is_header_name(name) {
-        section.refuse(path, "not a header name".into());
-    }
+        "not a header name"
+    } else {
+        return true;
+    };
+    section.refuse(path, problem.into());
+    false
 }

@@ -104,6 +104,27 @@ fn every_mistake_is_named_at_once() {
 }
 
 #[test]
+fn the_marker_is_a_header_that_no_other_request_has() {
+    let told = |name: &str| parse(&format!(r#"{{"markerHeader": "{name}"}}"#)).err().unwrap_or_default();
+    for name in [
+        "host",
+        "Connection",
+        ":path",
+        ":x-a",
+        "content-type",
+        "cookie",
+        "X-Forwarded-For",
+        "x-request-id",
+        "x-envoy-a",
+    ] {
+        let problem = format!("markerHeader: \"{name}\" must begin with x- and be no header that other requests have");
+        assert!(told(name).contains(&problem), "{name}: {}", told(name));
+    }
+    assert!(told("a b").contains("markerHeader: \"a b\" is not a header name"));
+    assert_eq!([told(""), told(DEFAULT_MARKER), told("X-Acme-Shadow")], ["", "", ""]);
+}
+
+#[test]
 fn shares_are_told_in_istio_s_words() {
     let told = |value: &str| {
         let json = format!(r#"{{"http": [{{"mirrors": [{{"cluster": "c", "percentage": {{"value": {value}}}}}]}}]}}"#);

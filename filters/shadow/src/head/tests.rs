@@ -15,7 +15,7 @@ fn copy(more: &[(&str, &str)], body: &[u8], mirror: &str, circumstances: Circums
     let config = Config::parse(json.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
     let lines = HEAD.iter().chain(more).map(|(name, value)| (name.as_bytes(), value.as_bytes()));
     let mut original = Copied::new(pairs::encode(lines), &Budget::new(1 << 20)).expect("room");
-    original.push(body.to_vec(), 1 << 20).expect("room");
+    original.push(body.len(), 1 << 20, || Some(body.to_vec())).expect("room");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let lines = of(&original, &config.rules[0].mirrors[0], circumstances);
     lines.iter().map(|(name, value)| (text(name), text(value))).collect()

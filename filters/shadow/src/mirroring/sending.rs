@@ -7,7 +7,7 @@ use mesh_common::host::{Call, Host, BAD_ARGUMENT};
 
 use super::{Mirroring, Target};
 use crate::budget::Held;
-use crate::comparison::{self, Comparison, Verdict};
+use crate::comparison::{self, Comparison};
 use crate::copied::lines;
 use crate::head::{self, Circumstances};
 use crate::metrics::{self, Skip};
@@ -85,8 +85,7 @@ impl Mirroring {
         }
         if self.next_sweep.is_some_and(|at| at <= now) {
             self.next_sweep = None;
-            for mut pair in self.pairs.take_overdue(now) {
-                pair.shadow.get_or_insert(Outcome::Reset);
+            for pair in self.pairs.take_overdue(now) {
                 self.close(host, &pair);
             }
         }
@@ -229,14 +228,12 @@ impl Mirroring {
     pub(super) fn close(&mut self, host: &impl Host, pair: &Pair) {
         let Some(target) = self.targets.get_mut(pair.target) else { return };
         let Some(how) = target.mirror.compare else { return };
-        let Some(shadow) = &pair.shadow else { return };
-        let Comparison { result, is_body_uncompared, latency } = match &pair.primary {
-            Some(primary) => comparison::compare(primary, shadow, &how),
-            None => Comparison { result: Verdict::PrimaryIncomplete, is_body_uncompared: false, latency: None },
-        };
+        // An end that was waited for in vain is the same as one that broke off.
+        let [primary, shadow] = [pair.primary, pair.shadow].map(|outcome| outcome.unwrap_or(Outcome::Reset));
+        let Comparison { result, is_body_uncompared, latency } = comparison::compare(&primary, &shadow, &how);
         let role = target.mirror.role.name();
-        let class = match &pair.primary {
-            Some(primary @ Outcome::Upstream(_)) => primary.class(),
+        let class = match &primary {
+            Outcome::Upstream(_) => primary.class(),
             _ => "unavailable",
         };
         let counters = &mut target.counters;
@@ -252,8 +249,8 @@ impl Mirroring {
         }
         let Some(name) = pair.name.as_ref().filter(|_| result.is_mismatch()) else { return };
         if target.log_rate.admit(host.monotonic_time().unwrap_or_default()) {
-            let primary = pair.primary.as_ref().map(Outcome::told).unwrap_or_default();
-            let (mirror, result, shadow) = (&target.mirror.name, result.name(), shadow.told());
+            let (mirror, result) = (&target.mirror.name, result.name());
+            let (primary, shadow) = (primary.told(), shadow.told());
             log::warn!("shadow: mirror {mirror}: {result}: {name}: original {primary}, mirror {shadow}");
         }
     }

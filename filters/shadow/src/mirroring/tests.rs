@@ -49,7 +49,7 @@ impl Worker {
         self.host.with_text(property::RESPONSE_CODE_DETAILS, "via_upstream");
         self.host.with_int(property::RESPONSE_CODE, replied.status.into());
         self.host.with_header(HeaderMap::Response, SERVICE_TIME, &replied.took.to_string());
-        self.mirroring.on_response_headers(&self.host, request);
+        self.mirroring.on_response_headers(&self.host, request, true);
         self.mirroring.on_request_end(&self.host, request);
     }
 
@@ -184,6 +184,44 @@ fn memory_has_a_limit_for_heads_and_bodies_here_and_at_envoy() {
 }
 
 #[test]
+fn uploads_that_announce_much_and_send_little_stop_nobody_else() {
+    let mut worker = Worker::new(ALL);
+    worker.host.with_header(HeaderMap::Request, "content-length", "1000000");
+    let mut idle: Vec<Request> = (0..200).map(|_| worker.begin(false)).collect();
+    for request in &mut idle {
+        worker.body(request, b"x", false);
+    }
+    worker.host.with_header(HeaderMap::Request, "content-length", "983040");
+    let mut honest = worker.begin(false);
+    for _ in 0..60 {
+        worker.body(&mut honest, &[7; 16_384], false);
+    }
+    worker.body(&mut honest, b"", true);
+    assert_eq!(worker.tick().remove(0).body.len(), 60 * 16_384);
+    worker.expect(metrics::SKIPPED, &[]);
+}
+
+#[test]
+fn a_body_that_cannot_be_read_is_not_sent_with_a_hole() {
+    for parts in [[Some("abc"), None], [None, Some("abc")], [Some("abc"), Some("d")]] {
+        let mut worker = Worker::new(ALL);
+        let mut request = worker.begin(false);
+        for part in parts {
+            match part {
+                Some(part) => worker.host.with_body(Body::Request, part.as_bytes()),
+                None => worker.host.without_body(Body::Request),
+            };
+            worker.mirroring.on_request_body(&worker.host, &mut request, 3, false);
+        }
+        worker.host.with_body(Body::Request, b"end");
+        worker.mirroring.on_request_body(&worker.host, &mut request, 3, true);
+        assert_eq!(worker.tick(), []);
+        worker.expect(metrics::SKIPPED, &[("m incomplete", 1)]);
+        assert_eq!(worker.mirroring.budget.held(), 0);
+    }
+}
+
+#[test]
 fn the_number_under_way_and_per_second_has_limits() {
     let limits = r#"{"limits": {"maxInFlight": 3}, "#;
     let mut worker = Worker::new(&ALL.replacen('{', limits, 1));
@@ -245,6 +283,42 @@ fn what_does_not_become_complete_is_not_sent() {
     assert_eq!(worker.mirroring.budget.held(), 0);
 }
 
+/// Compares bodies, of which it answers these parts; the original's last part is the last if it is whole.
+fn compared(parts: &[&[u8]], is_whole: bool, flags: i64, shadow: &[u8]) -> Vec<(String, u64)> {
+    let mut worker = Worker::new(&ALL.replace(r#""c"}"#, r#""c", "compare": {"size": true, "body": true}}"#));
+    let mut request = worker.begin(true);
+    let made = worker.tick().remove(0);
+    worker.host.with_text(property::RESPONSE_CODE_DETAILS, "via_upstream");
+    worker.host.with_int(property::RESPONSE_CODE, 200).with_int(property::RESPONSE_FLAGS, flags);
+    worker.mirroring.on_response_headers(&worker.host, &mut request, false);
+    for (index, part) in parts.iter().enumerate() {
+        worker.host.with_body(Body::Response, part);
+        let is_last = is_whole && index + 1 == parts.len();
+        worker.mirroring.on_response_body(&worker.host, &mut request, part.len(), is_last);
+    }
+    worker.mirroring.on_request_end(&worker.host, &mut request);
+    worker.host.with_header(HeaderMap::CallResponse, ":status", "200");
+    worker.host.with_header(HeaderMap::CallResponse, SERVICE_TIME, "1");
+    worker.host.with_body(Body::CallResponse, shadow);
+    let counts = Counts { headers: 2, body: shadow.len(), trailers: 0 };
+    worker.mirroring.on_call_response(&worker.host, made.token.0, counts);
+    worker.count(metrics::COMPARE)
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_no_match() {
+    let one = |result: &str| vec![(["m candidate ", result].concat(), 1)];
+    assert_eq!(compared(&[b"abc", b"def"], true, 0, b"abcdef"), one("match"));
+    assert_eq!(compared(&[b"abc", b""], true, 0, b"abc"), one("match"));
+    for shadow in [b"abc".as_slice(), b"abcdef"] {
+        assert_eq!(compared(&[b"abc"], false, 0, shadow), one("primary_incomplete"));
+    }
+    assert_eq!(compared(&[], false, 0, b""), one("primary_incomplete"));
+    // A delay by Envoy's own filter leaves a flag, and nothing out.
+    assert_eq!(compared(&[b"abc"], true, 0x400, b"abd"), one("body_mismatch"));
+    assert_eq!(compared(&[b"abc"], true, 0x400, b"abcd"), one("size_mismatch"));
+}
+
 #[test]
 fn a_mirror_may_wait_for_the_upstream() {
     let json = ALL.replace(r#""c"}"#, r#""c", "sendOn": "primaryResponse"}"#);
@@ -257,7 +331,8 @@ fn a_mirror_may_wait_for_the_upstream() {
     worker.expect(metrics::COMPARE, &[("m candidate match", 1)]);
     let mut request = worker.begin(true);
     worker.host.with_text(property::RESPONSE_CODE_DETAILS, "no_healthy_upstream");
-    worker.mirroring.on_response_headers(&worker.host, &mut request);
+    worker.mirroring.on_response_headers(&worker.host, &mut request, false);
+    worker.mirroring.on_response_body(&worker.host, &mut request, 19, true);
     worker.mirroring.on_request_end(&worker.host, &mut request);
     assert_eq!(worker.tick(), []);
     worker.expect(metrics::SKIPPED, &[("m primary_unavailable", 1)]);
