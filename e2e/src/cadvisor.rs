@@ -1,12 +1,13 @@
 //! What cAdvisor tells of containers in a cluster, told of the mesh's Envoys: CPU time and memory, under its names.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::Result;
+use hyper::StatusCode;
+use tokio::runtime::Handle;
 
-use crate::raw::RawServer;
+use crate::server::{answer, Server};
 use crate::sidecar::Sidecar;
 use crate::topology::Topology;
 
@@ -26,12 +27,12 @@ pub fn address(topology: &Topology) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::new(127, topology.network(), 0, 100), 8080))
 }
 
-/// Starts it; it ends when dropped.
-pub fn start(topology: &Topology, sidecars: &[Sidecar]) -> Result<RawServer> {
+/// Starts it; it ends when dropped. Whatever is asked, the answer is all samples.
+pub fn start(topology: &Topology, sidecars: &[Sidecar], runtime: &Handle) -> Result<Server> {
     let containers: Vec<Container> = sidecars.iter().filter_map(|sidecar| container(topology, sidecar)).collect();
-    RawServer::start(address(topology), move |stream| {
-        // Prometheus asks again anyway.
-        let _ = answer(stream, &containers);
+    Server::start(address(topology), runtime, move |_| {
+        let samples: String = containers.iter().filter_map(samples).collect();
+        async { answer(StatusCode::OK, "text/plain; version=0.0.4", samples) }
     })
 }
 
@@ -40,18 +41,6 @@ fn container(topology: &Topology, sidecar: &Sidecar) -> Option<Container> {
     let (pod, namespace) = (workload.pod(), &workload.namespace);
     let labels = format!("container=\"istio-proxy\",namespace=\"{namespace}\",pod=\"{pod}\"");
     Some(Container { labels, pid: sidecar.pid() })
-}
-
-/// One answer per connection, whatever was asked.
-fn answer(mut stream: TcpStream, containers: &[Container]) -> std::io::Result<()> {
-    for line in BufReader::new(&stream).lines() {
-        if line?.is_empty() {
-            break;
-        }
-    }
-    let samples: String = containers.iter().filter_map(samples).collect();
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4\r\nconnection: close\r\n";
-    write!(stream, "{head}content-length: {}\r\n\r\n{samples}", samples.len())
 }
 
 /// None if the process has ended.

@@ -14,6 +14,7 @@ mod tracing;
 
 use std::path::{Path, PathBuf};
 
+use envoy_filter::MODULES;
 use serde_json::{json, Map, Value};
 
 use crate::topology::{Service, Topology, Workload};
@@ -35,9 +36,6 @@ pub mod port {
 
 /// The version that nodes claim to be of, which `proxyVersion` of an EnvoyFilter matches.
 pub const ISTIO_VERSION: &str = "1.24.0";
-
-/// Where EnvoyFilters expect our modules in a pod; on loopback that is `dist/`.
-pub const MODULES: &str = "/var/local/remixer/";
 
 /// Name of the file of resources, in a directory for each kind.
 pub const RESOURCES: &str = "resources.json";

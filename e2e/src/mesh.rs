@@ -17,7 +17,7 @@ use crate::directory::RunDirectory;
 use crate::options::Options;
 use crate::process::check_free;
 use crate::prometheus::Prometheus;
-use crate::raw::RawServer;
+use crate::server::Server;
 use crate::sidecar::{Sidecar, Update};
 use crate::topology::{Protocol, Topology, Workload};
 use crate::{cadvisor, pki, tools};
@@ -29,7 +29,7 @@ const READY_TIMEOUT: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub struct Mesh {
     prometheus: Option<Prometheus>,
-    _cadvisor: Option<RawServer>,
+    _cadvisor: Option<Server>,
     sidecars: Vec<Sidecar>,
     applications: Vec<(String, Application)>,
     client: Client,
@@ -83,7 +83,8 @@ impl Mesh {
         }
         wait_until_ready(&sidecars, &options)?;
 
-        let cadvisor = options.prometheus.then(|| cadvisor::start(&topology, &sidecars)).transpose()?;
+        let cadvisor =
+            options.prometheus.then(|| cadvisor::start(&topology, &sidecars, runtime.handle())).transpose()?;
         let prometheus = match options.prometheus {
             true => {
                 say("starting Prometheus");

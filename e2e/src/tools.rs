@@ -7,6 +7,12 @@ use anyhow::{bail, Result};
 /// The version of Envoy that is run when none is asked for.
 pub const ENVOY_VERSION: &str = "1.40.0";
 
+/// The oldest version that we claim.
+pub const OLDEST_ENVOY: &str = "1.36.2";
+
+/// The versions of Envoy that tests run on.
+pub const ENVOY_VERSIONS: [&str; 2] = [ENVOY_VERSION, OLDEST_ENVOY];
+
 /// What systems call Chromium, as in scripts/setup.sh.
 const CHROMIUMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
@@ -93,4 +99,17 @@ fn present(path: PathBuf, what: &str, remedy: &str) -> Result<PathBuf> {
         return Ok(path);
     }
     bail!("{what} is missing ({}): {remedy}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn setup_gets_these_versions() {
+        let script = include_str!("../../scripts/setup.sh");
+        for (name, version) in [("ENVOY_NEWEST", ENVOY_VERSION), ("ENVOY_OLDEST", OLDEST_ENVOY)] {
+            assert!(script.lines().any(|line| line == format!("{name}={version}")), "{name} is not {version}");
+        }
+    }
 }

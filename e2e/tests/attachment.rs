@@ -144,7 +144,7 @@ fn the_bootstrap_takes_out_the_labels_of_the_shadow_metrics() {
 
 #[test]
 fn telemetry_works_in_each_envoy_that_setup_gets_together_and_by_each_filter() {
-    for version in [tools::ENVOY_VERSION, "1.36.2"] {
+    for version in tools::ENVOY_VERSIONS {
         for options in [attached(), separately(), with_logger()] {
             let mesh = start(PAIR, Options { envoy_version: Some(version.to_owned()), ..options }).unwrap();
             let running = mesh.sidecar("client").unwrap().admin("/server_info").unwrap();

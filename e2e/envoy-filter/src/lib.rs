@@ -44,3 +44,6 @@ pub use parse::{load, parse};
 pub use problem::Problem;
 pub use resource::{ApplyTo, Context, EnvoyFilter, Operation, Patch, PatchContext};
 pub use wasm_plugin::{FailStrategy, Mode, Phase, PluginType, PullPolicy, WasmPlugin};
+
+/// Where our EnvoyFilters find modules in a proxy's container; in the local mesh that is `dist/`.
+pub const MODULES: &str = "/var/local/remixer/";

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{ensure, Context, Result};
+use envoy_filter::MODULES;
 
 use crate::files::sha256;
 use crate::{text, Files, ALL_FILTERS, SHADOW, VERSION};
@@ -14,9 +15,6 @@ const DIGEST: &str = "0000000000000000000000000000000000000000000000000000000000
 /// Stands in the sources for where the images are, and their version.
 const IMAGES: &str = "registry.example.com/remixer";
 const IMAGE_VERSION: &str = ":0.0.0";
-
-/// Where EnvoyFilters find modules in a proxy's container.
-const MOUNTED: &str = "/var/local/remixer/";
 
 /// Where proxies fetch modules in the variant that mounts none.
 const SERVED: &str = "http://remixer.istio-system.svc.cluster.local/";
@@ -85,13 +83,13 @@ fn fetched(filter: &str, modules: &Files) -> Result<String> {
         patch.push_str(line);
     }
     out.push_str(&asking(&patch, modules)?);
-    ensure!(!out.contains(MOUNTED), "a module is named in a form that is not known here");
+    ensure!(!out.contains(MODULES), "a module is named in a form that is not known here");
     Ok(out)
 }
 
 /// A patch whose value has a module as the two patches that let it be fetched; any other as it is.
 fn asking(patch: &str, modules: &Files) -> Result<String> {
-    let Some((_, rest)) = patch.split_once(&format!("filename: {MOUNTED}")) else { return Ok(patch.to_owned()) };
+    let Some((_, rest)) = patch.split_once(&format!("filename: {MODULES}")) else { return Ok(patch.to_owned()) };
     let module = rest.lines().next().unwrap_or_default();
     let content = modules.get(module).with_context(|| format!("there is no {module}"))?;
     let form = "a patch is not in the form that is known here";

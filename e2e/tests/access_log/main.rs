@@ -21,7 +21,8 @@ mod tcp;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mesh::{tools, Mesh, Options, PluginConfig, Request, Topology};
+use mesh::tools::{self, ENVOY_VERSIONS as VERSIONS};
+use mesh::{Mesh, Options, PluginConfig, Request, Topology};
 use serde_json::Value;
 
 /// Two workloads that differ in all that a line tells.
@@ -36,9 +37,6 @@ services:
 
 /// How the client names the server.
 const SERVER: &str = "server.back:9080";
-
-/// The versions of Envoy that are claimed.
-const VERSIONS: [&str; 2] = [tools::ENVOY_VERSION, "1.36.2"];
 
 /// The longest that a line may take to appear.
 const WAIT: Duration = Duration::from_secs(10);

@@ -24,10 +24,10 @@ mod updates;
 macro_rules! on_each_envoy {
     ($($module:ident: $($scene:ident),+;)+) => {
         mod envoy_1_40 {
-            $($(#[test] fn $scene() { crate::$module::$scene("1.40.0"); })+)+
+            $($(#[test] fn $scene() { crate::$module::$scene(mesh::tools::ENVOY_VERSION); })+)+
         }
         mod envoy_1_36 {
-            $($(#[test] fn $scene() { crate::$module::$scene("1.36.2"); })+)+
+            $($(#[test] fn $scene() { crate::$module::$scene(mesh::tools::OLDEST_ENVOY); })+)+
         }
     };
 }

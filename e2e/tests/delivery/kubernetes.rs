@@ -5,10 +5,10 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use envoy_filter::{FailStrategy, Mode, Phase, WasmPlugin};
+use envoy_filter::{FailStrategy, Mode, Phase, WasmPlugin, MODULES};
 use mesh::application::ask;
 use mesh::attach::Attachment;
-use mesh::config::{Files as Paths, SidecarConfig, MODULES};
+use mesh::config::{Files as Paths, SidecarConfig};
 use mesh::{stats_tags, tools, Mesh, Options, Request, Sample, Topology};
 use release::files;
 use serde_json::{json, Value};

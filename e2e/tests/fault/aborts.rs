@@ -1,6 +1,6 @@
 //! F1 to F6: answers in the place of an upstream.
 
-use mesh::Request;
+use mesh::{tools, Request};
 
 use crate::load::Connection;
 use crate::scene::{for_path, outbound, rules, Scene, Setting};
@@ -49,7 +49,7 @@ fn grpc(scene: &Scene) {
 
 #[test]
 fn aborted_requests_are_answered_as_by_envoy() {
-    for envoy in ["1.40.0", "1.36.2"] {
+    for envoy in tools::ENVOY_VERSIONS {
         let config = config();
         let scene = Setting { outbound: &config, envoy: Some(envoy), ..Setting::default() }.start();
         http(&scene);

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use mesh::Request;
+use mesh::{tools, Request};
 
 use crate::load;
 use crate::scene::{
@@ -37,7 +37,7 @@ fn requests_are_delayed_for_as_long_as_they_should_be() {
     all.push(for_path("/both", &format!(r#"{}, "abort": {{"httpStatus": 500, ALL}}"#, delay(300))));
     // What the router waits for begins when the delay is over.
     let topology = crate::scene::ONE_PROXY.replace("protocol: http", "protocol: http, timeout: 100ms");
-    for envoy in ["1.40.0", "1.36.2"] {
+    for envoy in tools::ENVOY_VERSIONS {
         let config = rules(&all);
         let setting = Setting { topology: &topology, outbound: &config, envoy: Some(envoy), ..Setting::default() };
         let scene = setting.start();

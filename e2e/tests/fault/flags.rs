@@ -68,7 +68,7 @@ fn expect_flags(scene: &Scene) {
 #[test]
 fn telemetry_shows_faults_and_which_service_they_kept_from_an_answer() {
     let [outbound, inbound] = faults();
-    for envoy in ["1.40.0", "1.36.2"] {
+    for envoy in tools::ENVOY_VERSIONS {
         let setting = Setting {
             topology: PAIR,
             outbound: &outbound,
@@ -87,7 +87,7 @@ fn telemetry_shows_faults_and_which_service_they_kept_from_an_answer() {
 #[test]
 fn modules_by_themselves_show_faults_where_stats_is_told_to_ask() {
     let [outbound, inbound] = faults();
-    for (envoy, stats) in [("1.40.0", "separate/stats"), ("1.36.2", "separate/stats-logger")] {
+    for (envoy, stats) in [(tools::ENVOY_VERSION, "separate/stats"), (tools::OLDEST_ENVOY, "separate/stats-logger")] {
         let asks = |options: &mut Options| {
             options.filters =
                 files(&["separate/fault", "fault-bootstrap", stats, "separate/metadata-exchange", "stats-bootstrap"]);

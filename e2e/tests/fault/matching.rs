@@ -1,6 +1,6 @@
 //! F12, F13, F15, F16: which requests a rule is for.
 
-use mesh::{Request, Update};
+use mesh::{tools, Request, Update};
 
 use crate::load;
 use crate::scene::{configured, ms, named, outbound, quiet, rule, rules, Setting, PAIR, SERVER};
@@ -174,10 +174,10 @@ fn the_source_is_the_node_on_the_way_out_and_the_peer_on_the_way_in() {
         abort(525, &to("/in", r#""sourceLabels": {"app": "server"}"#)),
     ]);
     for (envoy, exchange) in [
-        ("1.40.0", "separate/metadata-exchange"),
-        ("1.40.0", "telemetry"),
-        ("1.36.2", "separate/metadata-exchange"),
-        ("1.36.2", "telemetry"),
+        (tools::ENVOY_VERSION, "separate/metadata-exchange"),
+        (tools::ENVOY_VERSION, "telemetry"),
+        (tools::OLDEST_ENVOY, "separate/metadata-exchange"),
+        (tools::OLDEST_ENVOY, "telemetry"),
     ] {
         let scene = Setting {
             topology: PAIR,

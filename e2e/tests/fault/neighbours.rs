@@ -32,7 +32,7 @@ fn envoy_s_own_filter_injects_what_the_rules_say() {
         for_path("/grpc", r#""abort": {"grpcStatus": "NOT_FOUND", ALL}"#),
     ])
     .replacen('{', r#"{"engine": "envoy", "#, 1);
-    for envoy in ["1.40.0", "1.36.2"] {
+    for envoy in tools::ENVOY_VERSIONS {
         let options = |options: &mut mesh::Options| options.patches.push(native_filter());
         let scene = Setting { outbound: &config, envoy: Some(envoy), ..Setting::default() }.start_with(options);
         {

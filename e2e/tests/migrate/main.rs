@@ -39,10 +39,10 @@ const EXCHANGE: [&str; 3] =
 macro_rules! on_each_envoy {
     ($($module:ident: $($test:ident),+;)+) => {
         mod envoy_1_40 {
-            $($(#[test] fn $test() { crate::$module::$test("1.40.0"); })+)+
+            $($(#[test] fn $test() { crate::$module::$test(mesh::tools::ENVOY_VERSION); })+)+
         }
         mod envoy_1_36 {
-            $($(#[test] fn $test() { crate::$module::$test("1.36.2"); })+)+
+            $($(#[test] fn $test() { crate::$module::$test(mesh::tools::OLDEST_ENVOY); })+)+
         }
     };
 }

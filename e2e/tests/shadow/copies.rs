@@ -1,7 +1,7 @@
 //! S1 to S6: what the copy of a request is made of.
 
 use hyper::Method;
-use mesh::Request;
+use mesh::{tools, Request};
 
 use crate::backend::Reply;
 use crate::scene::{all, mirror, ms, with, Scene, Setting, MIRROR};
@@ -9,7 +9,7 @@ use crate::scene::{all, mirror, ms, with, Scene, Setting, MIRROR};
 /// S1, on every Envoy that `make setup` gets.
 #[test]
 fn a_request_is_mirrored_with_the_headers_that_envoy_would_give_it() {
-    for envoy in ["1.40.0", "1.36.2"] {
+    for envoy in tools::ENVOY_VERSIONS {
         let scene = Setting { rules: &all(""), envoy: Some(envoy), ..Setting::default() }.start();
         scene.server.reply(Reply { headers: vec![("x-from", "server")], ..Reply::default() });
         scene.mirror().reply(Reply::status(500));

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use envoy_filter::MODULES;
 use serde_json::Value as Json;
 
 use crate::scene::{Scene, Side};
@@ -109,7 +110,7 @@ fn patch(yaml: &mut String, plugin: Plugin, side: Side, context: &str, configura
          typed_config:\n          \"@type\": type.googleapis.com/envoy.extensions.filters.{network}.wasm.v3.Wasm\n          \
          config:\n            root_id: {root}\n            fail_open: true\n            vm_config:\n              vm_id: \
          {tcp}mixer_{module}_{side}\n              runtime: envoy.wasm.runtime.v8\n              code:\n                \
-         local:\n                  filename: /var/local/remixer/{module}.wasm\n            configuration:\n              \
+         local:\n                  filename: {MODULES}{module}.wasm\n            configuration:\n              \
          \"@type\": type.googleapis.com/google.protobuf.StringValue\n              value: |-\n"
     );
     let mut configuration = configuration.clone();
