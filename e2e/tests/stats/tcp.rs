@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use mesh::application::ask;
 use mesh::{Mesh, PluginConfig};
@@ -153,4 +154,32 @@ fn tls_that_only_passes_is_known_by_the_name_that_its_client_asked_for() {
     let _ = stream.read(&mut [0; 100]); // there is nowhere to go: the proxy closes
     let labels = ["reporter", "destination_service", "destination_service_name", "destination_workload"];
     expect_counts(&mesh, "client-v1", CLOSED, &labels, &[("source api.example.com PassthroughCluster unknown", 1)]);
+}
+
+#[test]
+fn a_match_is_asked_at_each_report_of_a_connection() {
+    let mesh = start(DATABASE, |options| {
+        options.plugins = both(
+            r#"{"tcp_reporting_duration": "200ms", "definitions": [
+                {"name": "late_bytes_total", "value": "receivedBytes", "protocol": "TCP", "match": "request.size > 30"},
+                {"name": "early_bytes_total", "value": "receivedBytes", "protocol": "TCP", "match": "request.size <= 30"},
+                {"name": "early_closed_total", "value": "1", "protocol": "TCP", "event": "CLOSE", "match": "request.size <= 30"}
+            ]}"#,
+        );
+    });
+    let mut stream = connect(&mesh);
+    // Ticks leave their reports to the connection's next bytes. The sizes are those of the connection so far; on the other
+    // side, they have those of TLS in them.
+    for asked in 1..=4 {
+        ask(&mut stream).unwrap();
+        wait_for_counts(&mesh, "client-v1", RECEIVED, &[], if asked > 1 { asked * 11 } else { 0 });
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    drop(stream);
+    expect_counts(&mesh, "client-v1", CLOSED, &[], &[("", 1)]);
+    // 22 were reported with the second bytes, 11 with the third, 11 with the fourth.
+    for (metric, value) in [("istio_late_bytes_total", 22), ("istio_early_bytes_total", 22)] {
+        expect_counts(&mesh, "client-v1", metric, &[], &[("", value)]);
+    }
+    assert!(wait_for_counts(&mesh, "client-v1", "istio_early_closed_total", &[], 0).is_empty());
 }

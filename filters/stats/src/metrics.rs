@@ -216,12 +216,6 @@ pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
         add("_count", Value::AtMost(u64::MAX));
         add("_sum", Value::Seconds);
     }
-    for (index, definition) in config.definitions.iter().enumerate() {
-        if let Some(taken) = taken_by(&definition.full_name(), &metrics) {
-            let message = format!("{:?} is a name that {taken} has, must be another", definition.name);
-            problems.push(Problem { path: format!("definitions[{index}].name"), message });
-        }
-    }
     for (index, change) in config.metrics.iter().enumerate() {
         let names = |metric: &Metric| change.name.as_ref().is_none_or(|name| *name == metric.name);
         if !metrics.iter().any(names) {
@@ -243,6 +237,12 @@ pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
                 tag.hidden = true;
             }
             metric.label(&change.dimensions, config);
+        }
+    }
+    for (index, definition) in config.definitions.iter().enumerate() {
+        if let Some(taken) = taken_by(&definition.full_name(), &metrics) {
+            let message = format!("{:?} is a name that {taken} has, must be another", definition.name);
+            problems.push(Problem { path: format!("definitions[{index}].name"), message });
         }
     }
     for metric in &mut metrics {

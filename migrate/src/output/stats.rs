@@ -23,6 +23,9 @@ use crate::{
 use super::{describe, Fields, Output, Plugin, REPORTING, SCENES};
 use metric::Metric;
 
+/// As many different conditions of a protocol as the module has.
+const MAX_CONDITIONS: usize = 64;
+
 /// Writes the plugins that make these metrics.
 pub(super) fn write(
     specs: &[MetricSpec],
@@ -128,6 +131,19 @@ fn add(metrics: &mut Vec<Metric>, metric: Metric, spec: &MetricSpec, diagnostics
             diagnostics.add(Code::NotExpressible, &spec.origin.place, message);
             return false;
         }
+    }
+    let mut others = metrics.iter();
+    if let Some(other) = others.find(|other| metric.is_part_of(other) || other.is_part_of(&metric)) {
+        let message =
+            format!("{} and {} would be one histogram to Prometheus: name them apart", spec.name, other.full_name());
+        diagnostics.add(Code::NotExpressible, &spec.origin.place, message);
+        return false;
+    }
+    let conditions = metrics.iter().chain([&metric]).filter_map(|metric| metric.condition.as_ref());
+    if conditions.collect::<BTreeSet<_>>().len() > MAX_CONDITIONS {
+        let message = format!("the stats module has at most {MAX_CONDITIONS} different conditions: put rules together");
+        diagnostics.add(Code::NotExpressible, &spec.origin.place, message);
+        return false;
     }
     metrics.push(metric);
     true

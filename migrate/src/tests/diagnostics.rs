@@ -444,3 +444,45 @@ fn every_code_is_used() {
         assert!(sources.contains(&format!("Code::{code:?}")), "{name}");
     }
 }
+
+/// Objects of another metric and rule in the same input.
+fn another(text: &str, index: usize) -> String {
+    text.replace("{name: i,", &format!("{{name: i{index},"))
+        .replace("{name: h,", &format!("{{name: h{index},"))
+        .replace("{name: r,", &format!("{{name: r{index},"))
+        .replace("instance_name: i.", &format!("instance_name: i{index}."))
+        .replace("handler: h, instances: [i]", &format!("handler: h{index}, instances: [i{index}]"))
+}
+
+#[test]
+fn a_counter_is_no_part_of_a_histogram() {
+    let histogram = metric("DISTRIBUTION", "response.duration", "request.method", HTTP);
+    let counter = another(&counter("1", "request.method", HTTP), 1).replace("{name: m,", "{name: m_count,");
+    for text in [[&*histogram, &counter].join("---\n"), [&*counter, &histogram].join("---\n")] {
+        let migration = migrate(&text);
+        let told: Vec<String> = migration.diagnostics.sorted().iter().map(ToString::to_string).collect();
+        assert!(
+            told.iter().any(|line| line.contains("would be one histogram to Prometheus: name them apart")),
+            "{told:#?}"
+        );
+    }
+}
+
+#[test]
+fn conditions_are_as_many_as_the_module_has() {
+    let texts = |count: usize| {
+        let text = |index| {
+            let condition = format!(r#"context.protocol == "http" && request.size > {index}"#);
+            another(&counter("1", "request.method", &condition), index)
+                .replace("{name: m,", &format!("{{name: m{index},"))
+        };
+        (0..count).map(text).collect::<Vec<_>>().join("---\n")
+    };
+    check(&texts(64), &[]);
+    let migration = migrate(&texts(65));
+    let told: Vec<String> = migration.diagnostics.sorted().iter().map(ToString::to_string).collect();
+    assert!(
+        told.iter().any(|line| line.contains("E-FILTER: the stats module has at most 64 different conditions")),
+        "{told:#?}"
+    );
+}

@@ -551,6 +551,9 @@ fn definitions_that_prometheus_would_show_as_one_are_refused_in_any_order() {
         let error = refusal(&host, &format!(r#"{{"definitions": [{}]}}"#, definitions.join(", ")));
         assert!(error.starts_with(&format!("configuration refused, 1 problem: {expected}")), "{error}");
     }
+    // What is left out takes no name.
+    let dropped = r#"{"metrics": [{"name": "request_bytes", "drop": true}], "definitions": [{"name": "request_bytes_sum", "value": "1"}]}"#;
+    fixture(dropped);
     // As several rules of Mixer were, and what is no histogram is no matter.
     let with = |text: &str, condition: &str| format!(r#"{}, "match": "{condition}"}}"#, text.trim_end_matches('}'));
     let definitions = [

@@ -40,7 +40,7 @@ pub(super) struct Metric {
     /// Labels by name.
     pub(super) labels: Vec<(String, Label)>,
     /// When it is recorded; none always.
-    condition: Option<String>,
+    pub(super) condition: Option<String>,
     /// Which event of a connection it counts.
     event: Option<String>,
     protocol: Protocol,
@@ -228,6 +228,13 @@ impl Metric {
             (metric.kind, metric.unit, metric.buckets.clone(), labels)
         };
         form(self) == form(other)
+    }
+
+    /// Whether Prometheus shows a part of the histogram `other` under its name.
+    pub(super) fn is_part_of(&self, other: &Self) -> bool {
+        let name = self.full_name();
+        let mut parts = ["_bucket", "_sum", "_count"].into_iter().filter_map(|part| name.strip_suffix(part));
+        other.kind == MetricKind::Distribution && parts.any(|histogram| histogram == other.full_name())
     }
 
     /// Whether it is one of the module's own, with its value.
