@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use mesh::{envoy_filter, tools, Answer, Mesh, Options, PluginConfig, Request, Sample, Sidecar, Topology, Update};
@@ -50,6 +50,9 @@ pub const EMPTY: &str = "remixer_shadow";
 /// The cluster of the mirror.
 pub const MIRROR: &str = "outbound|9080||mirror.default.svc.cluster.local";
 
+/// A request that has this header asks for being mirrored.
+const ASKS: &str = "x-asks";
+
 /// The longest that something may take to appear.
 pub const WAIT: Duration = Duration::from_secs(10);
 
@@ -81,16 +84,11 @@ pub struct Scene {
     pub may_complain: bool,
 }
 
-static MACHINE: RwLock<()> = RwLock::new(());
+static MACHINE: Mutex<()> = Mutex::new(());
 
-/// While this is held, nobody fills the machine.
-pub fn quiet() -> RwLockReadGuard<'static, ()> {
-    MACHINE.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// While this is held, no times are taken.
-pub fn loud() -> RwLockWriteGuard<'static, ()> {
-    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
+/// While this is held, no other test fills the machine or takes times.
+pub fn loud() -> MutexGuard<'static, ()> {
+    MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Default for Setting<'_> {
@@ -140,6 +138,11 @@ pub fn with(rules: &str) -> Scene {
 /// All requests go to the mirror, which has more fields.
 pub fn all(more: &str) -> String {
     format!(r#"{{"http": [{{"mirrors": [{}]}}]}}"#, mirror("m", MIRROR, more))
+}
+
+/// The same rules, for requests that ask for it: see [`Scene::side_by_side`].
+pub fn if_asked(rules: &str) -> String {
+    rules.replace(r#"{"mirrors""#, &format!(r#"{{"match": [{{"headers": {{"{ASKS}": {{}}}}}}], "mirrors""#))
 }
 
 /// A mirror with this name and cluster, and more fields.
@@ -194,6 +197,32 @@ impl Scene {
         let begin = Instant::now();
         let status = self.status(request);
         (status, begin.elapsed())
+    }
+
+    /// How long requests take that are mirrored, each beside the same one that is not, by [`if_asked`]: whatever else the
+    /// machine does disturbs both. The times of the latter are the first of each.
+    pub fn side_by_side(&self, count: u32, every: Duration, build: impl Fn() -> Request) -> Vec<[Duration; 2]> {
+        let begin = Instant::now();
+        let mut slot = 0;
+        let mut time = |is_mirrored: bool| {
+            std::thread::sleep((begin + every * slot).saturating_duration_since(Instant::now()));
+            slot += 1;
+            let request = if is_mirrored { build().header(ASKS, "1") } else { build() };
+            let (status, took) = self.timed(&request);
+            assert_eq!(status, 200);
+            took
+        };
+        let pair = |number: u32| {
+            // Neither is always the first.
+            let is_first = number.is_multiple_of(2);
+            let [first, second] = [is_first, !is_first].map(&mut time);
+            if is_first {
+                [second, first]
+            } else {
+                [first, second]
+            }
+        };
+        (0..count).map(pair).collect()
     }
 
     /// Writes bytes to the proxy, and reads what comes for as long.
@@ -271,6 +300,17 @@ pub fn wait_for<T: PartialEq + std::fmt::Debug>(what: &str, expected: &T, seen: 
 /// Waits for a condition.
 pub fn wait_until(condition: impl FnMut() -> bool) {
     mesh::wait_until(WAIT, condition).unwrap();
+}
+
+/// That of which half of the others are less. A few that were disturbed do not matter.
+pub fn median(values: Vec<f64>) -> f64 {
+    quantile(values, 0.5)
+}
+
+/// That of which this share of the others is less.
+pub fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values[(values.len() as f64 * share) as usize]
 }
 
 pub const fn ms(milliseconds: u64) -> Duration {
