@@ -235,10 +235,10 @@ fn how_much_slower_a_mirror_is_is_told() {
         let rounds: Vec<_> = (0..8).map(|_| round()).collect();
         for at in [0, 1] {
             let took = quantile(rounds.iter().map(|(took, _)| took[at]).collect(), 0.25);
-            assert!(took.abs() <= 5.0, "{}: {took} ms more: {rounds:?}", histograms[at]);
+            assert!(took.abs() <= 10.0, "{}: {took} ms more: {rounds:?}", histograms[at]);
         }
         let right = rounds.iter().filter(|(_, differences)| *differences == [1, 1, 1]).count();
-        assert!(right >= 3, "{verdicts:?}: {rounds:?}");
+        assert!(right >= 2, "{verdicts:?}: {rounds:?}");
     }
 }
 
