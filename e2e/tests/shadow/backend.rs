@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes, Frame, Incoming};
@@ -100,6 +100,8 @@ struct State {
     seen: Vec<Seen>,
     count: u64,
     keeps: bool,
+    /// How long clients have waited, and whether they were answered.
+    waits: Vec<(bool, Duration)>,
     replies: HashMap<String, Reply>,
     other: Reply,
 }
@@ -152,6 +154,12 @@ impl Backend {
         seen.remove(0)
     }
 
+    /// How long each client has waited of a [`Reply::after`] that was answered, or that left before.
+    pub fn waits(&self, is_answered: bool) -> Vec<Duration> {
+        let state = self.lock();
+        state.waits.iter().filter(|(answered, _)| *answered == is_answered).map(|(_, time)| *time).collect()
+    }
+
     /// Answers requests of a path in this way.
     pub fn reply_to(&self, path: &str, reply: Reply) {
         self.lock().replies.insert(path.to_owned(), reply);
@@ -180,6 +188,20 @@ impl Drop for Backend {
     }
 }
 
+/// A client that waits for its answer.
+struct Waiting {
+    state: Arc<Mutex<State>>,
+    begin: Instant,
+    is_answered: bool,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.waits.push((self.is_answered, self.begin.elapsed()));
+    }
+}
+
 async fn answer(state: Arc<Mutex<State>>, request: Request<Incoming>) -> io::Result<Response<Frames>> {
     let what = format!("{} {}", request.method(), request.uri().path_and_query().map_or("", |path| path.as_str()));
     let path = request.uri().path().to_owned();
@@ -200,7 +222,9 @@ async fn answer(state: Arc<Mutex<State>>, request: Request<Incoming>) -> io::Res
         state.replies.get(&path).unwrap_or(&state.other).clone()
     };
     if !reply.delay.is_zero() {
+        let mut waiting = Waiting { state, begin: Instant::now(), is_answered: false };
         tokio::time::sleep(reply.delay).await;
+        waiting.is_answered = true;
     }
     if reply.resets {
         return Err(io::Error::other("reset, as asked"));

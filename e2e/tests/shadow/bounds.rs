@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use crate::backend::Reply;
 use crate::load;
-use crate::scene::{all, loud, ms, quiet, wait_for, wait_until, with, Scene, Setting, MIRROR, SERVER_CLUSTER};
+use crate::scene::{
+    all, if_asked, loud, median, ms, wait_for, wait_until, with, Scene, Setting, MIRROR, SERVER_CLUSTER,
+};
 
 const MEBIBYTE: u64 = 1 << 20;
 
@@ -45,25 +47,23 @@ fn resident(scene: &Scene) -> u64 {
 /// S26
 #[test]
 fn no_more_are_under_way_than_may_be() {
-    let scene = with(&limited(r#""maxInFlight": 10"#, ""));
+    const COUNT: u32 = 500;
+    let scene = with(&if_asked(&limited(r#""maxInFlight": 10"#, "")));
     scene.mirror().reply(Reply::after(1000));
-    let _quiet = quiet();
-    let (most, mut times) = most(&scene, "shadow_in_flight", || {
-        let (mut times, begin) = (Vec::new(), Instant::now());
-        for number in 0..300 {
-            let (status, took) = scene.timed(&scene.get("/"));
-            assert_eq!(status, 200);
-            times.push(took);
-            std::thread::sleep((begin + ms(10) * number).saturating_duration_since(Instant::now()));
-        }
-        times
-    });
+    let _loud = loud();
+    let run = || scene.side_by_side(COUNT, ms(5), || scene.get("/"));
+    let (most, times) = most(&scene, "shadow_in_flight", run);
     assert!((5..=10).contains(&most), "{most}");
-    times.sort_unstable();
-    assert!(times[297] < ms(500), "99 of 100 within {:?}", times[297]);
+    let p99 = [0, 1].map(|which| {
+        let mut times: Vec<Duration> = times.iter().map(|pair| pair[which]).collect();
+        times.sort_unstable();
+        times[COUNT as usize * 99 / 100]
+    });
+    println!("99 of 100 within {:?}, mirrored within {:?}", p99[0], p99[1]);
+    assert!(p99[1] <= p99[0].mul_f64(1.5) + ms(10), "{p99:?}");
     let skipped = scene.counts("shadow_skipped_total");
-    assert!(skipped.get("m inflight_cap").is_some_and(|skipped| *skipped > 200), "{skipped:?}");
-    wait_for("all", &300, || scene.total("shadow_requests_total") + scene.total("shadow_skipped_total"));
+    assert!(skipped.get("m inflight_cap").is_some_and(|skipped| *skipped > 300), "{skipped:?}");
+    wait_for("all", &u64::from(COUNT), || scene.total("shadow_requests_total") + scene.total("shadow_skipped_total"));
 }
 
 #[test]
@@ -155,12 +155,12 @@ fn seconds() -> u64 {
     std::env::var("SHADOW_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(8)
 }
 
-/// Sends requests without a pause; how many were answered per second, and how many in all.
+/// Sends requests over 64 connections without a pause, a thousand at least; how many were answered per second, and how many in all.
 fn storm(scene: &Scene, time: Duration) -> (f64, u64) {
     let begin = Instant::now();
     let mut statuses: BTreeMap<u16, u64> = BTreeMap::new();
-    while begin.elapsed() < time {
-        for (status, count) in load::send(scene.proxy(), 2000, |_| load::get("/", "")) {
+    while statuses.is_empty() || begin.elapsed() < time {
+        for (status, count) in load::send_over(64, scene.proxy(), 1000, |_| load::get("/", "")) {
             *statuses.entry(status).or_default() += count;
         }
     }
@@ -206,11 +206,28 @@ fn under_load_no_request_is_lost_and_each_copy_is_accounted_for() {
     assert!(mirrored > all / 2, "{mirrored} of {all}");
     let grown = resident(&scene).saturating_sub(before);
     assert!(grown < 8 * MEBIBYTE, "grew by {} KiB under the same load", grown / 1024);
-    // Beside Envoy's own mirror: in some round, as other work of the machine disturbs.
-    let is_quick = (0..10).any(|_| {
-        let [native, ours] = [&native, &one_worker].map(|scene| storm(scene, ms(1500)).0);
-        println!("{ours:.0} requests/s, {native:.0} with Envoy's own mirror");
-        ours >= native * 0.85
+    // Beside Envoy's own mirror, at the same time: whatever else the machine does disturbs both.
+    let begin = [&native, &one_worker].map(|scene| (cpu_time(scene), scene.server.count()));
+    let ratios = (0..5).map(|_| {
+        let rates = std::thread::scope(|scope| {
+            let storms = [&native, &one_worker].map(|scene| scope.spawn(move || storm(scene, ms(2000)).0));
+            storms.map(|storm| storm.join().unwrap())
+        });
+        println!("{:.0} requests/s, {:.0} with Envoy's own mirror", rates[1], rates[0]);
+        rates[1] / rates[0]
     });
-    assert!(is_quick);
+    let ratio = median(ratios.collect());
+    let [native, ours] = [(&native, begin[0]), (&one_worker, begin[1])]
+        .map(|(scene, (time, count))| (cpu_time(scene) - time) / (scene.server.count() - count) as f64);
+    println!("{ratio:.2} of the rate with Envoy's own mirror, {:.2} of its processor time", ours / native);
+    // On a busy machine, rates say little; what the proxy itself takes for a request says what its rate would be.
+    assert!(ratio.max(native / ours) >= 0.85, "{ratio}, {}", native / ours);
+}
+
+/// Processor time that the client's proxy has taken, in clock ticks.
+fn cpu_time(scene: &Scene) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", scene.client().pid())).unwrap();
+    // The second field, the program's name, ends with the last bracket; user and system time are fields 14 and 15.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()
 }

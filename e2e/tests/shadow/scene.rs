@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use mesh::{envoy_filter, tools, Answer, Mesh, Options, PluginConfig, Request, Sidecar, Topology, Update};
 
 use crate::backend::Backend;
-pub use crate::support::{loud, ms, quiet, wait_for, wait_until};
+pub use crate::support::{loud, ms, wait_for, wait_until};
 
 /// A client's sidecar; server and mirror are outside the mesh, so that this is the only proxy.
 pub const ONE_PROXY: &str = "
@@ -50,6 +50,8 @@ pub const EMPTY: &str = "remixer_shadow";
 /// The cluster of the mirror.
 pub const MIRROR: &str = "outbound|9080||mirror.default.svc.cluster.local";
 
+/// A request that has this header asks for being mirrored.
+const ASKS: &str = "x-asks";
 /// What a scene is made of.
 pub struct Setting<'a> {
     /// Workloads and services.
@@ -127,6 +129,11 @@ pub fn all(more: &str) -> String {
     format!(r#"{{"http": [{{"mirrors": [{}]}}]}}"#, mirror("m", MIRROR, more))
 }
 
+/// The same rules, for requests that ask for it: see [`Scene::side_by_side`].
+pub fn if_asked(rules: &str) -> String {
+    rules.replace(r#"{"mirrors""#, &format!(r#"{{"match": [{{"headers": {{"{ASKS}": {{}}}}}}], "mirrors""#))
+}
+
 /// A mirror with this name and cluster, and more fields.
 pub fn mirror(name: &str, cluster: &str, more: &str) -> String {
     let separator = if more.is_empty() { "" } else { ", " };
@@ -181,6 +188,32 @@ impl Scene {
         (status, begin.elapsed())
     }
 
+    /// How long requests take that are mirrored, each beside the same one that is not, by [`if_asked`]: whatever else the
+    /// machine does disturbs both. The times of the latter are the first of each.
+    pub fn side_by_side(&self, count: u32, every: Duration, build: impl Fn() -> Request) -> Vec<[Duration; 2]> {
+        let begin = Instant::now();
+        let mut slot = 0;
+        let mut time = |is_mirrored: bool| {
+            std::thread::sleep((begin + every * slot).saturating_duration_since(Instant::now()));
+            slot += 1;
+            let request = if is_mirrored { build().header(ASKS, "1") } else { build() };
+            let (status, took) = self.timed(&request);
+            assert_eq!(status, 200);
+            took
+        };
+        let pair = |number: u32| {
+            // Neither is always the first.
+            let is_first = number.is_multiple_of(2);
+            let [first, second] = [is_first, !is_first].map(&mut time);
+            if is_first {
+                [second, first]
+            } else {
+                [first, second]
+            }
+        };
+        (0..count).map(pair).collect()
+    }
+
     /// Writes bytes to the proxy, and reads what comes for as long.
     pub fn raw(&self, bytes: &[u8], wait: Duration) -> String {
         String::from_utf8_lossy(&self.mesh.client().raw(self.proxy(), bytes, wait).unwrap()).into_owned()
@@ -233,4 +266,15 @@ impl Drop for Scene {
             }
         }
     }
+}
+
+/// That of which half of the others are less. A few that were disturbed do not matter.
+pub fn median(values: Vec<f64>) -> f64 {
+    quantile(values, 0.5)
+}
+
+/// That of which this share of the others is less.
+pub fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values[(values.len() as f64 * share) as usize]
 }

@@ -10,11 +10,21 @@ const CONNECTIONS: usize = 8;
 
 /// Sends so many requests; the answers by status. `build` makes the head of each.
 pub fn send(proxy: SocketAddr, count: usize, build: impl Fn(usize) -> String + Sync) -> BTreeMap<u16, u64> {
+    send_over(CONNECTIONS, proxy, count, build)
+}
+
+/// Sends so many requests, over so many connections.
+pub fn send_over(
+    connections: usize,
+    proxy: SocketAddr,
+    count: usize,
+    build: impl Fn(usize) -> String + Sync,
+) -> BTreeMap<u16, u64> {
     let mut statuses = BTreeMap::new();
     std::thread::scope(|scope| {
         let build = &build;
-        let connections: Vec<_> = (0..CONNECTIONS)
-            .map(|first| scope.spawn(move || one((first..count).step_by(CONNECTIONS), proxy, build)))
+        let connections: Vec<_> = (0..connections)
+            .map(|first| scope.spawn(move || one((first..count).step_by(connections), proxy, build)))
             .collect();
         for connection in connections {
             for (status, count) in connection.join().unwrap() {

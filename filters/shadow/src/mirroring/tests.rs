@@ -291,9 +291,9 @@ fn compared(parts: &[&[u8]], is_whole: bool, flags: i64, shadow: &[u8]) -> Vec<(
     worker.host.with_text(property::RESPONSE_CODE_DETAILS, "via_upstream");
     worker.host.with_int(property::RESPONSE_CODE, 200).with_int(property::RESPONSE_FLAGS, flags);
     worker.mirroring.on_response_headers(&worker.host, &mut request, false);
-    for (index, part) in parts.iter().enumerate() {
+    for (left, part) in (0..parts.len()).rev().zip(parts) {
         worker.host.with_body(Body::Response, part);
-        let is_last = is_whole && index + 1 == parts.len();
+        let is_last = is_whole && left == 0;
         worker.mirroring.on_response_body(&worker.host, &mut request, part.len(), is_last);
     }
     worker.mirroring.on_request_end(&worker.host, &mut request);
