@@ -9,7 +9,7 @@ use mesh::Request;
 
 use crate::backend::Reply;
 use crate::scene::{
-    all, loud, mirror, ms, quantile, with, Scene, Setting, MIRROR, NOBODY, ONE_PROXY, SERVER_CLUSTER, WITH_NOBODY,
+    all, loud, mirror, ms, with, Scene, Setting, MIRROR, NOBODY, ONE_PROXY, SERVER_CLUSTER, WITH_NOBODY,
 };
 
 /// How often each result was counted since the last time.
@@ -231,11 +231,11 @@ fn how_much_slower_a_mirror_is_is_told() {
             let differences = [0, 1, 2].map(|at| counts()[at] - counted[at]);
             (took, differences)
         };
-        // Whatever else the machine does takes time, too, and never gives some back.
-        let rounds: Vec<_> = (0..8).map(|_| round()).collect();
+        // Whatever else the machine does takes time, too, and never gives some back: the least is what it took itself.
+        let rounds: Vec<_> = (0..6).map(|_| round()).collect();
         for at in [0, 1] {
-            let took = quantile(rounds.iter().map(|(took, _)| took[at]).collect(), 0.25);
-            assert!(took.abs() <= 10.0, "{}: {took} ms more: {rounds:?}", histograms[at]);
+            let took = rounds.iter().map(|(took, _)| took[at]).fold(f64::INFINITY, f64::min);
+            assert!(took.abs() <= 5.0, "{}: {took} ms more: {rounds:?}", histograms[at]);
         }
         let right = rounds.iter().filter(|(_, differences)| *differences == [1, 1, 1]).count();
         assert!(right >= 2, "{verdicts:?}: {rounds:?}");

@@ -269,12 +269,7 @@ impl Drop for Scene {
 }
 
 /// That of which half of the others are less. A few that were disturbed do not matter.
-pub fn median(values: Vec<f64>) -> f64 {
-    quantile(values, 0.5)
-}
-
-/// That of which this share of the others is less.
-pub fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
-    values[(values.len() as f64 * share) as usize]
+    values[values.len() / 2]
 }
