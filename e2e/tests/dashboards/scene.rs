@@ -17,7 +17,7 @@ services:
 ";
 
 /// Delays with every limit, and aborts.
-const FAULTS: &str = r#"{"http": [
+const FAULTS: &str = r#"{"maxActiveFaults": 1000, "http": [
   {"name": "impatient", "match": [{"headers": {"x-test": {"exact": "impatient"}}}],
    "fault": {"delay": {"fixedDelay": "20s", "percentage": {"value": 100}}}},
   {"name": "errors", "match": [{"authority": {"prefix": "details"}}],

@@ -249,7 +249,7 @@ impl Drop for Scene {
 }
 
 /// Does `work`, and finds out for how long at most the machine let somebody wait meanwhile who was to run.
-fn with_longest_stall<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+pub fn with_longest_stall<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let watch = scope.spawn(|| {
