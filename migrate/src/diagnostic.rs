@@ -71,6 +71,8 @@ codes! {
     NeverSet, "W-NEVER-SET", "an attribute that was never set";
     SourceService, "W-SOURCE-SERVICE", "source.service, which nobody set since 1.0";
     Cardinality, "W-CARDINALITY", "a label with values without end";
+    Differs, "W-DIFFERS", "a value or a line that is not always Mixer's";
+    Nothing, "W-NOTHING", "an input without any of Mixer's objects";
     TcpDropped, "W-TCP-DROPPED", "a metric that also counted TCP reports";
     LegacyKind, "N-LEGACY-KIND", "a kind that Mixer ignored from 1.2 on unless told otherwise";
     Alias, "N-ALIAS", "an attribute under its older name";
@@ -191,6 +193,11 @@ impl Diagnostics {
         if !self.0.contains(&diagnostic) {
             self.0.push(diagnostic);
         }
+    }
+
+    /// Whether there is an error or a warning of this place.
+    pub fn has_told(&self, place: &Place) -> bool {
+        self.0.iter().any(|told| told.code.severity() != Severity::Note && told.place == *place)
     }
 
     /// All of them, in the order of the input.

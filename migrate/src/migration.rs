@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use envoy_filter::yaml::Node;
+use envoy_filter::yaml::{Node, Position};
 
 use crate::{
     diagnostic::{Code, Diagnostics, Place, Severity},
@@ -37,6 +37,13 @@ impl Migration {
             input.add(name, text, &reading, &mut diagnostics);
         }
         let (objects, others) = (input.objects.len(), input.others);
+        if objects == 0 && diagnostics.errors() == 0 {
+            let file = files.first().map_or("-", |(name, _)| name.as_str());
+            let place = Place { file: file.into(), position: Position::default(), object: None, field: String::new() };
+            let message =
+                "nothing of Mixer's is in the input: its objects have the apiVersion config.istio.io/v1alpha2";
+            diagnostics.add(Code::Nothing, &place, message);
+        }
         if let Some(version) = options.defaults {
             input.add_defaults(version, &reading);
         }

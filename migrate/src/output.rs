@@ -2,6 +2,7 @@
 
 mod access_log;
 mod bootstrap;
+pub(crate) mod check;
 mod resource;
 mod stats;
 
@@ -24,6 +25,12 @@ pub use resource::Plugin;
 
 /// How often Mixer's proxies reported live connections.
 const REPORTING: &str = "10s";
+
+/// The namespace whose rules apply to the whole mesh.
+const ROOT: &str = "istio-system";
+
+/// What `connection.event` may be.
+const EVENTS: [&str; 3] = ["open", "continue", "close"];
 
 /// All scenes, in the order of what is written.
 pub const SCENES: [Scene; 4] = [
@@ -121,6 +128,12 @@ fn when(origin: &Origin, sources: &Sources<'_>, diagnostics: &mut Diagnostics) -
     };
     let mut when = When::default();
     for part in conjuncts(&left) {
+        if let Some(event) = event(part).filter(|event| !EVENTS.contains(event)) {
+            let message =
+                format!("connection.event is never {event:?} but one of {}: the rule never matched", EVENTS.join(", "));
+            diagnostics.add(Code::NeverSet, &compiled.place, message);
+            return None;
+        }
         match (event(part), Translator::new(sources).value(part)) {
             (Some(event), _) if when.event.is_none() => when.event = Some(event.to_owned()),
             (_, Ok(text)) => when.conditions.push(text),

@@ -3,8 +3,11 @@
 use crate::{
     cexl::{Expression, Kind, Value},
     diagnostic::{Code, Diagnostics, Place},
-    model::{Compiled, Defaults},
-    scene::{Protocol, Scene, Side},
+    model::{Compiled, Defaults, Model},
+    output::SCENES,
+    scene::{self, Condition, Protocol, Scene, Side},
+    source::{Source, Sources},
+    spec::Origin,
 };
 
 /// Labels of workloads that metadata exchange sends unless told otherwise.
@@ -26,17 +29,26 @@ const ENDLESS: [&str; 10] = [
 ];
 
 /// Tells what is to be known about the attributes of an expression.
-pub fn attributes(compiled: &Compiled, defaults: &Defaults, diagnostics: &mut Diagnostics) {
+pub fn attributes(compiled: &Compiled, model: &Model, diagnostics: &mut Diagnostics) {
     compiled.expression.walk(&mut |part| {
         if let Kind::Attribute(name) = &part.kind {
             if let Some((code, message)) = about(name) {
-                let message = match defaults.of(name) {
+                let message = match model.defaults.of(name) {
                     Some(default) if code == Code::NotObtainable => {
                         format!("{message}; it will always be \"{default}\" (the kubernetesenv default)")
                     }
                     _ => message.to_owned(),
                 };
                 diagnostics.add(code, &compiled.place, message);
+            }
+        }
+        if let Kind::Attribute(name) = &part.kind {
+            if SCENES.iter().all(|scene| Sources::new(*scene, model).is_lost(name)) {
+                let message = format!(
+                    "{name} is an attribute of the input's own manifest: what made it in Mixer (an adapter, or a proxy) is \
+                     gone, and it is always absent"
+                );
+                diagnostics.add(Code::NotObtainable, &compiled.place, message);
             }
         }
         if let Some(label) = label(part) {
@@ -82,6 +94,56 @@ pub fn tcp_peer<'c>(
                        in metadata exchange over TCP";
         diagnostics.add(Code::TcpPeer, place, message);
     }
+}
+
+/// Tells why nothing is written of what has this origin, if nothing else tells it.
+pub fn nothing<'c>(
+    origin: &'c Origin,
+    expressions: impl Iterator<Item = &'c Compiled> + Clone,
+    model: &Model,
+    diagnostics: &mut Diagnostics,
+) {
+    let mut places = expressions.clone().map(|compiled| &compiled.place).chain([&origin.place]);
+    if places.any(|place| diagnostics.has_told(place)) {
+        return;
+    }
+    let all = SCENES.map(|scene| Sources::new(scene, model));
+    let holds = |sources: &&Sources<'_>| {
+        let never = |compiled: &Compiled| scene::condition(&compiled.expression, sources) == Condition::Never;
+        !origin.condition.as_ref().is_some_and(never)
+    };
+    let live: Vec<&Sources<'_>> = all.iter().filter(holds).collect();
+    let absent = if live.is_empty() {
+        absent(&origin.condition.iter().collect::<Vec<_>>(), &all.iter().collect::<Vec<_>>())
+    } else {
+        absent(&expressions.collect::<Vec<_>>(), &live)
+    };
+    if absent.is_empty() {
+        let message = "the rule's match never holds: nothing is written, and Mixer reported nothing";
+        diagnostics.add(Code::Unfed, &origin.place, message);
+    } else {
+        let message = format!(
+            "nothing is written: where the rule matches, {} has no value and nothing stands for it",
+            absent.join(" or ")
+        );
+        diagnostics.add(Code::NeverSet, &origin.place, message);
+    }
+}
+
+/// The attributes that have no value in one of these scenes.
+fn absent(expressions: &[&Compiled], scenes: &[&Sources<'_>]) -> Vec<String> {
+    let mut absent: Vec<String> = Vec::new();
+    for compiled in expressions {
+        compiled.expression.walk(&mut |part| {
+            if let Kind::Attribute(name) = &part.kind {
+                let never = scenes.iter().any(|sources| sources.of(name) == Source::Absent);
+                if never && !absent.contains(name) {
+                    absent.push(name.clone());
+                }
+            }
+        });
+    }
+    absent
 }
 
 /// Whether an expression uses what kubernetesenv gives.

@@ -72,6 +72,11 @@ impl<'m> Sources<'m> {
         self.scene
     }
 
+    /// Whether only a manifest of the input knows the attribute, and nothing makes it.
+    pub fn is_lost(&self, attribute: &str) -> bool {
+        !is_built_in(attribute) && self.of(attribute) == Source::Absent
+    }
+
     /// The source of an attribute.
     pub fn of(&self, attribute: &str) -> Source {
         let default = || self.model.defaults.of(attribute);
@@ -110,9 +115,12 @@ impl<'m> Sources<'m> {
     }
 }
 
+fn is_built_in(attribute: &str) -> bool {
+    crate::vocabulary::BUILT_IN.iter().any(|(name, _)| *name == attribute)
+}
+
 fn is_filter(attribute: &str, attributes: &Attributes) -> bool {
-    let built_in = crate::vocabulary::BUILT_IN.iter().any(|(name, _)| *name == attribute);
-    !built_in && attributes.attribute_type(attribute) == Some(Type::StringMap)
+    !is_built_in(attribute) && attributes.attribute_type(attribute) == Some(Type::StringMap)
 }
 
 fn with_default(source: Source, value: Option<Value>) -> Source {

@@ -5,6 +5,9 @@ mod corpus;
 mod diagnostics;
 mod expressions;
 mod fuzz;
+mod lines;
+mod lost;
+mod refused;
 mod resources;
 mod tutorials;
 

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use mesh_common::expression::{self, Parsed};
 use serde_json::{json, Map, Value as Json};
 
 use crate::{
     cexl::{Expression, Kind, Type, Value},
-    diagnostic::{Code, Diagnostics},
+    diagnostic::{Code, Diagnostics, Place},
     model::{Compiled, Model},
     remarks,
     scene::{simplify, Protocol, Rest, Scene},
@@ -15,17 +16,23 @@ use crate::{
     translate::{self, literal, Alternative, Made, Untranslatable},
 };
 
-use super::{all, describe, when, Fields, Output, Plugin, When, REPORTING, SCENES};
+use super::{all, check, describe, stats::standard, when, Fields, Output, Plugin, When, REPORTING, ROOT, SCENES};
+
+/// The module's field of that name, which is also a label of its metrics.
+const SECURITY_POLICY: &str = "connection_security_policy";
 
 /// Writes the plugins that make these logs.
 pub(super) fn write(specs: &[LogSpec], model: &Model, output: &mut Output, diagnostics: &mut Diagnostics) {
     let namespaces: BTreeSet<&str> = specs.iter().map(|spec| spec.origin.namespace.as_str()).collect();
     let mut scenes_of: Vec<Vec<Scene>> = vec![Vec::new(); specs.len()];
     let mut fields = Fields::new();
-    for namespace in namespaces {
+    // Those of the mesh are also in every other namespace.
+    let (of_mesh, others): (Vec<&str>, Vec<&str>) = namespaces.into_iter().partition(|name| *name == ROOT);
+    let mut everywhere: Vec<(Scene, &LogSpec)> = Vec::new();
+    for namespace in of_mesh.into_iter().chain(others) {
         for scene in SCENES {
             let sources = Sources::new(scene, model);
-            let mut first: Option<&LogSpec> = None;
+            let mut first = everywhere.iter().find(|(known, _)| *known == scene).map(|(_, spec)| *spec);
             for (spec, scenes) in specs.iter().zip(&mut scenes_of) {
                 if spec.origin.namespace != namespace {
                     continue;
@@ -42,12 +49,22 @@ pub(super) fn write(specs: &[LogSpec], model: &Model, output: &mut Output, diagn
                     diagnostics.add(Code::NotExpressible, &spec.origin.place, message);
                     continue;
                 }
+                let plugin = if scene.protocol == Protocol::Http { Plugin::AccessLog } else { Plugin::TcpAccessLog };
+                let problems = check::problems(plugin, &configuration);
+                for problem in &problems {
+                    diagnostics.add(Code::NotExpressible, &spec.origin.place, check::message(plugin, problem));
+                }
+                if !problems.is_empty() {
+                    continue;
+                }
                 first = Some(spec);
+                if namespace == ROOT {
+                    everywhere.push((scene, spec));
+                }
                 scenes.push(scene);
                 for variable in &spec.variables {
                     fields.add(&variable.value.place, format!("field {}", variable.name), scene);
                 }
-                let plugin = if scene.protocol == Protocol::Http { Plugin::AccessLog } else { Plugin::TcpAccessLog };
                 output.add(namespace, plugin, scene, configuration);
             }
         }
@@ -63,15 +80,17 @@ fn tell(spec: &LogSpec, scenes: &[Scene], model: &Model, output: &mut Output, di
     let went = if scenes.is_empty() { "nothing is written".to_owned() } else { describe(scenes) };
     let message = format!("log {} by {} of {}: {went}", spec.origin.instance, spec.origin.rule, spec.origin.handler);
     output.moves.push((place, message));
-    if scenes.is_empty() {
-        return;
-    }
     let others = [&spec.severity, &spec.timestamp, &spec.origin.condition];
     let variables = spec.variables.iter().map(|variable| &variable.value);
-    remarks::tcp_peer(&spec.origin.place, scenes, variables.clone(), diagnostics);
-    for compiled in variables.chain(others.into_iter().flatten()) {
-        remarks::attributes(compiled, &model.defaults, diagnostics);
+    let all = variables.clone().chain(others.into_iter().flatten());
+    for compiled in all.clone() {
+        remarks::attributes(compiled, model, diagnostics);
     }
+    if scenes.is_empty() {
+        remarks::nothing(&spec.origin, all, model, diagnostics);
+        return;
+    }
+    remarks::tcp_peer(&spec.origin.place, scenes, variables, diagnostics);
     if spec.has_address() && spec.origin.instance.contains(".logentry.") {
         let message = "addresses are text; Mixer 1.0 printed them as base64";
         diagnostics.add(Code::IpText, &spec.origin.place, message);
@@ -80,7 +99,7 @@ fn tell(spec: &LogSpec, scenes: &[Scene], model: &Model, output: &mut Output, di
 
 /// The configuration of one log in one scene; none if it never writes there, or cannot, which is told.
 fn log(spec: &LogSpec, sources: &Sources<'_>, diagnostics: &mut Diagnostics) -> Option<Json> {
-    let When { mut conditions, event } = when(&spec.origin, sources, diagnostics)?;
+    let When { mut conditions, mut event } = when(&spec.origin, sources, diagnostics)?;
     let time = time(spec, sources, diagnostics)?;
     let severity = severity(spec, sources, diagnostics)?;
     let mut fields = Vec::new();
@@ -89,10 +108,17 @@ fn log(spec: &LogSpec, sources: &Sources<'_>, diagnostics: &mut Diagnostics) -> 
             // Mixer dropped every entry.
             return None;
         };
-        match translate::value(&rest, sources).and_then(|made| Ok((field(variable, &made, spec)?, made))) {
+        match translate::value(&rest, sources).and_then(|made| Ok((field(variable, &made, spec, sources)?, made))) {
             Ok((field, made)) => {
+                if is_of_close(&made) {
+                    match &event {
+                        // Mixer dropped every entry.
+                        Some(event) if event != "close" => return None,
+                        _ => event = Some("close".to_owned()),
+                    }
+                }
                 conditions.extend(made.defined);
-                fields.push(field);
+                fields.push((field, &variable.value.place));
             }
             Err(Untranslatable(reason)) => {
                 diagnostics.add(Code::NotExpressible, &variable.value.place, reason);
@@ -105,27 +131,51 @@ fn log(spec: &LogSpec, sources: &Sources<'_>, diagnostics: &mut Diagnostics) -> 
         diagnostics.add(Code::NotExpressible, &spec.origin.place, message);
         return None;
     }
+    if sources.scene().protocol == Protocol::Tcp && event.is_none() {
+        live(spec, &fields, &conditions, diagnostics);
+    }
+    let mut fields: Vec<Json> = fields.into_iter().map(|(field, _)| field).collect();
     let mut configuration = Map::new();
     // Mixer took the Host header only where an expression says so.
     configuration.insert("disable_host_header_fallback".into(), true.into());
     let mut names: Vec<String> = spec.variables.iter().map(|variable| variable.name.clone()).collect();
+    let level = spec.levels.get(&severity).copied().unwrap_or("info");
     match &spec.fluentd {
         Some(_) => {
-            names.retain(|name| name != "severity");
-            fields.retain(|field| field.get("name") != Some(&json!("severity")));
             let has_tag = names.iter().any(|name| name == "tag");
-            let mut head = vec![json!({"name": "time", "value": time, "type": "TIMESTAMP", "as": "MICROSECOND_TIME"})];
             // With a tag of its own, the instance's name stands in the record.
             let name = if has_tag { "name" } else { "tag" };
+            let generated = ["time", name, "severity"];
+            names.retain(|name| !generated.contains(&name.as_str()));
+            fields.retain(|field| !is_one_of(field, &generated));
+            for variable in spec.variables.iter().filter(|variable| generated.contains(&variable.name.as_str())) {
+                let message = format!(
+                    "variable {} is left out: that is the key of what the line has by itself. Give it another name",
+                    variable.name
+                );
+                diagnostics.add(Code::Fluentd, &variable.value.place, message);
+            }
+            let mut head = vec![time];
             head.push(json!({"name": name, "value": literal(&Value::String(spec.origin.instance.clone()))}));
             head.push(json!({"name": "severity", "value": literal(&Value::String(severity.clone()))}));
-            names.extend(["time", name, "severity"].map(str::to_owned));
+            names.extend(generated.map(str::to_owned));
+            fields.splice(..0, head);
+        }
+        // The preset sorts all fields, and has more of them where none are named.
+        None if spec.now || names.is_empty() => {
+            let generated = ["level", "time", "instance"];
+            names.retain(|name| !generated.contains(&name.as_str()));
+            fields.retain(|field| !is_one_of(field, &generated));
+            let text =
+                |name: &str, text: &str| json!({"name": name, "value": literal(&Value::String(text.to_owned()))});
+            let head = [text("level", level), time, text("instance", &spec.origin.instance)];
+            names.splice(..0, generated.map(str::to_owned));
             fields.splice(..0, head);
         }
         None => {
             configuration.insert("preset".into(), "MIXER".into());
             configuration.insert("instance".into(), spec.origin.instance.clone().into());
-            configuration.insert("level".into(), spec.levels.get(&severity).copied().unwrap_or("info").into());
+            configuration.insert("level".into(), level.into());
         }
     }
     configuration.insert("fields".into(), fields.into());
@@ -152,16 +202,20 @@ fn log(spec: &LogSpec, sources: &Sources<'_>, diagnostics: &mut Diagnostics) -> 
 }
 
 /// The time of an entry; none if it never has one there.
-fn time(spec: &LogSpec, sources: &Sources<'_>, diagnostics: &mut Diagnostics) -> Option<String> {
+fn time(spec: &LogSpec, sources: &Sources<'_>, diagnostics: &mut Diagnostics) -> Option<Json> {
     let http = sources.scene().protocol == Protocol::Http;
-    let report = if http { "request.time" } else { "end_time" };
+    let report = if http && !spec.now {
+        json!({"name": "time", "value": "request.time", "type": "TIMESTAMP", "as": "MICROSECOND_TIME"})
+    } else {
+        json!({"name": "time", "field": "end_time", "as": "MICROSECOND_TIME"})
+    };
     let Some(timestamp) = &spec.timestamp else {
         if !spec.now {
             let message =
                 "without timestamp, Mixer wrote the year 1; the line has the time of the request or of the report";
             diagnostics.add(Code::Approximate, &spec.origin.place, message);
         }
-        return Some(report.to_owned());
+        return Some(report);
     };
     let Rest::Some(rest) = simplify(&timestamp.expression, sources) else {
         return None;
@@ -171,7 +225,7 @@ fn time(spec: &LogSpec, sources: &Sources<'_>, diagnostics: &mut Diagnostics) ->
         let message = format!("the line's time is {usual}: the access log has no other");
         diagnostics.add(Code::Approximate, &timestamp.place, message);
     }
-    Some(report.to_owned())
+    Some(report)
 }
 
 /// The severity, which must be the same for all lines.
@@ -192,14 +246,52 @@ fn severity(spec: &LogSpec, sources: &Sources<'_>, diagnostics: &mut Diagnostics
     }
 }
 
+/// Whether a field has one of these names.
+fn is_one_of(field: &Json, names: &[&str]) -> bool {
+    field.get("name").and_then(Json::as_str).is_some_and(|name| names.contains(&name))
+}
+
+/// Whether there is a value at the end of a connection alone, so that Mixer had no entry before.
+fn is_of_close(made: &Made) -> bool {
+    made.otherwise.is_none() && made.alternatives == [Alternative::Known("connectionDuration")]
+}
+
+/// Tells what lines of connections that live may lack: nothing can be evaluated for them then.
+fn live(spec: &LogSpec, fields: &[(Json, &Place)], conditions: &[String], diagnostics: &mut Diagnostics) {
+    for (field, place) in fields {
+        let fallback = field.get("fallback").and_then(Json::as_array).into_iter().flatten();
+        let mut texts = field.get("value").into_iter().chain(fallback).filter_map(Json::as_str);
+        if texts.any(|text| matches!(expression::parse(text), Parsed::Other(_))) {
+            let message =
+                "it is evaluated when a connection begins and when it ends; lines between them (every 10 s) have \
+                           no value of it. Name an attribute by itself, or log the end alone";
+            diagnostics.add(Code::Differs, place, message);
+        }
+    }
+    // What the listener knows is known from the beginning.
+    let early =
+        |text: &String| expression::names(text).iter().all(|(name, _)| matches!(*name, "source" | "destination"));
+    if !conditions.iter().all(early) {
+        let place = spec.origin.condition.as_ref().map_or(&spec.origin.place, |condition| &condition.place);
+        let message = "whether a connection has lines is decided when it begins, and again when it ends: what is not known \
+                       in the beginning (the service, the other side, its certificate) lets only the last line be written";
+        diagnostics.add(Code::Differs, place, message);
+    }
+}
+
 fn constant(compiled: &Compiled, sources: &Sources<'_>) -> Rest {
     simplify(&compiled.expression, sources)
 }
 
 /// A field of the configuration.
-fn field(variable: &Variable, made: &Made, spec: &LogSpec) -> Result<Json, Untranslatable> {
+fn field(variable: &Variable, made: &Made, spec: &LogSpec, sources: &Sources<'_>) -> Result<Json, Untranslatable> {
     let mut field = Map::new();
     field.insert("name".into(), variable.name.clone().into());
+    // While a connection lives, the module knows it, and no expression can be evaluated.
+    if !made.alternatives.is_empty() && standard::makes(SECURITY_POLICY, made, sources) {
+        field.insert("field".into(), SECURITY_POLICY.into());
+        return Ok(field.into());
+    }
     let mut texts = Vec::new();
     for (index, alternative) in made.alternatives.iter().enumerate() {
         match (alternative, index) {

@@ -39,6 +39,15 @@ impl Plugin {
         }
     }
 
+    /// The root id, to which stats adds the side.
+    pub(super) fn root(self) -> &'static str {
+        match self {
+            Self::Stats | Self::TcpStats => "stats",
+            Self::AccessLog => "access_log",
+            Self::TcpAccessLog => "tcp_access_log",
+        }
+    }
+
     fn module(self) -> &'static str {
         if self.is_log() {
             "access_log"
@@ -103,7 +112,7 @@ fn patch(yaml: &mut String, plugin: Plugin, side: Side, context: &str, configura
     }
     let side = if side == Side::Inbound { "inbound" } else { "outbound" };
     let (module, tcp) = (plugin.module(), if plugin.is_tcp() { "tcp_" } else { "" });
-    let root = if plugin.is_log() { format!("{tcp}access_log") } else { format!("stats_{side}") };
+    let root = if plugin.is_log() { plugin.root().to_owned() } else { format!("{}_{side}", plugin.root()) };
     let _ = write!(
         yaml,
         "    patch:\n      operation: INSERT_BEFORE\n      value:\n        name: remixer.{tcp}mixer_{module}\n        \
@@ -163,7 +172,7 @@ fn write_json(text: &mut String, value: &Json, depth: usize) {
         }
         Json::Array(entries) if line.len() > WIDTH => ('[', ']', entries.iter().map(|value| (None, value)).collect()),
         _ => {
-            text.push_str(&line);
+            text.push_str(&escape(&line));
             return;
         }
     };
@@ -172,9 +181,24 @@ fn write_json(text: &mut String, value: &Json, depth: usize) {
     for (index, (key, value)) in items.iter().enumerate() {
         let _ = write!(text, "{}\n{indent}  ", if index == 0 { "" } else { "," });
         if let Some(key) = key {
-            let _ = write!(text, "{}: ", Json::String((*key).clone()));
+            let _ = write!(text, "{}: ", escape(&Json::String((*key).clone()).to_string()));
         }
         write_json(text, value, depth + 1);
     }
     let _ = write!(text, "\n{indent}{close}");
+}
+
+/// JSON without what YAML takes for the end of a line, or does not take at all. In JSON, all of that stands within texts.
+fn escape(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for character in json.chars() {
+        let is_plain = !character.is_control()
+            && !matches!(character, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}');
+        if is_plain {
+            escaped.push(character);
+        } else {
+            let _ = write!(escaped, "\\u{:04x}", u32::from(character));
+        }
+    }
+    escaped
 }

@@ -4,23 +4,23 @@
 //! Labels that the module makes itself, with the same value, are left to it; all others are expressions.
 
 mod metric;
-mod standard;
+pub(super) mod standard;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{json, Map, Value as Json};
 
 use crate::{
     diagnostic::{Code, Diagnostics},
-    model::Model,
+    model::{Compiled, Model},
     remarks,
-    scene::{Protocol, Scene, Side},
+    scene::{condition, simplify, Condition, Protocol, Rest, Scene, Side},
     source::Sources,
     spec::{MetricSpec, Protocols},
     Options,
 };
 
-use super::{describe, Fields, Output, Plugin, REPORTING, SCENES};
+use super::{check, describe, Fields, Output, Plugin, REPORTING, SCENES};
 use metric::Metric;
 
 /// As many different conditions of a protocol as the module has.
@@ -42,12 +42,13 @@ pub(super) fn write(
             let sources = Sources::new(scene, model);
             let mut metrics: Vec<Metric> = Vec::new();
             for (spec, scenes) in specs.iter().zip(&mut scenes_of) {
-                if spec.origin.namespace != namespace || is_accidental(spec, scene, options, diagnostics) {
+                if spec.origin.namespace != namespace || is_accidental(spec, scene, model, options, diagnostics) {
                     continue;
                 }
-                if let Some(metric) = Metric::of(spec, &sources, options, diagnostics) {
+                let metric = Metric::of(spec, &sources, options, diagnostics);
+                if let Some(metric) = metric.filter(|metric| is_taken(metric, spec, scene, diagnostics)) {
                     let became: Vec<String> = metric.labels.iter().map(|(name, label)| label.describe(name)).collect();
-                    if add(&mut metrics, metric, spec, diagnostics) {
+                    if add(&mut metrics, metric, spec, &output.buckets, diagnostics) {
                         scenes.push(scene);
                         for ((_, compiled), became) in spec.labels.iter().zip(became) {
                             fields.add(&compiled.place, became, scene);
@@ -58,7 +59,22 @@ pub(super) fn write(
             if metrics.is_empty() {
                 continue;
             }
-            let plugin = if scene.protocol == Protocol::Http { Plugin::Stats } else { Plugin::TcpStats };
+            let plugin = plugin(scene);
+            let configuration = configuration(scene, &metrics);
+            let problems = check::problems(plugin, &configuration);
+            if !problems.is_empty() {
+                // Each of them would be taken, all together are not.
+                for (spec, scenes) in specs.iter().zip(&mut scenes_of) {
+                    if spec.origin.namespace == namespace && scenes.last() == Some(&scene) {
+                        scenes.pop();
+                        for problem in &problems {
+                            let message = check::message(plugin, problem);
+                            diagnostics.add(Code::NotExpressible, &spec.origin.place, message);
+                        }
+                    }
+                }
+                continue;
+            }
             for metric in &metrics {
                 let added = metric.labels.iter().map(|(name, _)| name.clone());
                 output.labels.extend(added.filter(|name| !standard::LABELS.contains(&name.as_str())));
@@ -67,7 +83,7 @@ pub(super) fn write(
                     output.buckets.insert(metric.full_name(), bounds.clone());
                 }
             }
-            output.add(namespace, plugin, scene, configuration(scene, &metrics));
+            output.add(namespace, plugin, scene, configuration);
         }
     }
     for (spec, scenes) in specs.iter().zip(scenes_of) {
@@ -81,22 +97,33 @@ fn tell(spec: &MetricSpec, scenes: &[Scene], model: &Model, output: &mut Output,
     if scenes.is_empty() {
         let message = format!("{} by {} of {}: nothing is written", spec.name, spec.origin.rule, spec.origin.handler);
         output.moves.push((place, message));
+    } else {
+        let went = format!("{} by {} of {}: {}", spec.name, spec.origin.rule, spec.origin.handler, describe(scenes));
+        output.moves.push((place, went));
+    }
+    let expressions = spec.labels.iter().map(|(_, compiled)| compiled).chain([&spec.value]);
+    let all = expressions.clone().chain(&spec.origin.condition);
+    for compiled in all.clone() {
+        remarks::attributes(compiled, model, diagnostics);
+    }
+    if scenes.is_empty() {
+        remarks::nothing(&spec.origin, all, model, diagnostics);
         return;
     }
-    let went = format!("{} by {} of {}: {}", spec.name, spec.origin.rule, spec.origin.handler, describe(scenes));
-    output.moves.push((place, went));
-    let expressions = spec.labels.iter().map(|(_, compiled)| compiled).chain([&spec.value]);
-    remarks::tcp_peer(&spec.origin.place, scenes, expressions.clone(), diagnostics);
-    for compiled in expressions.chain(&spec.origin.condition) {
-        remarks::attributes(compiled, &model.defaults, diagnostics);
-    }
+    remarks::tcp_peer(&spec.origin.place, scenes, expressions, diagnostics);
     for (label, compiled) in &spec.labels {
         remarks::cardinality(label, compiled, diagnostics);
     }
 }
 
 /// Whether a report of TCP only matches because the rule does not ask for the protocol.
-fn is_accidental(spec: &MetricSpec, scene: Scene, options: &Options, diagnostics: &mut Diagnostics) -> bool {
+fn is_accidental(
+    spec: &MetricSpec,
+    scene: Scene,
+    model: &Model,
+    options: &Options,
+    diagnostics: &mut Diagnostics,
+) -> bool {
     if scene.protocol == Protocol::Http || options.tcp_parity || spec.origin.protocols != Protocols::Both {
         return false;
     }
@@ -105,6 +132,13 @@ fn is_accidental(spec: &MetricSpec, scene: Scene, options: &Options, diagnostics
         condition.expression.walk(&mut |part| {
             asks |= matches!(&part.kind, crate::cexl::Kind::Attribute(name) if name == "context.protocol" || name.starts_with("connection.") && name != "connection.mtls");
         });
+    }
+    if SCENES
+        .iter()
+        .filter(|scene| scene.protocol == Protocol::Http)
+        .all(|scene| !has_samples(spec, &Sources::new(*scene, model)))
+    {
+        return false;
     }
     let counts_connections = matches!(&spec.value.expression.kind, crate::cexl::Kind::Fallback(first, _) if matches!(&first.kind, crate::cexl::Kind::Attribute(name) if name.starts_with("connection.")));
     if asks || counts_connections {
@@ -119,15 +153,59 @@ fn is_accidental(spec: &MetricSpec, scene: Scene, options: &Options, diagnostics
     true
 }
 
-/// Adds a metric to those of a scene.
-fn add(metrics: &mut Vec<Metric>, metric: Metric, spec: &MetricSpec, diagnostics: &mut Diagnostics) -> bool {
+/// Whether a metric may have a sample in a scene.
+fn has_samples(spec: &MetricSpec, sources: &Sources<'_>) -> bool {
+    let has_value = |compiled: &Compiled| matches!(simplify(&compiled.expression, sources), Rest::Some(_));
+    let condition = spec.origin.condition.as_ref().map(|compiled| condition(&compiled.expression, sources));
+    condition != Some(Condition::Never)
+        && has_value(&spec.value)
+        && spec.labels.iter().all(|(_, compiled)| has_value(compiled))
+}
+
+fn plugin(scene: Scene) -> Plugin {
+    if scene.protocol == Protocol::Http {
+        Plugin::Stats
+    } else {
+        Plugin::TcpStats
+    }
+}
+
+/// Whether the module takes a metric by itself.
+fn is_taken(metric: &Metric, spec: &MetricSpec, scene: Scene, diagnostics: &mut Diagnostics) -> bool {
+    let plugin = plugin(scene);
+    let problems = check::problems(plugin, &configuration(scene, std::slice::from_ref(metric)));
+    for problem in &problems {
+        let label = problem.path.split_once(".dimensions.").map(|(_, label)| label);
+        let label = spec.labels.iter().find(|(name, _)| Some(name.as_str()) == label);
+        let place = label.map_or(&spec.origin.place, |(_, compiled)| &compiled.place);
+        diagnostics.add(Code::NotExpressible, place, check::message(plugin, problem));
+    }
+    problems.is_empty()
+}
+
+/// Adds a metric to those of a scene. `buckets` are those of other scenes and namespaces.
+fn add(
+    metrics: &mut Vec<Metric>,
+    metric: Metric,
+    spec: &MetricSpec,
+    buckets: &BTreeMap<String, Vec<f64>>,
+    diagnostics: &mut Diagnostics,
+) -> bool {
+    let other_buckets = buckets.get(&metric.full_name());
+    if metric.native_buckets.as_ref().zip(other_buckets).is_some_and(|(own, others)| own != others) {
+        let message =
+            format!("{} has other buckets elsewhere, and the bootstrap only one kind: name them apart", spec.name);
+        diagnostics.add(Code::NotExpressible, &spec.origin.place, message);
+        return false;
+    }
     let mut same = metrics.iter_mut().filter(|earlier| earlier.full_name() == metric.full_name());
     if same.any(|earlier| earlier.count_together(&metric)) {
         return true;
     }
     if let Some(earlier) = metrics.iter().find(|earlier| earlier.full_name() == metric.full_name()) {
         if !earlier.goes_with(&metric) {
-            let message = format!("{} is fed twice, as another kind or with other labels: name them apart", spec.name);
+            let message =
+                format!("{} is fed twice, as another kind or with other labels or buckets: name them apart", spec.name);
             diagnostics.add(Code::NotExpressible, &spec.origin.place, message);
             return false;
         }

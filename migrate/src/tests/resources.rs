@@ -1,11 +1,10 @@
 //! What is written can be applied, and the modules take it.
 
-use access_log::{access_log::AccessLog, config::Config};
-use mesh_common::{fake::FakeHost, peer::Peer, property};
-use stats::stats::Stats;
-
 use super::{counter, metric, migrate};
-use crate::{defaults::Version, output::Plugin};
+use crate::{
+    defaults::Version,
+    output::{check::problems, Plugin},
+};
 
 #[test]
 fn envoy_filters_are_as_istio_reads_them() {
@@ -70,12 +69,7 @@ fn the_stats_module_reads_what_is_written() {
                 continue;
             }
             for (scene, configuration) in scenes {
-                let mut problems = Vec::new();
-                let config = stats::config::Config::parse_with(configuration.to_string().as_bytes(), &mut problems);
-                Stats::of_config(&config, &Peer::default(), &FakeHost::new(), &mut problems);
-                // The fake host evaluates no expression.
-                problems.retain(|problem| !problem.message.contains("is not an expression that Envoy can evaluate"));
-                assert_eq!(problems, [], "{scene:?} of {configuration:#}");
+                assert_eq!(problems(plugin, &configuration), [], "{scene:?} of {configuration:#}");
             }
         }
     }
@@ -93,20 +87,8 @@ fn the_access_log_module_reads_what_is_written() {
     ];
     for text in texts {
         for ((_, plugin), scenes) in migrate(text).output.plugins {
-            let root = match plugin {
-                Plugin::AccessLog => "access_log",
-                Plugin::TcpAccessLog => "tcp_access_log",
-                _ => continue,
-            };
-            let mut host = FakeHost::new();
-            host.with_text(property::PLUGIN_ROOT_ID, root);
             for (scene, configuration) in scenes {
-                let mut problems = Vec::new();
-                let config = Config::parse_with(configuration.to_string().as_bytes(), &mut problems);
-                AccessLog::of_config(&config, Peer::default(), &host, &mut problems);
-                // The fake host evaluates no expression.
-                problems.retain(|problem| !problem.message.contains("is not an expression that Envoy can evaluate"));
-                assert_eq!(problems, [], "{scene:?} of {configuration:#}");
+                assert_eq!(problems(plugin, &configuration), [], "{scene:?} of {configuration:#}");
             }
         }
     }

@@ -187,7 +187,7 @@ impl Metric {
             let message =
                 format!("the buckets of {} are in the bootstrap: apply it, and restart the workloads", spec.name);
             diagnostics.add(Code::Buckets, &spec.origin.place, message);
-            self.native_buckets = Some(spec.buckets.clone());
+            self.native_buckets = Some(native(&spec.buckets, 1.0, spec, diagnostics)?);
             return Some(());
         }
         if self.value != "request.duration" {
@@ -215,7 +215,7 @@ impl Metric {
         }
         let base = self.name.strip_suffix("_seconds").unwrap_or(&self.name);
         self.name = format!("{base}_milliseconds");
-        self.native_buckets = Some(spec.buckets.iter().map(|bound| bound * 1000.0).collect());
+        self.native_buckets = Some(native(&spec.buckets, 1000.0, spec, diagnostics)?);
         let message = format!("{} is {} now, in milliseconds, with buckets to match", spec.name, self.full_name());
         diagnostics.add(Code::Renamed, &spec.origin.place, message);
         Some(())
@@ -225,7 +225,7 @@ impl Metric {
     pub(super) fn goes_with(&self, other: &Self) -> bool {
         let form = |metric: &Self| {
             let labels: Vec<String> = metric.labels.iter().map(|(name, _)| name.clone()).collect();
-            (metric.kind, metric.unit, metric.buckets.clone(), labels)
+            (metric.kind, metric.unit, metric.buckets.clone(), metric.native_buckets.clone(), labels)
         };
         form(self) == form(other)
     }
@@ -304,6 +304,25 @@ impl Metric {
         }
         definition.into()
     }
+}
+
+/// Bounds for Envoy's own histogram, which must be above 0: one that is not would never let a proxy start.
+fn native(bounds: &[f64], factor: f64, spec: &MetricSpec, diagnostics: &mut Diagnostics) -> Option<Vec<f64>> {
+    let scaled = bounds.iter().map(|bound| bound * factor);
+    let taken: Vec<f64> = scaled.filter(|bound| *bound > 0.0 && bound.is_finite()).collect();
+    if taken.is_empty() {
+        let message = format!("{} has no bucket above 0, and Envoy no others", spec.name);
+        diagnostics.add(Code::NotExpressible, &spec.origin.place, message);
+        return None;
+    }
+    if taken.len() < bounds.len() {
+        let message = format!(
+            "Envoy has no buckets up to 0: those of {} are left out, and what they held is in the first one that is left",
+            spec.name
+        );
+        diagnostics.add(Code::Buckets, &spec.origin.place, message);
+    }
+    Some(taken)
 }
 
 /// The expression of what is recorded.

@@ -91,7 +91,7 @@ fn references(label: &str, protocol: Protocol) -> &'static [&'static str] {
 }
 
 /// Whether the module's own label of that name has the value that was asked for.
-pub(super) fn makes(label: &str, made: &Made, sources: &Sources<'_>) -> bool {
+pub(in crate::output) fn makes(label: &str, made: &Made, sources: &Sources<'_>) -> bool {
     references(label, sources.scene().protocol).iter().any(|text| {
         let Ok(expression) = cexl::compile(text, &Attributes::default()) else {
             return false;
