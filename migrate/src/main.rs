@@ -15,19 +15,24 @@ const INCOMPLETE: u8 = 2;
 
 fn main() -> ExitCode {
     match Options::parse(std::env::args().skip(1)) {
-        Ok(options) if options.help => {
-            println!("{USAGE}");
-            ExitCode::SUCCESS
-        }
+        Ok(options) if options.help => match writeln!(std::io::stdout(), "{USAGE}") {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        },
         Ok(options) => run(&options).unwrap_or_else(|error| {
-            eprintln!("mixer-migrate: {error:#}");
+            let _ = tell(&format!("mixer-migrate: {error:#}\n"));
             ExitCode::FAILURE
         }),
         Err(error) => {
-            eprintln!("mixer-migrate: {error}\n{USAGE}");
+            let _ = tell(&format!("mixer-migrate: {error}\n{USAGE}\n"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Writes to standard error, which may be closed.
+fn tell(text: &str) -> Result<()> {
+    std::io::stderr().write_all(text.as_bytes()).context("the report cannot be written")
 }
 
 fn run(options: &Options) -> Result<ExitCode> {
@@ -45,11 +50,11 @@ fn run(options: &Options) -> Result<ExitCode> {
         }
     }
     let migration = Migration::of(&files, options);
-    eprint!("{}", report(&migration, options.quiet));
+    tell(&report(&migration, options.quiet))?;
     if !options.check {
         match migration.resources(options.keep_going) {
             Some(yaml) => std::io::stdout().write_all(yaml.as_bytes()).context("the resources cannot be written")?,
-            None => eprintln!("nothing is written because of the errors; --keep-going writes the rest"),
+            None => tell("nothing is written because of the errors; --keep-going writes the rest\n")?,
         }
     }
     let errors = migration.diagnostics.count(Severity::Error);

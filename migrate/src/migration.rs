@@ -1,13 +1,13 @@
 //! The way from files to resources.
 
-use std::rc::Rc;
+use std::{collections::HashSet, rc::Rc};
 
 use envoy_filter::yaml::{Node, Position};
 
 use crate::{
     diagnostic::{Code, Diagnostics, Place, Severity},
     input::{Input, Reading, BUILT_IN},
-    model::{Adapter, Model},
+    model::{Adapter, Instance, Model, Template},
     output::Output,
     remarks,
     spec::Specs,
@@ -54,6 +54,7 @@ impl Migration {
         let specs = Specs::of(&model, &mut diagnostics);
         let mut output = Output::of(&specs, &model, options, &mut diagnostics);
         output.moves.extend(others_moves(&input));
+        output.moves.extend(unused(&model, &specs));
         if options.kubernetes && model.defaults.bindings.is_none() {
             assume(&specs, &mut diagnostics);
         }
@@ -96,6 +97,18 @@ fn others_moves(input: &Input) -> Vec<(Place, String)> {
         Some((place, became(&object.name.kind, &object.node)?.to_owned()))
     })
     .collect()
+}
+
+/// What became of instances that no rule sends anywhere.
+fn unused<'m>(model: &'m Model, specs: &'m Specs) -> impl Iterator<Item = (Place, String)> + 'm {
+    let of_metrics = specs.metrics.iter().map(|spec| &spec.origin);
+    let used: HashSet<&str> =
+        of_metrics.chain(specs.logs.iter().map(|spec| &spec.origin)).map(|origin| origin.instance.as_str()).collect();
+    let reports = |instance: &&Instance| !matches!(instance.template, Some(Template::Kubernetes));
+    let instances = model.instances.iter().filter(reports).filter(|instance| *instance.place.file != *BUILT_IN);
+    instances
+        .filter(move |instance| !used.contains(instance.name.qualified().as_str()))
+        .map(|instance| (instance.place.clone(), "no rule sends it where it can go: nothing is written".to_owned()))
 }
 
 /// Tells that the defaults of kubernetesenv are assumed, where they make a difference.

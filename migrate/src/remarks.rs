@@ -34,7 +34,7 @@ pub fn attributes(compiled: &Compiled, model: &Model, diagnostics: &mut Diagnost
         if let Kind::Attribute(name) = &part.kind {
             if let Some((code, message)) = about(name) {
                 let message = match model.defaults.of(name) {
-                    Some(default) if code == Code::NotObtainable => {
+                    Some(default) if name == "destination.container.name" => {
                         format!("{message}; it will always be \"{default}\" (the kubernetesenv default)")
                     }
                     _ => message.to_owned(),
@@ -195,7 +195,11 @@ fn about(attribute: &str) -> Option<(Code, &'static str)> {
         ),
         "destination.container.name" => (Code::NotObtainable, "destination.container.name needs the pod's spec"),
         "source.serviceAccount" | "destination.serviceAccount" => {
-            (Code::Approximate, "the service account is known of the proxy's own workload only; of the other side it is \"unknown\"")
+            (
+                Code::NotObtainable,
+                "the service account is known of the proxy's own workload only; of the other side it is always what \
+                 kubernetesenv says of a stranger. source.principal ends with that of a caller",
+            )
         }
         "api.service" | "api.version" | "api.operation" => {
             (Code::NotObtainable, "api attributes came from HTTPAPISpecs, which are gone: it is always absent")

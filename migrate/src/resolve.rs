@@ -38,6 +38,14 @@ impl<'m> Index<'m> {
         self.instances.contains_key(qualified)
     }
 
+    /// The name by which a rule of `namespace` would find an object of the older style.
+    fn older(&self, text: &str, kind: &str, namespace: &str) -> Option<String> {
+        let kinds: &[&str] =
+            if kind == "handler" { &["prometheus", "stdio", "fluentd"] } else { &["metric", "logentry"] };
+        let kind = kinds.iter().find(|kind| self.model.names.contains(&format!("{text}.{kind}.{namespace}")))?;
+        Some(format!("{text}.{kind}"))
+    }
+
     fn find<T>(
         &self,
         objects: &HashMap<String, &'m T>,
@@ -64,11 +72,18 @@ impl<'m> Index<'m> {
             let (namespace, kind, name) = (parts.next()?, parts.next()?, parts.next()?);
             Some(format!(" (kubectl get {kind} -n {namespace} {name} -o yaml)"))
         });
-        let message = format!(
-            "rule refers to {kind} {:?}, tried {tried}: not in the input. Export it{} or pass --with-defaults.",
-            reference.text,
-            export.unwrap_or_default()
-        );
+        let message = match self.older(&reference.text, kind, &rule.name.namespace) {
+            Some(name) => format!(
+                "rule refers to {kind} {:?}, tried {tried}: not in the input. Mixer looked for kinds such as that of \
+                 {name:?} under their own names only: write {name:?}.",
+                reference.text
+            ),
+            None => format!(
+                "rule refers to {kind} {:?}, tried {tried}: not in the input. Export it{} or pass --with-defaults.",
+                reference.text,
+                export.unwrap_or_default()
+            ),
+        };
         diagnostics.add(Code::Dangling, &reference.place, message);
         None
     }

@@ -231,7 +231,7 @@ fn is_tolerant(expression: &Expression) -> bool {
 }
 
 /// Whether what stands left of `|` may be absent.
-fn may_be_absent(expression: &Expression, sources: &Sources<'_>) -> bool {
+pub(crate) fn may_be_absent(expression: &Expression, sources: &Sources<'_>) -> bool {
     match &expression.kind {
         Kind::Attribute(name) => sources.of(name).may_be_absent(),
         Kind::Index(..) => expression.ty == Type::String,

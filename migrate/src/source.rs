@@ -8,7 +8,7 @@ use crate::{
     cexl::{Type, Value, Vocabulary},
     model::Model,
     scene::{Protocol, Scene, Side},
-    vocabulary::Attributes,
+    vocabulary::{is_built_in, Attributes},
 };
 
 /// Where a value comes from.
@@ -24,6 +24,8 @@ pub enum Source {
     Module {
         /// Whether it may have no value.
         may_be_absent: bool,
+        /// The condition that it has one, where that can be asked for.
+        present: Option<&'static str>,
         /// What it is then instead.
         default: Option<Value>,
     },
@@ -49,7 +51,7 @@ impl Source {
             Self::Constant(_) => false,
             Self::Absent => true,
             Self::Path(path) => path.present.is_some() && path.default.is_none(),
-            Self::Module { may_be_absent, default } => *may_be_absent && default.is_none(),
+            Self::Module { may_be_absent, default, .. } => *may_be_absent && default.is_none(),
         }
     }
 }
@@ -74,12 +76,18 @@ impl<'m> Sources<'m> {
 
     /// Whether only a manifest of the input knows the attribute, and nothing makes it.
     pub fn is_lost(&self, attribute: &str) -> bool {
-        !is_built_in(attribute) && self.of(attribute) == Source::Absent
+        !is_built_in(attribute) && matches!(self.of(attribute), Source::Absent | Source::Constant(_))
+    }
+
+    /// The attribute of the vocabulary that one is: another where a kubernetes instance of the input says so.
+    pub fn meaning<'a>(&'a self, attribute: &'a str) -> &'a str {
+        self.model.defaults.meaning(attribute).unwrap_or(attribute)
     }
 
     /// The source of an attribute.
     pub fn of(&self, attribute: &str) -> Source {
         let default = || self.model.defaults.of(attribute);
+        let attribute = self.meaning(attribute);
         let (local, peer) = match self.scene.side {
             Side::Inbound => ("destination.", "source."),
             Side::Outbound => ("source.", "destination."),
@@ -115,10 +123,6 @@ impl<'m> Sources<'m> {
     }
 }
 
-fn is_built_in(attribute: &str) -> bool {
-    crate::vocabulary::BUILT_IN.iter().any(|(name, _)| *name == attribute)
-}
-
 fn is_filter(attribute: &str, attributes: &Attributes) -> bool {
     !is_built_in(attribute) && attributes.attribute_type(attribute) == Some(Type::StringMap)
 }
@@ -127,7 +131,9 @@ fn with_default(source: Source, value: Option<Value>) -> Source {
     match source {
         Source::Absent => value.map_or(Source::Absent, Source::Constant),
         Source::Path(path) => Source::Path(Path { default: path.default.or(value), ..path }),
-        Source::Module { may_be_absent, default } => Source::Module { may_be_absent, default: default.or(value) },
+        Source::Module { may_be_absent, present, default } => {
+            Source::Module { may_be_absent, present, default: default.or(value) }
+        }
         Source::Constant(_) => source,
     }
 }

@@ -108,8 +108,10 @@ fn chain(expression: &Expression, sources: &Sources<'_>, last: bool) -> Option<(
         Kind::Attribute(name) => match sources.of(name) {
             Source::Constant(value) => Some((Vec::new(), Some(value))),
             Source::Absent => None,
-            Source::Module { default, .. } => Some((vec![Alternative::Known(known(name)?)], default)),
-            Source::Path(path) if path.module => Some((vec![Alternative::Known(known(name)?)], path.default)),
+            Source::Module { default, .. } => Some((vec![Alternative::Known(known(sources.meaning(name))?)], default)),
+            Source::Path(path) if path.module => {
+                Some((vec![Alternative::Known(known(sources.meaning(name))?)], path.default))
+            }
             Source::Path(path) if is_plain(&path.value) || path.present.is_none() => {
                 Some((vec![Alternative::Cel(cel::bare(&path.value))], path.default))
             }

@@ -105,6 +105,11 @@ pub const BUILT_IN: [(&str, Type); 92] = [
     ("source.workload.uid", Text),
 ];
 
+/// Whether an attribute is Mixer's own.
+pub fn is_built_in(attribute: &str) -> bool {
+    BUILT_IN.iter().any(|(name, _)| *name == attribute)
+}
+
 /// The attributes that expressions may name.
 #[derive(Clone, Debug)]
 pub struct Attributes {

@@ -77,3 +77,21 @@ fn wrong_usage_and_files_that_cannot_be_read() {
         assert!(text(&output.stderr).contains(message), "{}", text(&output.stderr));
     }
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_report_that_cannot_be_written_is_a_failure() {
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let file = format!("{TUTORIALS}/double-request-count.yaml");
+    for arguments in [vec![file.as_str()], vec!["--check", &file], vec!["--chekc"], vec!["no/such/file.yaml"]] {
+        let status = Command::new(env!("CARGO_BIN_EXE_mixer-migrate"))
+            .args(&arguments)
+            .stdout(Stdio::null())
+            .stderr(full())
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(1), "{arguments:?}");
+    }
+    let status = Command::new(env!("CARGO_BIN_EXE_mixer-migrate")).args(["--help"]).stdout(full()).status().unwrap();
+    assert_eq!(status.code(), Some(1));
+}

@@ -7,10 +7,14 @@ use serde::{
     Deserialize,
 };
 use serde_json::{Map, Number, Value};
-use serde_saphyr::{from_multiple_with_options, options, DuplicateKeyPolicy, Spanned, UserMessageFormatter};
+use serde_saphyr::{
+    budget::BudgetBreach, from_multiple_with_options, options, DuplicateKeyPolicy, Error, Spanned, UserMessageFormatter,
+};
 
 /// Deeper YAML is refused, as everything that walks it would need as much stack.
 const MAX_DEPTH: usize = 64;
+/// As many documents as a large cluster has objects.
+const MAX_DOCUMENTS: usize = 20_000;
 /// Aliases that stand for more than this make a small file a large one.
 const MAX_REPLAYED: usize = 50_000;
 /// Enough for the depth, also where the main thread has little.
@@ -117,7 +121,7 @@ fn parse(text: &str) -> Result<Vec<Node>, (Position, String)> {
         duplicate_keys: DuplicateKeyPolicy::Error,
         strict_booleans: true,
         with_snippet: false,
-        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH },
+        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, max_documents: MAX_DOCUMENTS },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_REPLAYED },
     };
     from_multiple_with_options::<Node>(text, options)
@@ -125,6 +129,9 @@ fn parse(text: &str) -> Result<Vec<Node>, (Position, String)> {
         .map_err(|error| {
             let position =
                 error.location().map_or_else(Position::default, |at| Position { line: at.line(), column: at.column() });
+            if let Error::Budget { breach: BudgetBreach::Documents { .. }, .. } = error.without_snippet() {
+                return (position, format!("more than {MAX_DOCUMENTS} documents in one file: divide it"));
+            }
             let reason = error.without_snippet().render_with_formatter(&UserMessageFormatter);
             // The position stands before the message, as in every other diagnostic.
             (position, reason.split(" at line ").next().unwrap_or_default().to_owned())

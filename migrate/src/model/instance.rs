@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    cexl::{Type, Value},
+    cexl::Type,
     diagnostic::{Code, Diagnostics, Place},
     fields::{At, Fields},
     vocabulary::Attributes,
@@ -62,7 +62,7 @@ impl Instance {
         usable: bool,
         attributes: &Attributes,
         diagnostics: &mut Diagnostics,
-    ) -> (Self, Option<BTreeMap<String, Option<Value>>>) {
+    ) -> (Self, Option<kubernetes::Bindings>) {
         let place = at.place();
         let name = place.object.clone().unwrap_or_default();
         let position = at.node.get("spec").map_or(place.position, |spec| spec.position);

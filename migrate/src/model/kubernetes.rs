@@ -6,21 +6,33 @@ use crate::{
     cexl::{self, Value},
     diagnostic::Diagnostics,
     fields::At,
-    vocabulary::Attributes,
+    vocabulary::{self, Attributes},
 };
+
+/// What an instance makes of an attribute.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Binding {
+    /// What it is where the adapter knows nothing; none if it is absent then.
+    default: Option<Value>,
+    /// The attribute that the field of the adapter is by itself; none if it is no such field.
+    meaning: Option<String>,
+}
+
+/// Bindings by the attributes that they make.
+pub type Bindings = BTreeMap<String, Binding>;
 
 /// Defaults of attributes: with them, the attribute is never absent.
 #[derive(Debug, Default)]
 pub struct Defaults {
     /// Those of the input's kubernetes instances; `None` if there is none.
-    pub bindings: Option<BTreeMap<String, Option<Value>>>,
+    pub bindings: Option<Bindings>,
     /// Whether the input has a kubernetesenv handler.
     pub has_handler: bool,
 }
 
 impl Defaults {
     /// Takes over the bindings of one more instance.
-    pub(super) fn add(&mut self, bindings: Option<BTreeMap<String, Option<Value>>>) {
+    pub(super) fn add(&mut self, bindings: Option<Bindings>) {
         if let Some(bindings) = bindings {
             self.bindings.get_or_insert_default().extend(bindings);
         }
@@ -29,9 +41,16 @@ impl Defaults {
     /// What an attribute is where nothing better is known; `None` if it is absent then.
     pub fn of(&self, attribute: &str) -> Option<Value> {
         match &self.bindings {
-            Some(bindings) => bindings.get(attribute).cloned().flatten(),
+            Some(bindings) => bindings.get(attribute)?.default.clone(),
             None => standard(attribute),
         }
+    }
+
+    /// The attribute of the vocabulary that one is by a binding of the input. What proxies sent was never overwritten.
+    pub fn meaning(&self, attribute: &str) -> Option<&str> {
+        let is_sent = ["uid", "ip", "namespace"].into_iter().any(|name| attribute.ends_with(&format!(".{name}")));
+        let is_free = !vocabulary::is_built_in(attribute) || standard(attribute).is_some() && !is_sent;
+        self.bindings.as_ref()?.get(attribute).filter(|_| is_free)?.meaning.as_deref()
     }
 }
 
@@ -51,11 +70,7 @@ fn standard(attribute: &str) -> Option<Value> {
 }
 
 /// `attributeBindings`: what stands after `$out.field |` is the default.
-pub(super) fn bindings(
-    at: &At<'_>,
-    attributes: &Attributes,
-    diagnostics: &mut Diagnostics,
-) -> BTreeMap<String, Option<Value>> {
+pub(super) fn bindings(at: &At<'_>, attributes: &Attributes, diagnostics: &mut Diagnostics) -> Bindings {
     let entries = at.entries(diagnostics);
     let read = |(name, at): (String, At<'_>)| {
         let text = at.node.as_text()?;
@@ -69,7 +84,26 @@ pub(super) fn bindings(
             }
             cexl::evaluate(&expression, &None).ok()
         });
-        Some((name, default))
+        let field = text.split('|').next().and_then(|field| field.trim().strip_prefix("$out."));
+        Some((name, Binding { default, meaning: field.and_then(meaning) }))
     };
     entries.into_iter().filter_map(read).collect()
+}
+
+/// The attribute that a field of the adapter's output is.
+fn meaning(field: &str) -> Option<String> {
+    let (side, rest) = field.split_once('_')?;
+    let name = match rest {
+        "pod_uid" => "uid",
+        "pod_ip" => "ip",
+        "pod_name" => "name",
+        "labels" | "namespace" | "owner" => rest,
+        "service_account_name" => "serviceAccount",
+        "workload_uid" => "workload.uid",
+        "workload_name" => "workload.name",
+        "workload_namespace" => "workload.namespace",
+        "container_name" => "container.name",
+        _ => return None,
+    };
+    matches!(side, "source" | "destination").then(|| format!("{side}.{name}"))
 }

@@ -73,6 +73,14 @@ impl Prometheus {
         for at in items {
             if let Some(metric) = Metric::read(&at, handler, count, diagnostics) {
                 // The last one of an instance won.
+                for earlier in metrics.iter().filter(|earlier| earlier.instance == metric.instance) {
+                    let message = format!(
+                        "a later metric of this handler has the same instance_name, and Mixer fed that one: {} never had a \
+                         sample, and is not written",
+                        earlier.name
+                    );
+                    diagnostics.add(Code::Unfed, &earlier.place, message);
+                }
                 metrics.retain(|earlier| earlier.instance != metric.instance);
                 metrics.push(metric);
             } else if let Some(name) = at.node.get("instance_name").or(at.node.get("instanceName")) {

@@ -10,7 +10,7 @@ use crate::{
     diagnostic::{Code, Diagnostics, Place},
     model::{Compiled, Model},
     remarks,
-    scene::{simplify, Protocol, Rest, Scene},
+    scene::{may_be_absent, simplify, Protocol, Rest, Scene},
     source::Sources,
     spec::{LogSpec, Variable},
     translate::{self, literal, Alternative, Made, Untranslatable},
@@ -116,6 +116,12 @@ fn log(spec: &LogSpec, sources: &Sources<'_>, diagnostics: &mut Diagnostics) -> 
                         Some(event) if event != "close" => return None,
                         _ => event = Some("close".to_owned()),
                     }
+                }
+                let is_last_known = matches!(made.alternatives.last(), Some(Alternative::Known(_)));
+                let stays = made.otherwise.is_none() && made.defined.is_none() && !is_of_close(&made);
+                if is_last_known && stays && may_be_absent(&rest, sources) {
+                    let message = "Mixer had no entry where this has no value; the line is written all the same";
+                    diagnostics.add(Code::Differs, &variable.value.place, message);
                 }
                 conditions.extend(made.defined);
                 fields.push((field, &variable.value.place));

@@ -21,7 +21,7 @@ use crate::{
 };
 
 use super::{check, describe, Fields, Output, Plugin, REPORTING, SCENES};
-use metric::Metric;
+use metric::{names_service, takes_host, Metric};
 
 /// As many different conditions of a protocol as the module has.
 const MAX_CONDITIONS: usize = 64;
@@ -58,6 +58,18 @@ pub(super) fn write(
             }
             if metrics.is_empty() {
                 continue;
+            }
+            if scene.side == Side::Outbound && metrics.iter().any(|metric| metric.takes_host) {
+                let written = specs
+                    .iter()
+                    .zip(&scenes_of)
+                    .filter(|(spec, scenes)| spec.origin.namespace == namespace && scenes.last() == Some(&scene));
+                for (spec, _) in written.filter(|(spec, _)| names_service(spec) && !takes_host(spec)) {
+                    let message =
+                        "another metric takes the Host header where the service is not known, and all metrics of \
+                                   a proxy do so then: here, Mixer said what stands for the service";
+                    diagnostics.add(Code::Differs, &spec.origin.place, message);
+                }
             }
             let plugin = plugin(scene);
             let configuration = configuration(scene, &metrics);

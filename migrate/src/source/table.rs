@@ -9,6 +9,8 @@ const SERVICE: &str = "xds.cluster_metadata.filter_metadata['istio'].services[0]
 const HAS_SERVICE: &str = "has(xds.cluster_metadata) && 'istio' in xds.cluster_metadata.filter_metadata && \
      has(xds.cluster_metadata.filter_metadata['istio'].services) && \
      size(xds.cluster_metadata.filter_metadata['istio'].services) > 0";
+/// Mixer's proxies said so of destinations that are no services.
+const IS_OUTSIDE: &str = "has(xds.cluster_name) && xds.cluster_name in ['PassthroughCluster', 'BlackHoleCluster']";
 const PAYLOAD: &str = "metadata.filter_metadata['envoy.filters.http.jwt_authn'].payload";
 const HAS_PAYLOAD: &str = "'envoy.filters.http.jwt_authn' in metadata.filter_metadata && \
      has(metadata.filter_metadata['envoy.filters.http.jwt_authn'].payload)";
@@ -41,7 +43,12 @@ fn better(source: Option<Source>) -> Option<Source> {
 }
 
 fn module(may_be_absent: bool) -> Option<Source> {
-    Some(Source::Module { may_be_absent, default: None })
+    Some(Source::Module { may_be_absent, present: None, default: None })
+}
+
+/// An identity of a certificate, without `spiffe://`, which expressions cannot take away.
+fn identity(present: &'static str) -> Option<Source> {
+    Some(Source::Module { may_be_absent: true, present: Some(present), default: None })
 }
 
 fn text(value: &str) -> Option<Source> {
@@ -214,11 +221,19 @@ pub(super) fn any(attribute: &str, side: Side) -> Option<Source> {
             maybe(attribute, "has(connection.requested_server_name) && connection.requested_server_name != ''")
         }
         // Mixer's proxies knew the certificates of the downstream connection only.
-        "source.principal" | "source.user" | "destination.principal" if inbound => module(true),
+        "source.principal" | "source.user" if inbound => {
+            identity("has(connection.uri_san_peer_certificate) && connection.uri_san_peer_certificate != ''")
+        }
+        "destination.principal" if inbound => {
+            identity("has(connection.uri_san_local_certificate) && connection.uri_san_local_certificate != ''")
+        }
         "destination.port" if inbound => always("destination.port"),
         "destination.port" => has("upstream.port"),
         "destination.service" | "destination.service.host" => better(maybe(&format!("{SERVICE}.host"), HAS_SERVICE)),
-        "destination.service.name" => better(maybe(&format!("{SERVICE}.name"), HAS_SERVICE)),
+        "destination.service.name" => better(maybe(
+            &format!("({IS_OUTSIDE} ? xds.cluster_name : {SERVICE}.name)"),
+            &format!("({IS_OUTSIDE} || {HAS_SERVICE})"),
+        )),
         "destination.service.namespace" => better(maybe(&format!("{SERVICE}.namespace"), HAS_SERVICE)),
         "destination.service.uid" => {
             maybe(&format!("('istio://' + {SERVICE}.namespace + '/services/' + {SERVICE}.name)"), HAS_SERVICE)

@@ -167,6 +167,16 @@ fn dangling_references() {
         "handler/istio-system/h: W-UNFED: no rule sends anything here",
         "rule/istio-system/r spec.actions[0].handler: E-DANGLING: rule refers to handler \"h.prometheus\", tried h.prometheus.istio-system and h.handler.prometheus: not",
     ]);
+    // A short name means the newer kinds alone.
+    check(
+        &log("stdio", "{}", ENTRY)
+            .replace("kind: handler\n", "kind: stdio\n")
+            .replace("spec: {compiledAdapter: stdio, params: {}}", "spec: {}"),
+        &[
+            "stdio/istio-system/x: W-UNFED: ",
+            "rule/istio-system/x spec.actions[0].handler: E-DANGLING: rule refers to handler \"x\", tried x.handler.istio-system: not in the input. Mixer looked for kinds such as that of \"x.stdio\" under their own names only: write \"x.stdio\".",
+        ],
+    );
     // A policy that is there is told once.
     check(
         &[with("handler: h,", "handler: x.denier,"), object("denier", "{}")].join("---\n"),
@@ -247,7 +257,7 @@ fn values_that_are_no_numbers_or_fractions() {
         &counter("1.5", "request.method", HTTP),
         &["instance/istio-system/i spec.params.value: E-FRACTION: counter value 1.5 is fractional"],
     );
-    for whole in ["2", "2.0", "\"2\"", "\"2s\""] {
+    for whole in ["2000000000000000", "2", "2.0", "\"2\"", "\"2s\""] {
         check(&counter(whole, "request.method", HTTP), &[]);
     }
 }
@@ -330,6 +340,7 @@ fn doubtful_expressions() {
     expect(r#"source.service | "unknown""#, &["W-SOURCE-SERVICE"]);
     expect(r#"source.services | "unknown""#, &["W-NEVER-SET"]);
     expect(r#"destination.container.name | "unknown""#, &["W-NOT-OBTAINABLE"]);
+    expect(r#"source.serviceAccount | "unknown""#, &["W-NOT-OBTAINABLE"]);
     expect(r#"request.auth.raw_claims | "none""#, &["W-RAW-CLAIMS"]);
     expect(r#"request.path | "none""#, &["W-CARDINALITY"]);
     let told = told(&counter("1", "destination.container.name", HTTP));
@@ -346,7 +357,7 @@ fn notes() {
         (r#"destination.service | "x""#, "N-ALIAS"),
         (r#"request.scheme | "x""#, "N-SCHEME"),
         (r#"request.id | "x""#, "N-NEVER-SET"),
-        (r#"source.serviceAccount | "x""#, "N-APPROX"),
+        (r#"connection.id | "x""#, "N-APPROX"),
         (r#"source.name | "x""#, "N-K8S-ASSUMED"),
         (r#"source.labels["team"] | "x""#, "N-MX-LABELS"),
     ] {

@@ -37,9 +37,10 @@ impl<'s, 'm> Translator<'s, 'm> {
     pub fn defined(&self, expression: &Expression) -> Condition {
         match &expression.kind {
             Kind::Constant(_) => Ok(None),
-            Kind::Attribute(name) => {
-                Ok(self.path(name)?.and_then(|path| path.present.filter(|_| path.default.is_none())))
-            }
+            Kind::Attribute(name) => match self.sources.of(name) {
+                Source::Module { present: Some(present), default: None, .. } => Ok(Some(present.to_owned())),
+                _ => Ok(self.path(name)?.and_then(|path| path.present.filter(|_| path.default.is_none()))),
+            },
             Kind::Index(map, key) => Ok(both(self.defined(map)?, self.defined(key)?)),
             Kind::Fallback(first, second) => match self.present(first)? {
                 None => self.safe(first),

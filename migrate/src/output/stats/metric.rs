@@ -119,7 +119,7 @@ impl Metric {
             condition: all(&conditions),
             event,
             protocol: sources.scene().protocol,
-            takes_host: spec.labels.iter().any(|(_, compiled)| compiled.expression.names("request.host")),
+            takes_host: takes_host(spec),
         };
         if metric.event.is_some() && metric.value.parse::<u64>().is_err() {
             let message =
@@ -306,6 +306,17 @@ impl Metric {
     }
 }
 
+/// Whether a label falls back from the service to the Host header.
+pub(super) fn takes_host(spec: &MetricSpec) -> bool {
+    names_service(spec) && spec.labels.iter().any(|(_, compiled)| compiled.expression.names("request.host"))
+}
+
+/// Whether a label is what a Host header would be taken for where the service is not known.
+pub(super) fn names_service(spec: &MetricSpec) -> bool {
+    let names = ["destination.service", "destination.service.host", "destination.service.name"];
+    spec.labels.iter().any(|(_, compiled)| names.iter().any(|name| compiled.expression.names(name)))
+}
+
 /// Bounds for Envoy's own histogram, which must be above 0: one that is not would never let a proxy start.
 fn native(bounds: &[f64], factor: f64, spec: &MetricSpec, diagnostics: &mut Diagnostics) -> Option<Vec<f64>> {
     let scaled = bounds.iter().map(|bound| bound * factor);
@@ -341,6 +352,7 @@ fn number(made: &Made, spec: &MetricSpec, protocol: Protocol, diagnostics: &mut 
     };
     if let (Some(constant), true) = (&made.otherwise, made.alternatives.is_empty()) {
         let number = match constant {
+            Value::Int64(number) if *number >= 0 => return Some(number.to_string()),
             Value::Int64(number) => *number as f64,
             Value::Double(number) => *number,
             Value::String(text) => text.parse().unwrap_or(f64::NAN),
