@@ -102,6 +102,12 @@ impl Fields {
     }
 }
 
+/// Namespaces with that of the mesh first, since every other one has what it has, too.
+fn in_order(namespaces: BTreeSet<&str>) -> impl Iterator<Item = &str> {
+    let (mesh, others): (Vec<&str>, Vec<&str>) = namespaces.into_iter().partition(|name| *name == ROOT);
+    mesh.into_iter().chain(others)
+}
+
 /// When a rule holds in a scene.
 #[derive(Debug, Default)]
 struct When {

@@ -14,7 +14,7 @@ use serde_saphyr::{
 /// Deeper YAML is refused, as everything that walks it would need as much stack.
 const MAX_DEPTH: usize = 64;
 /// As many documents as a large cluster has objects.
-const MAX_DOCUMENTS: usize = 20_000;
+const MAX_DOCUMENTS: usize = 10_000;
 /// Aliases that stand for more than this make a small file a large one.
 const MAX_REPLAYED: usize = 50_000;
 /// Enough for the depth, also where the main thread has little.

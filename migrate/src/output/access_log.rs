@@ -16,7 +16,9 @@ use crate::{
     translate::{self, literal, Alternative, Made, Untranslatable},
 };
 
-use super::{all, check, describe, stats::standard, when, Fields, Output, Plugin, When, REPORTING, ROOT, SCENES};
+use super::{
+    all, check, describe, in_order, stats::standard, when, Fields, Output, Plugin, When, REPORTING, ROOT, SCENES,
+};
 
 /// The module's field of that name, which is also a label of its metrics.
 const SECURITY_POLICY: &str = "connection_security_policy";
@@ -26,10 +28,8 @@ pub(super) fn write(specs: &[LogSpec], model: &Model, output: &mut Output, diagn
     let namespaces: BTreeSet<&str> = specs.iter().map(|spec| spec.origin.namespace.as_str()).collect();
     let mut scenes_of: Vec<Vec<Scene>> = vec![Vec::new(); specs.len()];
     let mut fields = Fields::new();
-    // Those of the mesh are also in every other namespace.
-    let (of_mesh, others): (Vec<&str>, Vec<&str>) = namespaces.into_iter().partition(|name| *name == ROOT);
     let mut everywhere: Vec<(Scene, &LogSpec)> = Vec::new();
-    for namespace in of_mesh.into_iter().chain(others) {
+    for namespace in in_order(namespaces) {
         for scene in SCENES {
             let sources = Sources::new(scene, model);
             let mut first = everywhere.iter().find(|(known, _)| *known == scene).map(|(_, spec)| *spec);

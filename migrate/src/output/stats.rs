@@ -20,7 +20,7 @@ use crate::{
     Options,
 };
 
-use super::{check, describe, Fields, Output, Plugin, REPORTING, SCENES};
+use super::{check, describe, in_order, Fields, Output, Plugin, REPORTING, ROOT, SCENES};
 use metric::{names_service, takes_host, Metric};
 
 /// As many different conditions of a protocol as the module has.
@@ -37,10 +37,12 @@ pub(super) fn write(
     let namespaces: BTreeSet<&str> = specs.iter().map(|spec| spec.origin.namespace.as_str()).collect();
     let mut scenes_of: Vec<Vec<Scene>> = vec![Vec::new(); specs.len()];
     let mut fields: Fields = Fields::new();
-    for namespace in namespaces {
+    let mut of_mesh: Vec<(Scene, Vec<Metric>)> = Vec::new();
+    for namespace in in_order(namespaces) {
         for scene in SCENES {
             let sources = Sources::new(scene, model);
             let mut metrics: Vec<Metric> = Vec::new();
+            let mesh = of_mesh.iter().find(|(known, _)| *known == scene).map_or(&[][..], |(_, metrics)| metrics);
             for (spec, scenes) in specs.iter().zip(&mut scenes_of) {
                 if spec.origin.namespace != namespace || is_accidental(spec, scene, model, options, diagnostics) {
                     continue;
@@ -48,7 +50,7 @@ pub(super) fn write(
                 let metric = Metric::of(spec, &sources, options, diagnostics);
                 if let Some(metric) = metric.filter(|metric| is_taken(metric, spec, scene, diagnostics)) {
                     let became: Vec<String> = metric.labels.iter().map(|(name, label)| label.describe(name)).collect();
-                    if add(&mut metrics, metric, spec, &output.buckets, diagnostics) {
+                    if add(&mut metrics, mesh, metric, spec, &output.buckets, diagnostics) {
                         scenes.push(scene);
                         for ((_, compiled), became) in spec.labels.iter().zip(became) {
                             fields.add(&compiled.place, became, scene);
@@ -96,6 +98,9 @@ pub(super) fn write(
                 }
             }
             output.add(namespace, plugin, scene, configuration);
+            if namespace == ROOT {
+                of_mesh.push((scene, metrics));
+            }
         }
     }
     for (spec, scenes) in specs.iter().zip(scenes_of) {
@@ -195,9 +200,11 @@ fn is_taken(metric: &Metric, spec: &MetricSpec, scene: Scene, diagnostics: &mut 
     problems.is_empty()
 }
 
-/// Adds a metric to those of a scene. `buckets` are those of other scenes and namespaces.
+/// Adds a metric to those of a scene. `mesh` are those that the whole mesh has besides, `buckets` those of other scenes and
+/// namespaces.
 fn add(
     metrics: &mut Vec<Metric>,
+    mesh: &[Metric],
     metric: Metric,
     spec: &MetricSpec,
     buckets: &BTreeMap<String, Vec<f64>>,
@@ -214,7 +221,7 @@ fn add(
     if same.any(|earlier| earlier.count_together(&metric)) {
         return true;
     }
-    if let Some(earlier) = metrics.iter().find(|earlier| earlier.full_name() == metric.full_name()) {
+    if let Some(earlier) = metrics.iter().chain(mesh).find(|earlier| earlier.full_name() == metric.full_name()) {
         if !earlier.goes_with(&metric) {
             let message =
                 format!("{} is fed twice, as another kind or with other labels or buckets: name them apart", spec.name);
@@ -222,7 +229,7 @@ fn add(
             return false;
         }
     }
-    let mut others = metrics.iter();
+    let mut others = metrics.iter().chain(mesh);
     if let Some(other) = others.find(|other| metric.is_part_of(other) || other.is_part_of(&metric)) {
         let message =
             format!("{} and {} would be one histogram to Prometheus: name them apart", spec.name, other.full_name());

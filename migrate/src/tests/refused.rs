@@ -91,3 +91,15 @@ fn signs_that_end_lines_are_escaped() {
     assert!(!yaml.contains(['\u{2028}', '\u{2029}', '\u{85}', '\u{7f}']));
     assert!(envoy_filter::parse(&[("out.yaml".into(), yaml)]).is_ok());
 }
+
+#[test]
+fn a_namespace_has_what_the_mesh_has() {
+    let mesh = counter("1", "request.method", HTTP);
+    let shop = |kind: &str| {
+        another(&metric(kind, "1", "request.path", HTTP), 1)
+            .replace("{name: r1, namespace: istio-system}", "{name: r1, namespace: a-shop}")
+            .replace("handler: h1, instances: [i1]", "handler: h1.istio-system, instances: [i1.istio-system]")
+    };
+    assert!(!codes(&migrate(&[&*mesh, &shop("COUNTER")].join("---\n"))).contains(&"E-FILTER"));
+    assert!(codes(&migrate(&[&*mesh, &shop("GAUGE")].join("---\n"))).contains(&"E-FILTER"));
+}
