@@ -48,7 +48,8 @@ macro_rules! on_each_envoy {
 }
 
 on_each_envoy! {
-    tutorials: requests_are_counted_twice, requests_have_the_customer_s_labels;
+    tutorials: requests_are_counted_twice, requests_have_the_customer_s_labels,
+        services_and_callers_are_in_conditions, strangers_have_the_cluster_s_name;
     logs: requests_have_the_new_log_s_line, requests_have_the_line_for_fluentd, requests_have_the_default_line,
         connections_have_the_default_lines;
     defaults: requests_have_mixer_s_metrics, probes_are_left_out, connections_have_mixer_s_metrics;

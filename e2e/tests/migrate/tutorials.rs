@@ -47,3 +47,40 @@ pub fn requests_have_the_customer_s_labels(envoy: &str) {
         assert_eq!(seen, [expected("/status/200?q=1", "200"), expected("/status/418", "418")], "{workload}");
     }
 }
+
+/// A label without fallback dropped the reports that lacked it: those of the caller's side here.
+pub fn services_and_callers_are_in_conditions(envoy: &str) {
+    let named = DOUBLE.replace("source.service | \"unknown\"", "source.principal").replace(
+        "  actions:",
+        "  match: context.protocol == \"http\" && destination.service.name == \"reviews\"\n  actions:",
+    );
+    assert!(named.contains("source: source.principal\n") && named.contains("match:"), "{named}");
+    let mesh = start(envoy, &named);
+    assert_eq!(status(&mesh, get(&mesh, "/status/200")), 200);
+    let sample = only_series(&mesh, "reviews-v2", "istio_double_request_count", 2.0);
+    let expected = [
+        ("source", "cluster.local/ns/default/sa/bookinfo-productpage"),
+        ("destination", "reviews.default.svc.cluster.local"),
+        ("message", "twice the fun!"),
+    ];
+    assert_eq!(sample.labels, labels(expected));
+    let of_caller = mesh.sidecar("productpage-v1").unwrap().metric("istio_double_request_count").unwrap();
+    assert_eq!(of_caller, []);
+}
+
+/// What is no service has the name of Istio's cluster for it, also within an expression.
+pub fn strangers_have_the_cluster_s_name(envoy: &str) {
+    let named = DOUBLE.replace(
+        "source.service | \"unknown\"",
+        "conditional((destination.service.name | \"none\") == \"PassthroughCluster\", \"outside\", \"mesh\")",
+    );
+    let mesh = start(envoy, &named);
+    status(&mesh, get(&mesh, "/status/200"));
+    status(&mesh, get(&mesh, "/status/200").host("api.example.com"));
+    let mut sources: Vec<String> = series(&mesh, "productpage-v1", "istio_double_request_count", 4.0)
+        .into_iter()
+        .map(|sample| sample.labels["source"].clone())
+        .collect();
+    sources.sort();
+    assert_eq!(sources, ["mesh", "outside"]);
+}
