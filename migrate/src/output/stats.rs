@@ -5,6 +5,7 @@
 
 mod metric;
 pub(super) mod standard;
+mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 

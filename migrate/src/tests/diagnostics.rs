@@ -257,6 +257,10 @@ fn values_that_are_no_numbers_or_fractions() {
         &counter("1.5", "request.method", HTTP),
         &["instance/istio-system/i spec.params.value: E-FRACTION: counter value 1.5 is fractional"],
     );
+    check(
+        &counter("\"-1\"", "request.method", HTTP),
+        &["instance/istio-system/i spec.params.value: E-FRACTION: \"-1\" is out of range"],
+    );
     for whole in ["2000000000000000", "2", "2.0", "\"2\"", "\"2s\""] {
         check(&counter(whole, "request.method", HTTP), &[]);
     }
@@ -451,6 +455,7 @@ fn every_code_is_used() {
         include_str!("../output.rs"),
         include_str!("../output/stats.rs"),
         include_str!("../output/stats/metric.rs"),
+        include_str!("../output/stats/value.rs"),
         include_str!("../output/access_log.rs"),
     );
     for (code, name, _) in crate::diagnostic::Code::ALL {
