@@ -68,7 +68,7 @@ pub(super) fn number(
             return Some(format!("{number:.0}"));
         }
         let (value, place) = (&spec.value.text, &spec.value.place);
-        if number < 0.0 || number >= 1e15 {
+        if !number.is_nan() && !(0.0..1e15).contains(&number) {
             let message = format!("{value} is out of range: Envoy's values are whole numbers from 0");
             diagnostics.add(Code::Fraction, place, message);
             return None;
