@@ -41,54 +41,46 @@ pub(super) fn write(
     let mut of_mesh: Vec<(Scene, Vec<Metric>)> = Vec::new();
     for namespace in in_order(namespaces) {
         for scene in SCENES {
-            let sources = Sources::new(scene, model);
-            let mut metrics: Vec<Metric> = Vec::new();
             let mesh = of_mesh.iter().find(|(known, _)| *known == scene).map_or(&[][..], |(_, metrics)| metrics);
-            for (spec, scenes) in specs.iter().zip(&mut scenes_of) {
-                if spec.origin.namespace != namespace || is_accidental(spec, scene, model, options, diagnostics) {
-                    continue;
-                }
-                let metric = Metric::of(spec, &sources, options, diagnostics);
-                if let Some(metric) = metric.filter(|metric| is_taken(metric, spec, scene, diagnostics)) {
-                    let became: Vec<String> = metric.labels.iter().map(|(name, label)| label.describe(name)).collect();
-                    if add(&mut metrics, mesh, metric, spec, &output.buckets, diagnostics) {
-                        scenes.push(scene);
-                        for ((_, compiled), became) in spec.labels.iter().zip(became) {
-                            fields.add(&compiled.place, became, scene);
-                        }
-                    }
-                }
+            let plugin = plugin(scene);
+            // Each metric is checked by itself only if they are not all taken: that takes as long as all the rest.
+            let mut attempt = |each| {
+                let gathering = Gathering { namespace, scene, model, options, mesh, buckets: &output.buckets, each };
+                let (metrics, written) = gathering.metrics(specs, diagnostics);
+                let configuration = configuration(scene, &metrics);
+                let problems = if metrics.is_empty() { Vec::new() } else { check::problems(plugin, &configuration) };
+                (metrics, written, configuration, problems)
+            };
+            let (mut metrics, mut written, mut configuration, mut problems) = attempt(false);
+            if !problems.is_empty() {
+                (metrics, written, configuration, problems) = attempt(true);
             }
             if metrics.is_empty() {
                 continue;
             }
-            if scene.side == Side::Outbound && metrics.iter().any(|metric| metric.takes_host) {
-                let written = specs
-                    .iter()
-                    .zip(&scenes_of)
-                    .filter(|(spec, scenes)| spec.origin.namespace == namespace && scenes.last() == Some(&scene));
-                for (spec, _) in written.filter(|(spec, _)| names_service(spec) && !takes_host(spec)) {
+            if !problems.is_empty() {
+                // Each of them would be taken, all together are not.
+                for (spec, _, _) in written {
+                    for problem in &problems {
+                        diagnostics.add(Code::NotExpressible, &spec.origin.place, check::message(plugin, problem));
+                    }
+                }
+                continue;
+            }
+            let takes = scene.side == Side::Outbound && metrics.iter().any(|metric| metric.takes_host);
+            for (spec, index, became) in written {
+                if takes && names_service(spec) && !takes_host(spec) {
                     let message =
                         "another metric takes the Host header where the service is not known, and all metrics of \
                                    a proxy do so then: here, Mixer said what stands for the service";
                     diagnostics.add(Code::Differs, &spec.origin.place, message);
                 }
-            }
-            let plugin = plugin(scene);
-            let configuration = configuration(scene, &metrics);
-            let problems = check::problems(plugin, &configuration);
-            if !problems.is_empty() {
-                // Each of them would be taken, all together are not.
-                for (spec, scenes) in specs.iter().zip(&mut scenes_of) {
-                    if spec.origin.namespace == namespace && scenes.last() == Some(&scene) {
-                        scenes.pop();
-                        for problem in &problems {
-                            let message = check::message(plugin, problem);
-                            diagnostics.add(Code::NotExpressible, &spec.origin.place, message);
-                        }
-                    }
+                if let Some(scenes) = scenes_of.get_mut(index) {
+                    scenes.push(scene);
                 }
-                continue;
+                for ((_, compiled), became) in spec.labels.iter().zip(became) {
+                    fields.add(&compiled.place, became, scene);
+                }
             }
             for metric in &metrics {
                 let added = metric.labels.iter().map(|(name, _)| name.clone());
@@ -108,6 +100,48 @@ pub(super) fn write(
         tell(spec, &scenes, model, output, diagnostics);
     }
     output.moves.extend(fields.into_moves());
+}
+
+/// What the metrics of a scene are gathered from.
+struct Gathering<'a> {
+    namespace: &'a str,
+    scene: Scene,
+    model: &'a Model,
+    options: &'a Options,
+    /// Those that the whole mesh has besides.
+    mesh: &'a [Metric],
+    /// The buckets of other scenes and namespaces.
+    buckets: &'a BTreeMap<String, Vec<f64>>,
+    /// Whether each metric is checked by itself.
+    each: bool,
+}
+
+/// A specification that is written, its place among all, and what became of its labels.
+type Written<'s> = (&'s MetricSpec, usize, Vec<String>);
+
+impl Gathering<'_> {
+    fn metrics<'s>(&self, specs: &'s [MetricSpec], diagnostics: &mut Diagnostics) -> (Vec<Metric>, Vec<Written<'s>>) {
+        let sources = Sources::new(self.scene, self.model);
+        let (mut metrics, mut written) = (Vec::new(), Vec::new());
+        for (index, spec) in specs.iter().enumerate() {
+            if spec.origin.namespace != self.namespace
+                || is_accidental(spec, self.scene, self.model, self.options, diagnostics)
+            {
+                continue;
+            }
+            let Some(metric) = Metric::of(spec, &sources, self.options, diagnostics) else {
+                continue;
+            };
+            if self.each && !is_taken(&metric, spec, self.scene, diagnostics) {
+                continue;
+            }
+            let became = metric.labels.iter().map(|(name, label)| label.describe(name)).collect();
+            if add(&mut metrics, self.mesh, metric, spec, self.buckets, diagnostics) {
+                written.push((spec, index, became));
+            }
+        }
+        (metrics, written)
+    }
 }
 
 fn tell(spec: &MetricSpec, scenes: &[Scene], model: &Model, output: &mut Output, diagnostics: &mut Diagnostics) {
