@@ -65,6 +65,7 @@ fn it_has_every_part_and_the_digests_of_all() {
         "envoy/telemetry.yaml",
         "envoy/separate/stats.yaml",
         "kubernetes/README.md",
+        "kubernetes/bootstrap/custom_bootstrap.json",
         "README.md",
         "docs/operations.md",
         "docs/configuration.md",
