@@ -181,11 +181,11 @@ impl Expressions {
     /// stream.
     pub fn may_be_number(&self, index: usize, text: &str) -> bool {
         match self.compiled.get(index) {
-            Some(Entry::Constant(_) | Entry::Generated(_)) => false,
+            Some(Entry::Constant(_) | Entry::Generated(_) | Entry::Refused) | None => false,
             Some(Entry::Compiled(Compiled::Constant(value))) => matches!(value, Value::Integer(_)),
             Some(Entry::Compiled(Compiled::Attribute(_, kind))) => *kind == Kind::Integer,
             Some(Entry::Compiled(Compiled::Engine(_))) => is_of_numbers(text),
-            _ => true,
+            Some(Entry::Compiled(_)) => true,
         }
     }
 
