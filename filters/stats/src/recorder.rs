@@ -15,7 +15,7 @@ use mesh_common::metric_name;
 use mesh_common::text_map::TextMap;
 
 use crate::config::{Config, NANOSECONDS_PER_SECOND};
-use crate::evaluation::Expressions;
+use crate::evaluation::{Expressions, A_NUMBER};
 use crate::metrics::{self, Family, Source, Value};
 use crate::symbols::{Symbol, Symbols};
 
@@ -346,6 +346,9 @@ impl<H: Host> Compiler<'_, H> {
 
     /// An expression of a value. One that is refused is reported for each definition that has it.
     fn number(&mut self, text: &str, path: String) -> usize {
+        if self.expressions.has_label(text, A_NUMBER, &path, self.problems) {
+            return usize::MAX; // Nothing is recorded by a configuration that is refused.
+        }
         let told = self.problems.len();
         let index = self.expressions.add(self.host, self.symbols, text, &path, self.problems);
         if self.problems.len() == told && !self.expressions.may_be_number(index, text) {

@@ -638,6 +638,7 @@ fn what_is_refused_is_told_where_it_stands() {
     host.with_expression("request.host", Some(b"a"));
     let number = "is not allowed for HTTP, must be a whole number, or an attribute or expression of one";
     let label = "is a label, must be an attribute such as upstream_peer.workload";
+    let label_as_number = "is a label, must be an attribute such as response.code or request.size";
     for (definitions, problems) in [
         (
             r#"{"name": "a", "value": "1", "dimensions": {"h": "request.host"}}, {"name": "b", "value": "request.host"}"#,
@@ -650,6 +651,10 @@ fn what_is_refused_is_told_where_it_stands() {
         (
             r#"{"name": "a", "value": "1", "dimensions": {"h": "reporter"}}, {"name": "b", "value": "1", "match": "reporter"}"#,
             vec![("1.match", "reporter", label)],
+        ),
+        (
+            r#"{"name": "a", "value": "response_code", "dimensions": {"h": "response_code"}}, {"name": "b", "value": "response_code"}"#,
+            vec![("0.value", "response_code", label_as_number), ("1.value", "response_code", label_as_number)],
         ),
     ] {
         let told = |(place, text, message): &(&str, &str, &str)| {
