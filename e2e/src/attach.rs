@@ -11,6 +11,9 @@ use crate::options::Options;
 use crate::shadows;
 use crate::topology::Workload;
 
+/// The ConfigMap with what a bootstrap needs, as `envoy/kubernetes/` names it.
+pub const BOOTSTRAP_CONFIG_MAP: &str = "remixer-bootstrap";
+
 /// The EnvoyFilters of a mesh.
 #[derive(Debug, Default)]
 pub struct Attachment {
@@ -24,6 +27,15 @@ pub fn envoy_filter(patch: &str) -> String {
         "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\n\
          metadata: {{ name: test, namespace: istio-system }}\nspec:\n  configPatches:\n  - {patch}\n"
     )
+}
+
+/// What the EnvoyFilters in `files` have for the bootstrap, as the ConfigMap that pods name in `sidecar.istio.io/bootstrapOverride`.
+pub fn bootstrap_config_map(files: &[PathBuf]) -> Result<String> {
+    let filters = envoy_filter::load(files).map_err(refused)?;
+    let json = envoy_filter::bootstrap_override(&filters).map_err(|problem| refused(vec![problem]))?;
+    let indented: String = format!("{json:#}").lines().map(|line| format!("    {line}\n")).collect();
+    let metadata = format!("{{ name: {BOOTSTRAP_CONFIG_MAP} }}");
+    Ok(format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {metadata}\ndata:\n  custom_bootstrap.json: |\n{indented}"))
 }
 
 /// The EnvoyFilters in a directory such as `envoy/`; shadowing only if it is asked for: it is a module of its own for each

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 
 use mesh::config::Tracing;
 use mesh::interrupt::Interrupt;
@@ -38,6 +38,11 @@ usage: mesh stats-tags [FILE]...
 Prints what the bootstrap needs for the labels of the stats configurations that a proxy runs (JSON; default: the
 standard labels).
 
+usage: mesh bootstrap FILE-OR-DIRECTORY...
+
+Prints a ConfigMap with what the EnvoyFilters have for the bootstrap, for pods to name in the annotation
+sidecar.istio.io/bootstrapOverride: Istio since 1.21 applies no EnvoyFilter to the bootstrap.
+
 usage: mesh render --compose DIRECTORY [--filters FILE-OR-DIRECTORY]... [--modules DIRECTORY] [--zipkin HOST:PORT]
        mesh app WORKLOAD [--check]
        mesh traffic HOST:PORT
@@ -62,6 +67,7 @@ fn run() -> Result<ExitCode> {
         Some("up") => up(&parse(words)?),
         Some("graph") => graph(words),
         Some("stats-tags") => stats_tags(words).map(|()| ExitCode::SUCCESS),
+        Some("bootstrap") => bootstrap(words).map(|()| ExitCode::SUCCESS),
         Some(part @ ("render" | "app" | "traffic")) => {
             mesh::containers::run(part, words, USAGE).map(|()| ExitCode::SUCCESS)
         }
@@ -107,6 +113,13 @@ fn stats_tags(files: impl Iterator<Item = String>) -> Result<()> {
     print!("{}", mesh::stats_tags::bootstrap(&configurations)?);
     println!("# For Istio's own bootstrap instead, in proxyConfig or the annotation sidecar.istio.io/extraStatTags:");
     println!("# extraStatTags: {}", mesh::stats_tags::extra_stat_tags(&configurations)?);
+    Ok(())
+}
+
+fn bootstrap(files: impl Iterator<Item = String>) -> Result<()> {
+    let files: Vec<PathBuf> = files.map(PathBuf::from).collect();
+    ensure!(!files.is_empty(), "mesh bootstrap: which files?\n{USAGE}");
+    print!("{}", mesh::attach::bootstrap_config_map(&files)?);
     Ok(())
 }
 

@@ -224,6 +224,9 @@ fn arguments(options: &Options) -> Vec<String> {
     if !components.is_empty() {
         arguments.extend(["--component-log-level".to_owned(), components.to_owned()]);
     }
+    if let Some(json) = &options.bootstrap_override {
+        arguments.extend(["--config-yaml".to_owned(), json.clone()]);
+    }
     arguments
 }
 

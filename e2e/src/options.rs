@@ -19,6 +19,8 @@ pub struct Options {
     pub plugins: Vec<PluginConfig>,
     /// Where the modules are; by default `dist/`.
     pub modules: Option<PathBuf>,
+    /// JSON that each Envoy merges into its bootstrap, as Istio's agent has it done.
+    pub bootstrap_override: Option<String>,
     /// Which addresses.
     pub network: Network,
     /// Which Envoy; by default what `ENVOY` names, or the newest that `make setup` gets.
@@ -69,6 +71,7 @@ impl Default for Options {
             every_patch_must_match: false,
             plugins: Vec::new(),
             modules: None,
+            bootstrap_override: None,
             network: Network::Free,
             envoy_version: None,
             drain: 1,

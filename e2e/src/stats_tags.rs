@@ -11,8 +11,9 @@ use stats::metrics;
 const COMMENT: &str = "\
 Labels of the metrics: Envoy has none of its own, so these regular expressions take them out of the stats' names.
 
-A proxy reads its bootstrap when it starts: restart the workloads after applying this. Istio up to 1.17 brings such
-expressions for the standard labels itself; there, leave this file out.
+A proxy reads its bootstrap when it starts: restart the workloads after applying this. Istio since 1.21 applies no EnvoyFilter to the
+bootstrap, and before only if its agents are told to: there, make a ConfigMap of this by `mesh bootstrap`, or take it from a release.
+Istio up to 1.17 brings such expressions for the standard labels itself; there, leave this file out.
 
 Made by `mesh stats-tags`, which makes it for a stats configuration with other labels, too.";
 

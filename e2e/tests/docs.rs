@@ -232,6 +232,14 @@ fn the_shadow_tables_have_every_metric_and_value() {
 }
 
 #[test]
+fn the_shadow_readme_has_every_beginning_that_a_marker_must_not_have() {
+    let (_, rest) = SHADOW.split_once("would be mirrored:\n").unwrap();
+    let list = rest.split("\n\n").next().unwrap();
+    let beginnings: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
+    assert_eq!(beginnings, shadow::config::KNOWN);
+}
+
+#[test]
 fn examples_of_the_access_log_s_configuration_are_accepted() {
     for block in LOG.split("```json\n").skip(1) {
         let json = block.split("```").next().unwrap();

@@ -39,7 +39,7 @@ mod wasm_plugin;
 pub mod yaml;
 
 pub use apply::{apply, unused, Applied, Proxy, ProxyConfig, ProxyKind, ROOT_NAMESPACE};
-pub use bootstrap::{bucket_setting, stats_bootstrap};
+pub use bootstrap::{bootstrap_override, bucket_setting, stats_bootstrap};
 pub use parse::{load, parse};
 pub use problem::Problem;
 pub use resource::{ApplyTo, Context, EnvoyFilter, Operation, Patch, PatchContext};

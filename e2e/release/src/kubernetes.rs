@@ -2,9 +2,10 @@
 //! since kustomize reads nothing from outside of its directory.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use anyhow::{ensure, Context, Result};
-use envoy_filter::MODULES;
+use anyhow::{anyhow, ensure, Context, Result};
+use envoy_filter::{bootstrap_override, MODULES};
 
 use crate::files::sha256;
 use crate::{text, Files, ALL_FILTERS, SHADOW, VERSION};
@@ -22,10 +23,13 @@ const SERVED: &str = "http://remixer.istio-system.svc.cluster.local/";
 /// The files; `filters` are those below `envoy/`, `digests` those of the images of the modules.
 pub fn files(filters: &Files, modules: &Files, digests: &BTreeMap<String, String>, images: &str) -> Result<Files> {
     let mut files = Files::new();
+    let mut bootstraps = Vec::new();
     for (name, content) in filters {
         if let Some(name) = name.strip_prefix("kubernetes/") {
             let filled = fill(text(content)?, digests, images).with_context(|| format!("envoy/kubernetes/{name}"))?;
             files.insert(name.to_owned(), filled.into_bytes());
+        } else if name.ends_with("-bootstrap.yaml") && !name.contains('/') {
+            bootstraps.push((PathBuf::from(name), text(content)?.to_owned()));
         } else if name.ends_with(".yaml") && !name.contains('/') {
             let filter = selecting(text(content)?).with_context(|| format!("envoy/{name}"))?;
             // A proxy without metadata exchange over TCP must not take connections: it is not to be fetched.
@@ -36,9 +40,7 @@ pub fn files(filters: &Files, modules: &Files, digests: &BTreeMap<String, String
             files.insert(format!("filters/{name}"), filter.into_bytes());
         }
     }
-    let labels = "stats-bootstrap.yaml";
-    let content = files.get(&format!("filters/{labels}")).with_context(|| format!("envoy/{labels} is missing"))?;
-    files.insert(format!("wasm-plugin/{labels}"), content.clone());
+    files.insert("bootstrap/custom_bootstrap.json".to_owned(), bootstrap(&bootstraps)?.into_bytes());
     for (name, module) in modules {
         if [ALL_FILTERS, SHADOW].contains(&name.as_str()) {
             files.insert(format!("modules/{name}"), module.clone());
@@ -56,6 +58,13 @@ pub fn files(filters: &Files, modules: &Files, digests: &BTreeMap<String, String
 fn fill(source: &str, digests: &BTreeMap<String, String>, images: &str) -> Result<String> {
     let digest = digests.get(ALL_FILTERS).context("there is no image of all filters")?;
     Ok(source.replace(DIGEST, digest).replace(&format!("{IMAGES}{IMAGE_VERSION}"), &format!("{images}:{VERSION}")))
+}
+
+/// What is for the bootstrap, which EnvoyFilters cannot reach in Istio.
+fn bootstrap(filters: &[(PathBuf, String)]) -> Result<String> {
+    let filters = envoy_filter::parse(filters).map_err(|problems| anyhow!("{problems:?}"))?;
+    let json = bootstrap_override(&filters).map_err(|problem| anyhow!("{problem}"))?;
+    Ok(format!("{json:#}\n"))
 }
 
 /// An EnvoyFilter for the pods that say by a label that they have the modules: any other proxy could not read them, and would

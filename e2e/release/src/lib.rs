@@ -10,6 +10,7 @@ pub mod archive;
 pub mod files;
 pub mod image;
 pub mod kubernetes;
+pub mod links;
 pub mod materials;
 
 use std::collections::BTreeMap;
@@ -75,6 +76,7 @@ pub fn release(inputs: &Inputs<'_>) -> Result<Files> {
     for name in ["README.md", "CHANGELOG.md", "LICENSE", "migrate/README.md"] {
         release.insert(name.to_owned(), read(&inputs.root.join(name))?);
     }
+    relink(&mut release)?;
     let materials = Materials::of_modules(inputs.root)?;
     release.insert("sbom.cdx.json".to_owned(), materials.bill(VERSION, &modules)?);
     release.insert("THIRD-PARTY-LICENSES.txt".to_owned(), materials.licences()?);
@@ -82,6 +84,16 @@ pub fn release(inputs: &Inputs<'_>) -> Result<Files> {
     let sums: String = release.iter().map(|(name, content)| format!("{}  {name}\n", sha256(content))).collect();
     release.insert("SHA256SUMS".to_owned(), sums.into_bytes());
     Ok(release)
+}
+
+/// Has the texts lead to what the release has.
+fn relink(release: &mut Files) -> Result<()> {
+    let paths = release.keys().cloned().collect();
+    for (name, content) in release.iter_mut().filter(|(name, _)| name.ends_with(".md")) {
+        let path = if name.starts_with("kubernetes/") { format!("envoy/{name}") } else { name.clone() };
+        *content = links::relinked(text(content)?, &path, &paths).into_bytes();
+    }
+    Ok(())
 }
 
 /// A text of the repository.

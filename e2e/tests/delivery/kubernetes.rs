@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use envoy_filter::{FailStrategy, Mode, Phase, WasmPlugin, MODULES};
 use mesh::application::ask;
-use mesh::attach::Attachment;
+use mesh::attach::{bootstrap_config_map, Attachment, BOOTSTRAP_CONFIG_MAP};
 use mesh::config::{Files as Paths, SidecarConfig};
 use mesh::{stats_tags, tools, Mesh, Options, Request, Sample, Topology};
 use release::files;
@@ -121,10 +121,18 @@ fn the_directory_renders_the_filters_for_the_mesh_and_the_module_for_a_namespace
     let Some(kinds) = rendered(".") else { return };
     assert_eq!(kinds.keys().collect::<Vec<_>>(), ["ConfigMap", "EnvoyFilter"]);
     apply(&kinds["EnvoyFilter"]);
-    let [config_map] = kinds["ConfigMap"].as_slice() else { panic!("{:?}", kinds["ConfigMap"]) };
-    let (bytes, names) = content(config_map);
+    let [modules, bootstrap] = kinds["ConfigMap"].as_slice() else { panic!("{:?}", kinds["ConfigMap"]) };
+    let (bytes, names) = content(modules);
     assert!(bytes < LARGEST && names == ["remixer.wasm", "shadow.wasm"], "{bytes} {names:?}");
-    assert_eq!(yaml(config_map)["metadata"]["name"], "remixer");
+    assert_eq!(yaml(modules)["metadata"]["name"], "remixer");
+    assert_eq!(yaml(bootstrap)["metadata"]["name"], BOOTSTRAP_CONFIG_MAP);
+    let mut in_namespace = rendered("modules").unwrap().remove("ConfigMap").unwrap();
+    in_namespace.sort_unstable_by_key(|text| text.contains("custom_bootstrap.json"));
+    for (one, other) in kinds["ConfigMap"].iter().zip(&in_namespace) {
+        let (mut one, other) = (yaml(one), yaml(other));
+        one["metadata"].as_object_mut().unwrap().remove("namespace");
+        assert!(one == other, "modules/ has the same");
+    }
     for text in &kinds["EnvoyFilter"] {
         for path in text.lines().filter_map(|line| line.trim().strip_prefix("filename: ")) {
             assert_eq!(path, format!("{MODULES}remixer.wasm"));
@@ -136,10 +144,9 @@ fn the_directory_renders_the_filters_for_the_mesh_and_the_module_for_a_namespace
 /// it stands behind.
 #[test]
 fn istios_own_filters_are_taken_out_of_proxies_that_have_ours() {
-    let ours = ["stats-bootstrap", "telemetry"].map(|name| file(&format!("filters/{name}.yaml")));
     for (instead, app) in [(None, "unknown"), (Some(file("istio/instead-of-istio.yaml")), "server")] {
-        let patches = istios().into_iter().chain(ours.clone()).chain(instead).collect();
-        let mesh = Mesh::start(Topology::parse(PAIR).unwrap(), Options { patches, ..Options::default() }).unwrap();
+        let patches = istios().into_iter().chain([file("filters/telemetry.yaml")]).chain(instead).collect();
+        let mesh = start(PAIR, patches);
         request(&mesh);
         let samples = counted(&mesh, "istio_requests_total");
         assert!(samples[0].has(&[("reporter", "source"), ("destination_app", app)]), "{samples:?}");
@@ -186,6 +193,11 @@ spec:
         let text = &template["metadata"]["annotations"][format!("sidecar.istio.io/{name}")];
         serde_json::from_str(text.as_str().unwrap()).unwrap()
     };
+    let overrides = &template["metadata"]["annotations"]["sidecar.istio.io/bootstrapOverride"];
+    assert_eq!(overrides, BOOTSTRAP_CONFIG_MAP);
+    let only_labelled = &yaml(&mine("label").unwrap()["Deployment"][0])["spec"]["template"]["metadata"];
+    assert_eq!(only_labelled["labels"], template["metadata"]["labels"]);
+    assert_eq!(only_labelled["annotations"], json!({"sidecar.istio.io/bootstrapOverride": BOOTSTRAP_CONFIG_MAP}));
     // Istio's template makes a volume of each entry, and takes its key for the name.
     assert_eq!(annotation("userVolume"), json!({"remixer": {"configMap": {"name": "remixer"}}}));
     let mounted = json!({"remixer": {"mountPath": MODULES.trim_end_matches('/'), "readOnly": true}});
@@ -194,16 +206,57 @@ spec:
     let gateway = yaml(&mine("gateway").unwrap()["Deployment"][0])["spec"]["template"].clone();
     assert_eq!(gateway["metadata"]["labels"], json!({"app": "mine", "remixer": "enabled"}));
     let gateway = gateway["spec"].clone();
-    assert_eq!(gateway["volumes"], json!([{"name": "remixer", "configMap": {"name": "remixer"}}]));
+    let volumes = ["remixer", BOOTSTRAP_CONFIG_MAP].map(|name| json!({"name": name, "configMap": {"name": name}}));
+    assert_eq!(gateway["volumes"], json!(volumes));
     let [proxy] = gateway["containers"].as_array().unwrap().as_slice() else { panic!("{gateway}") };
     assert_eq!(proxy["image"], "auto");
     assert_eq!(proxy["volumeMounts"][0]["mountPath"], MODULES.trim_end_matches('/'));
+    // Istio's template for gateways knows the annotation since 1.27 only; its agent has always known the variable.
+    assert_eq!(proxy["env"][0]["name"], "ISTIO_BOOTSTRAP_OVERRIDE");
+    let path = format!("{}/custom_bootstrap.json", proxy["volumeMounts"][1]["mountPath"].as_str().unwrap());
+    assert_eq!(proxy["env"][0]["value"], path);
+
+    let all = "resources: [filter.yaml]\ncomponents: [../release/kubernetes/only-labelled]\n";
+    files::put(&scratch.0.join("mine/kustomization.yaml"), all.as_bytes()).unwrap();
+    let separate = &release()["envoy/separate/stats.yaml"];
+    files::put(&scratch.0.join("mine/filter.yaml"), separate).unwrap();
+    let labelled = yaml(&of_directory(&scratch, "mine").unwrap()["EnvoyFilter"][0]);
+    assert_eq!(labelled["spec"]["workloadSelector"], json!({"labels": {"remixer": "enabled"}}));
 
     let single = mine("single-modules").unwrap();
     let (bytes, names) = content(&single["ConfigMap"][0]);
     assert!(bytes < LARGEST, "{bytes}");
     let built = release().keys().filter_map(|name| name.strip_prefix("modules/")).filter(|n| *n != "remixer.wasm");
     assert_eq!(names, built.collect::<Vec<_>>());
+}
+
+/// A mesh that is told what Istio would tell it: patches of everything but the bootstrap, and the file that is merged into that.
+fn start(topology: &str, patches: Vec<String>) -> Mesh {
+    let options =
+        Options { patches, bootstrap_override: Some(file("bootstrap/custom_bootstrap.json")), ..Options::default() };
+    Mesh::start(Topology::parse(topology).unwrap(), options).unwrap()
+}
+
+/// No EnvoyFilter that a release has for Istio is for the bootstrap: it would be accepted, and have no effect.
+#[test]
+fn what_is_for_the_bootstrap_is_in_the_file_that_istio_merges() {
+    let files = release().iter().filter(|(name, _)| name.starts_with("kubernetes/"));
+    for (name, content) in files {
+        assert!(!String::from_utf8_lossy(content).contains("applyTo: BOOTSTRAP"), "{name}");
+    }
+    let all: Value = serde_json::from_str(&file("bootstrap/custom_bootstrap.json")).unwrap();
+    let tags = all["stats_config"]["stats_tags"].as_array().unwrap();
+    for label in ["reporter", "grpc_response_status", "rule", "plugin", "mirror"] {
+        assert_eq!(tags.iter().filter(|tag| tag["tag_name"] == label).count(), 1, "{label}");
+    }
+    assert_eq!(all["layered_runtime"]["layers"][0]["name"], "remixer_shadow");
+    let map = bootstrap_config_map(
+        &["stats", "fault", "shadow"].map(|name| tools::filters().join(format!("{name}-bootstrap.yaml"))),
+    )
+    .unwrap();
+    let printed: Value = serde_json::from_str(yaml(&map)["data"]["custom_bootstrap.json"].as_str().unwrap()).unwrap();
+    assert_eq!(printed["layered_runtime"], all["layered_runtime"]);
+    assert_eq!(printed["stats_config"]["stats_tags"].as_array().unwrap().len(), tags.len());
 }
 
 /// What both sides counted of one request or connection.
@@ -250,7 +303,7 @@ fn fetched(filters: &[String]) -> Vec<Value> {
 
 #[test]
 fn proxies_ask_for_filters_whose_module_their_agent_fetches() {
-    let filters = ["stats-bootstrap", "telemetry", "tcp-stats"].map(|name| file(&format!("remote/{name}.yaml")));
+    let filters = ["telemetry", "tcp-stats"].map(|name| file(&format!("remote/{name}.yaml")));
     apply(&filters);
     let configs = &fetched(&filters);
     assert_eq!(configs.len(), filters.join("").matches("config_discovery:").count());
@@ -270,16 +323,12 @@ fn proxies_ask_for_filters_whose_module_their_agent_fetches() {
         lines.collect::<String>()
     };
     let patches: Vec<String> = filters.iter().map(from_files).collect();
-    let start = |topology: &str| {
-        let options = Options { patches: patches.clone(), ..Options::default() };
-        Mesh::start(Topology::parse(topology).unwrap(), options).unwrap()
-    };
-    let mesh = start(PAIR);
+    let mesh = start(PAIR, patches.clone());
     request(&mesh);
     check_labels(&counted(&mesh, "istio_requests_total"));
     drop(mesh);
 
-    let mesh = start(&PAIR.replace("protocol: http", "protocol: tcp"));
+    let mesh = start(&PAIR.replace("protocol: http", "protocol: tcp"), patches);
     let mut connection = TcpStream::connect(mesh.sidecar("client").unwrap().address(9080)).unwrap();
     ask(&mut connection).unwrap();
     drop(connection);
@@ -333,9 +382,7 @@ fn wasm_plugins_are_sound_and_their_filters_work_where_istio_puts_them() {
     let spec = json!({"workloadSelector": {"labels": selector["matchLabels"]}, "configPatches": patches});
     let filter = json!({"apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter", "metadata": metadata, "spec": spec});
     apply(&[filter.to_string()]);
-    let options =
-        Options { patches: vec![filter.to_string(), file("wasm-plugin/stats-bootstrap.yaml")], ..Options::default() };
-    let mesh = Mesh::start(Topology::parse(PAIR).unwrap(), options).unwrap();
+    let mesh = start(PAIR, vec![filter.to_string()]);
     request(&mesh);
     check_labels(&counted(&mesh, "istio_requests_total"));
 

@@ -1,6 +1,7 @@
 //! What `make release` makes.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use flate2::read::GzDecoder;
@@ -65,6 +66,7 @@ fn it_has_every_part_and_the_digests_of_all() {
         "envoy/telemetry.yaml",
         "envoy/separate/stats.yaml",
         "kubernetes/README.md",
+        "kubernetes/bootstrap/custom_bootstrap.json",
         "README.md",
         "docs/operations.md",
         "docs/configuration.md",
@@ -85,6 +87,30 @@ fn it_has_every_part_and_the_digests_of_all() {
     let scratch = Scratch::new();
     files::write(files, &scratch.0.join("release")).unwrap();
     run("sha256sum", &["--check", "--quiet", "--strict", "SHA256SUMS"], &scratch.0.join("release")).unwrap();
+}
+
+#[test]
+fn every_link_of_its_texts_leads_somewhere() {
+    let mut count = 0;
+    for (name, content) in release().iter().filter(|(name, _)| name.ends_with(".md")) {
+        let directory = name.rsplit_once('/').map_or("", |(directory, _)| directory);
+        for link in String::from_utf8(content.clone()).unwrap().split("](").skip(1) {
+            let target = link.split([')', '#']).next().unwrap();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            let mut path = PathBuf::from(directory);
+            for part in target.split('/') {
+                assert!(part != ".." || path.pop(), "{name}: {target}");
+                path.push(if part == ".." { "" } else { part });
+            }
+            let path = path.to_str().unwrap().trim_end_matches('/').to_owned();
+            let is_there = |file: &String| *file == path || file.starts_with(&format!("{path}/"));
+            assert!(release().keys().any(is_there), "{name}: {target}");
+            count += 1;
+        }
+    }
+    assert!(count > 100, "{count}");
 }
 
 #[test]

@@ -72,7 +72,11 @@ fn refused() -> Vec<(String, String)> {
         (r#"{"expiresAt": "x"}"#.to_owned(), "expiresAt: \"x\" is not RFC 3339".to_owned()),
         (
             r#"{"markerHeader": "Content-Type"}"#.to_owned(),
-            "markerHeader: \"Content-Type\" must begin with x- and be no header that other requests have, such as x-shadow-mirror".to_owned(),
+            "markerHeader: \"Content-Type\" must begin with x-, such as x-shadow-mirror".to_owned(),
+        ),
+        (
+            r#"{"markerHeader": "x-request-mirror"}"#.to_owned(),
+            "markerHeader: \"x-request-mirror\" begins with x-request, as headers of other requests do, must be another, such as x-shadow-mirror".to_owned(),
         ),
         (with_field(r#""timeuot": "1s""#), format!("{one}.timeuot: unknown field (value \"1s\"), known are appendXForwardedFor, authority, cluster, compare, destination, disableShadowHostSuffixAppend, headers, maxRequestBytes, maxRequestsPerSecond, name, percentage, rewrite, role, sampling, sendOn, timeout, traceContext")),
     ];

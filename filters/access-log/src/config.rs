@@ -18,11 +18,10 @@ const DEFAULT_VALUE: u64 = 4_000;
 const MAX_FIELDS: usize = 200;
 
 /// Fields that only lines of JSON have a use for.
-const OF_JSON: [&str; 8] =
-    ["preset", "fields", "only_fields", "remove_fields", "rename_fields", "omit_absent", "instance", "level"];
+const OF_JSON: [&str; 6] = ["preset", "fields", "only_fields", "remove_fields", "rename_fields", "omit_absent"];
 /// Fields that only lines have a use for.
 const OF_LINES: [&str; 3] = ["ascii", "max_line_length", "max_value_length"];
-/// Fields that only Mixer's lines have a use for.
+/// Fields that only Mixer's lines, which are of JSON, have a use for.
 const OF_MIXER: [&str; 2] = ["instance", "level"];
 
 const MIN_WINDOW: Duration = Duration::from_millis(1);
@@ -189,7 +188,8 @@ impl Config {
         section.refuse_unless(format == Format::Text || text_format.is_empty(), "format be \"TEXT\"", &["text_format"]);
         section.refuse_unless(format == Format::Json, "format be \"JSON\"", &OF_JSON);
         section.refuse_unless(format != Format::None, "format be \"JSON\" or \"TEXT\"", &OF_LINES);
-        section.refuse_unless(preset == Preset::Mixer, "preset be \"MIXER\"", &OF_MIXER);
+        let is_mixer = format == Format::Json && preset == Preset::Mixer;
+        section.refuse_unless(is_mixer, "format be \"JSON\" and preset be \"MIXER\"", &OF_MIXER);
         let mut index = 0usize;
         let fields = section.objects("fields", |section| {
             let field = Field::read(section, &format!("fields[{index}]"));

@@ -62,7 +62,7 @@ pub fn milliseconds(
     min: (Duration, &str),
     max: (Duration, &str),
 ) -> Option<Duration> {
-    let text = section.any_text(name)?;
+    let text = section.any_text_such_as(name, ", must be a duration (examples: 7s, 2.8s, 100ms)")?;
     let read = in_milliseconds(&text, min, max);
     if let Err(message) = &read {
         section.refuse(name, format!("{text:?} {message}"));

@@ -21,7 +21,7 @@ pub const MAX_MIRRORS: usize = 8;
 pub const DEFAULT_MARKER: &str = "x-shadow-mirror";
 
 /// How names begin that clients, proxies and tracers use. A request with the marker is not mirrored, and many have these.
-const KNOWN: [&str; 17] = [
+pub const KNOWN: [&str; 17] = [
     "x-amzn-",
     "x-api-",
     "x-b3-",
@@ -211,9 +211,13 @@ fn marker(section: &mut Section) -> Option<String> {
     let lower = name.to_ascii_lowercase();
     if !is_header_name(&name) {
         section.refuse("markerHeader", format!("{name:?} is not a header name"));
-    } else if !lower.starts_with("x-") || KNOWN.iter().any(|known| lower.starts_with(known)) {
-        let allowed = "must begin with x- and be no header that other requests have, such as x-shadow-mirror";
-        section.refuse("markerHeader", format!("{name:?} {allowed}"));
+    } else if !lower.starts_with("x-") {
+        section.refuse("markerHeader", format!("{name:?} must begin with x-, such as x-shadow-mirror"));
+    } else if let Some(known) = KNOWN.iter().find(|known| lower.starts_with(**known)) {
+        let message = format!(
+            "{name:?} begins with {known}, as headers of other requests do, must be another, such as x-shadow-mirror"
+        );
+        section.refuse("markerHeader", message);
     }
     Some(lower)
 }

@@ -13,6 +13,11 @@ use crate::symbols::{Symbol, Symbols};
 const NEVER_NUMBERS: [&str; 8] =
     ["request", "response", "connection", "source", "destination", "upstream", "upstream_peer", "downstream_peer"];
 
+/// What may stand in an expression, as an example.
+const AN_ATTRIBUTE: &str = "upstream_peer.workload";
+/// The same, where a number is wanted.
+pub const A_NUMBER: &str = "response.code or request.size";
+
 /// All expressions of a configuration, each text once.
 #[derive(Debug, Default)]
 pub struct Expressions {
@@ -89,7 +94,7 @@ impl Expressions {
         path: &str,
         problems: &mut Vec<Problem>,
     ) -> Entry {
-        if self.has_label(text, path, problems) {
+        if self.has_label(text, AN_ATTRIBUTE, path, problems) {
             return Entry::Refused;
         }
         match Compiled::new(host, text, path, problems) {
@@ -112,21 +117,21 @@ impl Expressions {
         path: &str,
         problems: &mut Vec<Problem>,
     ) -> Option<Expression> {
-        if self.has_label(text, path, problems) {
+        if self.has_label(text, AN_ATTRIBUTE, path, problems) {
             return None;
         }
         create(host, &expression::for_engine(text), text, path, problems)
     }
 
-    /// Whether `text`, which is more than the name of a label, has a label in it, which is reported: the engine knows
+    /// Whether `text` has a label in it, which is reported with what could stand there instead: the engine knows
     /// attributes alone, with those that the configuration makes.
     #[inline(never)]
-    fn has_label(&self, text: &str, path: &str, problems: &mut Vec<Problem>) -> bool {
+    pub fn has_label(&self, text: &str, instead: &str, path: &str, problems: &mut Vec<Problem>) -> bool {
         let is_made = |name: &str| self.generated.iter().any(|generated| generated.name == name);
         let names = expression::names(text);
         let label = names.iter().find(|(name, _)| Source::of_label(name).is_some() && !is_made(name));
         if let Some((label, _)) = label {
-            let message = format!("{label:?} is a label, must be an attribute such as upstream_peer.workload");
+            let message = format!("{label:?} is a label, must be an attribute such as {instead}");
             problems.push(Problem { path: path.into(), message });
         }
         label.is_some()
@@ -181,11 +186,11 @@ impl Expressions {
     /// stream.
     pub fn may_be_number(&self, index: usize, text: &str) -> bool {
         match self.compiled.get(index) {
-            Some(Entry::Constant(_) | Entry::Generated(_)) => false,
+            Some(Entry::Constant(_) | Entry::Generated(_) | Entry::Refused) | None => false,
             Some(Entry::Compiled(Compiled::Constant(value))) => matches!(value, Value::Integer(_)),
             Some(Entry::Compiled(Compiled::Attribute(_, kind))) => *kind == Kind::Integer,
             Some(Entry::Compiled(Compiled::Engine(_))) => is_of_numbers(text),
-            _ => true,
+            Some(Entry::Compiled(_)) => true,
         }
     }
 

@@ -59,6 +59,8 @@ pub enum Source {
 /// A metric.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metric {
+    /// Where in the configuration its definition stands; empty for a standard one.
+    pub path: String,
     /// Prefix of the name.
     pub prefix: &'static str,
     /// Name without the prefix.
@@ -177,6 +179,7 @@ pub fn standard_names() -> impl Iterator<Item = &'static str> {
 pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
     let mut metrics: Vec<Metric> = STANDARD.into_iter().map(standard).collect();
     for (index, definition) in config.definitions.iter().enumerate() {
+        let path = format!("definitions[{index}]");
         let name = definition.full_name();
         let same = |metric: &Metric| metric.family_name() == name;
         let mut earlier = config.definitions.iter().take(index);
@@ -185,15 +188,16 @@ pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
             let message = format!(
                 "{name:?} is defined before with another type, unit or buckets, must be with the same, or another"
             );
-            problems.push(Problem { path: format!("definitions[{index}].name"), message });
+            problems.push(Problem { path: [&path, ".name"].concat(), message });
         }
         let mut metric = Metric {
+            value: value(definition, &path, problems),
+            path,
             prefix: definition.prefix,
             name: definition.name.clone(),
             suffix: "",
             family: if definition.tcp { Family::Connection } else { Family::Request },
             kind: definition.kind,
-            value: value(definition, index, problems),
             condition: definition.condition.clone(),
             tags: metrics.iter().find(|metric| same(metric)).map(|metric| metric.tags.clone()).unwrap_or_default(),
         };
@@ -258,10 +262,10 @@ pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
     metrics
 }
 
-/// What `definition`, number `index`, records.
-fn value(definition: &Definition, index: usize, problems: &mut Vec<Problem>) -> Value {
+/// What `definition`, which stands at `path`, records.
+fn value(definition: &Definition, path: &str, problems: &mut Vec<Problem>) -> Value {
     let mut refuse = |field: &str, message: String| {
-        problems.push(Problem { path: format!("definitions[{index}].{field}"), message });
+        problems.push(Problem { path: [path, ".", field].concat(), message });
     };
     let text = definition.value.trim();
     let has_unit = definition.unit.is_some();
@@ -338,6 +342,7 @@ fn standard((name, family, kind, value): (&str, Family, MetricKind, usize)) -> M
     let names = labels::names().into_iter().take(family.labels());
     let tag = |(index, name): (usize, &str)| Tag { name: name.into(), source: Source::Label(index), hidden: false };
     Metric {
+        path: String::new(),
         prefix: PREFIX,
         name: name.into(),
         suffix: "",

@@ -15,7 +15,7 @@ use mesh_common::metric_name;
 use mesh_common::text_map::TextMap;
 
 use crate::config::{Config, NANOSECONDS_PER_SECOND};
-use crate::evaluation::Expressions;
+use crate::evaluation::{Expressions, A_NUMBER};
 use crate::metrics::{self, Family, Source, Value};
 use crate::symbols::{Symbol, Symbols};
 
@@ -334,23 +334,28 @@ struct Compiler<'a, H> {
 }
 
 impl<H: Host> Compiler<'_, H> {
+    /// An expression of a label.
     fn expression(&mut self, text: &str) -> usize {
-        let path = path_of(self.config, text);
+        let path = path_of_label(self.config, text);
         self.expressions.add(self.host, self.symbols, text, &path, self.problems)
     }
 
-    fn condition(&mut self, text: &str) -> Option<Expression> {
-        self.expressions.condition(self.host, text, &path_of(self.config, text), self.problems)
+    fn condition(&mut self, text: &str, path: &str) -> Option<Expression> {
+        self.expressions.condition(self.host, text, path, self.problems)
     }
 
-    /// An expression of a value.
-    fn number(&mut self, text: &str) -> usize {
-        let index = self.expression(text);
-        if !self.expressions.may_be_number(index, text) {
+    /// An expression of a value. One that is refused is reported for each definition that has it.
+    fn number(&mut self, text: &str, path: String) -> usize {
+        if self.expressions.has_label(text, A_NUMBER, &path, self.problems) {
+            return usize::MAX; // Nothing is recorded by a configuration that is refused.
+        }
+        let told = self.problems.len();
+        let index = self.expressions.add(self.host, self.symbols, text, &path, self.problems);
+        if self.problems.len() == told && !self.expressions.may_be_number(index, text) {
             let message = format!(
                 "{text:?} is not allowed for HTTP, must be a whole number, or an attribute or expression of one"
             );
-            self.problems.push(Problem { path: path_of(self.config, text), message });
+            self.problems.push(Problem { path, message });
         }
         index
     }
@@ -378,7 +383,7 @@ impl Plan {
                 Value::AtMost(bound) | Value::Bucket(bound, _) => Number::AtMost(*bound),
                 Value::Seconds => Number::Seconds,
                 Value::Times(times, index) => Number::Times(*times, *index),
-                Value::Expression(text) => Number::Expression(compiler.number(text)),
+                Value::Expression(text) => Number::Expression(compiler.number(text, [&metric.path, ".value"].concat())),
             };
             let mut tags = Vec::new();
             for tag in &metric.tags {
@@ -389,7 +394,7 @@ impl Plan {
                 let known = texts.iter().position(|known| *known == text);
                 bit(known.unwrap_or_else(|| {
                     texts.push(text);
-                    conditions.extend(compiler.condition(text));
+                    conditions.extend(compiler.condition(text, &[&metric.path, ".match"].concat()));
                     texts.len().saturating_sub(1)
                 }))
             });
@@ -507,20 +512,14 @@ fn bit(index: usize) -> u64 {
     1_u64.wrapping_shl(index as u32)
 }
 
-/// Where in the configuration an expression stands first.
-fn path_of(config: &Config, text: &str) -> String {
+/// Where in the configuration an expression of a label stands first.
+fn path_of_label(config: &Config, text: &str) -> String {
     let label = |dimensions: &TextMap| {
         let mut labels = dimensions.iter();
         let has = |written: &str| expression::alternatives(written).contains(&text);
         labels.find(|(_, written)| has(written)).map(|(label, _)| label.to_string())
     };
     for (index, definition) in config.definitions.iter().enumerate() {
-        if definition.value == text {
-            return format!("definitions[{index}].value");
-        }
-        if definition.condition.as_deref() == Some(text) {
-            return format!("definitions[{index}].match");
-        }
         if let Some(label) = label(&definition.dimensions) {
             return format!("definitions[{index}].dimensions.{label}");
         }

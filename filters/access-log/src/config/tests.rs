@@ -108,6 +108,7 @@ fn a_percentage_that_is_needed_is_asked_for() {
 #[test]
 fn what_has_no_effect_is_refused() {
     const JSON: &str = "format be \"JSON\"";
+    const MIXER: &str = "format be \"JSON\" and preset be \"MIXER\"";
     const LINES: &str = "format be \"JSON\" or \"TEXT\"";
     for (json, problems) in [
         (
@@ -125,11 +126,13 @@ fn what_has_no_effect_is_refused() {
         ),
         (
             r#"{"format": "TEXT", "preset": "MIXER", "level": "warn"}"#,
-            &[("preset", "\"MIXER\"", JSON), ("level", "\"warn\"", JSON)],
+            &[("preset", "\"MIXER\"", JSON), ("level", "\"warn\"", MIXER)],
         ),
+        (r#"{"format": "TEXT", "instance": "newlog"}"#, &[("instance", "\"newlog\"", MIXER)]),
+        (r#"{"text_format": "%PROTOCOL%", "level": "warn"}"#, &[("level", "\"warn\"", MIXER)]),
         (
             r#"{"instance": "newlog", "level": "info"}"#,
-            &[("instance", "\"newlog\"", "preset be \"MIXER\""), ("level", "\"info\"", "preset be \"MIXER\"")],
+            &[("instance", "\"newlog\"", MIXER), ("level", "\"info\"", MIXER)],
         ),
         (
             r#"{"format": "NONE", "ascii": true, "max_line_length": 500, "max_value_length": 100}"#,

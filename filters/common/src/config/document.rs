@@ -119,16 +119,18 @@ impl<'a> Json<'a> {
         self.0.starts_with(|first: char| first == '-' || first.is_ascii_digit())
     }
 
-    /// Which kind of value it is.
-    pub(super) fn kind(self) -> &'static str {
-        match self.0.as_bytes().first() {
-            Some(b'"') => "string",
-            Some(b'{') => "object",
-            Some(b'[') => "array",
-            Some(b't' | b'f') => "boolean",
-            Some(b'n') => "null",
-            _ => "number",
-        }
+    /// What is said of it where a value of the type `expected` should be: its type, which `null` tells itself, and the value.
+    #[inline(never)]
+    pub(super) fn instead_of(self, expected: &str) -> String {
+        let kind = match self.0.as_bytes().first() {
+            Some(b'"') => "string ",
+            Some(b'{') => "object ",
+            Some(b'[') => "array ",
+            Some(b't' | b'f') => "boolean ",
+            Some(b'n') => "",
+            _ => "number ",
+        };
+        ["expected ", expected, ", got ", kind, &self.quote()].concat()
     }
 
     /// The text that it is.

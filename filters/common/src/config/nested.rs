@@ -29,11 +29,11 @@ impl Section<'_> {
         let number = written.parse().ok().filter(|number| range.contains(number));
         if number.is_none() {
             let is_whole = written.bytes().all(|byte| matches!(byte, b'-' | b'0'..=b'9'));
-            let message = match is_whole {
-                true => format!("{} is not in range {}-{}", value.quote(), range.start(), range.end()),
-                false => ["expected integer, got ", value.kind()].concat(),
+            let problem = match is_whole {
+                true => [&value.quote(), " is not"].concat(),
+                false => [&value.instead_of("integer"), ", must be"].concat(),
             };
-            self.refuse(name, message);
+            self.refuse(name, format!("{problem} in range {}-{}", range.start(), range.end()));
         }
         number
     }
@@ -61,10 +61,16 @@ impl Section<'_> {
 
     /// A text that may be empty; `None` when it is not there.
     pub fn any_text(&mut self, name: &'static str) -> Option<String> {
+        self.any_text_such_as(name, "")
+    }
+
+    /// The same; `allowed` says after what is no text what is allowed.
+    #[inline(never)]
+    pub fn any_text_such_as(&mut self, name: &'static str, allowed: &str) -> Option<String> {
         let value = self.find(name)?;
         let text = value.text();
         if text.is_none() {
-            self.refuse(name, ["expected string, got ", value.kind()].concat());
+            self.refuse(name, [&value.instead_of("string"), allowed].concat());
         }
         text
     }

@@ -148,7 +148,7 @@ fn what_stands_within_objects_is_read_and_named() {
         Err("configuration refused, 4 problems: \
              inner.even: 5 is not an even number; \
              inner.odd: unknown field (value 1), known are even; \
-             map[\"a b\"].text: expected string, got number; \
+             map[\"a b\"].text: expected string, got number 1; \
              limit: 0 is not in range 1-9"
             .into())
     );
@@ -157,12 +157,12 @@ fn what_stands_within_objects_is_read_and_named() {
         ("-1", "-1 is not in range 1-9"),
         ("\"12\"", "\"12\" is not in range 1-9"),
         ("99999999999999999999999", "99999999999999999999999 is not in range 1-9"),
-        ("1.5", "expected integer, got number"),
-        ("\"x\"", "expected integer, got string"),
-        ("true", "expected integer, got boolean"),
-        ("null", "expected integer, got null"),
-        ("{}", "expected integer, got object"),
-        ("[1]", "expected integer, got array"),
+        ("1.5", "expected integer, got number 1.5, must be in range 1-9"),
+        ("\"x\"", "expected integer, got string \"x\", must be in range 1-9"),
+        ("true", "expected integer, got boolean true, must be in range 1-9"),
+        ("null", "expected integer, got null, must be in range 1-9"),
+        ("{}", "expected integer, got object {}, must be in range 1-9"),
+        ("[1]", "expected integer, got array [1], must be in range 1-9"),
     ] {
         let told = read(&format!("{{\"limit\": {limit}}}"));
         assert_eq!(told, Err(format!("configuration refused, 1 problem: limit: {message}")));

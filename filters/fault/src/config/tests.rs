@@ -121,8 +121,8 @@ fn durations_are_those_of_istio() {
         (r#""abc""#, format!(r#""abc" {examples}"#)),
         (r#""-1s""#, format!(r#""-1s" {examples}"#)),
         (r#""""#, format!(r#""" {examples}"#)),
-        ("7", "expected string, got number".into()),
-        ("true", "expected string, got boolean".into()),
+        ("7", "expected string, got number 7, must be a duration (examples: 7s, 2.8s, 100ms)".into()),
+        ("true", "expected string, got boolean true, must be a duration (examples: 7s, 2.8s, 100ms)".into()),
     ] {
         assert_eq!(told(&with(text)), format!("http[0].fault.delay.fixedDelay: {message}"), "{text}");
     }
@@ -167,7 +167,7 @@ fn what_is_refused_is_named_with_its_value_and_what_is_allowed() {
         ),
         (
             format!(r#"{{"abort": {{"httpStatus": 503.5, {all}}}}}"#),
-            format!("{abort}.httpStatus: expected integer, got number"),
+            format!("{abort}.httpStatus: expected integer, got number 503.5, must be in range 200-599"),
         ),
         (
             format!(r#"{{"abort": {{"grpcStatus": "unavailable", {all}}}}}"#),
@@ -231,7 +231,7 @@ fn matches_that_make_no_sense_are_refused() {
         (r#""withoutHeaders": {"": {}}"#.into(), "withoutHeaders[\"\"]: not a header name".into()),
         (r#""port": 0"#.into(), "port: 0 is not in range 1-65535".into()),
         (r#""port": 70000"#.into(), "port: 70000 is not in range 1-65535".into()),
-        (r#""port": "http""#.into(), "port: expected integer, got string".into()),
+        (r#""port": "http""#.into(), "port: expected integer, got string \"http\", must be in range 1-65535".into()),
         (r#""port": 1, "port": 2"#.into(), "port: duplicate field".into()),
         (
             r#""sourceLabels": {"app": 1}"#.into(),

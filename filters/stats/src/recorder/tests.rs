@@ -633,6 +633,42 @@ fn a_value_that_can_never_be_a_number_is_refused() {
 }
 
 #[test]
+fn what_is_refused_is_told_where_it_stands() {
+    let mut host = FakeHost::new();
+    host.with_expression("request.host", Some(b"a"));
+    let number = "is not allowed for HTTP, must be a whole number, or an attribute or expression of one";
+    let label = "is a label, must be an attribute such as upstream_peer.workload";
+    let label_as_number = "is a label, must be an attribute such as response.code or request.size";
+    for (definitions, problems) in [
+        (
+            r#"{"name": "a", "value": "1", "dimensions": {"h": "request.host"}}, {"name": "b", "value": "request.host"}"#,
+            vec![("1.value", "request.host", number)],
+        ),
+        (
+            r#"{"name": "a", "value": "request.host"}, {"name": "b", "value": "1"}, {"name": "c", "value": "request.host"}"#,
+            vec![("0.value", "request.host", number), ("2.value", "request.host", number)],
+        ),
+        (
+            r#"{"name": "a", "value": "1", "dimensions": {"h": "reporter"}}, {"name": "b", "value": "1", "match": "reporter"}"#,
+            vec![("1.match", "reporter", label)],
+        ),
+        (
+            r#"{"name": "a", "value": "response_code", "dimensions": {"h": "response_code"}}, {"name": "b", "value": "response_code"}"#,
+            vec![("0.value", "response_code", label_as_number), ("1.value", "response_code", label_as_number)],
+        ),
+    ] {
+        let told = |(place, text, message): &(&str, &str, &str)| {
+            let (index, field) = place.split_once('.').expect("a field");
+            format!("definitions[{index}].{field}: {text:?} {message}")
+        };
+        let (count, told) = (problems.len(), problems.iter().map(told).collect::<Vec<_>>().join("; "));
+        let plural = if count == 1 { "problem" } else { "problems" };
+        let expected = format!("configuration refused, {count} {plural}: {told}");
+        assert_eq!(refusal(&host, &format!(r#"{{"definitions": [{definitions}]}}"#)), expected);
+    }
+}
+
+#[test]
 fn labels_are_refused_where_the_engine_cannot_know_them() {
     let mut host = FakeHost::new();
     let readable =
