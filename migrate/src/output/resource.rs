@@ -42,13 +42,14 @@ impl Plugin {
     /// The root id, to which stats adds the side.
     pub(super) fn root(self) -> &'static str {
         match self {
-            Self::Stats | Self::TcpStats => "stats",
+            Self::Stats => "stats",
+            Self::TcpStats => "tcp_stats",
             Self::AccessLog => "access_log",
             Self::TcpAccessLog => "tcp_access_log",
         }
     }
 
-    fn module(self) -> &'static str {
+    fn filter(self) -> &'static str {
         if self.is_log() {
             "access_log"
         } else {
@@ -111,15 +112,15 @@ fn patch(yaml: &mut String, plugin: Plugin, side: Side, context: &str, configura
         );
     }
     let side = if side == Side::Inbound { "inbound" } else { "outbound" };
-    let (module, tcp) = (plugin.module(), if plugin.is_tcp() { "tcp_" } else { "" });
+    let (filter, tcp) = (plugin.filter(), if plugin.is_tcp() { "tcp_" } else { "" });
     let root = if plugin.is_log() { plugin.root().to_owned() } else { format!("{}_{side}", plugin.root()) };
     let _ = write!(
         yaml,
-        "    patch:\n      operation: INSERT_BEFORE\n      value:\n        name: remixer.{tcp}mixer_{module}\n        \
+        "    patch:\n      operation: INSERT_BEFORE\n      value:\n        name: remixer.{tcp}mixer_{filter}\n        \
          typed_config:\n          \"@type\": type.googleapis.com/envoy.extensions.filters.{network}.wasm.v3.Wasm\n          \
          config:\n            root_id: {root}\n            fail_open: true\n            vm_config:\n              vm_id: \
-         {tcp}mixer_{module}_{side}\n              runtime: envoy.wasm.runtime.v8\n              code:\n                \
-         local:\n                  filename: {MODULES}{module}.wasm\n            configuration:\n              \
+         remixer\n              runtime: envoy.wasm.runtime.v8\n              code:\n                \
+         local:\n                  filename: {MODULES}remixer.wasm\n            configuration:\n              \
          \"@type\": type.googleapis.com/google.protobuf.StringValue\n              value: |-\n"
     );
     let mut configuration = configuration.clone();
