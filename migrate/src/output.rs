@@ -192,8 +192,11 @@ fn event(expression: &Expression) -> Option<&str> {
     }
 }
 
-/// `inbound HTTP`.
+/// Where something went: `inbound HTTP`.
 fn describe(scenes: &[Scene]) -> String {
+    if scenes.is_empty() {
+        return "nothing is written".to_owned();
+    }
     let name = |scene: &Scene| {
         let side = if scene.side == Side::Inbound { "inbound" } else { "outbound" };
         let protocol = if scene.protocol == Protocol::Http { "HTTP" } else { "TCP" };

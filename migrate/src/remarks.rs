@@ -28,8 +28,29 @@ const ENDLESS: [&str; 10] = [
     "response.time",
 ];
 
+/// Tells what is to be known about what has this origin and is written in these scenes: about the expressions of its `values`,
+/// and about the `others` that it has.
+pub fn expressions<'c>(
+    origin: &'c Origin,
+    values: impl Iterator<Item = &'c Compiled> + Clone,
+    others: impl Iterator<Item = &'c Compiled> + Clone,
+    scenes: &[Scene],
+    model: &Model,
+    diagnostics: &mut Diagnostics,
+) {
+    let all = values.clone().chain(others);
+    for compiled in all.clone() {
+        attributes(compiled, model, diagnostics);
+    }
+    if scenes.is_empty() {
+        nothing(origin, all, model, diagnostics);
+    } else {
+        tcp_peer(&origin.place, scenes, values, diagnostics);
+    }
+}
+
 /// Tells what is to be known about the attributes of an expression.
-pub fn attributes(compiled: &Compiled, model: &Model, diagnostics: &mut Diagnostics) {
+fn attributes(compiled: &Compiled, model: &Model, diagnostics: &mut Diagnostics) {
     compiled.expression.walk(&mut |part| {
         if let Kind::Attribute(name) = &part.kind {
             if let Some((code, message)) = about(name) {
@@ -80,7 +101,7 @@ pub fn cardinality(label: &str, compiled: &Compiled, diagnostics: &mut Diagnosti
 }
 
 /// Tells that callers over TCP are known by metadata exchange only, where that matters.
-pub fn tcp_peer<'c>(
+fn tcp_peer<'c>(
     place: &Place,
     scenes: &[Scene],
     expressions: impl Iterator<Item = &'c Compiled>,
@@ -97,7 +118,7 @@ pub fn tcp_peer<'c>(
 }
 
 /// Tells why nothing is written of what has this origin, if nothing else tells it.
-pub fn nothing<'c>(
+fn nothing<'c>(
     origin: &'c Origin,
     expressions: impl Iterator<Item = &'c Compiled> + Clone,
     model: &Model,

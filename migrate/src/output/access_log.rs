@@ -12,7 +12,7 @@ use crate::{
     remarks,
     scene::{may_be_absent, simplify, Protocol, Rest, Scene},
     source::Sources,
-    spec::{LogSpec, Variable},
+    spec::{LogSpec, Origin, Variable},
     translate::{self, literal, Alternative, Made, Untranslatable},
 };
 
@@ -76,22 +76,13 @@ pub(super) fn write(specs: &[LogSpec], model: &Model, output: &mut Output, diagn
 }
 
 fn tell(spec: &LogSpec, scenes: &[Scene], model: &Model, output: &mut Output, diagnostics: &mut Diagnostics) {
-    let place = spec.origin.place.clone();
-    let went = if scenes.is_empty() { "nothing is written".to_owned() } else { describe(scenes) };
-    let message = format!("log {} by {} of {}: {went}", spec.origin.instance, spec.origin.rule, spec.origin.handler);
-    output.moves.push((place, message));
+    let Origin { instance, rule, handler, .. } = &spec.origin;
+    let went = format!("log {instance} by {rule} of {handler}: {}", describe(scenes));
+    output.moves.push((spec.origin.place.clone(), went));
     let others = [&spec.severity, &spec.timestamp, &spec.origin.condition];
     let variables = spec.variables.iter().map(|variable| &variable.value);
-    let all = variables.clone().chain(others.into_iter().flatten());
-    for compiled in all.clone() {
-        remarks::attributes(compiled, model, diagnostics);
-    }
-    if scenes.is_empty() {
-        remarks::nothing(&spec.origin, all, model, diagnostics);
-        return;
-    }
-    remarks::tcp_peer(&spec.origin.place, scenes, variables, diagnostics);
-    if spec.has_address() && spec.origin.instance.contains(".logentry.") {
+    remarks::expressions(&spec.origin, variables, others.into_iter().flatten(), scenes, model, diagnostics);
+    if !scenes.is_empty() && spec.has_address() && spec.origin.instance.contains(".logentry.") {
         let message = "addresses are text; Mixer 1.0 printed them as base64";
         diagnostics.add(Code::IpText, &spec.origin.place, message);
     }
@@ -146,14 +137,14 @@ fn log(spec: &LogSpec, sources: &Sources<'_>, diagnostics: &mut Diagnostics) -> 
     configuration.insert("disable_host_header_fallback".into(), true.into());
     let mut names: Vec<String> = spec.variables.iter().map(|variable| variable.name.clone()).collect();
     let level = spec.levels.get(&severity).copied().unwrap_or("info");
+    let text = |name: &str, text: &str| json!({"name": name, "value": literal(&Value::String(text.to_owned()))});
     match &spec.fluentd {
         Some(_) => {
             let has_tag = names.iter().any(|name| name == "tag");
             // With a tag of its own, the instance's name stands in the record.
             let name = if has_tag { "name" } else { "tag" };
             let generated = ["time", name, "severity"];
-            names.retain(|name| !generated.contains(&name.as_str()));
-            fields.retain(|field| !is_one_of(field, &generated));
+            leave_out(&generated, &mut names, &mut fields);
             for variable in spec.variables.iter().filter(|variable| generated.contains(&variable.name.as_str())) {
                 let message = format!(
                     "variable {} is left out: that is the key of what the line has by itself. Give it another name",
@@ -161,19 +152,14 @@ fn log(spec: &LogSpec, sources: &Sources<'_>, diagnostics: &mut Diagnostics) -> 
                 );
                 diagnostics.add(Code::Fluentd, &variable.value.place, message);
             }
-            let mut head = vec![time];
-            head.push(json!({"name": name, "value": literal(&Value::String(spec.origin.instance.clone()))}));
-            head.push(json!({"name": "severity", "value": literal(&Value::String(severity.clone()))}));
+            let head = [time, text(name, &spec.origin.instance), text("severity", &severity)];
             names.extend(generated.map(str::to_owned));
             fields.splice(..0, head);
         }
         // The preset sorts all fields, and has more of them where none are named.
         None if spec.now || names.is_empty() => {
             let generated = ["level", "time", "instance"];
-            names.retain(|name| !generated.contains(&name.as_str()));
-            fields.retain(|field| !is_one_of(field, &generated));
-            let text =
-                |name: &str, text: &str| json!({"name": name, "value": literal(&Value::String(text.to_owned()))});
+            leave_out(&generated, &mut names, &mut fields);
             let head = [text("level", level), time, text("instance", &spec.origin.instance)];
             names.splice(..0, generated.map(str::to_owned));
             fields.splice(..0, head);
@@ -252,9 +238,12 @@ fn severity(spec: &LogSpec, sources: &Sources<'_>, diagnostics: &mut Diagnostics
     }
 }
 
-/// Whether a field has one of these names.
-fn is_one_of(field: &Json, names: &[&str]) -> bool {
-    field.get("name").and_then(Json::as_str).is_some_and(|name| names.contains(&name))
+/// Takes the fields of these names out: the line has others under them.
+fn leave_out(generated: &[&str], names: &mut Vec<String>, fields: &mut Vec<Json>) {
+    names.retain(|name| !generated.contains(&name.as_str()));
+    let is_one_of =
+        |field: &Json| field.get("name").and_then(Json::as_str).is_some_and(|name| generated.contains(&name));
+    fields.retain(|field| !is_one_of(field));
 }
 
 /// Whether there is a value at the end of a connection alone, so that Mixer had no entry before.

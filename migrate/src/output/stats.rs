@@ -145,24 +145,13 @@ impl Gathering<'_> {
 }
 
 fn tell(spec: &MetricSpec, scenes: &[Scene], model: &Model, output: &mut Output, diagnostics: &mut Diagnostics) {
-    let place = spec.origin.place.clone();
-    if scenes.is_empty() {
-        let message = format!("{} by {} of {}: nothing is written", spec.name, spec.origin.rule, spec.origin.handler);
-        output.moves.push((place, message));
-    } else {
-        let went = format!("{} by {} of {}: {}", spec.name, spec.origin.rule, spec.origin.handler, describe(scenes));
-        output.moves.push((place, went));
-    }
+    let went = format!("{} by {} of {}: {}", spec.name, spec.origin.rule, spec.origin.handler, describe(scenes));
+    output.moves.push((spec.origin.place.clone(), went));
     let expressions = spec.labels.iter().map(|(_, compiled)| compiled).chain([&spec.value]);
-    let all = expressions.clone().chain(&spec.origin.condition);
-    for compiled in all.clone() {
-        remarks::attributes(compiled, model, diagnostics);
-    }
+    remarks::expressions(&spec.origin, expressions, spec.origin.condition.iter(), scenes, model, diagnostics);
     if scenes.is_empty() {
-        remarks::nothing(&spec.origin, all, model, diagnostics);
         return;
     }
-    remarks::tcp_peer(&spec.origin.place, scenes, expressions, diagnostics);
     for (label, compiled) in &spec.labels {
         remarks::cardinality(label, compiled, diagnostics);
     }
