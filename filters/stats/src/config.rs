@@ -22,8 +22,8 @@ const MAX_REPORTING: Duration = Duration::from_secs(3600);
 
 /// Labels that Prometheus or `istio_build` has.
 const RESERVED_LABELS: [&str; 3] = ["le", "component", "tag"];
-/// Each is a series.
-const MAX_BUCKETS: usize = 50;
+/// Buckets of a histogram of its own: each is a series.
+pub const MAX_BUCKETS: usize = 50;
 /// In one second.
 pub const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
 /// Envoy takes no longer name of filter state.

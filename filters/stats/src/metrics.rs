@@ -12,6 +12,8 @@ use mesh_common::text_map::TextMap;
 use crate::config::{Config, Definition, Unit};
 use crate::recorder::OVERFLOW_METRIC;
 
+/// What Prometheus adds to a histogram's name.
+pub const HISTOGRAM_PARTS: [&str; 3] = ["_bucket", "_sum", "_count"];
 /// Prefix of all names, unless a definition says that there is none.
 pub const PREFIX: &str = "istio_";
 
@@ -332,7 +334,7 @@ fn taken_by(name: &str, metrics: &[Metric]) -> Option<String> {
     if matches!(name, "istio_build" | OVERFLOW_METRIC) {
         return Some(name.into());
     }
-    let histogram = ["_bucket", "_sum", "_count"].into_iter().find_map(|suffix| name.strip_suffix(suffix))?;
+    let histogram = HISTOGRAM_PARTS.into_iter().find_map(|suffix| name.strip_suffix(suffix))?;
     let mut histograms =
         metrics.iter().filter(|metric| metric.kind == MetricKind::Histogram || !metric.suffix.is_empty());
     histograms.any(|metric| metric.family_name() == histogram).then(|| format!("the histogram {histogram}"))

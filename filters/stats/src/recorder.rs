@@ -25,7 +25,7 @@ const MAX_VALUES: usize = 6;
 const NANOSECONDS: usize = 4;
 
 /// Different conditions of HTTP, and of TCP: each is evaluated at each report, and whether it holds is a bit.
-const MAX_CONDITIONS: usize = 64;
+pub const MAX_CONDITIONS: usize = 64;
 
 /// Counts the records whose label sets were too many to tell apart.
 pub const OVERFLOW_METRIC: &str = "stats_overflow_total";

@@ -9,6 +9,7 @@ mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ::stats::recorder::MAX_CONDITIONS;
 use serde_json::{json, Map, Value as Json};
 
 use crate::{
@@ -23,9 +24,6 @@ use crate::{
 
 use super::{check, describe, in_order, Fields, Output, Plugin, REPORTING, ROOT, SCENES};
 use metric::{names_service, takes_host, Metric};
-
-/// As many different conditions of a protocol as the module has.
-const MAX_CONDITIONS: usize = 64;
 
 /// Writes the plugins that make these metrics.
 pub(super) fn write(

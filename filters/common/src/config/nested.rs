@@ -7,7 +7,12 @@ use super::{camel_case, Json, Object, Section};
 impl Section<'_> {
     /// Whether the field is there, with whatever value.
     pub fn has(&self, name: &str) -> bool {
-        self.object.get(name).or_else(|| self.object.get(&camel_case(name))).is_some()
+        self.peek(name).is_some()
+    }
+
+    /// A field by either of its spellings.
+    fn peek(&self, name: &str) -> Option<Json<'_>> {
+        self.object.get(name).or_else(|| self.object.get(&camel_case(name)))
     }
 
     /// Reports those of these fields that are there although they have no effect, unless `has_effect`; `condition` is what would
@@ -15,8 +20,8 @@ impl Section<'_> {
     #[inline(never)]
     pub fn refuse_unless(&mut self, has_effect: bool, condition: &str, names: &[&str]) {
         for name in names.iter().filter(|_| !has_effect) {
-            if let Some(value) = self.object.get(name).or_else(|| self.object.get(&camel_case(name))) {
-                self.refuse(name, [&value.quote(), " has no effect, must be left out or ", condition].concat());
+            if let Some(value) = self.peek(name).map(Json::quote) {
+                self.refuse(name, [&value, " has no effect, must be left out or ", condition].concat());
             }
         }
     }

@@ -1,5 +1,6 @@
 //! One metric in one scene.
 
+use ::stats::{config::MAX_BUCKETS, metrics::HISTOGRAM_PARTS};
 use serde_json::{json, Map, Value as Json};
 
 use crate::{
@@ -18,9 +19,6 @@ use super::{
     standard,
     value::{native, number, text},
 };
-
-/// As many buckets of durations as the module has.
-const MAX_BUCKETS: usize = 50;
 
 /// The prefix that the module puts before names.
 const PREFIX: &str = "istio_";
@@ -236,7 +234,7 @@ impl Metric {
     /// Whether Prometheus shows a part of the histogram `other` under its name.
     pub(super) fn is_part_of(&self, other: &Self) -> bool {
         let name = self.full_name();
-        let mut parts = ["_bucket", "_sum", "_count"].into_iter().filter_map(|part| name.strip_suffix(part));
+        let mut parts = HISTOGRAM_PARTS.into_iter().filter_map(|part| name.strip_suffix(part));
         other.kind == MetricKind::Distribution && parts.any(|histogram| histogram == other.full_name())
     }
 
