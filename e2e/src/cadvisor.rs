@@ -43,16 +43,28 @@ fn container(topology: &Topology, sidecar: &Sidecar) -> Option<Container> {
     Some(Container { labels, pid: sidecar.pid() })
 }
 
+/// What a process has used.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    /// Time of all processors, in seconds.
+    pub cpu: f64,
+    /// Resident memory, in bytes.
+    pub memory: u64,
+}
+
 /// None if the process has ended.
-fn samples(Container { labels, pid }: &Container) -> Option<String> {
+pub fn usage(pid: u32) -> Option<Usage> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name of the program is in parentheses, and may hold any.
     let fields: Vec<u64> =
         stat.rsplit_once(") ")?.1.split(' ').map(|field| field.trim().parse().unwrap_or(0)).collect();
     let (user, system, pages) = (fields.get(11)?, fields.get(12)?, fields.get(21)?);
+    Some(Usage { cpu: (user + system) as f64 / TICKS, memory: pages * PAGE })
+}
+
+fn samples(Container { labels, pid }: &Container) -> Option<String> {
+    let Usage { cpu, memory } = usage(*pid)?;
     Some(format!(
-        "container_cpu_usage_seconds_total{{{labels}}} {}\ncontainer_memory_working_set_bytes{{{labels}}} {}\n",
-        (user + system) as f64 / TICKS,
-        pages * PAGE
+        "container_cpu_usage_seconds_total{{{labels}}} {cpu}\ncontainer_memory_working_set_bytes{{{labels}}} {memory}\n"
     ))
 }

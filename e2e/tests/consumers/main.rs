@@ -18,7 +18,9 @@ use std::time::{Duration, Instant};
 use mesh::interrupt::Interrupt;
 use mesh::topology::GatewayRoute;
 use mesh::traffic::Sending;
-use mesh::{tools, Mesh, Options, PluginConfig, Request, Topology};
+use mesh::{envoy_filter, tools, Mesh, Options, PluginConfig, Request, Topology};
+use mesh_common::metric_name::{tag_regex, Separators};
+use serde_json::json;
 
 use self::panel::{Panel, Returns, Table};
 
@@ -44,21 +46,12 @@ const OPERATION: &str = r#"{
 }"#;
 
 /// Its part of the bootstrap.
-const OPERATION_TAG: &str = r"
-apiVersion: networking.istio.io/v1alpha3
-kind: EnvoyFilter
-metadata: { name: request-operation, namespace: istio-system }
-spec:
-  configPatches:
-  - applyTo: BOOTSTRAP
-    patch:
-      operation: MERGE
-      value:
-        stats_config:
-          stats_tags:
-          - tag_name: request_operation
-            regex: '^wasmcustom\.(?:.*?;\.;)?(request_operation=\.=(.*?);\.;)'
-";
+fn operation_tag() -> String {
+    let regex = tag_regex("request_operation", &Separators::default());
+    let tags = json!([{"tag_name": "request_operation", "regex": regex}]);
+    let patch = json!({"operation": "MERGE", "value": {"stats_config": {"stats_tags": tags}}});
+    envoy_filter(&json!({"applyTo": "BOOTSTRAP", "patch": patch}).to_string())
+}
 
 /// One message of three bytes, as gRPC frames it.
 const MESSAGE: &[u8] = b"\0\0\0\0\x03abc";
@@ -134,7 +127,7 @@ fn start() -> Mesh {
     };
     let options = Options {
         filters: vec![tools::filters()],
-        patches: vec![OPERATION_TAG.to_owned()],
+        patches: vec![operation_tag()],
         plugins: vec![operation],
         prometheus: true,
         ..Options::default()

@@ -81,15 +81,9 @@ fn applied(filters: &[String], labelled: bool) -> Attachment {
 /// the same headers off, for metrics some that do nothing.
 fn istios() -> Vec<String> {
     let [header, id] = ["x-envoy-peer-metadata", "x-envoy-peer-metadata-id"].map(|name| json!({"remove": name}));
-    let http = |name: &str, operation: &str, mutations: Value| {
+    let http = |name: &str, mutations: Value| {
         let kind = "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
-        let chain = json!({"filter": {"name": "envoy.filters.network.http_connection_manager"}});
-        let filter = json!({"name": name, "typed_config": {"@type": kind, "mutations": mutations}});
-        json!({
-            "applyTo": "HTTP_FILTER",
-            "match": {"listener": {"filterChain": chain}},
-            "patch": {"operation": operation, "value": filter},
-        })
+        first("ANY", &json!({"name": name, "typed_config": {"@type": kind, "mutations": mutations}}))
     };
     let removals = json!({"request_mutations": [header, id], "response_mutations": [header, id]});
     let kind = "type.googleapis.com/envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit";
@@ -101,12 +95,18 @@ fn istios() -> Vec<String> {
             "typed_config": {"@type": kind, "stat_prefix": "stand_in", "max_connections": 10000},
         }},
     });
-    let patches = [
-        http("istio.metadata_exchange", "INSERT_FIRST", removals),
-        http("istio.stats", "INSERT_FIRST", json!({})),
-        network,
-    ];
+    let patches = [http("istio.metadata_exchange", removals), http("istio.stats", json!({})), network];
     patches.iter().map(|patch| mesh::envoy_filter(&patch.to_string())).collect()
+}
+
+/// The patch that puts a filter of HTTP before all others.
+fn first(context: &str, filter: &Value) -> Value {
+    let chain = json!({"filter": {"name": "envoy.filters.network.http_connection_manager"}});
+    json!({
+        "applyTo": "HTTP_FILTER",
+        "match": {"context": context, "listener": {"filterChain": chain}},
+        "patch": {"operation": "INSERT_FIRST", "value": filter},
+    })
 }
 
 /// How many bytes are in a ConfigMap, and under which names.
@@ -367,14 +367,7 @@ fn wasm_plugins_are_sound_and_their_filters_work_where_istio_puts_them() {
             other => panic!("{}: {other:?}", plugin.name),
         };
         let filter = plugin.http_filter(&format!("{MODULES}remixer.wasm"));
-        patches.extend(contexts.iter().map(|context| {
-            let chain = json!({"filter": {"name": "envoy.filters.network.http_connection_manager"}});
-            json!({
-                "applyTo": "HTTP_FILTER",
-                "match": {"context": context, "listener": {"filterChain": chain}},
-                "patch": {"operation": "INSERT_FIRST", "value": filter},
-            })
-        }));
+        patches.extend(contexts.iter().map(|context| first(context, &filter)));
     }
     assert_eq!(patches.len(), 3, "both directions and gateways");
     let metadata = json!({"name": "plugins", "namespace": "istio-system"});

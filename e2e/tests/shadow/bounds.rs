@@ -223,10 +223,7 @@ fn under_load_no_request_is_lost_and_each_copy_is_accounted_for() {
     assert!(ratio.max(native / ours) >= 0.85, "{ratio}, {}", native / ours);
 }
 
-/// Processor time that the client's proxy has taken, in clock ticks.
+/// Processor time that the client's proxy has taken.
 fn cpu_time(scene: &Scene) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", scene.client().pid())).unwrap();
-    // The second field, the program's name, ends with the last bracket; user and system time are fields 14 and 15.
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()
+    mesh::cadvisor::usage(scene.client().pid()).unwrap().cpu
 }

@@ -52,6 +52,7 @@ pub const MIRROR: &str = "outbound|9080||mirror.default.svc.cluster.local";
 
 /// A request that has this header asks for being mirrored.
 const ASKS: &str = "x-asks";
+
 /// What a scene is made of.
 pub struct Setting<'a> {
     /// Workloads and services.

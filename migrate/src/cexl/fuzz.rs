@@ -1,8 +1,9 @@
 //! Whatever is fed to the parser, it answers soon and never panics. The seeds are fixed: a failure can be repeated.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{compile, evaluate, vectors::Report};
+use crate::tests::within;
 
 const SIZE: usize = 64 << 10;
 const PIECES: [&str; 48] = [
@@ -68,28 +69,19 @@ impl Random {
     }
 }
 
-/// Parses `text`, and evaluates it if it is an expression, within a second. Whatever else the machine does takes time, too, but
-/// not three times.
+/// Parses `text`, and evaluates it if it is an expression, within a second.
 fn answer(text: &str) -> bool {
-    let mut times = (0..3).map(|_| answer_once(text));
-    times.find(|(_, took)| *took < Duration::from_secs(1)).map(|(is_expression, _)| is_expression).unwrap_or_else(
-        || {
-            panic!("more than a second for {} bytes of {:.40}", text.len(), text);
-        },
-    )
-}
-
-fn answer_once(text: &str) -> (bool, Duration) {
-    let start = Instant::now();
-    let compiled = compile(text, &Report);
-    match &compiled {
-        Ok(expression) => drop(evaluate(expression, &Report)),
-        Err(error) => {
-            assert!(error.with_caret(text).len() < 2_000, "{} bytes", error.with_caret(text).len());
-            assert!(error.column(text) <= text.chars().count() + 1);
+    within(Duration::from_secs(1), text, |text| {
+        let compiled = compile(text, &Report);
+        match &compiled {
+            Ok(expression) => drop(evaluate(expression, &Report)),
+            Err(error) => {
+                assert!(error.with_caret(text).len() < 2_000, "{} bytes", error.with_caret(text).len());
+                assert!(error.column(text) <= text.chars().count() + 1);
+            }
         }
-    }
-    (compiled.is_ok(), start.elapsed())
+        compiled.is_ok()
+    })
 }
 
 #[test]

@@ -46,6 +46,11 @@ impl Fixture {
         self.host.values().into_keys().chain(self.host.histograms().into_keys()).collect()
     }
 
+    /// What the series of a metric of this name hold.
+    fn values_of(&self, metric: &str) -> Vec<u64> {
+        self.host.values().into_iter().filter(|(name, _)| name.ends_with(metric)).map(|(_, value)| value).collect()
+    }
+
     /// The labels of the only metric of this name.
     fn labels_of(&self, metric: &str) -> Vec<(String, String)> {
         let names: Vec<String> = self.names().into_iter().filter(|name| name.ends_with(metric)).collect();
@@ -290,9 +295,7 @@ fn a_metric_that_is_defined_twice_is_recorded_by_both() {
     let values = fixture.host.values();
     assert_eq!(values.get("kind=.=one;.;istio_calls"), Some(&1));
     assert_eq!(values.get("kind=.=two;.;istio_calls"), Some(&2));
-    let requests: Vec<u64> =
-        values.iter().filter(|(name, _)| name.ends_with("istio_requests_total")).map(|(_, value)| *value).collect();
-    assert_eq!(requests, [4], "both with the standard labels");
+    assert_eq!(fixture.values_of("istio_requests_total"), [4], "both with the standard labels");
 }
 
 #[test]
@@ -571,9 +574,7 @@ fn definitions_that_prometheus_would_show_as_one_are_refused_in_any_order() {
     fixture.record(Family::Request, "a", &[Some(1), None, None, None, Some(1)]);
     let values = fixture.host.values();
     assert_eq!(values.get("istio_x_count"), Some(&1));
-    let requests: Vec<u64> =
-        values.iter().filter(|(name, _)| name.ends_with("istio_requests_total")).map(|(_, value)| *value).collect();
-    assert_eq!(requests, [1], "recorded once");
+    assert_eq!(fixture.values_of("istio_requests_total"), [1], "recorded once");
 }
 
 #[test]
