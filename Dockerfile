@@ -9,7 +9,7 @@ FROM rust:${RUST_VERSION}-bookworm AS build
 RUN rustup component add rust-src
 WORKDIR /src
 COPY . .
-RUN scripts/build.sh && cargo build --profile quick -p mesh --bin mesh
+RUN scripts/build.sh && cargo build --profile quick -p local-mesh --bin mesh
 
 FROM build AS packed
 ARG IMAGES=registry.example.com/remixer
@@ -31,4 +31,4 @@ FROM fluent/fluentd:v1.17-debian-1 AS fluentd
 USER root
 RUN gem install --no-document elasticsearch:8.15.0 fluent-plugin-elasticsearch:5.4.3
 # Docker's log files are for root only, so that it stays root.
-COPY e2e/compose/fluent.conf /fluentd/etc/fluent.conf
+COPY tools/local-mesh/compose/fluent.conf /fluentd/etc/fluent.conf

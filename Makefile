@@ -22,7 +22,7 @@ lint: ## formatting, clippy, licences and sources of dependencies
 fmt: ## format the code
 	@cargo fmt --all
 
-mesh: ## run Bookinfo with real Envoys on loopback (FOR=20s: end by itself; FAULT=file: with faults, SHADOW=file: with mirrors, see e2e/faults/ and e2e/shadows/; MIXER=file: with Mixer's configuration; ZIPKIN=host:port: send spans there)
+mesh: ## run Bookinfo with real Envoys on loopback (FOR=20s: end by itself; FAULT=file: with faults, SHADOW=file: with mirrors, see tools/local-mesh/faults/ and tools/local-mesh/shadows/; MIXER=file: with Mixer's configuration; ZIPKIN=host:port: send spans there)
 	@MIXER="$(MIXER)" scripts/mesh.sh $(if $(FOR),--for $(FOR)) $(if $(FAULT),--fault $(FAULT)) $(if $(SHADOW),--shadow $(SHADOW)) $(if $(ZIPKIN),--zipkin $(ZIPKIN))
 
 bench: ## measure CPU time per request, memory and latency (SHORT=1: a quick look; VARIANT=a,b and ROUNDS=n; LIST=1)

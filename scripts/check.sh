@@ -30,7 +30,7 @@ with() {
 
 mapfile -t modules < <(packages_with '^\[package.metadata.module\]')
 mapfile -t pure < <(packages_with '^wasm-bindgen-test')
-mapfile -t native_tests < <(tests_in filters/* e2e/* migrate)
+mapfile -t native_tests < <(tests_in filters/* tools/*)
 mapfile -t mesh_tests < <(tests_in e2e)
 
 # --- The checks -------------------------------------------------------------------------------------------------------

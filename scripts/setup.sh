@@ -136,7 +136,7 @@ get_node() {
 }
 
 name_chromium() { say "Chromium"; }
-# One of these, as in e2e/src/tools.rs. That it is there is not enough: Ubuntu's package may be a mere hint at another.
+# One of these, as in tools/local-mesh/src/tools.rs. That it is there is not enough: Ubuntu's package may be a mere hint at another.
 have_chromium() {
     local name
     for name in ${CHROMIUM:-} chromium chromium-browser google-chrome google-chrome-stable; do

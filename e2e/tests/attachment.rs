@@ -10,11 +10,11 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use mesh::application::ask;
-use mesh::{tools, Mesh, Options, PluginConfig, Request, Sample, Topology, Update};
-use mesh_common::labels;
-use mesh_common::metric_name::{self, Separators};
+use labels;
+use local_mesh::application::ask;
+use local_mesh::{tools, Mesh, Options, PluginConfig, Request, Sample, Topology, Update};
 use serde_json::{json, Value};
+use series::metric_name::{self, Separators};
 
 const PAIR: &str = "
 name: pair
@@ -204,7 +204,7 @@ fn statuses_around_a_crash(filter: &str, change: impl Fn(String) -> String) -> V
     let outside = mesh.application("server").unwrap();
     let statuses = std::thread::scope(|scope| {
         let under_way = scope.spawn(|| mesh.client().send_together(&vec![get(&mesh, "/delay/1000"); 5]));
-        mesh::wait_until(WAIT, || outside.served() == 5).unwrap();
+        local_mesh::wait_until(WAIT, || outside.served() == 5).unwrap();
         let crash = mesh.client().send(&get(&mesh, "/status/200"));
         let mut answers = under_way.join().unwrap();
         answers.extend([crash, mesh.client().send(&get(&mesh, "/status/200"))]);
@@ -302,8 +302,8 @@ fn a_module_that_is_loaded_again_after_a_crash_is_counted() {
         samples.iter().map(|sample| sample.value).sum::<f64>()
     };
     assert_eq!(reloads(), 0.0);
-    mesh::wait_until(WAIT, || ask_once().is_err()).unwrap();
-    mesh::wait_until(WAIT, || ask_once().is_ok()).unwrap();
+    local_mesh::wait_until(WAIT, || ask_once().is_err()).unwrap();
+    local_mesh::wait_until(WAIT, || ask_once().is_ok()).unwrap();
     assert_eq!(reloads(), 1.0);
 }
 
@@ -426,7 +426,7 @@ fn a_good_update_takes_effect_and_no_request_is_lost() {
     assert!(counts("example.com") && !counts("unknown"));
     let good = configured("stats_outbound", r#"{"disable_host_header_fallback": true}"#);
     assert_eq!(mesh.push("client", |options| options.plugins = good).unwrap(), Update::Accepted);
-    mesh::wait_until(WAIT, || counts("unknown")).unwrap();
+    local_mesh::wait_until(WAIT, || counts("unknown")).unwrap();
 }
 
 #[test]

@@ -5,10 +5,10 @@
 
 use access_log::config::Config as LogConfig;
 use access_log::{fields as log_fields, mixer};
+use configuration::ConfigError;
 use fault::config::Config as FaultConfig;
 use fault::injector;
-use mesh_common::config::ConfigError;
-use mesh_common::labels;
+use labels;
 use metadata_exchange::config::Config as ExchangeConfig;
 use shadow::config::Config as ShadowConfig;
 use shadow::mirroring;
@@ -163,7 +163,7 @@ fn examples_of_configuration_are_accepted() {
     for document in [README, STATS, TELEMETRY] {
         for block in document.split("```json\n").skip(1) {
             let json = block.split("```").next().unwrap();
-            mesh::stats_tags::bootstrap(&[json.as_bytes()]).unwrap();
+            local_mesh::stats_tags::bootstrap(&[json.as_bytes()]).unwrap();
         }
     }
 }
@@ -198,7 +198,7 @@ fn the_costs_of_faults_are_those_that_are_tested() {
 #[test]
 fn examples_of_rules_are_accepted() {
     let examples = FAULT.split("```json\n").skip(1).map(|block| block.split("```").next().unwrap().to_owned());
-    let files = std::fs::read_dir(mesh::tools::filters().with_file_name("e2e").join("faults")).unwrap();
+    let files = std::fs::read_dir(local_mesh::tools::filters().with_file_name("e2e").join("faults")).unwrap();
     let files = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
     for rules in examples.chain(files) {
         let config = FaultConfig::parse(rules.as_bytes()).unwrap();
@@ -270,7 +270,7 @@ fn the_costs_of_shadows_are_those_that_are_tested() {
 #[test]
 fn examples_of_mirrors_are_accepted() {
     let examples = SHADOW.split("```json\n").skip(1).map(|block| block.split("```").next().unwrap().to_owned());
-    let files = std::fs::read_dir(mesh::tools::filters().with_file_name("e2e").join("shadows")).unwrap();
+    let files = std::fs::read_dir(local_mesh::tools::filters().with_file_name("e2e").join("shadows")).unwrap();
     let files = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
     for rules in examples.chain(files) {
         let config = ShadowConfig::parse(rules.as_bytes()).unwrap();

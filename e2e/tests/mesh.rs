@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use mesh::{Mesh, Network, Options, Request, Topology, Update};
+use local_mesh::{Mesh, Network, Options, Request, Topology, Update};
 
 const PAIR: &str = "
 name: pair
@@ -103,14 +103,14 @@ fn an_update_is_accepted_or_rejected_and_then_the_old_configuration_serves() {
     let status = || mesh.client().send(&Request::get(to, "/status/200").host("server:9080")).unwrap().status;
     assert_eq!(status(), 200);
     assert_eq!(mesh.push("client", |options| options.patches = vec![TEAPOT.to_owned()]).unwrap(), Update::Accepted);
-    mesh::wait_until(WAIT, || status() == 418).unwrap();
+    local_mesh::wait_until(WAIT, || status() == 418).unwrap();
 
     let broken = TEAPOT.replace("function envoy_on_request", "no lua");
     let update = mesh.push("client", |options| options.patches = vec![broken]).unwrap();
     assert!(matches!(&update, Update::Rejected(why) if why.contains("lua")), "{update:?}");
     assert_eq!(status(), 418);
     assert_eq!(mesh.push("client", |_| {}).unwrap(), Update::Accepted);
-    mesh::wait_until(WAIT, || status() == 200).unwrap();
+    local_mesh::wait_until(WAIT, || status() == 200).unwrap();
     assert_eq!(mesh.push("client", |_| {}).unwrap(), Update::Accepted, "the same again");
 }
 
@@ -180,18 +180,18 @@ fn nothing_stays_behind_however_the_command_ends() {
         let yaml = PAIR.replace("workloads:", gate).replace("127.1.", &format!("127.{network}."));
         std::fs::write(&file, format!("{yaml}{traffic}")).unwrap();
         let mut up = start(&["up", "--plain", "--topology", file.to_str().unwrap()]);
-        mesh::wait_until(WAIT, || output_so_far(&file, &mut up) >= 3).unwrap();
+        local_mesh::wait_until(WAIT, || output_so_far(&file, &mut up) >= 3).unwrap();
         assert!(Command::new("kill").args([signal, &up.id().to_string()]).status().unwrap().success());
         let ended = up.wait().unwrap();
         // 0 after it was up, 130 when interrupted before.
         assert!(matches!(ended.code(), Some(0 | 130)) || signal == "-KILL", "{signal}: {ended}");
-        mesh::wait_until(WAIT, || envoys_on(network) == 0).unwrap();
+        local_mesh::wait_until(WAIT, || envoys_on(network) == 0).unwrap();
         std::fs::remove_file(&file).unwrap();
     }
 }
 
 fn start(arguments: &[&str]) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mesh"));
+    let mut command = Command::new(local_mesh::tools::program("mesh").unwrap());
     command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 

@@ -8,10 +8,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use hyper::StatusCode;
-use mesh::prometheus::Queries;
-use mesh::server::{answer, Server};
-use mesh::traffic::Sending;
-use mesh::{page, percent, tools, Answer, Client, Mesh, Options, Request, Topology};
+use local_mesh::prometheus::Queries;
+use local_mesh::server::{answer, Server};
+use local_mesh::traffic::Sending;
+use local_mesh::{page, percent, tools, Answer, Client, Mesh, Options, Request, Topology};
 use serde_json::{json, Value};
 use tokio::runtime::{Builder, Runtime};
 
@@ -264,8 +264,10 @@ traffic: { gateway: gate, perSecond: 20, mix: [ { path: / } ] }
     // A new Prometheus takes some seconds to look for the first time, and a rate needs two looks.
     let request = Request::get(page.address(), "/mesh.json?filter_empty=true");
     let rates = || mesh.client().send(&request).unwrap().json().unwrap();
-    mesh::wait_until(Duration::from_secs(30), || rates()["edges"].as_array().is_some_and(|edges| edges.len() == 2))
-        .unwrap();
+    local_mesh::wait_until(Duration::from_secs(30), || {
+        rates()["edges"].as_array().is_some_and(|edges| edges.len() == 2)
+    })
+    .unwrap();
     let shown = open(page.address(), "/?time_horizon=1m");
     shown.check(3, 2);
     let edge = |from: &str, to: &str, kind: &str| {

@@ -10,9 +10,9 @@ use std::time::Duration;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::{Request as Received, Response, StatusCode};
-use mesh::config::Tracing;
-use mesh::server::{answer, Server};
-use mesh::{Mesh, Options, Request, Topology};
+use local_mesh::config::Tracing;
+use local_mesh::server::{answer, Server};
+use local_mesh::{Mesh, Options, Request, Topology};
 use serde_json::Value;
 
 /// Envoy sends what it has every 5 s.
@@ -60,7 +60,8 @@ fn receive(kept: &Mutex<Vec<Value>>, request: &Received<Bytes>) -> Response<Full
 
 /// Bookinfo whose applications always answer in time, tracing that share of the requests.
 fn bookinfo(sampling: &str, tracing: Tracing) -> Mesh {
-    let yaml = include_str!("../topology.yaml").replace("sampling: 100", &format!("sampling: {sampling}"));
+    let yaml =
+        include_str!("../../tools/local-mesh/topology.yaml").replace("sampling: 100", &format!("sampling: {sampling}"));
     let steady: Vec<&str> = yaml.lines().filter(|l| !l.contains("fail: {") && !l.contains("slow: {")).collect();
     Mesh::start(Topology::parse(&steady.join("\n")).unwrap(), Options { tracing, ..Options::default() }).unwrap()
 }
@@ -100,7 +101,7 @@ fn a_request_through_the_mesh_is_one_trace_of_the_right_shape() {
     let request =
         request.header("x-b3-traceid", trace).header("x-b3-spanid", "a2fb4a1d1a96d312").header("x-b3-sampled", "1");
     assert_eq!(mesh.client().send(&request).unwrap().status, 200);
-    mesh::wait_until(WAIT, || collector.spans_of(trace).len() >= 8).unwrap();
+    local_mesh::wait_until(WAIT, || collector.spans_of(trace).len() >= 8).unwrap();
     let spans = collector.spans_of(trace);
     let mut lines = Vec::new();
     tree(&spans, Some("a2fb4a1d1a96d312"), 0, &mut lines);
@@ -134,7 +135,7 @@ fn a_request_without_trace_headers_begins_a_trace_and_applications_are_told_whic
     };
     let trace = header("x-b3-traceid").unwrap();
     assert_eq!((trace.len(), header("x-b3-sampled").as_deref()), (32, Some("1")), "{seen}");
-    mesh::wait_until(WAIT, || collector.spans_of(&trace).len() >= 2).unwrap();
+    local_mesh::wait_until(WAIT, || collector.spans_of(&trace).len() >= 2).unwrap();
     let mut lines = Vec::new();
     tree(&collector.spans_of(&trace), None, 0, &mut lines);
     assert_eq!(lines.len(), 2, "{lines:?}");
@@ -152,7 +153,7 @@ fn the_topology_says_how_much_is_traced() {
     let forced =
         view(&mesh, "/headers").header("x-b3-traceid", "1111111111111111").header("x-b3-spanid", "1111111111111111");
     mesh.client().send(&forced.header("x-b3-sampled", "1")).unwrap();
-    mesh::wait_until(WAIT, || collector.count() >= 2).unwrap();
+    local_mesh::wait_until(WAIT, || collector.count() >= 2).unwrap();
     assert_eq!(collector.count(), 2, "only the one request that came with a trace");
 }
 

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use mesh::envoy_filter;
+use local_mesh::envoy_filter;
 
 use crate::{get, lines, start, status, told, wait_until, PAIR, SERVER, VERSIONS, WAIT};
 

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use mesh::{tools, Options, RawServer};
+use local_mesh::{tools, Options, RawServer};
 use serde_json::{json, Map, Value};
 
 use crate::{get, start, status, told, wait_until, PAIR, VERSIONS};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mesh::{envoy_filter, Mesh};
+use local_mesh::{envoy_filter, Mesh};
 use serde_json::{json, Value};
 
 use crate::{configured, get, lines, start, status, texts, PAIR, SERVER, VERSIONS};

@@ -21,8 +21,8 @@ mod tcp;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mesh::tools::{self, ENVOY_VERSIONS as VERSIONS};
-use mesh::{Mesh, Options, PluginConfig, Request, Topology};
+use local_mesh::tools::{self, ENVOY_VERSIONS as VERSIONS};
+use local_mesh::{Mesh, Options, PluginConfig, Request, Topology};
 use serde_json::Value;
 
 /// Two workloads that differ in all that a line tells.
@@ -113,5 +113,5 @@ fn told(lines: &[Value], fields: &[&str]) -> Vec<String> {
 }
 
 fn wait_until(condition: impl FnMut() -> bool) {
-    mesh::wait::wait_until(WAIT, condition).unwrap();
+    local_mesh::wait::wait_until(WAIT, condition).unwrap();
 }

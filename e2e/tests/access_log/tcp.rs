@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use mesh::Mesh;
+use local_mesh::Mesh;
 use serde_json::Value;
 
 use crate::{lines, plugins, start, told, wait_until, VERSIONS, WAIT};

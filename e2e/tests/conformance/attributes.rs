@@ -1,7 +1,7 @@
 //! Attributes made by conditions, as Istio's attributegen makes them.
 
 use hyper::Method;
-use mesh::Mesh;
+use local_mesh::Mesh;
 
 use crate::scene::{get, status, Setting};
 

@@ -1,6 +1,6 @@
 //! Labels and metrics that an operator adds: literals, attributes, and expressions for Envoy's engine.
 
-use mesh::Request;
+use local_mesh::Request;
 
 use crate::scene::{get, status, Setting, PAIR};
 
@@ -167,7 +167,7 @@ pub fn metrics_of_one_s_own(envoy: &str) {
         ..Setting::default()
     };
     let mut scene = setting.start(envoy);
-    let post = |mesh: &mesh::Mesh, size: usize| {
+    let post = |mesh: &local_mesh::Mesh, size: usize| {
         let request = Request::post(mesh.sidecar("client-v1").unwrap().outbound(), "/echo", vec![b'x'; size]);
         status(mesh, request.host("server.back:9080"))
     };

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use mesh::Update;
+use local_mesh::Update;
 use tokio::runtime::Runtime;
 
 use crate::calls::Caller;

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-use mesh::RawServer;
+use local_mesh::RawServer;
 
 use crate::scene::{get_from, status, Setting};
 
@@ -79,7 +79,7 @@ pub fn services_are_named_by_their_clusters(envoy: &str) {
     scene.row(
         "and so is HTTP/2 that becomes HTTP/1.1",
         |mesh| {
-            let request = mesh::Request::get(mesh.sidecar("client-v1").unwrap().outbound(), "/status/200");
+            let request = local_mesh::Request::get(mesh.sidecar("client-v1").unwrap().outbound(), "/status/200");
             assert_eq!(status(mesh, request.http2().host("books:9080")), 200);
         },
         r#"client-v1 istio_requests_total{destination_workload="books-v1",request_protocol="http",response_flags="-"} 1

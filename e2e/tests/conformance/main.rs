@@ -24,10 +24,10 @@ mod updates;
 macro_rules! on_each_envoy {
     ($($module:ident: $($scene:ident),+;)+) => {
         mod envoy_1_40 {
-            $($(#[test] fn $scene() { crate::$module::$scene(mesh::tools::ENVOY_VERSION); })+)+
+            $($(#[test] fn $scene() { crate::$module::$scene(local_mesh::tools::ENVOY_VERSION); })+)+
         }
         mod envoy_1_36 {
-            $($(#[test] fn $scene() { crate::$module::$scene(mesh::tools::OLDEST_ENVOY); })+)+
+            $($(#[test] fn $scene() { crate::$module::$scene(local_mesh::tools::OLDEST_ENVOY); })+)+
         }
     };
 }

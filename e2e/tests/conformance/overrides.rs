@@ -1,6 +1,6 @@
 //! Labels and metrics that an operator removes, replaces or encodes in another way.
 
-use mesh::Update;
+use local_mesh::Update;
 
 use crate::scene::{get, status, Setting};
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use mesh::{Mesh, Request, Update};
+use local_mesh::{Mesh, Request, Update};
 
 use crate::scene::{configured, Setting, PAIR, WAIT};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use mesh::{exposition, stats_tags, tools, Mesh, Options, PluginConfig, Request, Sample, Topology, Update};
+use local_mesh::{exposition, stats_tags, tools, Mesh, Options, PluginConfig, Request, Sample, Topology, Update};
 
 /// Two workloads that differ in all that labels tell.
 pub const PAIR: &str = "
@@ -130,7 +130,7 @@ impl Scene {
                 .iter()
                 .all(|gauge| sidecar.counter(&format!("listener_manager.{gauge}")).unwrap() == 0)
         };
-        mesh::wait_until(WAIT, drained).unwrap();
+        local_mesh::wait_until(WAIT, drained).unwrap();
         update.unwrap()
     }
 }

@@ -4,8 +4,8 @@ use std::io::Read;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use mesh::application::ask;
-use mesh::Mesh;
+use local_mesh::application::ask;
+use local_mesh::Mesh;
 
 use crate::scene::{Setting, WAIT};
 

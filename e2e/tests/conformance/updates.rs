@@ -1,6 +1,6 @@
 //! Configurations that are refused while the proxy runs.
 
-use mesh::Update;
+use local_mesh::Update;
 
 use crate::scene::{get, status, Setting};
 

@@ -1,6 +1,6 @@
 //! Kiali: the queries of its graph, health, overview and metrics pages, and what it drops of their results.
 
-use mesh::Sample;
+use local_mesh::Sample;
 
 use crate::panel::{Returns, Table};
 

@@ -15,12 +15,12 @@ mod panel;
 
 use std::time::{Duration, Instant};
 
-use mesh::interrupt::Interrupt;
-use mesh::topology::GatewayRoute;
-use mesh::traffic::Sending;
-use mesh::{envoy_filter, tools, Mesh, Options, PluginConfig, Request, Topology};
-use mesh_common::metric_name::{tag_regex, Separators};
+use local_mesh::interrupt::Interrupt;
+use local_mesh::topology::GatewayRoute;
+use local_mesh::traffic::Sending;
+use local_mesh::{envoy_filter, tools, Mesh, Options, PluginConfig, Request, Topology};
 use serde_json::json;
+use series::metric_name::{tag_regex, Separators};
 
 use self::panel::{Panel, Returns, Table};
 

@@ -1,6 +1,6 @@
 //! A query of a table, with its variables filled in, and whether what it returns is good enough.
 
-use mesh::Sample;
+use local_mesh::Sample;
 
 /// Queries of one consumer: the name of the panel or use, the query, and the labels that each returned sample must have,
 /// not empty and not `unknown`.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use mesh::{tools, Sample};
+use local_mesh::{tools, Sample};
 use serde_json::Value;
 
 /// What Grafana fills in by itself.

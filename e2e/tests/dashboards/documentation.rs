@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mesh::tools;
+use local_mesh::tools;
 
 /// What our log lines begin with that have a level which proxies log by default.
 const MACROS: [&str; 2] = ["log::warn!(", "log::error!("];

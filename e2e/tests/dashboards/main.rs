@@ -12,9 +12,9 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use mesh::prometheus::Prometheus;
-use mesh::tools;
-use mesh::traffic::Sending;
+use local_mesh::prometheus::Prometheus;
+use local_mesh::tools;
+use local_mesh::traffic::Sending;
 
 use self::board::Query;
 
@@ -58,7 +58,7 @@ fn every_query_returns_data() {
     let prometheus = mesh.prometheus().unwrap();
     // What is refused before the first scrape is no increase.
     let first = r#"envoy_listener_manager_lds_update_rejected{pod=~"mongodb.*"}"#;
-    mesh::wait_until(WAIT, || !prometheus.query(first).unwrap().is_empty()).unwrap();
+    local_mesh::wait_until(WAIT, || !prometheus.query(first).unwrap().is_empty()).unwrap();
     scene::refuse(&mesh);
 
     let runs = |text: &str| scene::has_shadow() || !text.contains("shadow_");
@@ -89,7 +89,7 @@ fn every_query_returns_data() {
     };
     assert!(!of_details(), "{} reports, and is called silent", "details-v1");
     scene::silence(&mesh, "details-v1");
-    mesh::wait_until(WAIT, of_details).unwrap();
+    local_mesh::wait_until(WAIT, of_details).unwrap();
     mesh.check().unwrap();
 }
 

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use mesh::{tools, Mesh, Options, PluginConfig, Request, Topology, Update};
-use mesh_common::peer::Peer;
+use labels::peer::Peer;
+use local_mesh::{tools, Mesh, Options, PluginConfig, Request, Topology, Update};
 
 /// What bookinfo lacks: a gRPC service.
 const ADVICE: &str = "

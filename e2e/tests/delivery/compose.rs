@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use mesh::config::Tracing;
-use mesh::{containers, tools, Options, Topology};
+use local_mesh::config::Tracing;
+use local_mesh::{containers, tools, Options, Topology};
 use serde_json::{Map, Value};
 
 use super::{root, run, text, yaml, Scratch};
@@ -159,7 +159,7 @@ fn certificates_stay_while_they_are_enough() {
     };
     let first = authority();
     assert!(first == authority());
-    let name = mesh::pki::file_name(topology.workloads.last().unwrap());
+    let name = local_mesh::pki::file_name(topology.workloads.last().unwrap());
     std::fs::remove_file(scratch.0.join(format!("pki/{name}.key"))).unwrap();
     assert!(first != authority());
 }
@@ -167,14 +167,14 @@ fn certificates_stay_while_they_are_enough() {
 #[test]
 fn grafana_and_fluentd_find_what_they_are_told() {
     let services = yaml(&text("docker-compose.yml"))["services"].clone();
-    let source = yaml(&text("e2e/compose/grafana/datasources/prometheus.yaml"));
+    let source = yaml(&text("tools/local-mesh/compose/grafana/datasources/prometheus.yaml"));
     assert_eq!(source["datasources"][0]["url"], "http://prometheus:9090");
     assert!(services.get("prometheus").is_some());
-    let provider = yaml(&text("e2e/compose/grafana/dashboards/remixer.yaml"));
+    let provider = yaml(&text("tools/local-mesh/compose/grafana/dashboards/remixer.yaml"));
     let path = provider["providers"][0]["options"]["path"].as_str().unwrap();
     assert!(services["grafana"]["volumes"].to_string().contains(&format!("./dashboards:{path}:ro")));
 
-    let fluentd = text("e2e/compose/fluent.conf");
+    let fluentd = text("tools/local-mesh/compose/fluent.conf");
     let mut open = Vec::new();
     for line in fluentd.lines().map(str::trim) {
         match line.strip_prefix("</") {

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use envoy_filter::{FailStrategy, Mode, Phase, WasmPlugin, MODULES};
-use mesh::application::ask;
-use mesh::attach::{bootstrap_config_map, Attachment, BOOTSTRAP_CONFIG_MAP};
-use mesh::config::{Files as Paths, SidecarConfig};
-use mesh::{stats_tags, tools, Mesh, Options, Request, Sample, Topology};
+use local_mesh::application::ask;
+use local_mesh::attach::{bootstrap_config_map, Attachment, BOOTSTRAP_CONFIG_MAP};
+use local_mesh::config::{Files as Paths, SidecarConfig};
+use local_mesh::{stats_tags, tools, Mesh, Options, Request, Sample, Topology};
 use release::files;
 use serde_json::{json, Value};
 
@@ -96,7 +96,7 @@ fn istios() -> Vec<String> {
         }},
     });
     let patches = [http("istio.metadata_exchange", removals), http("istio.stats", json!({})), network];
-    patches.iter().map(|patch| mesh::envoy_filter(&patch.to_string())).collect()
+    patches.iter().map(|patch| local_mesh::envoy_filter(&patch.to_string())).collect()
 }
 
 /// The patch that puts a filter of HTTP before all others.

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use mesh::tools;
+use local_mesh::tools;
 use serde_json::Value;
 
 /// The repository.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use flate2::read::GzDecoder;
-use mesh::tools;
+use local_mesh::tools;
 use release::files::sha256;
 use release::{archive, files, Files, Inputs};
 use serde_json::Value;
@@ -71,7 +71,7 @@ fn it_has_every_part_and_the_digests_of_all() {
         "docs/operations.md",
         "docs/configuration.md",
         "filters/stats/README.md",
-        "migrate/README.md",
+        "tools/mixer-migrate/README.md",
         "oci/oci-layout",
         "sbom.cdx.json",
         "THIRD-PARTY-LICENSES.txt",

@@ -13,8 +13,8 @@ use std::time::Duration;
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
 use hyper::Method;
-use mesh::config::node_id;
-use mesh::Request;
+use local_mesh::config::node_id;
+use local_mesh::Request;
 use serde_json::Value;
 
 use golden::{CLIENT, ISTIO_1_5, ISTIO_NATIVE, OF_KUBE_SYSTEM, SERVER};

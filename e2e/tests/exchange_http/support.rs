@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{channel, Receiver};
 use std::time::Duration;
 
-use mesh::{Answer, Mesh, Options, RawServer, Request, Sample, Topology};
+use local_mesh::{Answer, Mesh, Options, RawServer, Request, Sample, Topology};
 
 pub const METADATA: &str = "x-envoy-peer-metadata";
 pub const ID: &str = "x-envoy-peer-metadata-id";
@@ -26,7 +26,7 @@ pub const BEHIND_EXCHANGE: Place =
 pub const BEFORE_EXCHANGE: Place = Place { sub_filter: "", operation: "INSERT_FIRST" };
 
 pub fn start(topology: &str, filters: &[&str], patches: Vec<String>) -> Mesh {
-    let filters = filters.iter().map(|file| mesh::tools::filters().join(file)).collect();
+    let filters = filters.iter().map(|file| local_mesh::tools::filters().join(file)).collect();
     Mesh::start(Topology::parse(topology).unwrap(), Options { filters, patches, ..Options::default() }).unwrap()
 }
 
@@ -171,5 +171,5 @@ pub fn replace(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
 }
 
 pub fn wait_for<T>(look: impl FnMut() -> Option<T>) -> T {
-    mesh::wait_for(Duration::from_secs(10), look).unwrap()
+    local_mesh::wait_for(Duration::from_secs(10), look).unwrap()
 }

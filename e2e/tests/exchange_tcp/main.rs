@@ -11,7 +11,7 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::sync::mpsc::channel;
 
-use mesh::{Mesh, Network, Options, PluginConfig, Topology};
+use local_mesh::{Mesh, Network, Options, PluginConfig, Topology};
 
 use golden::{OF_CLIENT, OF_DB, OF_KUBE_SYSTEM, OF_ORDERS};
 use support::*;
@@ -66,14 +66,14 @@ spec:
 #[test]
 fn the_modules_are_network_filters_by_whatever_name() {
     let unnamed = |file: &str, module: &str| {
-        let yaml = std::fs::read_to_string(mesh::tools::filters().join(file)).unwrap();
+        let yaml = std::fs::read_to_string(local_mesh::tools::filters().join(file)).unwrap();
         let renamed = yaml.replace("_id: tcp_", "_id: my_");
         assert_ne!(renamed, yaml);
         // In the module that holds all filters, the root id names one.
         renamed.replace("remixer.wasm", module)
     };
     let options = Options {
-        filters: vec![mesh::tools::filters().join("stats-bootstrap.yaml")],
+        filters: vec![local_mesh::tools::filters().join("stats-bootstrap.yaml")],
         patches: vec![
             unnamed("tcp-metadata-exchange-inbound.yaml", "metadata_exchange.wasm"),
             unnamed("tcp-metadata-exchange-outbound.yaml", "metadata_exchange.wasm"),

@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::{channel, Receiver};
 use std::time::Duration;
 
-use mesh::{Mesh, Options, PluginConfig, RawServer, Sample, Topology};
+use local_mesh::{Mesh, Options, PluginConfig, RawServer, Sample, Topology};
 
 /// Nothing here takes longer, unless it never comes.
 pub const LIMIT: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ pub fn start(options: Options) -> Mesh {
         "tcp-stats.yaml",
         "stats-bootstrap.yaml",
     ];
-    let filters = filters.iter().map(|file| mesh::tools::filters().join(file)).collect();
+    let filters = filters.iter().map(|file| local_mesh::tools::filters().join(file)).collect();
     Mesh::start(Topology::parse(TOPOLOGY).unwrap(), Options { filters, ..options }).unwrap()
 }
 
@@ -137,5 +137,5 @@ pub fn reported(mesh: &Mesh, reporter: &str, metric: &str, labels: &[(&str, &str
 }
 
 pub fn wait_for(condition: impl FnMut() -> bool) {
-    mesh::wait_until(LIMIT, condition).unwrap();
+    local_mesh::wait_until(LIMIT, condition).unwrap();
 }

@@ -1,6 +1,6 @@
 //! F1 to F6: answers in the place of an upstream.
 
-use mesh::{tools, Request};
+use local_mesh::{tools, Request};
 
 use crate::load::Connection;
 use crate::scene::{for_path, outbound, rules, Scene, Setting};

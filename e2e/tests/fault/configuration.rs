@@ -1,6 +1,6 @@
 //! F30, F31: what is refused, and bytes that nobody expects.
 
-use mesh::Update;
+use local_mesh::Update;
 
 use crate::load;
 use crate::scene::{loud, outbound, rule, rules, Setting, ALL};

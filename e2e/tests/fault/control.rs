@@ -1,6 +1,6 @@
 //! F17: faults that requests ask for.
 
-use mesh::Request;
+use local_mesh::Request;
 
 use crate::load;
 use crate::scene::{loud, ms, outbound, quiet, rule};

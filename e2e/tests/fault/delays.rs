@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use mesh::{tools, Request};
+use local_mesh::{tools, Request};
 
 use crate::load;
 use crate::scene::{

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mesh::{tools, Options};
+use local_mesh::{tools, Options};
 
 use crate::scene::{configured, for_path, rules, wait_for, Scene, Setting, PAIR};
 

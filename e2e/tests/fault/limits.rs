@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use mesh::{Request, Update};
+use local_mesh::{Request, Update};
 
 use crate::scene::{ms, outbound, quiet, rule, wait_for, Setting, LATE};
 

@@ -1,6 +1,6 @@
 //! F12, F13, F15, F16: which requests a rule is for.
 
-use mesh::{tools, Request, Update};
+use local_mesh::{tools, Request, Update};
 
 use crate::load;
 use crate::scene::{configured, ms, named, outbound, quiet, rule, rules, Setting, PAIR, SERVER};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mesh::{envoy_filter, tools, Update};
+use local_mesh::{envoy_filter, tools, Update};
 
 use crate::scene::{
     configured, for_path, ms, native_filter, outbound, quiet, rule, rules, wait_for, with_longest_stall, Setting, LATE,
@@ -36,7 +36,7 @@ fn envoy_s_own_filter_injects_what_the_rules_say() {
     ])
     .replacen('{', r#"{"engine": "envoy", "#, 1);
     for envoy in tools::ENVOY_VERSIONS {
-        let options = |options: &mut mesh::Options| options.patches.push(native_filter());
+        let options = |options: &mut local_mesh::Options| options.patches.push(native_filter());
         let scene = Setting { outbound: &config, envoy: Some(envoy), ..Setting::default() }.start_with(options);
         {
             let _quiet = quiet();
@@ -111,7 +111,7 @@ services:
     let abort = |status| {
         rule(&format!(r#""abort": {{"httpStatus": {status}, ALL}}"#), r#", "match": [{"headers": {"x": {}}}]"#)
     };
-    let options = mesh::Options {
+    let options = local_mesh::Options {
         filters: vec![tools::filters()],
         patches: vec![envoy_filter(crate::scene::ACCESS_LOG)],
         plugins: vec![
@@ -119,13 +119,13 @@ services:
             configured("fault_outbound", &abort(512)),
             configured("fault_inbound", &abort(513)),
         ],
-        ..mesh::Options::default()
+        ..local_mesh::Options::default()
     };
-    let mesh = mesh::Mesh::start(mesh::Topology::parse(topology).unwrap(), options).unwrap();
+    let mesh = local_mesh::Mesh::start(local_mesh::Topology::parse(topology).unwrap(), options).unwrap();
     let (gateway, client) = (mesh.gateway("gateway").unwrap(), mesh.sidecar("client").unwrap().outbound());
     let server = mesh.sidecar("server").unwrap().inbound();
     for (address, status) in [(gateway, 511), (client, 512), (server, 513)] {
-        let request = mesh::Request::get(address, "/").host("server:9080");
+        let request = local_mesh::Request::get(address, "/").host("server:9080");
         assert_eq!(mesh.client().send(&request.clone().header("x", "1")).unwrap().status, status);
         assert_eq!(mesh.client().send(&request).unwrap().status, 200);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use mesh::{envoy_filter, tools, Answer, Mesh, Options, PluginConfig, Request, Topology, Update};
+use local_mesh::{envoy_filter, tools, Answer, Mesh, Options, PluginConfig, Request, Topology, Update};
 
 pub use crate::support::{loud, ms, quiet, wait_for, wait_until, WAIT};
 

@@ -1,10 +1,10 @@
-//! The tutorials that users come from, with the rules in `e2e/faults/`, on Bookinfo's services.
+//! The tutorials that users come from, with the rules in `tools/local-mesh/faults/`, on Bookinfo's services.
 
 use std::fs;
 use std::time::Duration;
 
-use mesh::rule_file::RuleFile;
-use mesh::{envoy_filter, faults, tools, Mesh, Options, Request, Topology};
+use local_mesh::rule_file::RuleFile;
+use local_mesh::{envoy_filter, faults, tools, Mesh, Options, Request, Topology};
 
 use crate::load;
 use crate::scene::{configured, loud, ms, outbound, quiet, ACCESS_LOG, LATE};

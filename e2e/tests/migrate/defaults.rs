@@ -2,12 +2,12 @@
 
 use std::net::TcpStream;
 
-use mesh::application::ask;
-use mesh::Mesh;
+use local_mesh::application::ask;
+use local_mesh::Mesh;
 
 use crate::{get, labels, only_series, series, start, status, SIDES, WAIT};
 
-const ISTIO_1_4: &str = include_str!("../../../migrate/defaults/1.4.yaml");
+const ISTIO_1_4: &str = include_str!("../../../tools/mixer-migrate/defaults/1.4.yaml");
 
 /// Who the two sides of a request are, and what is known of it on each.
 fn request_labels(side: &str) -> std::collections::BTreeMap<String, String> {

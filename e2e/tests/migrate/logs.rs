@@ -2,21 +2,21 @@
 
 use std::net::TcpStream;
 
-use mesh::application::ask;
-use mesh::Mesh;
+use local_mesh::application::ask;
+use local_mesh::Mesh;
 use serde_json::{json, Value};
 
 use crate::{get, start, status, SIDES, WAIT};
 
-const NEWLOG: &str = include_str!("../../../migrate/testdata/tutorials/new-telemetry.yaml");
-const FLUENTD: &str = include_str!("../../../migrate/testdata/tutorials/newlog-fluentd.yaml");
-const ISTIO_1_4: &str = include_str!("../../../migrate/defaults/1.4.yaml");
+const NEWLOG: &str = include_str!("../../../tools/mixer-migrate/testdata/tutorials/new-telemetry.yaml");
+const FLUENTD: &str = include_str!("../../../tools/mixer-migrate/testdata/tutorials/newlog-fluentd.yaml");
+const ISTIO_1_4: &str = include_str!("../../../tools/mixer-migrate/defaults/1.4.yaml");
 
 /// The lines of a workload's sidecar, once there are as many.
 fn lines(mesh: &Mesh, workload: &str, count: usize) -> Vec<String> {
     let sidecar = mesh.sidecar(workload).unwrap();
     let read = || sidecar.output().lines().map(str::to_owned).collect::<Vec<_>>();
-    mesh::wait_until(WAIT, || read().len() >= count).unwrap_or_else(|error| panic!("{error}: {:#?}", read()));
+    local_mesh::wait_until(WAIT, || read().len() >= count).unwrap_or_else(|error| panic!("{error}: {:#?}", read()));
     read()
 }
 

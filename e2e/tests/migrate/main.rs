@@ -10,7 +10,7 @@ mod tutorials;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mesh::{tools, Mesh, Options, Request, Sample, Topology};
+use local_mesh::{tools, Mesh, Options, Request, Sample, Topology};
 use mixer_migrate::migration::Migration;
 
 /// A page, the reviews on it, and their database.
@@ -39,10 +39,10 @@ const EXCHANGE: [&str; 3] =
 macro_rules! on_each_envoy {
     ($($module:ident: $($test:ident),+;)+) => {
         mod envoy_1_40 {
-            $($(#[test] fn $test() { crate::$module::$test(mesh::tools::ENVOY_VERSION); })+)+
+            $($(#[test] fn $test() { crate::$module::$test(local_mesh::tools::ENVOY_VERSION); })+)+
         }
         mod envoy_1_36 {
-            $($(#[test] fn $test() { crate::$module::$test(mesh::tools::OLDEST_ENVOY); })+)+
+            $($(#[test] fn $test() { crate::$module::$test(local_mesh::tools::OLDEST_ENVOY); })+)+
         }
     };
 }

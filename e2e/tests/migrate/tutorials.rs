@@ -2,8 +2,8 @@
 
 use crate::{get, labels, only_series, series, start, status, SIDES};
 
-const DOUBLE: &str = include_str!("../../../migrate/testdata/tutorials/double-request-count.yaml");
-const CUSTOMER: &str = include_str!("../../../migrate/testdata/tutorials/customer-request-count.yaml");
+const DOUBLE: &str = include_str!("../../../tools/mixer-migrate/testdata/tutorials/double-request-count.yaml");
+const CUSTOMER: &str = include_str!("../../../tools/mixer-migrate/testdata/tutorials/customer-request-count.yaml");
 
 /// Mixer's proxies reported a request on both sides, and neither label tells which.
 pub fn requests_are_counted_twice(envoy: &str) {

@@ -225,5 +225,5 @@ fn under_load_no_request_is_lost_and_each_copy_is_accounted_for() {
 
 /// Processor time that the client's proxy has taken.
 fn cpu_time(scene: &Scene) -> f64 {
-    mesh::cadvisor::usage(scene.client().pid()).unwrap().cpu
+    local_mesh::cadvisor::usage(scene.client().pid()).unwrap().cpu
 }

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use mesh::Request;
+use local_mesh::Request;
 
 use crate::backend::Reply;
 use crate::scene::{

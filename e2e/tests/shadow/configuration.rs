@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use mesh::Update;
+use local_mesh::Update;
 
 use crate::scene::{all, ms, with, MIRROR};
 

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::TcpStream;
 
 use hyper::Method;
-use mesh::{tools, Request};
+use local_mesh::{tools, Request};
 
 use crate::backend::Reply;
 use crate::scene::{all, mirror, ms, with, Scene, Setting, MIRROR};

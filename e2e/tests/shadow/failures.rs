@@ -8,7 +8,7 @@ use std::time::Duration;
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use mesh::{RawServer, Request};
+use local_mesh::{RawServer, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::backend::Reply;

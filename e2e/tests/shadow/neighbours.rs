@@ -1,6 +1,6 @@
 //! S24, S25, S29: loops, faults before the mirror, and changes of the rules.
 
-use mesh::{envoy_filter, PluginConfig, Request, Update};
+use local_mesh::{envoy_filter, PluginConfig, Request, Update};
 
 use crate::backend::Reply;
 use crate::scene::{all, configured, counts, mirror, ms, wait_for, wait_until, with, Setting, ONE_PROXY};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use mesh::{envoy_filter, tools, Answer, Mesh, Options, PluginConfig, Request, Sidecar, Topology, Update};
+use local_mesh::{envoy_filter, tools, Answer, Mesh, Options, PluginConfig, Request, Sidecar, Topology, Update};
 
 use crate::backend::Backend;
 pub use crate::support::{loud, ms, wait_for, wait_until};

@@ -1,10 +1,10 @@
-//! The tutorials that users come from, with the rules in `e2e/shadows/`: all or a share of v1's requests to v2 inside the
+//! The tutorials that users come from, with the rules in `tools/local-mesh/shadows/`: all or a share of v1's requests to v2 inside the
 //! mesh, with mutual TLS, and to the gateway of another mesh.
 
 use std::fs;
 
-use mesh::rule_file::RuleFile;
-use mesh::{shadows, tools, Mesh, Options, Request, Topology};
+use local_mesh::rule_file::RuleFile;
+use local_mesh::{shadows, tools, Mesh, Options, Request, Topology};
 
 use crate::scene::{configured, counts, ms, wait_for, wait_until};
 
@@ -90,7 +90,7 @@ fn they_go_to_the_gateway_of_another_mesh() {
         options.patches.push(file.replace("endpoints: []", &endpoint));
         options.plugins = vec![configured(&example("httpbin-to-other-mesh"))];
     });
-    assert_eq!(update.unwrap(), mesh::Update::Accepted);
+    assert_eq!(update.unwrap(), local_mesh::Update::Accepted);
     send(&mesh, "/status/200", 10);
     wait_until(|| other.application("httpbin").unwrap().served() == 10);
     assert_eq!(served(&mesh), [10, 0]);

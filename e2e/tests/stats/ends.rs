@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use mesh::Mesh;
+use local_mesh::Mesh;
 
 use crate::{expect_requests, get, pair, patched, start, status, PAIR, SERVER, WAIT};
 
@@ -150,7 +150,7 @@ fn the_application_breaks_off() {
 fn the_client_leaves_or_does_not_speak_http() {
     let mesh = pair(&[]);
     let before_headers = begin(mesh.sidecar("client-v1").unwrap().outbound(), "/delay/5000");
-    mesh::wait_until(WAIT, || served(&mesh) == 1).unwrap();
+    local_mesh::wait_until(WAIT, || served(&mesh) == 1).unwrap();
     drop(before_headers);
     let mut in_the_body = begin(mesh.sidecar("client-v1").unwrap().outbound(), "/bytes/30000000");
     in_the_body.read_exact(&mut [0; 1000]).unwrap();

@@ -1,6 +1,6 @@
 //! Where `destination_service` comes from, and where a Host header has no say in it.
 
-use mesh::{envoy_filter, Request};
+use local_mesh::{envoy_filter, Request};
 
 use crate::{expect_requests, get, outside, patched, start, stats_outbound, status, SERVER};
 

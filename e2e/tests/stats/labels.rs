@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mesh::{Mesh, Request, Sample};
+use local_mesh::{Mesh, Request, Sample};
 
 use crate::{expect_requests, get, outside, pair, start, status, PAIR, SERVER, WAIT};
 
@@ -103,7 +103,7 @@ fn names_on_the_stats_page_are_exactly_istio_s() {
         }
         let build = mesh.sidecar(workload).unwrap().metric("istio_build").unwrap();
         assert_eq!(build.len(), 1, "{build:?}");
-        let expected = [("component", "proxy"), ("tag", mesh::config::ISTIO_VERSION)];
+        let expected = [("component", "proxy"), ("tag", local_mesh::config::ISTIO_VERSION)];
         assert!(build[0].has(&expected) && build[0].labels.len() == 2 && build[0].value == 1.0, "{build:?}");
     }
 }

@@ -1,9 +1,9 @@
 //! What strangers can do to the metrics: not much.
 
 use base64::prelude::{Engine, BASE64_STANDARD};
-use mesh::{Mesh, Request};
-use mesh_common::peer::{Peer, APP, VERSION};
-use mesh_common::text_map::TextMap;
+use collections::text_map::TextMap;
+use labels::peer::{Peer, APP, VERSION};
+use local_mesh::{Mesh, Request};
 use prost::Message;
 
 use crate::{expect_requests, get, outside, start, stats_outbound, wait_for_counts};
@@ -75,7 +75,7 @@ fn many_forged_peers_do_not_make_more_series_than_allowed_and_no_request_is_lost
     let mesh = start(&outside("client-v1"), |options| {
         let configuration = r#"{"stats": {"max_series": "100"}}"#.to_owned();
         options.plugins =
-            vec![mesh::PluginConfig { workload: None, plugin: "telemetry_inbound".to_owned(), configuration }];
+            vec![local_mesh::PluginConfig { workload: None, plugin: "telemetry_inbound".to_owned(), configuration }];
     });
     let peers = (0..200).map(|index| {
         let workload_name = format!("forged-{index}");

@@ -12,7 +12,7 @@ mod tcp;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mesh::{envoy_filter, exposition, tools, Mesh, Options, PluginConfig, Request, Sample, Topology};
+use local_mesh::{envoy_filter, exposition, tools, Mesh, Options, PluginConfig, Request, Sample, Topology};
 
 /// Two workloads that differ in all that labels tell.
 const PAIR: &str = "

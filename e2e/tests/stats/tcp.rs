@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use mesh::application::ask;
-use mesh::{Mesh, PluginConfig};
+use local_mesh::application::ask;
+use local_mesh::{Mesh, PluginConfig};
 
 use crate::{expect_counts, start, wait_for_counts, WAIT};
 

@@ -26,12 +26,12 @@ pub fn loud() -> RwLockWriteGuard<'static, ()> {
 
 /// Waits until something has a value.
 pub fn wait_for<T: PartialEq + std::fmt::Debug>(what: &str, expected: &T, seen: impl Fn() -> T) {
-    mesh::wait_for_value(WAIT, expected, seen).expect(what);
+    local_mesh::wait_for_value(WAIT, expected, seen).expect(what);
 }
 
 /// Waits for a condition.
 pub fn wait_until(condition: impl FnMut() -> bool) {
-    mesh::wait_until(WAIT, condition).unwrap();
+    local_mesh::wait_until(WAIT, condition).unwrap();
 }
 
 /// So many milliseconds.

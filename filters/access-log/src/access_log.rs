@@ -3,16 +3,16 @@
 use core::mem;
 use core::time::Duration;
 
-use mesh_common::config::{ConfigError, Problem};
-use mesh_common::content_type::is_grpc;
-use mesh_common::direction::Direction;
-use mesh_common::evaluation::Value;
-use mesh_common::expression::Kind;
-use mesh_common::facts::{self, Facts};
-use mesh_common::host::{Host, StateKind, WarmCalls};
-use mesh_common::peer::Peer;
-use mesh_common::property;
-use mesh_common::response_flags::Mark;
+use configuration::{ConfigError, Problem};
+use expression::evaluation::Value;
+use expression::Kind;
+use host::property;
+use host::{Host, StateKind, WarmCalls};
+use labels::content_type::is_grpc;
+use labels::direction::Direction;
+use labels::facts::{self, Facts};
+use labels::peer::Peer;
+use labels::response_flags::Mark;
 
 use crate::config::{Config, Format};
 use crate::fields::{Made, Style};

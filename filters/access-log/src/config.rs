@@ -2,9 +2,9 @@
 
 use core::time::Duration;
 
-use mesh_common::config::{self, ConfigError, Problem, Section};
-use mesh_common::expression::Kind;
-use mesh_common::text_map::TextMap;
+use collections::text_map::TextMap;
+use configuration::{self, ConfigError, Problem, Section};
+use expression::Kind;
 
 use crate::fields::Style;
 
@@ -152,12 +152,12 @@ pub enum Rule {
 impl Config {
     /// Reads the plugin configuration.
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
-        config::parse(json, Self::read)
+        configuration::parse(json, Self::read)
     }
 
     /// Reads the plugin configuration, and goes on where it can, for a caller who has more to check.
     pub fn parse_with(json: &[u8], problems: &mut Vec<Problem>) -> Self {
-        config::parse_with(json, problems, Self::read)
+        configuration::parse_with(json, problems, Self::read)
     }
 
     /// Whether there is an expression of the operator, which may look at anything.

@@ -3,7 +3,7 @@
 //! The default is what Istio's JSON access log has, and what tells both workloads. [`crate::mixer`] has the variables of
 //! Mixer's access log.
 
-use mesh_common::expression::Kind;
+use expression::Kind;
 
 use crate::sides::{Fact, Who};
 

@@ -1,10 +1,10 @@
 //! A line, as its plan says, of what one stream came to.
 
-use mesh_common::content_type::is_grpc;
-use mesh_common::evaluation::Value;
-use mesh_common::expression::Kind;
-use mesh_common::host::Host;
-use mesh_common::response_flags;
+use expression::evaluation::Value;
+use expression::Kind;
+use host::Host;
+use labels::content_type::is_grpc;
+use labels::response_flags;
 
 use crate::digest::sha256;
 use crate::escape::Escaping;

@@ -4,7 +4,7 @@
 //! are empty always: `apiClaims`, since the claims would have to be written again from what a token held, and `apiKey`, a
 //! secret, which is logged only when it is named.
 
-use mesh_common::expression::Kind;
+use expression::Kind;
 
 use crate::fields::{Absent, Field, Form, Made, Source, Style};
 use crate::sides::{Fact, Who};

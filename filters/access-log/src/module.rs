@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use mesh_common::host::Host;
-use mesh_host::{Envoy, Live, StreamKind};
+use adapter::{Envoy, Live, StreamKind};
+use host::Host;
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 
@@ -18,7 +18,7 @@ pub fn new_root() -> Box<dyn RootContext> {
 #[cfg(feature = "module")]
 proxy_wasm::main! {{
     proxy_wasm::set_root_context(|_| {
-        mesh_host::start();
+        adapter::start();
         new_root()
     });
 }}
@@ -49,8 +49,8 @@ impl Context for AccessLogRoot {}
 
 impl RootContext for AccessLogRoot {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let access_log = AccessLog::new(&mesh_host::plugin_configuration(), &Envoy);
-        let Some(access_log) = mesh_host::configured("access_log", access_log) else {
+        let access_log = AccessLog::new(&adapter::plugin_configuration(), &Envoy);
+        let Some(access_log) = adapter::configured("access_log", access_log) else {
             return false;
         };
         if let Err(error) = Envoy.set_tick_period(access_log.tick_period()) {

@@ -1,11 +1,11 @@
 //! What a line consists of, decided when the plugin is configured: bytes that never change, and between them values, each
 //! from a place that is known.
 
-use mesh_common::config::Problem;
-use mesh_common::evaluation::{node_value, Engine, Value};
-use mesh_common::expression::{self, Kind, Parsed};
-use mesh_common::host::Host;
-use mesh_common::property::{self, Property};
+use configuration::Problem;
+use expression::evaluation::{node_value, Engine, Value};
+use expression::{self, Kind, Parsed};
+use host::property::{self, Property};
+use host::Host;
 
 use crate::config::{self, Config, Format, Operand, Preset};
 use crate::escape::Escaping;

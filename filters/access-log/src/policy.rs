@@ -5,15 +5,15 @@
 
 use core::time::Duration;
 
-use mesh_common::bounded::BoundedCache;
-use mesh_common::config::Problem;
-use mesh_common::content_type::is_grpc;
-use mesh_common::direction::Direction;
-use mesh_common::evaluation::create;
-use mesh_common::expression;
-use mesh_common::host::{Expression, Host};
-use mesh_common::property;
-use mesh_common::response_flags;
+use collections::bounded::BoundedCache;
+use configuration::Problem;
+use expression;
+use expression::evaluation::create;
+use host::property;
+use host::{Expression, Host};
+use labels::content_type::is_grpc;
+use labels::direction::Direction;
+use labels::response_flags;
 
 use crate::config::{self, Rule};
 use crate::line::host_of;

@@ -8,11 +8,11 @@
 use core::cell::{Cell, OnceCell};
 use core::ops::Range;
 
-use mesh_common::facts::Facts;
-use mesh_common::host::{HeaderMap, Host};
-use mesh_common::pairs::Pairs;
-use mesh_common::property::{self, Property};
-use mesh_common::response_flags;
+use host::pairs::Pairs;
+use host::property::{self, Property};
+use host::{HeaderMap, Host};
+use labels::facts::Facts;
+use labels::response_flags;
 
 /// The attributes that are headers, with the header's name.
 const HEADERS: [(&str, &str); 7] = [
@@ -226,7 +226,7 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    use mesh_common::fake::FakeHost;
+    use host::fake::FakeHost;
 
     use super::*;
 
@@ -264,7 +264,7 @@ mod tests {
             assert_eq!((values.bytes(server), values.bytes(99)), (None, None));
         }
         assert_eq!(host.take_calls(), 3);
-        let facts = Facts::of_connection(&host, mesh_common::direction::Direction::Outbound, |_| true);
+        let facts = Facts::of_connection(&host, labels::direction::Direction::Outbound, |_| true);
         host.take_calls();
         reads.clear();
         let values = reads.values(&host);

@@ -5,13 +5,13 @@
 use core::cell::OnceCell;
 use std::rc::Rc;
 
-use mesh_common::bounded::BoundedCache;
-use mesh_common::bytes::{Bytes, Key};
-use mesh_common::direction::Direction;
-use mesh_common::facts::Facts;
-use mesh_common::host::Host;
-use mesh_common::peer::{Peer, APP, VERSION};
-use mesh_common::service::ClusterService;
+use collections::bounded::BoundedCache;
+use collections::bytes::{Bytes, Key};
+use host::Host;
+use labels::direction::Direction;
+use labels::facts::Facts;
+use labels::peer::{Peer, APP, VERSION};
+use labels::service::ClusterService;
 
 /// Peers, endpoints and clusters remembered, each.
 const MAX_REMEMBERED: usize = 1_000;

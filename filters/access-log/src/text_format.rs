@@ -1,7 +1,7 @@
 //! Lines of text: Istio's default format, or one of the operator's own, with Envoy's command operators.
 
-use mesh_common::expression::Kind;
-use mesh_common::host::Host;
+use expression::Kind;
+use host::Host;
 
 use crate::config::Operand;
 use crate::fields::{self, Absent, Field, Form, Made, Source, Style};

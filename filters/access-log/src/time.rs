@@ -1,6 +1,6 @@
 //! Times, durations and numbers as text.
 
-use mesh_common::host::Host;
+use host::Host;
 
 const PER_SECOND: i64 = 1_000_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;

@@ -2,13 +2,13 @@
 
 mod fault;
 
-use mesh_common::config::{self, ConfigError, Section};
-use mesh_common::host::Host;
-use mesh_rules::fields::{self, Expiry};
-use mesh_rules::matches;
-use mesh_rules::matching::{self, Condition, HeaderNames};
-use mesh_rules::percentage::Percentage;
-use mesh_rules::sampling::Sampling;
+use configuration::{self, ConfigError, Section};
+use host::Host;
+use rules::fields::{self, Expiry};
+use rules::matches;
+use rules::matching::{self, Condition, HeaderNames};
+use rules::percentage::Percentage;
+use rules::sampling::Sampling;
 
 pub use fault::{Abort, AbortKind, Aborts, Delay, Delays};
 
@@ -81,7 +81,7 @@ struct Gathered {
 impl Config {
     /// Reads the plugin configuration.
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
-        config::parse(json, Self::read)
+        configuration::parse(json, Self::read)
     }
 
     /// Whether no rule can ever do anything.

@@ -2,9 +2,9 @@
 
 use core::time::Duration;
 
-use mesh_common::host::{HeaderMap, Host};
-use mesh_rules::matching::{HeaderId, HeaderNames, Request};
-use mesh_rules::percentage::Percentage;
+use host::{HeaderMap, Host};
+use rules::matching::{HeaderId, HeaderNames, Request};
+use rules::percentage::Percentage;
 
 use crate::config::AbortKind;
 

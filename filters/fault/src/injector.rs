@@ -3,15 +3,16 @@
 use core::mem;
 use core::time::Duration;
 
+use configuration::ConfigError;
 use hashbrown::HashMap;
-use mesh_common::config::ConfigError;
-use mesh_common::host::{HeaderMap, Host, HostError, Reply};
-use mesh_common::metric::Metric;
-use mesh_common::{property, response_flags};
-use mesh_rules::matching::{Known, Request};
-use mesh_rules::percentage::Percentage;
-use mesh_rules::random::{self, Random};
-use mesh_rules::schedule::Schedule;
+use host::property;
+use host::{HeaderMap, Host, HostError, Reply};
+use labels::response_flags;
+use rules::matching::{Known, Request};
+use rules::percentage::Percentage;
+use rules::random::{self, Random};
+use rules::schedule::Schedule;
+use series::metric::Metric;
 
 use crate::config::{Abort, AbortKind, Aborts, Config, Delays, Engine, Rule};
 use crate::control;

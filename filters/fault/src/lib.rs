@@ -4,7 +4,7 @@
 //! what is done to which share of them. A request that no rule is for passes at the cost of finding that out.
 //!
 //! * [`injector`] decides, and does it; [`limits`] say how often a rule may. Which requests it is for, which share of them,
-//!   and when delays are over, is found out by [`mesh_rules`]
+//!   and when delays are over, is found out by [`rules`]
 //! * [`control`] are the headers by which a request asks for a fault
 
 pub mod config;

@@ -1,7 +1,7 @@
 //! How often a rule may do something.
 
-use mesh_common::host::Host;
-use mesh_common::metric::Metric;
+use host::Host;
+use series::metric::Metric;
 
 use crate::config::Rule;
 use crate::metrics;

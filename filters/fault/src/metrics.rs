@@ -1,7 +1,7 @@
 //! What is counted, by rule.
 
-use mesh_common::host::Host;
-use mesh_common::metric::Metric;
+use host::Host;
+use series::metric::Metric;
 
 use crate::config::AbortKind;
 

@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use mesh_common::response_flags::Mark;
-use mesh_host::Envoy;
+use adapter::Envoy;
+use labels::response_flags::Mark;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
 
@@ -18,7 +18,7 @@ pub fn new_root(id: u32) -> Box<dyn RootContext> {
 #[cfg(feature = "module")]
 proxy_wasm::main! {{
     proxy_wasm::set_root_context(|id| {
-        mesh_host::start();
+        adapter::start();
         new_root(id)
     });
 }}
@@ -40,8 +40,8 @@ impl Context for FaultRoot {}
 
 impl RootContext for FaultRoot {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let injector = Injector::new(&mesh_host::plugin_configuration(), &Envoy, self.id);
-        let Some(injector) = mesh_host::configured("fault", injector) else {
+        let injector = Injector::new(&adapter::plugin_configuration(), &Envoy, self.id);
+        let Some(injector) = adapter::configured("fault", injector) else {
             return false;
         };
         for (is_warning, remark) in injector.remarks(&Envoy) {

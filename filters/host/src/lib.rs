@@ -1,246 +1,243 @@
-//! The only adapter from the host traits to the proxy-wasm ABI.
+//! What a filter may ask of Envoy.
 //!
-//! The calls of the SDK panic on statuses that they do not expect, and a panic ends the VM for every stream of the
-//! worker. So the host functions are declared here once more, and each answers with a result. Nothing is decided here but
-//! whether a stream is HTTP or TCP, which only the host can tell.
+//! The filters are generic over [`Host`]; the crate `adapter` implements it with proxy-wasm calls, [`fake`] in memory.
+//! No method panics or blocks. A read that Envoy refuses is the same as a value that is not there: telemetry has no
+//! better answer to either than `unknown`.
 
-mod abi;
-mod live;
-mod logging;
-
-use core::cell::Cell;
 use core::time::Duration;
 
-use mesh_common::config::ConfigError;
-use mesh_common::host::{
-    Body, Buffer, Call, CallToken, Expression, HeaderMap, Host, HostError, MetricId, MetricKind, Reply, StateKind,
-};
-use mesh_common::pairs;
-use mesh_common::property::{self, Property};
+#[cfg(feature = "test-util")]
+pub mod fake;
+pub mod pairs;
+pub mod property;
 
-use proxy_wasm::types::ContextType;
+use property::Property;
 
-pub use live::Live;
-pub use logging::start;
+/// A header map of the current HTTP stream, or of the answer to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HeaderMap {
+    /// Request headers.
+    Request,
+    /// Response headers.
+    Response,
+    /// Response trailers, while they pass.
+    ResponseTrailers,
+    /// Headers of the answer to a [`Call`], while the root context is told of it.
+    CallResponse,
+    /// Trailers of the answer to a [`Call`].
+    CallTrailers,
+}
 
-/// The standard library's allocator is 6 KB larger in each module, and no faster.
-#[cfg(target_arch = "wasm32")]
-#[global_allocator]
-static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
+/// A body of which a part is at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Body {
+    /// The request's, while a part of it passes.
+    Request,
+    /// The response's, while a part of it passes.
+    Response,
+    /// All of the answer to a [`Call`], while the root context is told of it.
+    CallResponse,
+}
 
-/// Envoy, by way of proxy-wasm.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Envoy;
+/// A request that Envoy makes by itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// The cluster that it goes to. It must be among the proxy's.
+    pub cluster: &'a str,
+    /// Header lines in order; `:method`, `:path` and `:authority` must be among them.
+    pub headers: &'a [(&'a [u8], &'a [u8])],
+    /// Envoy adds `content-length` unless it is empty.
+    pub body: &'a [u8],
+    /// How long the answer may take, in whole milliseconds. Zero would be for ever.
+    pub timeout: Duration,
+}
 
-impl Host for Envoy {
-    fn property(&self, path: Property) -> Option<Vec<u8>> {
-        abi::get_property(path.0).ok().flatten().filter(|value| !value.is_empty())
-    }
+/// Envoy's handle of a call that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CallToken(pub u32);
 
-    fn set_filter_state(&self, key: &str, value: &[u8]) -> Result<(), HostError> {
-        abi::set_property(key, value)
-    }
+/// The status with which Envoy refuses what it was given: in a [`Call`], a cluster that it does not know.
+pub const BAD_ARGUMENT: u32 = 2;
 
-    fn declare_filter_state(&self, key: &str, kind: StateKind) -> Result<(), HostError> {
-        abi::call_foreign_function("declare_property", &declaration(key, kind)).map(|_| ())
-    }
+/// Bytes of the current TCP connection that are on their way through the filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Buffer {
+    /// From the downstream; exists while downstream data is handled.
+    Downstream,
+    /// From the upstream; exists while upstream data is handled.
+    Upstream,
+}
 
-    fn header(&self, map: HeaderMap, name: &str) -> Option<Vec<u8>> {
-        abi::get_header(map_type(map), name).ok().flatten()
-    }
+/// What filter state holds, to expressions and access logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StateKind {
+    /// Text.
+    Text,
+    /// A `google.protobuf.Struct`, into which they can look.
+    Struct,
+}
 
-    fn header_pairs(&self, map: HeaderMap) -> Option<Vec<u8>> {
-        abi::get_header_pairs(map_type(map)).ok().flatten()
-    }
+/// How Envoy aggregates a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MetricKind {
+    /// A sum that only rises.
+    Counter,
+    /// A value that is set.
+    Gauge,
+    /// A distribution of samples.
+    Histogram,
+}
 
-    fn replace_header(&self, map: HeaderMap, name: &str, value: &str) -> Result<(), HostError> {
-        abi::replace_header(map_type(map), name, value)
-    }
+/// Envoy's handle of a defined metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MetricId(pub u32);
 
-    fn remove_header(&self, map: HeaderMap, name: &str) -> Result<(), HostError> {
-        abi::remove_header(map_type(map), name)
-    }
+/// Envoy's handle of a compiled expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Expression(pub u32);
 
-    fn buffer(&self, buffer: Buffer, size: usize) -> Option<Vec<u8>> {
-        abi::get_buffer(buffer_type(buffer), size).ok().flatten()
-    }
+/// Why Envoy refused a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostError {
+    /// The call, by its ABI name.
+    pub call: &'static str,
+    /// The status of the proxy-wasm ABI.
+    pub status: u32,
+}
 
-    fn replace_front(&self, buffer: Buffer, size: usize, bytes: &[u8]) -> Result<(), HostError> {
-        abi::set_buffer(buffer_type(buffer), size, bytes)
-    }
-
-    fn body(&self, body: Body, size: usize) -> Option<Vec<u8>> {
-        let buffer = match body {
-            Body::Request => 0,
-            Body::Response => 1,
-            Body::CallResponse => 4,
-        };
-        abi::get_buffer(buffer, size).ok().flatten()
-    }
-
-    fn call(&self, call: &Call) -> Result<CallToken, HostError> {
-        abi::http_call(call).map(CallToken)
-    }
-
-    fn reply(&self, reply: &Reply) -> Result<(), HostError> {
-        let headers = reply.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-        abi::send_local_response(reply, &pairs::encode(headers))
-    }
-
-    fn resume_request(&self) -> Result<(), HostError> {
-        abi::continue_stream(HTTP_REQUEST)
-    }
-
-    fn reset_request(&self) -> Result<(), HostError> {
-        abi::close_stream(HTTP_REQUEST)
-    }
-
-    fn resume(&self, buffer: Buffer) -> Result<(), HostError> {
-        let stream = match buffer {
-            Buffer::Downstream => 2,
-            Buffer::Upstream => 3,
-        };
-        abi::continue_stream(stream)
-    }
-
-    fn set_context(&self, context_id: u32) -> Result<(), HostError> {
-        abi::set_effective_context(context_id)
-    }
-
-    fn create_expression(&self, text: &str) -> Result<Expression, HostError> {
-        const CALL: &str = "expr_create";
-        let token = abi::call_foreign_function(CALL, text.as_bytes())?.unwrap_or_default();
-        let token = token.try_into().map_err(|_| HostError { call: CALL, status: abi::INTERNAL_FAILURE })?;
-        Ok(Expression(u32::from_le_bytes(token)))
-    }
-
-    fn evaluate(&self, expression: Expression) -> Option<Vec<u8>> {
-        abi::call_foreign_function("expr_evaluate", &expression.0.to_le_bytes()).ok().flatten()
-    }
-
-    fn define_metric(&self, kind: MetricKind, name: &str) -> Result<MetricId, HostError> {
-        let kind = match kind {
-            MetricKind::Counter => 0,
-            MetricKind::Gauge => 1,
-            MetricKind::Histogram => 2,
-        };
-        abi::define_metric(kind, name).map(MetricId)
-    }
-
-    fn increment_metric(&self, id: MetricId, by: i64) -> Result<(), HostError> {
-        abi::increment_metric(id.0, by)
-    }
-
-    fn record_metric(&self, id: MetricId, value: u64) -> Result<(), HostError> {
-        abi::record_metric(id.0, value)
-    }
-
-    fn metric(&self, id: MetricId) -> Option<u64> {
-        abi::get_metric(id.0).ok()
-    }
-
-    fn monotonic_time(&self) -> Option<Duration> {
-        abi::clock_time(1).ok().map(Duration::from_nanos)
-    }
-
-    fn wall_time(&self) -> Option<Duration> {
-        abi::clock_time(0).ok().map(Duration::from_nanos)
-    }
-
-    fn random(&self) -> Option<[u8; 16]> {
-        abi::random().ok()
-    }
-
-    fn set_tick_period(&self, period: Duration) -> Result<(), HostError> {
-        abi::set_tick_period(u32::try_from(period.as_millis()).unwrap_or(u32::MAX))
+impl core::fmt::Display for HostError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{} answered status {}", self.call, self.status)
     }
 }
 
-/// The bytes of the plugin's configuration.
-pub fn plugin_configuration() -> Vec<u8> {
-    abi::get_buffer(abi::PLUGIN_CONFIGURATION, usize::MAX).ok().flatten().unwrap_or_default()
+/// An answer that Envoy gives in the place of an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply<'a> {
+    /// HTTP status. For a gRPC request, Envoy makes of it a status of gRPC and answers 200.
+    pub status: u16,
+    /// Status of gRPC, instead of the one that follows from the HTTP status. Only a gRPC request gets to see it.
+    pub grpc_status: Option<u8>,
+    /// Where the answer comes from, in access logs (`%RESPONSE_CODE_DETAILS%`).
+    pub details: &'a str,
+    /// Body; the message, for a gRPC request.
+    pub body: &'a [u8],
+    /// Headers besides those that Envoy sets.
+    pub headers: &'a [(String, String)],
 }
 
-/// What a filter makes of its configuration. If it refuses it, Envoy's log says why, under the filter's name.
-pub fn configured<T>(filter: &str, made: Result<T, ConfigError>) -> Option<T> {
-    made.inspect_err(|error| log::error!("{filter}: {error}")).ok()
+/// Host calls that a request takes at most once everything that can be remembered is: each crosses the sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WarmCalls {
+    /// On an inbound listener.
+    pub inbound: usize,
+    /// On an outbound listener.
+    pub outbound: usize,
 }
 
-/// Which kind of streams a root context has.
-///
-/// Envoy does not tell, but a request has a protocol from its beginning and a TCP connection never has one. So the first
-/// request settles it; by Istio's convention, so does a VM id or root id that begins with `tcp_`.
-#[derive(Debug, Default)]
-pub struct StreamKind {
-    known: Cell<Option<ContextType>>,
-}
+/// Envoy, as the current callback sees it.
+pub trait Host {
+    /// The raw value of an attribute. An empty string is absent: Envoy does not tell them apart.
+    fn property(&self, path: Property) -> Option<Vec<u8>>;
 
-impl StreamKind {
-    /// What the root context of the current callback says of itself.
-    pub fn of_root() -> Self {
-        let named_tcp = [property::PLUGIN_VM_ID, property::PLUGIN_ROOT_ID]
-            .into_iter()
-            .any(|path| Envoy.property(path).is_some_and(|id| id.starts_with(b"tcp_")));
-        Self { known: Cell::new(named_tcp.then_some(ContextType::StreamContext)) }
+    /// Puts `value` into the filter state of the stream, where other filters and access loggers read it as `wasm.<key>`.
+    fn set_filter_state(&self, key: &str, value: &[u8]) -> Result<(), HostError>;
+
+    /// Tells Envoy what the filter state `key` will hold, for expressions and access logs. Works only while the plugin is
+    /// configured.
+    fn declare_filter_state(&self, key: &str, kind: StateKind) -> Result<(), HostError>;
+
+    /// A header's value; of several lines of one name, the first. `Some` of nothing for an empty header.
+    fn header(&self, map: HeaderMap, name: &str) -> Option<Vec<u8>>;
+
+    /// All lines of all headers, as [`crate::pairs`] reads them.
+    fn header_pairs(&self, map: HeaderMap) -> Option<Vec<u8>>;
+
+    /// Sets a header, in place of all lines of that name.
+    fn replace_header(&self, map: HeaderMap, name: &str, value: &str) -> Result<(), HostError>;
+
+    /// Removes all lines of a header.
+    fn remove_header(&self, map: HeaderMap, name: &str) -> Result<(), HostError>;
+
+    /// The first `size` bytes of a buffer, or as many as there are.
+    fn buffer(&self, buffer: Buffer, size: usize) -> Option<Vec<u8>>;
+
+    /// Puts `bytes` in place of the first `size` bytes of a buffer.
+    fn replace_front(&self, buffer: Buffer, size: usize, bytes: &[u8]) -> Result<(), HostError>;
+
+    /// The first `size` bytes of a part of a body, or as many as there are.
+    fn body(&self, body: Body, size: usize) -> Option<Vec<u8>>;
+
+    /// Makes a request. Call it while a callback of the root context runs, which is then told of the answer. A call that
+    /// fails at once has none: the status is [`BAD_ARGUMENT`] for an unknown cluster, and another where the cluster has no
+    /// host or its limits are reached.
+    fn call(&self, call: &Call) -> Result<CallToken, HostError>;
+
+    /// Answers the request in the place of an upstream, once the callback returns. Let the callback pause the request.
+    fn reply(&self, reply: &Reply) -> Result<(), HostError>;
+
+    /// Lets a request go on that a callback has paused, once the current callback returns.
+    fn resume_request(&self) -> Result<(), HostError>;
+
+    /// Breaks a request off without an answer: over HTTP/1, by closing the connection. Let the callback pause the request.
+    fn reset_request(&self) -> Result<(), HostError>;
+
+    /// Lets bytes pass that a callback held back; the filter does not see them again.
+    fn resume(&self, buffer: Buffer) -> Result<(), HostError>;
+
+    /// Lets the following calls be about another stream, by its context id. For a tick, which is about none.
+    fn set_context(&self, context_id: u32) -> Result<(), HostError>;
+
+    /// Has Envoy compile a CEL expression. Works only while the plugin is configured.
+    fn create_expression(&self, text: &str) -> Result<Expression, HostError>;
+
+    /// The value of an expression for the current stream, encoded as attributes are. Not within a tick.
+    fn evaluate(&self, expression: Expression) -> Option<Vec<u8>>;
+
+    /// Creates a metric, or finds the one of that name. Each call costs Envoy a new handle: keep the id.
+    fn define_metric(&self, kind: MetricKind, name: &str) -> Result<MetricId, HostError>;
+
+    /// Adds to a counter or gauge.
+    fn increment_metric(&self, id: MetricId, by: i64) -> Result<(), HostError>;
+
+    /// Sets a gauge or adds a sample to a histogram.
+    fn record_metric(&self, id: MetricId, value: u64) -> Result<(), HostError>;
+
+    /// What a counter or gauge holds, by all workers together. One that was counted below zero is a number above
+    /// [`i64::MAX`].
+    fn metric(&self, id: MetricId) -> Option<u64>;
+
+    /// Time that never goes back, from any beginning.
+    fn monotonic_time(&self) -> Option<Duration>;
+
+    /// Time since 1970, by the machine's clock, which can be set.
+    fn wall_time(&self) -> Option<Duration>;
+
+    /// Bytes that nobody can foretell.
+    fn random(&self) -> Option<[u8; 16]>;
+
+    /// Has Envoy call the root context back every `period`, from now; never if it is zero. Parts of a millisecond are
+    /// cut off. Whenever it is called, the time begins anew, so a call per request would put the callback off for ever.
+    fn set_tick_period(&self, period: Duration) -> Result<(), HostError>;
+
+    /// An attribute as text; bytes that are not UTF-8 are replaced.
+    fn text(&self, path: Property) -> Option<String> {
+        self.property(path).map(text_of)
     }
 
-    /// Whether the root context is named as one of TCP connections.
-    pub fn is_known_as_tcp(&self) -> bool {
-        self.known.get() == Some(ContextType::StreamContext)
+    /// An integer, timestamp or duration attribute (nanoseconds).
+    fn int(&self, path: Property) -> Option<i64> {
+        let bytes: [u8; 8] = self.property(path)?.try_into().ok()?;
+        Some(i64::from_le_bytes(bytes))
     }
 
-    /// The kind of the stream that is about to begin.
-    pub fn get(&self) -> ContextType {
-        self.known.get().unwrap_or_else(|| {
-            if Envoy.property(property::REQUEST_PROTOCOL).is_none() {
-                return ContextType::StreamContext;
-            }
-            self.known.set(Some(ContextType::HttpContext));
-            ContextType::HttpContext
-        })
+    /// A boolean attribute.
+    fn boolean(&self, path: Property) -> Option<bool> {
+        self.property(path)?.first().map(|byte| *byte != 0)
     }
 }
 
-/// The stream of a request's bytes.
-const HTTP_REQUEST: u32 = 0;
-
-fn buffer_type(buffer: Buffer) -> u32 {
-    match buffer {
-        Buffer::Downstream => 2,
-        Buffer::Upstream => 3,
-    }
-}
-
-fn map_type(map: HeaderMap) -> u32 {
-    match map {
-        HeaderMap::Request => 0,
-        HeaderMap::Response => 2,
-        HeaderMap::ResponseTrailers => 3,
-        HeaderMap::CallResponse => 6,
-        HeaderMap::CallTrailers => 7,
-    }
-}
-
-/// Envoy's `DeclarePropertyArguments` for read-write filter state that lives as long as the stream: field 1 the name, 3
-/// the type (1 is text, 3 protobuf), 4 the type URL of the latter.
-fn declaration(key: &str, kind: StateKind) -> Vec<u8> {
-    const TYPE_URL: &str = "type.googleapis.com/google.protobuf.Struct";
-    let mut message = Vec::new();
-    bytes_field(&mut message, 0x0a, key);
-    match kind {
-        StateKind::Text => message.extend_from_slice(&[0x18, 1]),
-        StateKind::Struct => {
-            message.extend_from_slice(&[0x18, 3]);
-            bytes_field(&mut message, 0x22, TYPE_URL);
-        }
-    }
-    message
-}
-
-/// A field of a protobuf message. Texts of 128 bytes and more, whose length takes two bytes, are cut.
-fn bytes_field(message: &mut Vec<u8>, tag: u8, text: &str) {
-    let text = text.as_bytes().get(..127).unwrap_or(text.as_bytes());
-    message.push(tag);
-    message.push(text.len() as u8);
-    message.extend_from_slice(text);
+/// The bytes as text, without copying when they are UTF-8 as they nearly always are.
+pub fn text_of(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }

@@ -1,8 +1,8 @@
 //! Which clusters lead to peers that may know who we are.
 
-use mesh_common::bounded::BoundedCache;
-use mesh_common::host::Host;
-use mesh_common::property::{self, Property};
+use collections::bounded::BoundedCache;
+use host::property::{self, Property};
+use host::Host;
 
 /// Clusters remembered.
 const MAX_CLUSTERS: usize = 1000;

@@ -1,6 +1,6 @@
 //! The plugin configuration.
 
-use mesh_common::config::{self, ConfigError, Section};
+use configuration::{self, ConfigError, Section};
 
 /// Peers remembered per worker unless configured otherwise.
 const DEFAULT_PEERS: u64 = 500;
@@ -27,7 +27,7 @@ pub struct Config {
 impl Config {
     /// Reads the plugin configuration.
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
-        config::parse(json, Self::read)
+        configuration::parse(json, Self::read)
     }
 
     /// Reads the configuration of metadata exchange.

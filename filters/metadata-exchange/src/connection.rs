@@ -10,10 +10,10 @@
 //!
 //! Bytes that are no frame pass untouched and at once; a frame that cannot be read is taken off and costs only the label.
 
-use mesh_common::direction::Direction;
-use mesh_common::host::{Buffer, Host};
-use mesh_common::peer::{self, Peer};
-use mesh_common::property;
+use host::property;
+use host::{Buffer, Host};
+use labels::direction::Direction;
+use labels::peer::{self, Peer};
 
 use crate::clusters::MeshClusters;
 use crate::counters::{Counters, Event, Rejection};

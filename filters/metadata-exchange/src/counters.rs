@@ -1,6 +1,6 @@
 //! What metadata exchange counts: peers that are not believed, by reason, and what Istio's TCP filter counts.
 
-use mesh_common::host::{Host, MetricId, MetricKind};
+use host::{Host, MetricId, MetricKind};
 
 /// Why a peer's metadata is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl Counters {
 
 #[cfg(test)]
 mod tests {
-    use mesh_common::fake::FakeHost;
+    use host::fake::FakeHost;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 

@@ -11,14 +11,14 @@
 
 use std::rc::Rc;
 
-use mesh_common::bounded::BoundedCache;
-use mesh_common::bytes::{Bytes, Key};
-use mesh_common::content_type::is_grpc;
-use mesh_common::direction::Direction;
-use mesh_common::host::{HeaderMap, Host, StateKind, WarmCalls};
-use mesh_common::pairs::Pairs;
-use mesh_common::peer::{self, Peer};
-use mesh_common::property::{self, Property};
+use collections::bounded::BoundedCache;
+use collections::bytes::{Bytes, Key};
+use host::pairs::Pairs;
+use host::property::{self, Property};
+use host::{HeaderMap, Host, StateKind, WarmCalls};
+use labels::content_type::is_grpc;
+use labels::direction::Direction;
+use labels::peer::{self, Peer};
 
 use crate::clusters::MeshClusters;
 use crate::counters::{Counters, Event, Rejection};

@@ -3,8 +3,8 @@
 //! `3D 23 04 67`, the length of what follows (both big endian), then a `google.protobuf.Any` of a
 //! `google.protobuf.Struct` that holds what the two HTTP headers do. Each side sends it once, before its first byte.
 
-use mesh_common::peer::Peer;
-use mesh_common::protobuf::{Kind, Struct};
+use labels::peer::Peer;
+use labels::protobuf::{Kind, Struct};
 use prost::Message;
 
 use crate::counters::Rejection;

@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use mesh_common::host::Host;
-use mesh_common::peer::Peer;
-use mesh_host::{Envoy, Live, StreamKind};
+use adapter::{Envoy, Live, StreamKind};
+use host::Host;
+use labels::peer::Peer;
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 
@@ -22,7 +22,7 @@ pub fn new_root() -> Box<dyn RootContext> {
 #[cfg(feature = "module")]
 proxy_wasm::main! {{
     proxy_wasm::set_root_context(|_| {
-        mesh_host::start();
+        adapter::start();
         new_root()
     });
 }}
@@ -59,8 +59,8 @@ impl Context for ExchangeRoot {}
 
 impl RootContext for ExchangeRoot {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let config = Config::parse(&mesh_host::plugin_configuration());
-        let Some(config) = mesh_host::configured("metadata_exchange", config) else {
+        let config = Config::parse(&adapter::plugin_configuration());
+        let Some(config) = adapter::configured("metadata_exchange", config) else {
             return false;
         };
         exchange::declare_peers(&Envoy);

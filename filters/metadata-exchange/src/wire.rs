@@ -5,8 +5,8 @@
 
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, Engine, GeneralPurpose, GeneralPurposeConfig};
-use mesh_common::peer::Peer;
-use mesh_common::protobuf::Struct;
+use labels::peer::Peer;
+use labels::protobuf::Struct;
 use prost::Message;
 
 use crate::counters::Rejection;
@@ -48,7 +48,7 @@ pub fn decode(header: &[u8]) -> Result<Peer, Rejection> {
 
 #[cfg(test)]
 mod tests {
-    use mesh_common::protobuf::Kind;
+    use labels::protobuf::Kind;
 
     use super::*;
     #[cfg(target_arch = "wasm32")]

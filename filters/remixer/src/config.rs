@@ -1,7 +1,7 @@
 //! The configuration of telemetry: that of each filter, under its name.
 
 use access_log::config::Config as LogConfig;
-use mesh_common::config::{self, ConfigError, Problem, Section};
+use configuration::{self, ConfigError, Problem, Section};
 use metadata_exchange::config::Config as ExchangeConfig;
 use stats::config::Config as StatsConfig;
 
@@ -21,12 +21,12 @@ pub struct Config {
 impl Config {
     /// Reads the plugin configuration.
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
-        config::parse(json, Self::read)
+        configuration::parse(json, Self::read)
     }
 
     /// Reads the plugin configuration, and goes on where it can, for a caller who has more to check.
     pub fn parse_with(json: &[u8], problems: &mut Vec<Problem>) -> Self {
-        config::parse_with(json, problems, Self::read)
+        configuration::parse_with(json, problems, Self::read)
     }
 
     fn read(section: &mut Section) -> Self {

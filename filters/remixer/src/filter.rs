@@ -1,6 +1,6 @@
 //! Which filter a plugin is.
 
-use mesh_common::direction::split_root_id;
+use labels::direction::split_root_id;
 
 /// The filters of the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use mesh_common::host::Host;
-use mesh_common::property;
-use mesh_host::{Envoy, Live, StreamKind};
+use adapter::{Envoy, Live, StreamKind};
+use host::property;
+use host::Host;
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 
@@ -14,7 +14,7 @@ use crate::telemetry::{Request, Telemetry};
 
 proxy_wasm::main! {{
     proxy_wasm::set_root_context(|id| {
-        mesh_host::start();
+        adapter::start();
         let root_id = Envoy.text(property::PLUGIN_ROOT_ID).unwrap_or_default();
         match Filter::of_root_id(&root_id) {
             Some(Filter::MetadataExchange) => metadata_exchange::new_root(),
@@ -60,8 +60,8 @@ impl Context for TelemetryRoot {}
 
 impl RootContext for TelemetryRoot {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let telemetry = Telemetry::new(&mesh_host::plugin_configuration(), &Envoy);
-        let Some(telemetry) = mesh_host::configured("telemetry", telemetry) else {
+        let telemetry = Telemetry::new(&adapter::plugin_configuration(), &Envoy);
+        let Some(telemetry) = adapter::configured("telemetry", telemetry) else {
             return false;
         };
         if let Err(error) = Envoy.set_tick_period(telemetry.reporting_period) {

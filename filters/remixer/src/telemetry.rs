@@ -4,9 +4,9 @@ use core::time::Duration;
 
 use access_log::access_log::{AccessLog, Known as KnownToLog};
 use access_log::config::Config as LogConfig;
-use mesh_common::config::ConfigError;
-use mesh_common::host::{Host, WarmCalls};
-use mesh_common::peer::Peer;
+use configuration::ConfigError;
+use host::{Host, WarmCalls};
+use labels::peer::Peer;
 use metadata_exchange::exchange::{self, Exchange, Found, Shares};
 use stats::facts::Known;
 use stats::stats::Stats;

@@ -8,12 +8,12 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;
 
-use mesh_common::fake::FakeHost;
-use mesh_common::host::{
+use host::fake::FakeHost;
+use host::property::{self, node_metadata, Property};
+use host::{
     Body, Buffer, Call, CallToken, Expression, HeaderMap, Host, HostError, MetricId, MetricKind, Reply, StateKind,
 };
-use mesh_common::peer::Peer;
-use mesh_common::property::{self, node_metadata, Property};
+use labels::peer::Peer;
 use metadata_exchange::wire::{self, ID_HEADER, METADATA_HEADER};
 use remixer::telemetry::{Request, Telemetry};
 

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use mesh_common::config::{self, Section};
+use configuration::{self, Section};
 
 use crate::moment;
 
@@ -71,7 +71,7 @@ pub fn milliseconds(
 }
 
 fn in_milliseconds(text: &str, min: (Duration, &str), max: (Duration, &str)) -> Result<Duration, String> {
-    let Some(duration) = config::duration(text) else {
+    let Some(duration) = configuration::duration(text) else {
         return Err("is not a duration (examples: 7s, 2.8s, 100ms)".into());
     };
     if duration.subsec_nanos() % 1_000_000 != 0 {

@@ -1,6 +1,6 @@
 //! `match`: Istio's `HTTPMatchRequest`, and more.
 
-use mesh_common::config::Section;
+use configuration::Section;
 
 use crate::matching::{Condition, HeaderId, HeaderNames, Source};
 use crate::pattern::Pattern;

@@ -1,9 +1,9 @@
 //! Which requests a rule is for: Istio's `HTTPMatchRequest`, with what is asked of Envoy kept small.
 
-use mesh_common::direction::Direction;
-use mesh_common::host::{HeaderMap, Host};
-use mesh_common::pairs::Pairs;
-use mesh_common::property::{self, Property};
+use host::pairs::Pairs;
+use host::property::{self, Property};
+use host::{HeaderMap, Host};
+use labels::direction::Direction;
 
 use crate::pattern::Pattern;
 

@@ -2,7 +2,7 @@
 
 use regex_lite::{Regex, RegexBuilder};
 
-use mesh_common::config::Section;
+use configuration::Section;
 
 /// A longer regular expression is refused.
 pub const MAX_REGEX: usize = 1024;
@@ -115,14 +115,14 @@ fn compile(pattern: &str) -> Result<Regex, String> {
 
 #[cfg(test)]
 mod tests {
-    use mesh_common::config;
+    use configuration;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
 
     fn pattern(json: &str) -> Result<Pattern, String> {
-        let read = config::parse(json.as_bytes(), Pattern::required);
+        let read = configuration::parse(json.as_bytes(), Pattern::required);
         read.map(|pattern| pattern.expect("a pattern")).map_err(|error| error.to_string())
     }
 

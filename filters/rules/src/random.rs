@@ -1,6 +1,6 @@
 //! Numbers to decide by: drawn, or the same for the same request.
 
-use mesh_common::host::Host;
+use host::Host;
 
 /// A generator of random numbers: xoshiro256++, by David Blackman and Sebastiano Vigna.
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ pub fn request_id_key(id: &[u8]) -> impl Iterator<Item = u8> + '_ {
 
 #[cfg(test)]
 mod tests {
-    use mesh_common::fake::FakeHost;
+    use host::fake::FakeHost;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 

@@ -1,7 +1,7 @@
 //! What requests must have in common so that a share has both or neither.
 
-use mesh_common::config::Section;
-use mesh_common::host::Host;
+use configuration::Section;
+use host::Host;
 
 use crate::matches;
 use crate::matching::{HeaderId, HeaderNames, Request};

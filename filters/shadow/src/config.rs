@@ -3,12 +3,12 @@
 mod headers;
 mod mirror;
 
-use mesh_common::config::{self, ConfigError, Section};
-use mesh_common::host::Host;
-use mesh_rules::fields::{self, Expiry};
-use mesh_rules::matches::{self, is_header_name};
-use mesh_rules::matching::{self, Condition, HeaderNames};
-use mesh_rules::percentage::Percentage;
+use configuration::{self, ConfigError, Section};
+use host::Host;
+use rules::fields::{self, Expiry};
+use rules::matches::{self, is_header_name};
+use rules::matching::{self, Condition, HeaderNames};
+use rules::percentage::Percentage;
 
 pub use headers::HeaderChanges;
 pub use mirror::{Authority, Compare, Mirror, Role, SendOn, TraceContext};
@@ -99,7 +99,7 @@ struct Gathered {
 impl Config {
     /// Reads the plugin configuration.
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
-        config::parse(json, Self::read)
+        configuration::parse(json, Self::read)
     }
 
     /// Whether no rule can ever mirror anything.

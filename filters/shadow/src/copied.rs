@@ -1,6 +1,6 @@
 //! What is held of a request: its head, and its body as far as it has come.
 
-use mesh_common::pairs::Pairs;
+use host::pairs::Pairs;
 
 use crate::budget::{Budget, Held};
 use crate::metrics::Skip;
@@ -84,7 +84,7 @@ fn announced(head: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use mesh_common::pairs;
+    use host::pairs;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 

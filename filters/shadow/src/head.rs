@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use mesh_common::direction::Direction;
-use mesh_common::pairs::Pairs;
+use host::pairs::Pairs;
+use labels::direction::Direction;
 
 use crate::config::{Authority, Mirror, TraceContext};
 use crate::copied::{lines, Copied};

@@ -1,7 +1,7 @@
 //! What is counted, by mirror.
 
-use mesh_common::host::{Host, MetricId, MetricKind};
-use mesh_common::metric_name::{self, Separators};
+use host::{Host, MetricId, MetricKind};
+use series::metric_name::{self, Separators};
 
 /// Requests that were sent to a mirror.
 pub const REQUESTS: &str = "shadow_requests_total";
@@ -182,7 +182,7 @@ impl Share {
     }
 }
 
-fn report(metric: &str, result: Result<(), mesh_common::host::HostError>) {
+fn report(metric: &str, result: Result<(), host::HostError>) {
     if let Err(error) = result {
         log::debug!("shadow: {metric} not counted: {error}");
     }
@@ -192,7 +192,7 @@ fn report(metric: &str, result: Result<(), mesh_common::host::HostError>) {
 mod tests {
     use std::collections::BTreeSet;
 
-    use mesh_common::fake::FakeHost;
+    use host::fake::FakeHost;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 

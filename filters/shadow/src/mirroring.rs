@@ -8,15 +8,15 @@ use core::time::Duration;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use configuration::ConfigError;
 use hashbrown::HashMap;
-use mesh_common::config::ConfigError;
-use mesh_common::content_type;
-use mesh_common::host::{Body, Host};
-use mesh_common::property;
-use mesh_rules::matching::{self, Condition, Known};
-use mesh_rules::pattern::Pattern;
-use mesh_rules::random::{self, Random};
-use mesh_rules::schedule::Schedule;
+use host::property;
+use host::{Body, Host};
+use labels::content_type;
+use rules::matching::{self, Condition, Known};
+use rules::pattern::Pattern;
+use rules::random::{self, Random};
+use rules::schedule::Schedule;
 
 use crate::budget::Budget;
 use crate::config::{Config, Mirror, Rule, SendOn};

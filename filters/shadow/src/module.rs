@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use mesh_host::Envoy;
+use adapter::Envoy;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
 
@@ -13,7 +13,7 @@ use crate::request::Request;
 
 proxy_wasm::main! {{
     proxy_wasm::set_root_context(|id| {
-        mesh_host::start();
+        adapter::start();
         Box::new(ShadowRoot { id, mirroring: None })
     });
 }}
@@ -47,8 +47,8 @@ impl Context for ShadowRoot {
 
 impl RootContext for ShadowRoot {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let mirroring = Mirroring::new(&mesh_host::plugin_configuration(), &Envoy, self.id);
-        let Some(mirroring) = mesh_host::configured("shadow", mirroring) else {
+        let mirroring = Mirroring::new(&adapter::plugin_configuration(), &Envoy, self.id);
+        let Some(mirroring) = adapter::configured("shadow", mirroring) else {
             return false;
         };
         for (is_warning, remark) in mirroring.remarks(&Envoy) {

@@ -1,7 +1,7 @@
 //! How a request went: the original at its upstream, and the copy at the mirror's.
 
-use mesh_common::host::{HeaderMap, Host};
-use mesh_common::pairs::Pairs;
+use host::pairs::Pairs;
+use host::{HeaderMap, Host};
 
 use crate::copied::number;
 
@@ -162,7 +162,7 @@ impl Outcome {
             let is_looked_at = asked.max_body.is_some_and(|max| counts.body <= max);
             let bytes = match (is_looked_at, counts.body) {
                 (true, 0) => Some(Vec::new()),
-                (true, size) => host.body(mesh_common::host::Body::CallResponse, size),
+                (true, size) => host.body(host::Body::CallResponse, size),
                 (false, _) => None,
             };
             Body { length: counts.body as u64, hash: bytes.map(|bytes| Hash::default().with(&bytes).value()) }
@@ -200,7 +200,7 @@ impl Hash {
 
 #[cfg(test)]
 mod tests {
-    use mesh_common::fake::FakeHost;
+    use host::fake::FakeHost;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -217,7 +217,7 @@ mod tests {
         for (name, value) in trailers {
             host.with_header(HeaderMap::CallTrailers, name, value);
         }
-        host.with_body(mesh_common::host::Body::CallResponse, body);
+        host.with_body(host::Body::CallResponse, body);
         let counts = Counts { headers: headers.len(), body: body.len(), trailers: trailers.len() };
         Outcome::of_call(&host, asked, counts)
     }

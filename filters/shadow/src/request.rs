@@ -3,9 +3,9 @@
 use core::time::Duration;
 use std::rc::Rc;
 
-use mesh_common::direction::Direction;
-use mesh_common::host::{HeaderMap, Host};
-use mesh_common::property;
+use host::property;
+use host::{HeaderMap, Host};
+use labels::direction::Direction;
 
 use crate::config::Compare;
 use crate::copied::{number, Copied};
@@ -127,7 +127,7 @@ impl Response {
         self.length = self.length.saturating_add(size as u64);
         let Some(max) = self.looked_at else { return };
         let is_small = self.length <= max as u64;
-        let part = if is_small { host.body(mesh_common::host::Body::Response, size) } else { None };
+        let part = if is_small { host.body(host::Body::Response, size) } else { None };
         match part.filter(|part| part.len() == size) {
             Some(part) => self.hash = self.hash.with(&part),
             None => self.looked_at = None,

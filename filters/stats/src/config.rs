@@ -2,11 +2,11 @@
 
 use core::time::Duration;
 
-use mesh_common::config::{self, ConfigError, Problem, Section};
-use mesh_common::expression::{is_name, is_taken};
-use mesh_common::host::MetricKind;
-use mesh_common::metric_name::Separators;
-use mesh_common::text_map::TextMap;
+use collections::text_map::TextMap;
+use configuration::{self, ConfigError, Problem, Section};
+use expression::{is_name, is_taken};
+use host::MetricKind;
+use series::metric_name::Separators;
 
 use crate::metrics::PREFIX;
 
@@ -131,12 +131,12 @@ pub struct Match {
 impl Config {
     /// Reads the plugin configuration.
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
-        config::parse(json, Self::read)
+        configuration::parse(json, Self::read)
     }
 
     /// Reads the plugin configuration, and goes on where it can, for a caller who has more to check.
     pub fn parse_with(json: &[u8], problems: &mut Vec<Problem>) -> Self {
-        config::parse_with(json, problems, Self::read)
+        configuration::parse_with(json, problems, Self::read)
     }
 
     /// Whether any label, value or condition is an expression of the operator.

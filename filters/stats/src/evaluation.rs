@@ -1,9 +1,9 @@
 //! Expressions as labels and as values of metrics, and the attributes that a configuration makes.
 
-use mesh_common::config::Problem;
-use mesh_common::evaluation::{create, Compiled, Value};
-use mesh_common::expression::{self, Kind};
-use mesh_common::host::{Expression, Host, StateKind};
+use configuration::Problem;
+use expression::evaluation::{create, Compiled, Value};
+use expression::{self, Kind};
+use host::{Expression, Host, StateKind};
 
 use crate::config::Attribute;
 use crate::metrics::Source;
@@ -242,9 +242,9 @@ fn is_of_numbers(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use mesh_common::fake::FakeHost;
-    use mesh_common::metric_name::Separators;
-    use mesh_common::property::Property;
+    use host::fake::FakeHost;
+    use host::property::Property;
+    use series::metric_name::Separators;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 

@@ -9,14 +9,14 @@
 //!
 //! The peer comes from metadata exchange by way of filter state.
 
-use mesh_common::bounded::BoundedCache;
-use mesh_common::direction::Direction;
-use mesh_common::host::Host;
-use mesh_common::labels::{Labels, Service, Workload};
-use mesh_common::peer::{Peer, APP, VERSION};
-use mesh_common::property;
-use mesh_common::response_flags;
-use mesh_common::service;
+use collections::bounded::BoundedCache;
+use host::property;
+use host::Host;
+use labels::direction::Direction;
+use labels::peer::{Peer, APP, VERSION};
+use labels::response_flags;
+use labels::service;
+use labels::{Labels, Service, Workload};
 
 use crate::facts::{Facts, Known, Protocol};
 use crate::symbols::{Symbol, Symbols};

@@ -19,6 +19,6 @@ pub mod recorder;
 pub mod stats;
 pub mod symbols;
 
-pub use mesh_common::facts;
+pub use ::labels::facts;
 #[cfg(feature = "callbacks")]
 pub use module::new_root;

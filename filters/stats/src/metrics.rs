@@ -3,11 +3,11 @@
 //! As in Istio, `definitions` come first, then the entries of `metrics` in order, each changing the metrics that it names,
 //! or all of them.
 
-use mesh_common::config::Problem;
-use mesh_common::expression;
-use mesh_common::host::MetricKind;
-use mesh_common::labels::{self, Labels};
-use mesh_common::text_map::TextMap;
+use collections::text_map::TextMap;
+use configuration::Problem;
+use expression;
+use host::MetricKind;
+use labels::{self, Labels};
 
 use crate::config::{Config, Definition, Unit};
 use crate::recorder::OVERFLOW_METRIC;

@@ -6,8 +6,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use mesh_common::host::Host;
-use mesh_host::{Envoy, Live, StreamKind};
+use adapter::{Envoy, Live, StreamKind};
+use host::Host;
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 
@@ -22,7 +22,7 @@ pub fn new_root() -> Box<dyn RootContext> {
 #[cfg(feature = "module")]
 proxy_wasm::main! {{
     proxy_wasm::set_root_context(|_| {
-        mesh_host::start();
+        adapter::start();
         new_root()
     });
 }}
@@ -62,8 +62,8 @@ impl Context for StatsRoot {}
 
 impl RootContext for StatsRoot {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let stats = Stats::new(&mesh_host::plugin_configuration(), &Envoy);
-        let Some(stats) = mesh_host::configured("stats", stats) else {
+        let stats = Stats::new(&adapter::plugin_configuration(), &Envoy);
+        let Some(stats) = adapter::configured("stats", stats) else {
             return false;
         };
         if let Err(error) = Envoy.set_tick_period(stats.reporting_period) {

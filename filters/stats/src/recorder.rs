@@ -6,13 +6,13 @@
 
 use std::rc::Rc;
 
+use collections::text_map::TextMap;
+use configuration::Problem;
+use expression;
 use hashbrown::HashMap;
-use mesh_common::config::Problem;
-use mesh_common::expression;
-use mesh_common::host::{Expression, Host, HostError, MetricId, MetricKind};
-use mesh_common::labels::{Labels, UNKNOWN};
-use mesh_common::metric_name;
-use mesh_common::text_map::TextMap;
+use host::{Expression, Host, HostError, MetricId, MetricKind};
+use labels::{Labels, UNKNOWN};
+use series::metric_name;
 
 use crate::config::{Config, NANOSECONDS_PER_SECOND};
 use crate::evaluation::{Expressions, A_NUMBER};

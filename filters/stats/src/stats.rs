@@ -3,15 +3,15 @@
 use core::mem;
 use core::time::Duration;
 
-use mesh_common::bounded::BoundedCache;
-use mesh_common::config::{ConfigError, Problem};
-use mesh_common::direction::Direction;
-use mesh_common::host::{Host, MetricKind, WarmCalls};
-use mesh_common::labels::{self, Labels};
-use mesh_common::metric_name;
-use mesh_common::peer::Peer;
-use mesh_common::property;
-use mesh_common::response_flags::Mark;
+use collections::bounded::BoundedCache;
+use configuration::{ConfigError, Problem};
+use host::property;
+use host::{Host, MetricKind, WarmCalls};
+use labels::direction::Direction;
+use labels::peer::Peer;
+use labels::response_flags::Mark;
+use labels::{self, Labels};
+use series::metric_name;
 
 use crate::config::Config;
 use crate::facts::{response_flags, Facts, Known, Protocol};

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use hashbrown::HashMap;
-use mesh_common::labels::UNKNOWN;
-use mesh_common::metric_name::{label_value, Separators};
+use labels::UNKNOWN;
+use series::metric_name::{label_value, Separators};
 
 /// Values kept beside those that label sets may take up.
 const SPARE: usize = 4_096;

@@ -1,6 +1,6 @@
-use mesh_common::fake::FakeHost;
-use mesh_common::peer::{Peer, APP, VERSION};
-use mesh_common::property::Property;
+use host::fake::FakeHost;
+use host::property::Property;
+use labels::peer::{Peer, APP, VERSION};
 use serde_json::{json, Value};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;

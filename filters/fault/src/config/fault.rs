@@ -2,9 +2,9 @@
 
 use core::time::Duration;
 
-use mesh_common::config::Section;
-use mesh_rules::percentage::Percentage;
-use mesh_rules::{fields, matches};
+use configuration::Section;
+use rules::percentage::Percentage;
+use rules::{fields, matches};
 
 use super::Gathered;
 use crate::control::ControlHeaders;

@@ -1,7 +1,7 @@
 #![allow(clippy::arithmetic_side_effects)] // of small numbers, in a test
 
-use mesh_common::fake::{End, FakeHost};
-use mesh_common::property;
+use host::fake::{End, FakeHost};
+use host::property;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -237,7 +237,7 @@ fn workers_share_limits_but_not_forever() {
     assert_eq!(worker.request().0, Flow::Wait);
     assert_eq!(other.on_request(&worker.host, 99), Flow::Pass, "the other worker's counts");
     // A worker that lost its VM leaves less than nothing behind.
-    let id = worker.host.define_metric(mesh_common::host::MetricKind::Gauge, PLUGIN_ACTIVE).expect("a gauge");
+    let id = worker.host.define_metric(host::MetricKind::Gauge, PLUGIN_ACTIVE).expect("a gauge");
     worker.host.increment_metric(id, -5).expect("counted");
     assert_eq!(other.on_request(&worker.host, 100), Flow::Wait);
 }

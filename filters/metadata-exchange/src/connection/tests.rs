@@ -1,5 +1,5 @@
-use mesh_common::fake::FakeHost;
-use mesh_common::property::{node_metadata, Property};
+use host::fake::FakeHost;
+use host::property::{node_metadata, Property};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 

@@ -1,6 +1,6 @@
-use mesh_common::fake::FakeHost;
-use mesh_common::host::HeaderMap;
-use mesh_common::property::{self, node_metadata, Property};
+use host::fake::FakeHost;
+use host::property::{self, node_metadata, Property};
+use host::HeaderMap;
 use metadata_exchange::wire::{self, ID_HEADER, METADATA_HEADER};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;

@@ -1,6 +1,6 @@
-use mesh_common::config;
-use mesh_common::fake::FakeHost;
-use mesh_common::property::LISTENER_DIRECTION;
+use configuration;
+use host::fake::FakeHost;
+use host::property::LISTENER_DIRECTION;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -23,7 +23,7 @@ fn request(path: &str, lines: &[(&str, &str)]) -> FakeHost {
 fn is_for(matches: &str, host: &FakeHost) -> bool {
     let json = format!(r#"{{"match": [{matches}]}}"#);
     let mut names = HeaderNames::new();
-    let mut matches = config::parse(json.as_bytes(), |section| matches::read(section, &mut names))
+    let mut matches = configuration::parse(json.as_bytes(), |section| matches::read(section, &mut names))
         .unwrap_or_else(|error| panic!("{error}"));
     look_at_node(&mut matches, host);
     host.take_calls();

@@ -1,7 +1,7 @@
 //! `headers`: what a mirrored request has that the original has not.
 
-use mesh_common::config::Section;
-use mesh_rules::matches::is_header_name;
+use configuration::Section;
+use rules::matches::is_header_name;
 
 use crate::head::is_of_connection;
 

@@ -2,10 +2,10 @@
 
 use core::time::Duration;
 
-use mesh_common::config::Section;
-use mesh_rules::fields;
-use mesh_rules::percentage::Percentage;
-use mesh_rules::sampling::Sampling;
+use configuration::Section;
+use rules::fields;
+use rules::percentage::Percentage;
+use rules::sampling::Sampling;
 
 use super::headers::HeaderChanges;
 use super::{refuse_over_buffered, Gathered};

@@ -1,6 +1,6 @@
 use core::time::Duration;
 
-use mesh_rules::sampling::Sampling;
+use rules::sampling::Sampling;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 

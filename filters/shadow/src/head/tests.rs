@@ -1,4 +1,4 @@
-use mesh_common::pairs;
+use host::pairs;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::rc::Rc;
 
-use mesh_common::host::{Call, Host, BAD_ARGUMENT};
+use host::{Call, Host, BAD_ARGUMENT};
 
 use super::{Mirroring, Target};
 use crate::budget::Held;

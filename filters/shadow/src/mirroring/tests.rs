@@ -1,5 +1,5 @@
-use mesh_common::fake::{FakeHost, Made};
-use mesh_common::host::{HeaderMap, BAD_ARGUMENT};
+use host::fake::{FakeHost, Made};
+use host::{HeaderMap, BAD_ARGUMENT};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 

@@ -1,8 +1,8 @@
-use mesh_common::fake::FakeHost;
-use mesh_common::host::HeaderMap;
-use mesh_common::metric_name::Separators;
-use mesh_common::peer::{CANONICAL_NAME, CANONICAL_REVISION};
-use mesh_common::property::{node_label, node_metadata, Property};
+use host::fake::FakeHost;
+use host::property::{node_label, node_metadata, Property};
+use host::HeaderMap;
+use labels::peer::{CANONICAL_NAME, CANONICAL_REVISION};
+use series::metric_name::Separators;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 

@@ -1,7 +1,7 @@
-use mesh_common::fake::FakeHost;
-use mesh_common::labels;
-use mesh_common::metric_name::Separators;
-use mesh_common::property::Property;
+use host::fake::FakeHost;
+use host::property::Property;
+use labels;
+use series::metric_name::Separators;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 

@@ -1,5 +1,5 @@
-use mesh_common::fake::FakeHost;
-use mesh_common::property::{node_metadata, Property};
+use host::fake::FakeHost;
+use host::property::{node_metadata, Property};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -206,7 +206,7 @@ fn a_peer_that_introduces_itself_late_is_known_from_then_on() {
 #[test]
 fn messages_of_a_live_grpc_request_are_reported_as_they_come() {
     let mut host = mesh("stats_inbound");
-    host.with_header(mesh_common::host::HeaderMap::Request, "content-type", "application/grpc");
+    host.with_header(host::HeaderMap::Request, "content-type", "application/grpc");
     let mut stats = stats(&host);
     let mut request = Request::default();
     for messages in ["1,0", "1,3", "2,5"] {
@@ -226,7 +226,7 @@ fn messages_of_a_live_grpc_request_are_reported_as_they_come() {
 fn messages_whose_labels_need_what_is_gone_are_reported_at_the_end() {
     let mut host = mesh("stats_outbound");
     host.without(property::CLUSTER_NAME).with_text(property::GRPC_MESSAGES, "1,3");
-    host.with_header(mesh_common::host::HeaderMap::Request, "content-type", "application/grpc");
+    host.with_header(host::HeaderMap::Request, "content-type", "application/grpc");
     let mut stats = Stats::new(b"{}", &host).expect("valid");
     let mut request = Request::default();
     stats.on_request_tick(&host, &mut request, Known::default());

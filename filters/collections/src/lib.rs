@@ -1,0 +1,9 @@
+//! Collections of the filters: bounded, and small where only few entries are expected.
+//!
+//! * [`bounded`]: caches that an outsider cannot grow
+//! * [`bytes`]: bytes that were read of Envoy, as keys of caches
+//! * [`text_map`]: a few texts by name
+
+pub mod bounded;
+pub mod bytes;
+pub mod text_map;

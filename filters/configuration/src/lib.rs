@@ -1,0 +1,309 @@
+//! Plugin configuration: JSON, read strictly, with every mistake named at once.
+//!
+//! A filter reads its configuration through a [`Section`], field by field. What it does not read is an unknown field.
+//! Field names are Istio's, in snake_case; camelCase is accepted too, as protobuf JSON does. Trailing commas are
+//! forgiven, because the configuration that came with Istio 1.5 has them.
+
+mod document;
+mod nested;
+
+use core::fmt;
+use core::ops::RangeInclusive;
+use core::time::Duration;
+
+use document::{Json, Object};
+
+use collections::text_map::TextMap;
+
+/// More problems than this are not told at once: the log line would be too long to read.
+const MAX_TOLD: usize = 50;
+/// A longer value is cut when it is quoted.
+const MAX_QUOTED: usize = 80;
+
+/// Why a configuration is refused: all that is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    problems: Vec<Problem>,
+}
+
+/// One wrong field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where, as in `metrics[0].name`; empty for the whole document.
+    pub path: String,
+    /// What is wrong, with the value.
+    pub message: String,
+}
+
+impl ConfigError {
+    /// An error if there is any problem.
+    pub fn unless_empty(problems: Vec<Problem>) -> Result<(), Self> {
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(Self { problems })
+        }
+    }
+}
+
+impl Problem {
+    /// The same problem, where the configuration that it is in is the field `name` of another.
+    pub fn within(self, name: &str) -> Self {
+        let path = if self.path.is_empty() { name.into() } else { format!("{name}.{}", self.path) };
+        Self { path, ..self }
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.problems.len();
+        write!(f, "configuration refused, {count} {}: ", if count == 1 { "problem" } else { "problems" })?;
+        for (index, Problem { path, message }) in self.problems.iter().take(MAX_TOLD).enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            match path.as_str() {
+                "" => write!(f, "{separator}{message}")?,
+                path => write!(f, "{separator}{path}: {message}")?,
+            }
+        }
+        match count.saturating_sub(MAX_TOLD) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+/// Reads a configuration. No bytes, or only blanks, are an empty object.
+pub fn parse<T>(bytes: &[u8], read: impl FnOnce(&mut Section) -> T) -> Result<T, ConfigError> {
+    let mut problems = Vec::new();
+    let value = parse_with(bytes, &mut problems, read);
+    ConfigError::unless_empty(problems).map(|()| value)
+}
+
+/// Reads a configuration, and goes on where it can, for a caller who has more to check.
+pub fn parse_with<T>(bytes: &[u8], problems: &mut Vec<Problem>, read: impl FnOnce(&mut Section) -> T) -> T {
+    let text = document::read(bytes, problems);
+    let object = Json::new(&text).object().unwrap_or_default();
+    let mut section = Section { object: &object, path: String::new(), known: Vec::new(), problems };
+    let value = read(&mut section);
+    section.finish();
+    value
+}
+
+/// A JSON object of the configuration, whose fields are read one by one.
+pub struct Section<'a> {
+    object: &'a Object<'a>,
+    path: String,
+    known: Vec<&'static str>,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl<'a> Section<'a> {
+    /// `true` or `false`; Istio's own configurations write them as text, too.
+    pub fn boolean(&mut self, name: &'static str, default: bool) -> bool {
+        self.read(name, "true or false", |value| value.text().as_deref().unwrap_or(value.source()).parse().ok())
+            .unwrap_or(default)
+    }
+
+    /// A whole number within `range`; protobuf JSON writes large ones as text.
+    pub fn integer(&mut self, name: &'static str, range: RangeInclusive<u64>, default: u64) -> u64 {
+        let allowed = format!("a whole number from {} to {}", range.start(), range.end());
+        self.read(name, &allowed, |value| {
+            let number = value.text().as_deref().unwrap_or(value.source()).parse().ok()?;
+            range.contains(&number).then_some(number)
+        })
+        .unwrap_or(default)
+    }
+
+    /// A duration within `range`, such as `15s`, `0.5s`, `500ms` or `1m30s`.
+    pub fn duration(&mut self, name: &'static str, range: RangeInclusive<Duration>, default: Duration) -> Duration {
+        let [start, end] = [range.start(), range.end()].map(duration_text);
+        let allowed = format!("a duration such as \"15s\" or \"500ms\", from {start} to {end}");
+        self.read(name, &allowed, |value| duration(&value.text()?).filter(|duration| range.contains(duration)))
+            .unwrap_or(default)
+    }
+
+    /// A list of texts, none of them empty, at most `max` of them.
+    pub fn texts(&mut self, name: &'static str, max: usize) -> Vec<String> {
+        let allowed = format!("a list of at most {max} texts, none empty");
+        self.read(name, &allowed, |value| {
+            let list = value.list().filter(|list| list.len() <= max)?;
+            list.into_iter().map(|item| item.text().filter(|text| !text.is_empty())).collect()
+        })
+        .unwrap_or_default()
+    }
+
+    /// One of the texts `allowed`.
+    pub fn choice(&mut self, name: &'static str, allowed: &[&'static str]) -> Option<&'static str> {
+        let quoted: Vec<String> = allowed.iter().map(|text| format!("{text:?}")).collect();
+        self.read(name, &quoted.join(" or "), |value| {
+            let text = value.text()?;
+            allowed.iter().find(|allowed| **allowed == text).copied()
+        })
+    }
+
+    /// A text that is not empty.
+    pub fn text(&mut self, name: &'static str) -> Option<String> {
+        self.read(name, "a text that is not empty", |value| value.text().filter(|text| !text.is_empty()))
+    }
+
+    /// A text; an empty one is none.
+    pub fn optional_text(&mut self, name: &'static str) -> Option<String> {
+        self.read(name, "a text", Json::text).filter(|text| !text.is_empty())
+    }
+
+    /// An object whose fields are all texts.
+    pub fn text_map(&mut self, name: &'static str) -> TextMap {
+        self.read(name, "an object of texts", |value| {
+            value.object()?.fields.into_iter().map(|(name, value)| Some((name, value.text()?))).collect()
+        })
+        .unwrap_or_default()
+    }
+
+    /// A list of objects, each read by `read`.
+    pub fn objects<T>(&mut self, name: &'static str, mut read: impl FnMut(&mut Section) -> T) -> Vec<T> {
+        let list = self.read(name, "a list of objects", |value| {
+            value.list()?.into_iter().map(Json::object).collect::<Option<Vec<Object>>>()
+        });
+        let mut values = Vec::new();
+        for (index, object) in list.unwrap_or_default().iter().enumerate() {
+            let path = format!("{}[{index}]", self.path_of(name));
+            values.push(self.inside(object, path, &mut read));
+        }
+        values
+    }
+
+    /// Fields that Istio knows but that have no effect here.
+    pub fn ignore(&mut self, names: &[&'static str]) {
+        for name in names {
+            self.know(name);
+        }
+    }
+
+    /// Reports that a field is not there, unless it is and was refused.
+    pub fn require(&mut self, name: &'static str) {
+        if !self.has(name) {
+            self.refuse(name, "missing".into());
+        }
+    }
+
+    /// Reports a mistake that only the filter can see.
+    pub fn refuse(&mut self, name: &str, message: String) {
+        let path = self.path_of(name);
+        self.problems.push(Problem { path, message });
+    }
+
+    /// What `convert` makes of a field; nothing if it is not there.
+    fn read<T>(&mut self, name: &'static str, allowed: &str, convert: impl FnOnce(Json<'a>) -> Option<T>) -> Option<T> {
+        let value = self.find(name)?;
+        let converted = convert(value);
+        if converted.is_none() {
+            self.refuse(name, format!("{} is not allowed, must be {allowed}", value.quote()));
+        }
+        converted
+    }
+
+    /// Keeps the names in order: sorting them would be more code.
+    fn know(&mut self, name: &'static str) {
+        let place = self.known.partition_point(|known| *known < name);
+        self.known.insert(place, name);
+    }
+
+    #[inline(never)]
+    fn find(&mut self, name: &'static str) -> Option<Json<'a>> {
+        self.know(name);
+        let camel = camel_case(name);
+        match (self.object.get(name), self.object.get(&camel).filter(|_| camel != name)) {
+            (Some(_), Some(_)) => {
+                self.refuse(name, format!("given twice, also as {camel}"));
+                None
+            }
+            (value, None) | (None, value) => value,
+        }
+    }
+
+    /// Where a field of this object stands in the whole.
+    #[inline(never)]
+    pub fn path_of(&self, name: &str) -> String {
+        match self.path.as_str() {
+            "" => name.into(),
+            path => format!("{path}.{name}"),
+        }
+    }
+
+    fn finish(mut self) {
+        let known = core::mem::take(&mut self.known);
+        for (name, value) in &self.object.fields {
+            if !known.iter().any(|known| known == name || &camel_case(known) == name) {
+                let message = format!("unknown field (value {}), known are {}", value.quote(), known.join(", "));
+                self.refuse(name, message);
+            }
+        }
+    }
+}
+
+/// `text` as a sum of numbers with units, as Go and protobuf write durations.
+pub fn duration(mut text: &str) -> Option<Duration> {
+    if text.is_empty() {
+        return None;
+    }
+    let mut total: u64 = 0;
+    while !text.is_empty() {
+        let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, rest) = text.split_at_checked(unit_at)?;
+        let end = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
+        let (unit, rest) = rest.split_at_checked(end)?;
+        let unit = match unit {
+            "ns" => 1,
+            "us" | "µs" => 1_000,
+            "ms" => 1_000_000,
+            "s" => 1_000_000_000,
+            "m" => 60_000_000_000,
+            "h" => 3_600_000_000_000,
+            _ => return None,
+        };
+        total = total.checked_add(multiple(number, unit)?)?;
+        text = rest;
+    }
+    Some(Duration::from_nanos(total))
+}
+
+/// The decimal `number` times `unit`, without what is less than 1.
+fn multiple(number: &str, unit: u64) -> Option<u64> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let mut total: u64 = match whole {
+        "" if fraction.is_empty() => return None,
+        "" => 0,
+        whole => whole.parse::<u64>().ok()?.checked_mul(unit)?,
+    };
+    let mut place = unit;
+    for digit in fraction.chars() {
+        place = place.checked_div(10)?;
+        total = total.checked_add(u64::from(digit.to_digit(10)?).checked_mul(place)?)?;
+    }
+    Some(total)
+}
+
+/// A duration of whole milliseconds as [`duration`] reads it.
+fn duration_text(duration: &Duration) -> String {
+    match duration.subsec_millis() {
+        0 => format!("{}s", duration.as_secs()),
+        _ => format!("{}ms", duration.as_millis()),
+    }
+}
+
+/// `snake_case` as `camelCase`.
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let mut camel: String = words.next().unwrap_or_default().into();
+    for word in words {
+        let mut letters = word.chars();
+        camel.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        camel.push_str(letters.as_str());
+    }
+    camel
+}
+
+#[cfg(test)]
+mod tests;

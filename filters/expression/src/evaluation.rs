@@ -1,0 +1,238 @@
+//! Expressions at work: compiled while the plugin is configured, evaluated for a stream.
+
+use crate::{parse, Kind, Parsed};
+use configuration::Problem;
+use host::property::Property;
+use host::{text_of, Expression, Host};
+
+/// What an expression, or an attribute, comes to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Text, as bytes: not all that comes in headers is UTF-8.
+    Text(Vec<u8>),
+    /// A whole number.
+    Integer(i64),
+    /// A number.
+    Double(f64),
+    /// A boolean.
+    Boolean(bool),
+    /// Nanoseconds.
+    Duration(i64),
+    /// Nanoseconds since 1970.
+    Timestamp(i64),
+}
+
+/// Where an expression's value comes from.
+#[derive(Clone, Debug)]
+pub enum Compiled {
+    /// It never changes: a literal, or something of this node.
+    Constant(Value),
+    /// An attribute, by its path.
+    Attribute(String, Kind),
+    /// A time or duration: an attribute, by its path, that the engine can write as text.
+    Time(String, Kind, Engine),
+    /// Envoy's engine.
+    Engine(Engine),
+}
+
+/// An expression for Envoy's engine, by what its value is for: a text, or a whole number. Where it cannot be made either
+/// by the engine, it is taken as it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Engine {
+    text: Expression,
+    number: Expression,
+    plain: Expression,
+}
+
+impl Value {
+    /// What the bytes that Envoy gave are, by the kind that they must be.
+    pub fn of_bytes(bytes: Vec<u8>, kind: Kind) -> Option<Self> {
+        let number = |bytes: Vec<u8>| Some(i64::from_le_bytes(bytes.try_into().ok()?));
+        Some(match kind {
+            Kind::Text => Self::Text(bytes),
+            Kind::Integer => Self::Integer(number(bytes)?),
+            Kind::Double => Self::Double(f64::from_le_bytes(bytes.try_into().ok()?)),
+            Kind::Boolean => Self::Boolean(*bytes.first()? != 0),
+            Kind::Duration => Self::Duration(number(bytes)?),
+            Kind::Timestamp => Self::Timestamp(number(bytes)?),
+        })
+    }
+}
+
+impl Compiled {
+    /// Compiles an expression; `None` if it cannot be, which is reported for `path`. Works only while the plugin is
+    /// configured.
+    pub fn new(host: &impl Host, text: &str, path: &str, problems: &mut Vec<Problem>) -> Option<Self> {
+        Some(match parse(text) {
+            Parsed::Text(text) => Self::Constant(Value::Text(text.into_bytes())),
+            Parsed::Number(number) => Self::Constant(Value::Integer(number.try_into().unwrap_or(i64::MAX))),
+            Parsed::Node(path) => Self::Constant(Value::Text(node_value(host, &path.join("\0")).into_bytes())),
+            Parsed::Attribute(path, kind) => Self::Attribute(path.join("\0"), kind),
+            Parsed::Time(parts, kind, rewritten) => {
+                Self::Time(parts.join("\0"), kind, Engine::new(host, &rewritten, text, path, problems)?)
+            }
+            Parsed::Other(rewritten) => Self::Engine(Engine::new(host, &rewritten, text, path, problems)?),
+        })
+    }
+
+    /// The value as text, as far as Envoy makes it text; an attribute is given as what it is.
+    pub fn text(&self, host: &impl Host) -> Option<Value> {
+        match self {
+            Self::Constant(value) => Some(value.clone()),
+            Self::Attribute(path, kind) => Value::of_bytes(host.property(Property(path))?, *kind),
+            Self::Time(_, _, engine) | Self::Engine(engine) => engine.text(host),
+        }
+    }
+
+    /// The value as a whole number. A duration is one of nanoseconds.
+    pub fn number(&self, host: &impl Host) -> Option<i64> {
+        match self {
+            Self::Constant(Value::Integer(number)) => Some(*number),
+            Self::Attribute(path, Kind::Integer) => host.int(Property(path)),
+            Self::Time(_, _, engine) | Self::Engine(engine) => engine.number(host),
+            Self::Constant(_) | Self::Attribute(..) => None,
+        }
+    }
+
+    /// Whether it can be evaluated only in a callback of the stream, not within a tick: the engine has no stream then,
+    /// and the request's own attributes are gone between its headers and its end.
+    pub fn needs_stream(&self) -> bool {
+        match self {
+            Self::Engine(_) | Self::Time(..) => true,
+            Self::Attribute(path, _) => path.starts_with("request\0"),
+            Self::Constant(_) => false,
+        }
+    }
+}
+
+impl Engine {
+    /// Compiles `rewritten`, which was written as `text`.
+    pub fn new(host: &impl Host, rewritten: &str, text: &str, path: &str, problems: &mut Vec<Problem>) -> Option<Self> {
+        let plain = create(host, rewritten, text, path, problems)?;
+        let within =
+            |function: &str| host.create_expression(&[function, "(", rewritten, ")"].concat()).unwrap_or(plain);
+        Some(Self { text: within("string"), number: within("int"), plain })
+    }
+
+    fn text(&self, host: &impl Host) -> Option<Value> {
+        if let Some(text) = host.evaluate(self.text) {
+            return Some(Value::Text(text));
+        }
+        // Envoy 1.36 compiles a boolean as text, but does not evaluate it.
+        match host.evaluate(self.plain).as_deref() {
+            Some([boolean @ (0 | 1)]) => Some(Value::Boolean(*boolean == 1)),
+            _ => None,
+        }
+    }
+
+    fn number(&self, host: &impl Host) -> Option<i64> {
+        // A duration is no number to the engine, but comes as one of nanoseconds.
+        let bytes = host.evaluate(self.number).or_else(|| host.evaluate(self.plain))?;
+        Some(i64::from_le_bytes(bytes.try_into().ok()?))
+    }
+
+    /// The value as `kind`, which it must be.
+    pub fn value(&self, host: &impl Host, kind: Kind) -> Option<Value> {
+        match kind {
+            Kind::Text => self.text(host),
+            Kind::Integer => self.number(host).map(Value::Integer),
+            _ => Value::of_bytes(host.evaluate(self.plain)?, kind),
+        }
+    }
+}
+
+/// Compiles `rewritten`, which was written as `text`.
+pub fn create(
+    host: &impl Host,
+    rewritten: &str,
+    text: &str,
+    path: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<Expression> {
+    let created = host.create_expression(rewritten);
+    if let Err(error) = created {
+        problems.push(Problem {
+            path: path.into(),
+            message: format!(
+                "{text:?} is not an expression that Envoy can evaluate ({error}; its log says why, at level info)"
+            ),
+        });
+    }
+    created.ok()
+}
+
+/// Something of this node as text. In its metadata there may also be numbers, of 8 bytes, and booleans, of one.
+pub fn node_value(host: &impl Host, path: &str) -> String {
+    let Some(bytes) = host.property(Property(path)) else {
+        return String::new();
+    };
+    match bytes.as_slice() {
+        [boolean @ (0 | 1)] => (*boolean == 1).to_string(),
+        number if number.len() == 8 && number.iter().any(u8::is_ascii_control) => {
+            number.try_into().map(|bytes| number_text(f64::from_le_bytes(bytes))).unwrap_or_default()
+        }
+        _ => text_of(bytes),
+    }
+}
+
+/// `number` with at most six decimals, or nothing where that is not exact enough. The standard library's text of a float
+/// is 15 KB of code.
+fn number_text(number: f64) -> String {
+    const EXACT: f64 = 9e15; // all whole numbers up to here are floats
+    if !(-EXACT..EXACT).contains(&number) {
+        return String::new();
+    }
+    let sign = if number < 0.0 { "-" } else { "" };
+    let whole = number.abs().trunc();
+    let millionths = ((number.abs() - whole) * 1e6).round();
+    match (whole as u64, millionths as u64) {
+        (whole, 0) => format!("{sign}{whole}"),
+        (whole, 1_000_000) => format!("{sign}{}", whole.saturating_add(1)),
+        (whole, millionths) => format!("{sign}{whole}.{millionths:06}").trim_end_matches('0').into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn bytes_are_what_their_kind_says() {
+        let eight = 1.5f64.to_le_bytes();
+        let number = i64::from_le_bytes(eight);
+        for (bytes, kind, expected) in [
+            (&b"GET"[..], Kind::Text, Some(Value::Text(b"GET".to_vec()))),
+            (&eight, Kind::Integer, Some(Value::Integer(number))),
+            (&eight, Kind::Double, Some(Value::Double(1.5))),
+            (&[1], Kind::Boolean, Some(Value::Boolean(true))),
+            (&eight, Kind::Duration, Some(Value::Duration(number))),
+            (&eight, Kind::Timestamp, Some(Value::Timestamp(number))),
+            (&[1, 2], Kind::Integer, None),
+            (&[], Kind::Boolean, None),
+        ] {
+            assert_eq!(Value::of_bytes(bytes.to_vec(), kind), expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_metadata_are_written_as_an_operator_would() {
+        for (number, expected) in [
+            (0.0, "0"),
+            (3.0, "3"),
+            (-2.0, "-2"),
+            (0.5, "0.5"),
+            (-1.25, "-1.25"),
+            (0.000_001, "0.000001"),
+            (2.999_999_9, "3"),
+            (1.1, "1.1"),
+            (123_456_789_012.0, "123456789012"),
+            (1e300, ""),
+            (f64::NAN, ""),
+        ] {
+            assert_eq!(number_text(number), expected);
+        }
+    }
+}

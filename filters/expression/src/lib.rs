@@ -1,0 +1,406 @@
+//! Expressions as Istio's users wrote them, for stock Envoy.
+//!
+//! Most expressions only name an attribute. Those are read as such, which costs a fifth of what Envoy's expression engine
+//! does. The rest runs in the engine, with the names replaced that stock Envoy does not have:
+//!
+//! | written | read as |
+//! |---|---|
+//! | `node.metadata['K']`, `cluster_name`, `cluster_metadata…`, `route_name`, `route_metadata…`, `listener_direction`, `listener_metadata…`, `upstream_host_metadata…` | `xds.` before it |
+//! | `upstream_peer…`, `filter_state.upstream_peer…`, `filter_state['wasm.upstream_peer']…`, the same of `downstream_peer` | the filter state of metadata exchange |
+//! | `….labels['app'].value` of a peer | `….labels['app']` |
+//! | `….workload`, `….cluster`, `….service`, `….revision`, `….app`, `….version` of a peer | the field or label that has it |
+
+pub mod evaluation;
+
+use labels::peer::{
+    APP, CANONICAL_NAME, CANONICAL_REVISION, DOWNSTREAM_PEER, DOWNSTREAM_PEER_ID, UPSTREAM_PEER, UPSTREAM_PEER_ID,
+    VERSION,
+};
+
+/// What an expression comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parsed {
+    /// A text literal.
+    Text(String),
+    /// A whole number literal.
+    Number(u64),
+    /// Something of this node, by the parts of its path; it does not change.
+    Node(Vec<String>),
+    /// An attribute of the stream, by the parts of its path.
+    Attribute(Vec<String>, Kind),
+    /// A time or a duration of the stream, which the engine writes as text; that is the last part.
+    Time(Vec<String>, Kind, String),
+    /// An expression for the engine.
+    Other(String),
+}
+
+/// How an attribute's bytes are to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// As text.
+    Text,
+    /// As an integer of 8 bytes.
+    Integer,
+    /// As a double of 8 bytes. No attribute is one, but what the engine comes to may be.
+    Double,
+    /// As a boolean of one byte.
+    Boolean,
+    /// As nanoseconds, in 8 bytes.
+    Duration,
+    /// As nanoseconds since 1970, in 8 bytes.
+    Timestamp,
+}
+
+/// Attributes that hold integers.
+const INTEGERS: [&[&str]; 16] = [
+    &["request", "headers_bytes"],
+    &["request", "size"],
+    &["request", "total_size"],
+    &["response", "code"],
+    &["response", "flags"],
+    &["response", "grpc_status"],
+    &["response", "size"],
+    &["response", "total_size"],
+    &["source", "port"],
+    &["destination", "port"],
+    &["upstream", "port"],
+    &["upstream", "num_endpoints"],
+    &["upstream", "request_attempt_count"],
+    &["connection", "id"],
+    &["connection_id"],
+    &["xds", "listener_direction"],
+];
+
+/// Names that Envoy had at the top and has below `xds` now.
+const XDS_NAMES: [&str; 9] = [
+    "node",
+    "cluster_name",
+    "cluster_metadata",
+    "route_name",
+    "route_metadata",
+    "listener_direction",
+    "listener_metadata",
+    "upstream_host_metadata",
+    "upstream_host_locality_metadata",
+];
+
+/// Names that are not filter state of some module's.
+const NO_TEXT: [&str; 15] = [
+    "request",
+    "response",
+    "connection",
+    "source",
+    "destination",
+    "upstream",
+    "metadata",
+    "filter_state",
+    "upstream_filter_state",
+    "xds",
+    "upstream_peer",
+    "downstream_peer",
+    "true",
+    "false",
+    "null",
+];
+
+/// A piece of an expression.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Token<'a> {
+    /// A name.
+    Name(&'a str),
+    /// A text literal: as it was written, and the text itself if it has no escapes.
+    Text(&'a str, Option<&'a str>),
+    /// A number.
+    Number(&'a str),
+    /// Anything else, white space included.
+    Other(&'a str),
+}
+
+/// A step of an attribute's path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part<'a> {
+    /// A name or a key: `.a` or `['a']`.
+    Name(&'a str),
+    /// A place in a list: `[0]`.
+    Index(&'a str),
+}
+
+impl<'a> Part<'a> {
+    fn text(self) -> &'a str {
+        match self {
+            Self::Name(text) | Self::Index(text) => text,
+        }
+    }
+}
+
+/// Reads an expression.
+pub fn parse(text: &str) -> Parsed {
+    let tokens = tokens(text.trim());
+    match tokens.as_slice() {
+        [Token::Text(_, Some(text))] => return Parsed::Text((*text).into()),
+        [Token::Number(digits)] => {
+            if let Ok(number) = digits.parse() {
+                return Parsed::Number(number);
+            }
+        }
+        _ => {}
+    }
+    if let Some(path) = path_of(&tokens) {
+        if path.len() > 2 && path.iter().take(2).eq(["xds", "node"]) {
+            return Parsed::Node(path);
+        }
+        match kind(&path) {
+            Some(kind @ (Kind::Duration | Kind::Timestamp)) => return Parsed::Time(path, kind, rewrite(&tokens)),
+            Some(kind) => return Parsed::Attribute(path, kind),
+            None => {}
+        }
+    }
+    Parsed::Other(rewrite(&tokens))
+}
+
+/// The expression as the engine must be given it.
+pub fn for_engine(text: &str) -> String {
+    rewrite(&tokens(text.trim()))
+}
+
+/// The parts of the path of what `text` names, whatever it is; `None` if it does more than to name something.
+pub fn path(text: &str) -> Option<Vec<String>> {
+    path_of(&tokens(text.trim()))
+}
+
+/// What `text` names, by the first part of each path and how many parts it has: `a`, 2 in `a.b == 'c'`.
+pub fn names(text: &str) -> Vec<(&str, usize)> {
+    let tokens = tokens(text);
+    let (mut names, mut rest, mut after_dot) = (Vec::new(), tokens.as_slice(), false);
+    while let Some((token, after)) = rest.split_first() {
+        rest = match (token, chain(rest)) {
+            (Token::Name(first), Some((parts, after))) if !after_dot => {
+                names.push((*first, parts.len()));
+                after
+            }
+            _ => after,
+        };
+        after_dot = *token == Token::Other(".");
+    }
+    names
+}
+
+fn path_of(tokens: &[Token]) -> Option<Vec<String>> {
+    match chain(tokens)? {
+        (parts, []) => Some(canonical(parts).into_iter().map(|part| part.text().to_string()).collect()),
+        _ => None,
+    }
+}
+
+/// What stands between the single `|` of `text`, outside of brackets: the first one that is known counts. CEL has no such
+/// operator, Mixer's expressions did.
+pub fn alternatives(text: &str) -> Vec<&str> {
+    let (mut parts, mut depth, mut start, mut end) = (Vec::new(), 0_usize, 0_usize, 0_usize);
+    let tokens = tokens(text);
+    for (index, token) in tokens.iter().enumerate() {
+        let length = match token {
+            Token::Name(text) | Token::Number(text) | Token::Text(text, _) | Token::Other(text) => text.len(),
+        };
+        let is_bar = |index: Option<usize>| index.and_then(|index| tokens.get(index)) == Some(&Token::Other("|"));
+        match token {
+            Token::Other("(" | "[" | "{") => depth = depth.saturating_add(1),
+            Token::Other(")" | "]" | "}") => depth = depth.saturating_sub(1),
+            Token::Other("|") if depth == 0 && !is_bar(index.checked_sub(1)) && !is_bar(index.checked_add(1)) => {
+                parts.extend(text.get(start..end));
+                start = end.saturating_add(1);
+            }
+            _ => {}
+        }
+        end = end.saturating_add(length);
+    }
+    parts.extend(text.get(start..));
+    parts.into_iter().map(str::trim).collect()
+}
+
+/// How the attribute's bytes are to be read; `None` if only the engine can tell.
+fn kind(path: &[String]) -> Option<Kind> {
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    match path.as_slice() {
+        ["connection", "mtls"] => Some(Kind::Boolean),
+        ["request", "time"] => Some(Kind::Timestamp),
+        ["request", "duration"] | ["response", "backend_latency"] | ["upstream", "cx_pool_ready_duration"] => {
+            Some(Kind::Duration)
+        }
+        // What is in metadata may be of any type; a whole map is no label.
+        ["request" | "response", "headers" | "trailers"] | ["upstream_peer" | "downstream_peer", "labels"] => None,
+        ["request" | "response", "headers" | "trailers", _]
+        | ["request" | "response" | "connection" | "source" | "destination" | "upstream", _]
+        | ["xds", "cluster_name" | "route_name" | "virtual_host_name" | "filter_chain_name" | "listener_direction"]
+        | ["plugin_name" | "plugin_root_id" | "plugin_vm_id" | "connection_id"]
+        | ["upstream_peer" | "downstream_peer", _]
+        | ["upstream_peer" | "downstream_peer", "labels", _] => {
+            Some(if INTEGERS.contains(&path.as_slice()) { Kind::Integer } else { Kind::Text })
+        }
+        // A bare name is filter state that another module has set.
+        [name] if !NO_TEXT.contains(name) => Some(Kind::Text),
+        _ => None,
+    }
+}
+
+/// The expression with the names replaced that stock Envoy does not have.
+fn rewrite(tokens: &[Token]) -> String {
+    let mut output = String::new();
+    let mut rest = tokens;
+    let mut after_dot = false;
+    while let Some((first, after)) = rest.split_first() {
+        match (chain(rest), first) {
+            (Some((parts, after)), _) if !after_dot => {
+                write_chain(&mut output, &canonical(parts));
+                rest = after;
+            }
+            (_, Token::Name(text) | Token::Number(text) | Token::Text(text, _) | Token::Other(text)) => {
+                output.push_str(text);
+                rest = after;
+            }
+        }
+        after_dot = output.ends_with('.');
+    }
+    output
+}
+
+fn write_chain(output: &mut String, parts: &[Part]) {
+    for (index, part) in parts.iter().enumerate() {
+        match part {
+            Part::Name(name) if index == 0 => output.push_str(name),
+            Part::Name(name) if is_name(name) => output.extend([".", name]),
+            Part::Name(key) if key.contains('\'') => output.extend(["[\"", key, "\"]"]),
+            Part::Name(key) => output.extend(["['", key, "']"]),
+            Part::Index(index) => output.extend(["[", index, "]"]),
+        }
+    }
+}
+
+/// The names and indices at the beginning of `tokens`, `a.b['c'][0]`, and what follows. A function is none of them.
+fn chain<'t, 'a>(tokens: &'t [Token<'a>]) -> Option<(Vec<Part<'a>>, &'t [Token<'a>])> {
+    let [Token::Name(first), rest @ ..] = tokens else {
+        return None;
+    };
+    let mut parts = vec![Part::Name(first)];
+    let mut rest = rest;
+    loop {
+        match rest {
+            [Token::Other("."), Token::Name(name), after @ ..] if after.first() != Some(&Token::Other("(")) => {
+                parts.push(Part::Name(name));
+                rest = after;
+            }
+            [Token::Other("["), Token::Text(_, Some(key)), Token::Other("]"), after @ ..] => {
+                parts.push(Part::Name(key));
+                rest = after;
+            }
+            [Token::Other("["), Token::Number(index), Token::Other("]"), after @ ..] => {
+                parts.push(Part::Index(index));
+                rest = after;
+            }
+            // A function, or a text or a message of some type: `string(x)`, `b'yes'`.
+            [Token::Other("(" | "{") | Token::Text(..), ..] if parts.len() == 1 => return None,
+            _ => return Some((parts, rest)),
+        }
+    }
+}
+
+/// The path by which stock Envoy knows what `parts` name.
+fn canonical(parts: Vec<Part>) -> Vec<Part> {
+    let (first, rest) = match parts.as_slice() {
+        [Part::Name("filter_state"), peer, rest @ ..] if peer_state(peer.text()).is_some() => (peer, rest),
+        [first, rest @ ..] => (first, rest),
+        [] => return parts,
+    };
+    if let Some(peer) = peer_state(first.text()) {
+        let mut path = vec![Part::Name(peer)];
+        path.extend(peer_path(rest));
+        return path;
+    }
+    if XDS_NAMES.contains(&first.text()) {
+        return [&[Part::Name("xds")], parts.as_slice()].concat();
+    }
+    parts
+}
+
+fn peer_state(name: &str) -> Option<&'static str> {
+    match name.strip_prefix("wasm.").unwrap_or(name) {
+        UPSTREAM_PEER => Some(UPSTREAM_PEER),
+        DOWNSTREAM_PEER => Some(DOWNSTREAM_PEER),
+        _ => None,
+    }
+}
+
+/// Where in the filter state of metadata exchange a peer's field is, by Istio's names for it of all times.
+fn peer_path<'a>(path: &[Part<'a>]) -> Vec<Part<'a>> {
+    let names: &[&str] = match path {
+        [Part::Name("labels"), label, Part::Name("value")] => return vec![Part::Name("labels"), *label],
+        [Part::Name("workload")] => &["workload_name"],
+        [Part::Name("cluster")] => &["cluster_id"],
+        [Part::Name("app")] => &["labels", APP],
+        [Part::Name("version")] => &["labels", VERSION],
+        [Part::Name("service")] => &["labels", CANONICAL_NAME],
+        [Part::Name("revision")] => &["labels", CANONICAL_REVISION],
+        other => return other.to_vec(),
+    };
+    names.iter().map(|name| Part::Name(name)).collect()
+}
+
+fn tokens(text: &str) -> Vec<Token<'_>> {
+    let mut tokens = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '\'' | '"' => text_length(rest, first),
+            _ if first.is_ascii_alphabetic() || first == '_' => run(rest, |c| c.is_ascii_alphanumeric() || c == '_'),
+            _ if first.is_ascii_digit() => run(rest, |c| c.is_ascii_digit()),
+            _ => first.len_utf8(),
+        };
+        let Some((token, after)) = rest.split_at_checked(length) else {
+            break;
+        };
+        tokens.push(match first {
+            '\'' | '"' => Token::Text(token, plain_text(token)),
+            _ if first.is_ascii_alphabetic() || first == '_' => Token::Name(token),
+            _ if first.is_ascii_digit() => Token::Number(token),
+            _ => Token::Other(token),
+        });
+        rest = after;
+    }
+    tokens
+}
+
+fn run(text: &str, of: impl Fn(char) -> bool) -> usize {
+    text.find(|character| !of(character)).unwrap_or(text.len())
+}
+
+/// The length of the text literal that begins with `quote`, to the end if it is not closed.
+fn text_length(text: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (index, character) in text.char_indices().skip(1) {
+        if !escaped && character == quote {
+            return index.saturating_add(1);
+        }
+        escaped = !escaped && character == '\\';
+    }
+    text.len()
+}
+
+/// The text of a literal, if it is closed and has no escapes.
+fn plain_text(literal: &str) -> Option<&str> {
+    let quote = literal.get(..1)?;
+    literal.strip_prefix(quote)?.strip_suffix(quote).filter(|text| !text.contains('\\'))
+}
+
+/// Whether `name` is one by which expressions know something else.
+pub fn is_taken(name: &str) -> bool {
+    NO_TEXT.contains(&name) || XDS_NAMES.contains(&name) || matches!(name, UPSTREAM_PEER_ID | DOWNSTREAM_PEER_ID)
+}
+
+/// Whether `text` can stand behind a dot.
+pub fn is_name(text: &str) -> bool {
+    let mut characters = text.chars();
+    characters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+        && characters.all(|character| character.is_ascii_alphanumeric() || character == '_')
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! The attributes of Envoy that the filters read, by their path on stock Envoy.
+//!
+//! Envoy wants the parts of a path joined by NUL. The constants are joined when compiled, so that reading one on the
+//! hot path allocates nothing.
+
+/// The path of an attribute, its parts joined by NUL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Property<'a>(pub &'a str);
+
+macro_rules! path {
+    ($first:literal $(, $part:literal)*) => {
+        Property(concat!($first $(, "\0", $part)*))
+    };
+}
+
+/// Prefix of the node's metadata keys.
+const NODE_METADATA: &str = "xds\0node\0metadata\0";
+
+/// `node.id`.
+pub const NODE_ID: Property = path!("xds", "node", "id");
+/// The plugin's name.
+pub const PLUGIN_NAME: Property = path!("plugin_name");
+/// The plugin's root id.
+pub const PLUGIN_ROOT_ID: Property = path!("plugin_root_id");
+/// The id of the VM that the plugin runs in.
+pub const PLUGIN_VM_ID: Property = path!("plugin_vm_id");
+/// 1 inbound, 2 outbound, 0 unspecified.
+pub const LISTENER_DIRECTION: Property = path!("xds", "listener_direction");
+
+/// Authority of the request.
+pub const REQUEST_HOST: Property = path!("request", "host");
+/// HTTP version of the request; a TCP connection never has one.
+pub const REQUEST_PROTOCOL: Property = path!("request", "protocol");
+/// From first byte received to last byte sent, in nanoseconds; only when the stream ends.
+pub const REQUEST_DURATION: Property = path!("request", "duration");
+/// Headers, body and trailers received, in bytes.
+pub const REQUEST_TOTAL_SIZE: Property = path!("request", "total_size");
+/// Headers, body and trailers sent, in bytes.
+pub const RESPONSE_TOTAL_SIZE: Property = path!("response", "total_size");
+/// HTTP status; absent when there was no response.
+pub const RESPONSE_CODE: Property = path!("response", "code");
+/// Envoy's response flags, as bits.
+pub const RESPONSE_FLAGS: Property = path!("response", "flags");
+/// Who answered and why: `via_upstream`, or what made Envoy answer itself.
+pub const RESPONSE_CODE_DETAILS: Property = path!("response", "code_details");
+/// gRPC status; Envoy derives one for plain HTTP too.
+pub const RESPONSE_GRPC_STATUS: Property = path!("response", "grpc_status");
+
+/// `requests,responses`: the messages of a gRPC request so far, where Envoy's filter `grpc_stats` counts them.
+pub const GRPC_MESSAGES: Property = path!("filter_state", "envoy.filters.http.grpc_stats");
+
+/// The port that the downstream's connection was made to, before anything redirected it.
+pub const DESTINATION_PORT: Property = path!("destination", "port");
+/// Whether the downstream showed a certificate.
+pub const CONNECTION_MTLS: Property = path!("connection", "mtls");
+/// Version of TLS of the downstream connection; absent in plaintext.
+pub const CONNECTION_TLS_VERSION: Property = path!("connection", "tls_version");
+/// The server name of the downstream's TLS handshake (SNI).
+pub const CONNECTION_SERVER_NAME: Property = path!("connection", "requested_server_name");
+/// First URI SAN of the downstream's certificate.
+pub const CONNECTION_PEER_SAN: Property = path!("connection", "uri_san_peer_certificate");
+/// First URI SAN of the certificate shown to the downstream.
+pub const CONNECTION_LOCAL_SAN: Property = path!("connection", "uri_san_local_certificate");
+/// First URI SAN of the upstream's certificate.
+pub const UPSTREAM_PEER_SAN: Property = path!("upstream", "uri_san_peer_certificate");
+/// First URI SAN of the certificate shown to the upstream.
+pub const UPSTREAM_LOCAL_SAN: Property = path!("upstream", "uri_san_local_certificate");
+
+/// Name of the cluster that the request was routed to.
+pub const CLUSTER_NAME: Property = path!("xds", "cluster_name");
+/// Name of the route; empty for an unnamed one.
+pub const ROUTE_NAME: Property = path!("xds", "route_name");
+/// Whether Istio marks the cluster as outside the mesh.
+pub const CLUSTER_EXTERNAL: Property = path!("xds", "cluster_metadata", "filter_metadata", "istio", "external");
+/// Whether Istio switches metadata exchange off for the cluster.
+pub const CLUSTER_DISABLE_MX: Property = path!("xds", "cluster_metadata", "filter_metadata", "istio", "disable_mx");
+/// Short name of the cluster's service.
+pub const CLUSTER_SERVICE_NAME: Property =
+    path!("xds", "cluster_metadata", "filter_metadata", "istio", "services", "0", "name");
+/// Host name of the cluster's service.
+pub const CLUSTER_SERVICE_HOST: Property =
+    path!("xds", "cluster_metadata", "filter_metadata", "istio", "services", "0", "host");
+/// Namespace of the cluster's service.
+pub const CLUSTER_SERVICE_NAMESPACE: Property =
+    path!("xds", "cluster_metadata", "filter_metadata", "istio", "services", "0", "namespace");
+/// `workload;namespace;canonical-service;revision;cluster` of the chosen endpoint.
+pub const ENDPOINT_WORKLOAD: Property = path!("xds", "upstream_host_metadata", "filter_metadata", "istio", "workload");
+
+/// Filter state `wasm.downstream_peer_id`.
+pub const DOWNSTREAM_PEER_ID: Property = path!("downstream_peer_id");
+/// Filter state `wasm.upstream_peer_id`.
+pub const UPSTREAM_PEER_ID: Property = path!("upstream_peer_id");
+/// Filter state `wasm.downstream_peer`.
+pub const DOWNSTREAM_PEER: Property = path!("downstream_peer");
+/// Filter state `wasm.upstream_peer`.
+pub const UPSTREAM_PEER: Property = path!("upstream_peer");
+
+/// Filter state `wasm.fault_flags`, as fault injection writes it.
+pub const FAULT_FLAGS: Property = path!("fault_flags");
+
+/// The path of a key of the node's metadata.
+pub fn node_metadata(key: &str) -> String {
+    [NODE_METADATA, key].concat()
+}
+
+/// The path of a label in the node's metadata.
+pub fn node_label(label: &str) -> String {
+    [NODE_METADATA, "LABELS\0", label].concat()
+}
+
+/// The path of a field of the peer that called this proxy, in filter state.
+pub fn downstream_peer(field: &[&str]) -> String {
+    let mut path = DOWNSTREAM_PEER.0.to_string();
+    for part in field {
+        path.push('\0');
+        path.push_str(part);
+    }
+    path
+}

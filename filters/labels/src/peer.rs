@@ -1,0 +1,284 @@
+//! Who a proxy is: the metadata of a workload, its own or its peer's.
+//!
+//! Metadata exchange learns it from the wire and shares it with the other filters of the stream as a
+//! `google.protobuf.Struct` in filter state, whose fields have the names of Istio's node info, so that expressions such
+//! as `upstream_peer.workload_name` or `downstream_peer.labels['app']` work.
+
+use prost::Message;
+
+use crate::protobuf::{Kind, Struct};
+use collections::text_map::TextMap;
+use host::property::{self, Property};
+use host::Host;
+
+/// Filter state key of the peer that called this proxy; Envoy adds the prefix `wasm.`.
+pub const DOWNSTREAM_PEER: &str = property::DOWNSTREAM_PEER.0;
+/// Filter state key of the peer that this proxy called.
+pub const UPSTREAM_PEER: &str = property::UPSTREAM_PEER.0;
+/// Filter state key of the caller's node id.
+pub const DOWNSTREAM_PEER_ID: &str = property::DOWNSTREAM_PEER_ID.0;
+/// Filter state key of the called proxy's node id.
+pub const UPSTREAM_PEER_ID: &str = property::UPSTREAM_PEER_ID.0;
+
+/// The node id that stands for a peer that does not take part in metadata exchange.
+pub const PEER_NOT_FOUND_ID: &str = "envoy.wasm.metadata_exchange.peer_unknown";
+
+/// Label that names the workload's application.
+pub const APP: &str = "app";
+/// Label that names the workload's version.
+pub const VERSION: &str = "version";
+/// Label that names the canonical service.
+pub const CANONICAL_NAME: &str = "service.istio.io/canonical-name";
+/// Label that names the canonical service's revision.
+pub const CANONICAL_REVISION: &str = "service.istio.io/canonical-revision";
+
+/// The labels that metrics are made of; others are exchanged only when asked for.
+pub const METRIC_LABELS: [&str; 4] = [APP, VERSION, CANONICAL_NAME, CANONICAL_REVISION];
+
+/// More labels than this of one peer are not kept.
+pub const MAX_LABELS: usize = 64;
+
+/// The revision of a workload that names none.
+const DEFAULT_REVISION: &str = "latest";
+
+/// A workload's metadata. An empty text is one that is not known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// Pod name.
+    pub name: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Name of what owns the pod, as a rule its deployment.
+    pub workload_name: String,
+    /// URI of what owns the pod.
+    pub owner: String,
+    /// Mesh.
+    pub mesh_id: String,
+    /// Cluster.
+    pub cluster_id: String,
+    /// Version of the proxy.
+    pub istio_version: String,
+    /// Labels of the pod.
+    pub labels: TextMap,
+}
+
+/// A text of [`Peer`], with its name in node metadata (and on the wire) and in filter state.
+struct Field {
+    metadata: &'static str,
+    state: &'static str,
+    get: fn(&Peer) -> &String,
+    get_mut: fn(&mut Peer) -> &mut String,
+}
+
+macro_rules! field {
+    ($metadata:literal, $field:ident) => {
+        Field {
+            metadata: $metadata,
+            state: stringify!($field),
+            get: |peer| &peer.$field,
+            get_mut: |peer| &mut peer.$field,
+        }
+    };
+}
+
+const FIELDS: [Field; 7] = [
+    field!("NAME", name),
+    field!("NAMESPACE", namespace),
+    field!("WORKLOAD_NAME", workload_name),
+    field!("OWNER", owner),
+    field!("MESH_ID", mesh_id),
+    field!("CLUSTER_ID", cluster_id),
+    field!("ISTIO_VERSION", istio_version),
+];
+
+/// The labels' name in node metadata and on the wire, and in filter state.
+const LABELS_METADATA: &str = "LABELS";
+const LABELS_STATE: &str = "labels";
+
+impl Peer {
+    /// This proxy, from its node metadata, with the labels that metrics need and `more_labels`.
+    #[inline(never)]
+    pub fn local(host: &impl Host, more_labels: &[String]) -> Self {
+        let mut peer = Self::default();
+        for field in &FIELDS {
+            *(field.get_mut)(&mut peer) =
+                host.text(Property(&property::node_metadata(field.metadata))).unwrap_or_default();
+        }
+        for label in METRIC_LABELS.into_iter().chain(more_labels.iter().map(String::as_str)) {
+            if let Some(value) = host.text(Property(&property::node_label(label))) {
+                peer.labels.insert(label.into(), value);
+            }
+        }
+        peer
+    }
+
+    /// A peer as it is sent between proxies, with the names of node metadata.
+    pub fn from_metadata(metadata: &Struct) -> Self {
+        Self::read(metadata, |field| field.metadata, LABELS_METADATA)
+    }
+
+    /// The form in which proxies send it.
+    pub fn to_metadata(&self) -> Struct {
+        self.write(|field| field.metadata, LABELS_METADATA)
+    }
+
+    /// A peer from filter state.
+    pub fn from_state(bytes: &[u8]) -> Option<Self> {
+        let state = Struct::decode(bytes).ok()?;
+        Some(Self::read(&state, |field| field.state, LABELS_STATE))
+    }
+
+    /// The form for filter state.
+    pub fn to_state(&self) -> Vec<u8> {
+        self.write(|field| field.state, LABELS_STATE).encode_to_vec()
+    }
+
+    /// A peer that never answered, from what the control plane says of its endpoint:
+    /// `workload;namespace;canonical-service;revision;cluster`, the last one optional.
+    #[inline(never)]
+    pub fn from_endpoint(text: &str) -> Option<Self> {
+        let mut parts = text.split(';');
+        let mut peer = Self { workload_name: parts.next()?.into(), namespace: parts.next()?.into(), ..Self::default() };
+        for label in [CANONICAL_NAME, CANONICAL_REVISION] {
+            let value = parts.next()?;
+            if !value.is_empty() {
+                peer.labels.insert(label.into(), value.into());
+            }
+        }
+        peer.cluster_id = parts.next().unwrap_or_default().into();
+        Some(peer)
+    }
+
+    /// A label's value, empty if it is not there.
+    pub fn label(&self, name: &str) -> &str {
+        self.labels.get(name).unwrap_or_default()
+    }
+
+    /// The canonical service: its label, or else the workload.
+    pub fn canonical_service(&self) -> &str {
+        match self.label(CANONICAL_NAME) {
+            "" => &self.workload_name,
+            name => name,
+        }
+    }
+
+    /// The canonical revision: its label, or else `latest`.
+    pub fn canonical_revision(&self) -> &str {
+        match self.label(CANONICAL_REVISION) {
+            "" => DEFAULT_REVISION,
+            revision => revision,
+        }
+    }
+
+    #[inline(never)]
+    fn read(from: &Struct, name: fn(&Field) -> &'static str, labels: &str) -> Self {
+        let mut peer = Self::default();
+        for field in &FIELDS {
+            *(field.get_mut)(&mut peer) = from.text(name(field)).into();
+        }
+        if let Some(labels) = from.structure(labels) {
+            let is_for_metrics = |label: &&str| METRIC_LABELS.contains(label);
+            let others = labels.names().filter(|label| !is_for_metrics(label));
+            for label in labels.names().filter(is_for_metrics).chain(others) {
+                if peer.labels.len() < MAX_LABELS {
+                    peer.labels.insert(label.into(), labels.text(label).into());
+                }
+            }
+        }
+        peer
+    }
+
+    #[inline(never)]
+    fn write(&self, name: fn(&Field) -> &'static str, labels_name: &str) -> Struct {
+        let mut to = Struct::default();
+        for field in &FIELDS {
+            to.set_text(name(field), (field.get)(self));
+        }
+        let mut labels = Struct::default();
+        for (label, value) in &self.labels {
+            labels.set_text(label, value);
+        }
+        to.set(labels_name, Kind::Struct(labels));
+        to
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn reviews() -> Peer {
+        Peer {
+            name: "reviews-v1-1".into(),
+            namespace: "default".into(),
+            workload_name: "reviews-v1".into(),
+            cluster_id: "Kubernetes".into(),
+            labels: [("app".to_string(), "reviews".to_string())].into(),
+            ..Peer::default()
+        }
+    }
+
+    #[test]
+    fn filter_state_gives_back_what_was_put_in() {
+        assert_eq!(Peer::from_state(&reviews().to_state()), Some(reviews()));
+    }
+
+    #[test]
+    fn metadata_gives_back_what_was_put_in() {
+        assert_eq!(Peer::from_metadata(&reviews().to_metadata()), reviews());
+    }
+
+    #[test]
+    fn filter_state_has_the_names_that_expressions_use() {
+        let state = Struct::decode(reviews().to_state().as_slice()).expect("a struct");
+        assert_eq!(state.text("workload_name"), "reviews-v1");
+        assert_eq!(state.text("cluster_id"), "Kubernetes");
+        assert_eq!(state.structure("labels").expect("labels").text("app"), "reviews");
+    }
+
+    #[test]
+    fn values_that_are_no_text_count_as_absent() {
+        let mut metadata = reviews().to_metadata();
+        metadata.set("WORKLOAD_NAME", Kind::Number(1.0));
+        metadata.set("LABELS", Kind::Text("app=reviews".into()));
+        let peer = Peer::from_metadata(&metadata);
+        assert_eq!(peer.workload_name, "");
+        assert!(peer.labels.is_empty());
+        assert_eq!(peer.namespace, "default");
+    }
+
+    #[test]
+    fn of_many_labels_only_some_are_kept() {
+        let mut labels = Struct::default();
+        for index in 0..1000 {
+            labels.set_text(&format!("label{index:04}"), "value");
+        }
+        labels.set_text(VERSION, "v1");
+        let mut metadata = Struct::default();
+        metadata.set("LABELS", Kind::Struct(labels));
+        let peer = Peer::from_metadata(&metadata);
+        assert_eq!(peer.labels.len(), MAX_LABELS);
+        assert_eq!(peer.label(VERSION), "v1", "those that metrics are made of are kept");
+    }
+
+    #[test]
+    fn endpoints_name_their_workload() {
+        for (text, service, revision, cluster) in [
+            ("reviews-v1;default;reviews;v1;Kubernetes", "reviews", "v1", "Kubernetes"),
+            ("reviews-v1;default;reviews;v1", "reviews", "v1", ""),
+            ("reviews-v1;default;;;", "reviews-v1", "latest", ""),
+        ] {
+            let peer = Peer::from_endpoint(text).expect(text);
+            assert_eq!(peer.workload_name, "reviews-v1", "{text}");
+            assert_eq!(peer.namespace, "default", "{text}");
+            assert_eq!(peer.canonical_service(), service, "{text}");
+            assert_eq!(peer.canonical_revision(), revision, "{text}");
+            assert_eq!(peer.cluster_id, cluster, "{text}");
+        }
+        for text in ["", "reviews-v1", "reviews-v1;default;reviews"] {
+            assert_eq!(Peer::from_endpoint(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What a cluster says of the service behind it.
+
+use host::property;
+use host::Host;
+
+/// The cluster for what is sent to no known service and not let through.
+pub const BLACK_HOLE: &str = "BlackHoleCluster";
+/// The cluster for what is sent to no known service and let through.
+pub const PASSTHROUGH: &str = "PassthroughCluster";
+
+/// The clusters that Istio gives to traffic for no known service.
+const WITHOUT_SERVICE: [&str; 5] = [
+    BLACK_HOLE,
+    PASSTHROUGH,
+    "InboundPassthroughCluster",
+    "InboundPassthroughClusterIpv4",
+    "InboundPassthroughClusterIpv6",
+];
+
+/// Names of the routes for such traffic where there is no cluster.
+const BLOCK_ALL_ROUTE: &[u8] = b"block_all";
+const ALLOW_ANY_ROUTE: &[u8] = b"allow_any";
+
+/// What a cluster says of its service; `None` is what it does not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterService {
+    /// Full host name.
+    pub host: Option<String>,
+    /// Short name.
+    pub name: Option<String>,
+    /// Namespace.
+    pub namespace: Option<String>,
+}
+
+impl ClusterService {
+    /// What the metadata of the current stream's cluster says; Istio's control plane writes it. Without it, Istio's name
+    /// of the cluster, `direction|port|subset|host`, still tells the host.
+    pub fn of_cluster(host: &impl Host, name: &[u8]) -> Self {
+        let name = core::str::from_utf8(name).unwrap_or_default();
+        if WITHOUT_SERVICE.contains(&name) {
+            return Self { name: Some(name.into()), ..Self::default() };
+        }
+        let service = Self {
+            host: host.text(property::CLUSTER_SERVICE_HOST),
+            name: host.text(property::CLUSTER_SERVICE_NAME),
+            namespace: host.text(property::CLUSTER_SERVICE_NAMESPACE),
+        };
+        let mut parts = name.split('|');
+        match (&service.host, parts.by_ref().take(3).count(), parts.next(), parts.next()) {
+            (None, 3, Some(service_host), None) if !service_host.is_empty() => {
+                let short = service_host.split_once(".svc.").and_then(|(service, _)| service.split_once('.'));
+                Self {
+                    host: Some(service_host.into()),
+                    name: service.name.or_else(|| short.map(|(name, _)| name.into())),
+                    namespace: service.namespace.or_else(|| short.map(|(_, namespace)| namespace.into())),
+                }
+            }
+            _ => service,
+        }
+    }
+
+    /// What the name of the route says where there is no cluster.
+    pub fn of_route(name: Option<&[u8]>) -> Self {
+        let name = match name {
+            Some(BLOCK_ALL_ROUTE) => Some(BLACK_HOLE.into()),
+            Some(ALLOW_ANY_ROUTE) => Some(PASSTHROUGH.into()),
+            _ => None,
+        };
+        Self { name, ..Self::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+    use host::fake::FakeHost;
+
+    #[test]
+    fn a_cluster_s_metadata_comes_before_its_name() {
+        let mut host = FakeHost::new();
+        let of = |host: &FakeHost, name: &str| {
+            let service = ClusterService::of_cluster(host, name.as_bytes());
+            [service.host, service.name, service.namespace].map(Option::unwrap_or_default)
+        };
+        assert_eq!(of(&host, "outbound|80|v1|a.b.svc.cluster.local"), ["a.b.svc.cluster.local", "a", "b"]);
+        assert_eq!(of(&host, "outbound|80||example.com"), ["example.com", "", ""]);
+        assert_eq!(of(&host, "inbound|80||"), ["", "", ""]);
+        assert_eq!(of(&host, PASSTHROUGH), ["", PASSTHROUGH, ""]);
+        host.with_text(property::CLUSTER_SERVICE_HOST, "c.d.svc").with_text(property::CLUSTER_SERVICE_NAME, "c");
+        assert_eq!(of(&host, "outbound|80|v1|a.b.svc.cluster.local"), ["c.d.svc", "c", ""]);
+    }
+
+    #[test]
+    fn routes_without_cluster_say_why() {
+        for (name, expected) in
+            [(Some(&b"block_all"[..]), Some(BLACK_HOLE)), (Some(b"allow_any"), Some(PASSTHROUGH)), (None, None)]
+        {
+            assert_eq!(ClusterService::of_route(name).name.as_deref(), expected);
+        }
+    }
+}

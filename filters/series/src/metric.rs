@@ -1,0 +1,48 @@
+//! A counter or gauge that is used now and then.
+
+use crate::metric_name::{self, Separators};
+use host::{Host, MetricId, MetricKind};
+
+/// A metric that Envoy knows once it was needed.
+///
+/// All workers count in the same one, so what it holds is what all of them did.
+#[derive(Debug)]
+pub struct Metric {
+    kind: MetricKind,
+    name: String,
+    id: Option<MetricId>,
+}
+
+impl Metric {
+    /// A counter named `prefix` and `name`, with labels.
+    pub fn counter(prefix: &str, name: &str, labels: &[(&str, &str)]) -> Self {
+        let name = metric_name::encode(&Separators::default(), labels.iter().copied(), &[prefix, name].concat());
+        Self { kind: MetricKind::Counter, name, id: None }
+    }
+
+    /// A gauge, named and labelled in the same way.
+    pub fn gauge(prefix: &str, name: &str, labels: &[(&str, &str)]) -> Self {
+        Self { kind: MetricKind::Gauge, ..Self::counter(prefix, name, labels) }
+    }
+
+    /// Adds to it; less than nothing only to a gauge.
+    pub fn add(&mut self, host: &impl Host, by: i64) {
+        if let Some(Err(error)) = self.id(host).map(|id| host.increment_metric(id, by)) {
+            log::debug!("{} not counted: {error}", self.name);
+        }
+    }
+
+    /// What it holds.
+    pub fn value(&mut self, host: &impl Host) -> u64 {
+        let value = self.id(host).and_then(|id| host.metric(id));
+        // A worker that lost its VM took more from a gauge than it can give back.
+        value.filter(|value| i64::try_from(*value).is_ok()).unwrap_or_default()
+    }
+
+    fn id(&mut self, host: &impl Host) -> Option<MetricId> {
+        if self.id.is_none() {
+            self.id = host.define_metric(self.kind, &self.name).ok();
+        }
+        self.id
+    }
+}

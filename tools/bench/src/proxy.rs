@@ -1,0 +1,103 @@
+//! The measured Envoy: one process, one worker, a listener for each variant.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{ensure, Result};
+use local_mesh::attach::Attachment;
+use local_mesh::client::Client;
+use local_mesh::config::{port, SidecarConfig};
+use local_mesh::interrupt::Interrupt;
+use local_mesh::options::Options;
+use local_mesh::process::check_free;
+use local_mesh::sidecar::Sidecar;
+use local_mesh::tools;
+
+use crate::machine::{self, Thread};
+use crate::scene::{self, set};
+use crate::site::{Site, MEASURED};
+use crate::variants::Variant;
+
+/// The EnvoyFilter that a proxy with stats has in its bootstrap.
+pub const BOOTSTRAP_FILTER: &str = "stats-bootstrap.yaml";
+
+/// How long it may take to serve.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A running Envoy.
+#[derive(Debug)]
+pub struct Proxy {
+    /// Its admin page and statistics.
+    pub sidecar: Sidecar,
+    /// Its only worker.
+    pub worker: Thread,
+    /// How many expressions take labels out of its stats' names.
+    pub tag_regexes: usize,
+}
+
+/// What Envoy is told: all the variants' listeners, each on an address of its own, and what a proxy with stats has in its
+/// bootstrap.
+pub fn configuration(site: &Site, variants: &[Variant]) -> Result<SidecarConfig> {
+    let mut config = site.plain()?;
+    scene::prepare_clusters(site, &mut config)?;
+    let filters: Vec<PathBuf> = vec![tools::filters().join(BOOTSTRAP_FILTER)];
+    let options = Options { filters, ..Options::default() };
+    Attachment::load(&options)?.apply(site.workload(MEASURED)?, &mut config)?;
+    // Envoy's own, as in production; the mesh flushes more often, which takes the worker's time.
+    set(&mut config.bootstrap, "stats_flush_interval", "5s".into());
+    let listeners = variants.iter().enumerate().map(|(index, variant)| variant.listener(site, index));
+    config.listeners = listeners.collect::<Result<_>>()?;
+    Ok(config)
+}
+
+/// The arguments of Envoy.
+pub fn arguments(concurrency: u32) -> Vec<String> {
+    let pairs = [("--concurrency", concurrency.to_string()), ("--log-level", "warning".to_owned())];
+    let mut arguments: Vec<String> = pairs.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
+    arguments.push("--disable-hot-restart".to_owned());
+    arguments
+}
+
+impl Proxy {
+    /// Starts it on a core of its own, and returns when it serves.
+    pub fn start(
+        site: &Site,
+        variants: &[Variant],
+        core: usize,
+        client: &Client,
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
+        let config = configuration(site, variants)?;
+        let tag_regexes = config.bootstrap.pointer("/stats_config/stats_tags").and_then(|tags| tags.as_array());
+        let tag_regexes = tag_regexes.map_or(0, Vec::len);
+        let ip = site.workload(MEASURED)?.address;
+        for port in [port::ADMIN, port::STATS] {
+            check_free("the measured proxy", ip, port)?;
+        }
+        let sidecar = Sidecar::start(
+            (MEASURED, ip),
+            &config,
+            site.files.clone(),
+            (&tools::envoy(None)?, &arguments(1)),
+            client.clone(),
+        )?;
+        machine::pin(sidecar.pid(), &[core])?;
+        wait_until_ready(&sidecar, interrupt)?;
+        // Once more for threads that were being made meanwhile.
+        machine::pin(sidecar.pid(), &[core])?;
+        let worker = Thread::find(sidecar.pid(), "wrk:worker_0")?;
+        Ok(Self { sidecar, worker, tag_regexes })
+    }
+}
+
+/// Waits for `/ready`, then sees to it that the configuration was taken.
+pub fn wait_until_ready(sidecar: &Sidecar, interrupt: &Interrupt) -> Result<()> {
+    let end = Instant::now() + READY_TIMEOUT;
+    while !sidecar.is_ready() {
+        interrupt.check()?;
+        sidecar.check()?;
+        ensure!(Instant::now() < end, "Envoy is not ready after {READY_TIMEOUT:?}; its log:\n{}", sidecar.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    sidecar.check_accepted()
+}

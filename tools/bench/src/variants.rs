@@ -1,0 +1,411 @@
+//! What is compared: one table, a line each.
+
+use std::path::PathBuf;
+
+use anyhow::{ensure, Context, Result};
+use host::WarmCalls;
+use local_mesh::attach::Attachment;
+use local_mesh::config::SidecarConfig;
+use local_mesh::options::Options;
+use serde_json::{json, Value};
+
+use crate::assembly;
+use crate::native;
+use crate::scene::{set, Scene};
+use crate::site::{Site, MEASURED};
+
+/// Something on a listener whose cost is measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Variant {
+    /// Its name, together with the scene's: `direct/stats`.
+    pub name: &'static str,
+    /// Where it stands.
+    pub scene: Scene,
+    /// What it is, in a few words.
+    pub about: &'static str,
+    /// What it adds to the listener.
+    pub parts: &'static [Part],
+    /// What must be seen when it works.
+    pub proof: Proof,
+    /// Whether the quick look has it.
+    pub short: bool,
+}
+
+/// An addition to a listener.
+#[derive(Debug, Clone, Copy)]
+pub enum Part {
+    /// One of our modules, by its EnvoyFilter in `envoy/`.
+    EnvoyFilter(Module),
+    /// Fault injection or shadowing in front of the router, by its root id, with rules none of which is for the requests.
+    Rules(&'static str, Module, &'static str),
+    /// A module of [`crate::assembly`] in front of the router.
+    Empty(&'static str),
+    /// The caller on each connection, for what looks for it there.
+    CallerOnConnection,
+    /// A native filter in front of the router.
+    HttpFilter(fn(&Site, Scene) -> Result<Value>),
+    /// A native access logger.
+    AccessLog(fn(&Site, Scene) -> Result<Value>),
+}
+
+/// A module of ours.
+#[derive(Debug, Clone, Copy)]
+pub struct Module {
+    /// The EnvoyFilter's file in `envoy/`.
+    pub filter: &'static str,
+    /// Its own file in `dist/`.
+    pub file: &'static str,
+    /// Calls of the host that a warm request takes.
+    pub calls: WarmCalls,
+}
+
+/// What shows that a variant does what it is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// Requests are answered; there is no more to see.
+    Answers,
+    /// Istio's metrics, one for each request, nothing unknown that can be known.
+    Metrics,
+    /// The same, of the native logger.
+    NativeMetrics,
+    /// The answer has this header.
+    Header(&'static str),
+    /// The answer has not this header, which the upstream gave it.
+    NoHeader(&'static str),
+    /// As many lines were written to access logs.
+    Log,
+    /// The answer has this header, and there are the metrics.
+    HeaderAndMetrics(&'static str),
+}
+
+/// Metadata exchange.
+pub const METADATA_EXCHANGE: Module = Module {
+    filter: "separate/metadata-exchange.yaml",
+    file: "metadata_exchange.wasm",
+    calls: metadata_exchange::exchange::WARM_CALLS,
+};
+/// Stats.
+pub const STATS: Module = Module { filter: "separate/stats.yaml", file: "stats.wasm", calls: stats::stats::WARM_CALLS };
+
+/// Stats, as an access logger.
+pub const STATS_LOGGER: Module = Module { filter: "separate/stats-logger.yaml", ..STATS };
+/// Metadata exchange and stats in one pass.
+pub const TELEMETRY: Module =
+    Module { filter: "telemetry.yaml", file: "remixer.wasm", calls: remixer::telemetry::WARM_CALLS };
+
+/// The access log, by itself.
+pub const ACCESS_LOG: Module =
+    Module { filter: "separate/access-log.yaml", file: "access_log.wasm", calls: access_log::access_log::WARM_CALLS };
+/// The access log beside [`TELEMETRY`], in the same VM.
+pub const ACCESS_LOG_BESIDE: Module = Module { filter: "access-log.yaml", file: "remixer.wasm", ..ACCESS_LOG };
+
+/// Metadata exchange, stats and the access log in one pass.
+pub const TELEMETRY_WITH_LOG: Module = Module {
+    filter: "one-pass/telemetry-access-log.yaml",
+    calls: remixer::telemetry::WARM_CALLS_WITH_LINE,
+    ..TELEMETRY
+};
+
+/// Fault injection, with a rule for a header that the requests lack.
+pub const FAULT: Module =
+    Module { filter: "separate/fault.yaml", file: "fault.wasm", calls: calls(fault::injector::CALLS_WITHOUT_HEADER) };
+/// The same, without a rule.
+const FAULT_OFF: Module = Module { calls: calls(fault::injector::CALLS_OF_NO_RULE), ..FAULT };
+/// The same, with a rule for a header that has another value.
+const FAULT_BY_VALUE: Module = Module { calls: calls(fault::injector::CALLS_OF_OTHER_VALUE), ..FAULT };
+/// The same, with a rule for another path.
+const FAULT_BY_PATH: Module = Module { calls: calls(fault::injector::CALLS_OF_OTHER_PATH), ..FAULT };
+/// The same as [`FAULT`], as a filter of the module that has all of them.
+const FAULT_OF_ALL: Module = Module { file: "remixer.wasm", ..FAULT };
+
+/// Shadowing, with a rule for a header that the requests lack.
+pub const SHADOW: Module =
+    Module { filter: "shadow.yaml", file: "shadow.wasm", calls: calls(shadow::mirroring::CALLS_WITHOUT_HEADER) };
+/// The same, without a rule.
+const SHADOW_OFF: Module = Module { calls: calls(shadow::mirroring::CALLS_OF_NO_RULE), ..SHADOW };
+/// The same, with a rule for another path.
+const SHADOW_BY_PATH: Module = Module { calls: calls(shadow::mirroring::CALLS_OF_OTHER_PATH), ..SHADOW };
+
+/// As many calls on the way in as on the way out.
+const fn calls(number: usize) -> WarmCalls {
+    WarmCalls { inbound: number, outbound: number }
+}
+
+/// Every module that is shipped.
+pub const MODULES: &[Module] = &[METADATA_EXCHANGE, STATS, ACCESS_LOG, FAULT, SHADOW, TELEMETRY];
+
+/// The name of the variant that is subtracted from the others.
+pub const BASELINE: &str = "none";
+/// The variants on which new labels are shown.
+pub const WITH_BOTH: &str = "hop/telemetry";
+/// See [`WITH_BOTH`].
+pub const WITH_EXCHANGE: &str = "hop/metadata-exchange";
+/// The name of the variant that ours are compared with.
+pub const NATIVE_STATS: &str = "native-stats";
+
+const fn variant(
+    scene: Scene,
+    name: &'static str,
+    about: &'static str,
+    parts: &'static [Part],
+    proof: Proof,
+    short: bool,
+) -> Variant {
+    Variant { name, scene, about, parts, proof, short }
+}
+
+use Part::{AccessLog, CallerOnConnection, Empty, EnvoyFilter, HttpFilter, Rules};
+use Scene::{Direct, Hop, Outbound};
+
+const PEER_HEADER: &str = metadata_exchange::wire::METADATA_HEADER;
+
+/// The configuration of a rule with this match.
+macro_rules! faults {
+    ($match:literal) => {
+        concat!(
+            r#"{"match": ["#,
+            $match,
+            r#"], "fault": {"abort": {"httpStatus": 503, "percentage": {"value": 100}}}}"#
+        )
+    };
+}
+
+/// The configuration of a mirror with this match.
+macro_rules! mirrors {
+    ($match:literal) => {
+        concat!(r#"{"http": [{"match": ["#, $match, r#"], "mirrors": [{"cluster": "mirror"}]}]}"#)
+    };
+}
+
+/// All variants. A scene's baseline comes first.
+#[rustfmt::skip]
+pub const VARIANTS: &[Variant] = &[
+    variant(Direct, BASELINE, "no filter but the router", &[CallerOnConnection], Proof::Answers, true),
+    variant(Direct, "empty", "a wasm filter that does nothing, called at the end", &[CallerOnConnection, Empty(assembly::EMPTY)], Proof::Answers, true),
+    variant(Direct, "empty-headers", "a wasm filter that does nothing, called at the request's headers", &[CallerOnConnection, Empty(assembly::EMPTY_HEADERS)], Proof::Answers, false),
+    variant(Direct, "stats", "stats.wasm: 4 metrics, 25 labels", &[CallerOnConnection, EnvoyFilter(STATS)], Proof::Metrics, true),
+    variant(Direct, "stats-logger", "stats.wasm as an access logger", &[CallerOnConnection, EnvoyFilter(STATS_LOGGER)], Proof::Metrics, true),
+    variant(Direct, NATIVE_STATS, "envoy.access_loggers.stats: the same 4 metrics and 25 labels", &[CallerOnConnection, AccessLog(stats_logger)], Proof::NativeMetrics, true),
+    variant(Direct, "metadata-exchange", "metadata_exchange.wasm, a caller outside the mesh", &[CallerOnConnection, EnvoyFilter(METADATA_EXCHANGE)], Proof::Answers, false),
+    variant(Direct, "fault-off", "fault.wasm, no rule", &[CallerOnConnection, Rules("fault", FAULT_OFF, "{}")], Proof::Answers, false),
+    variant(Direct, "fault", "fault.wasm, a rule for a header that requests lack", &[CallerOnConnection, Rules("fault", FAULT, faults!(r#"{"headers": {"x-bench-fault": {"exact": "yes"}}}"#))], Proof::Answers, true),
+    variant(Direct, "fault-remixer", "remixer.wasm as fault, the same rule", &[CallerOnConnection, Rules("fault", FAULT_OF_ALL, faults!(r#"{"headers": {"x-bench-fault": {"exact": "yes"}}}"#))], Proof::Answers, false),
+    variant(Direct, "fault-path", "fault.wasm, a rule for another path", &[CallerOnConnection, Rules("fault", FAULT_BY_PATH, faults!(r#"{"uri": {"prefix": "/ratings"}}"#))], Proof::Answers, false),
+    variant(Direct, "fault-value", "fault.wasm, a rule for a header that has another value", &[CallerOnConnection, Rules("fault", FAULT_BY_VALUE, faults!(r#"{"headers": {"x-forwarded-proto": {"exact": "https"}}}"#))], Proof::Answers, false),
+    variant(Direct, "shadow-off", "shadow.wasm, no rule", &[CallerOnConnection, Rules("shadow", SHADOW_OFF, "{}")], Proof::Answers, false),
+    variant(Direct, "shadow", "shadow.wasm, a rule for a header that requests lack", &[CallerOnConnection, Rules("shadow", SHADOW, mirrors!(r#"{"headers": {"x-bench-shadow": {"exact": "yes"}}}"#))], Proof::Answers, true),
+    variant(Direct, "shadow-path", "shadow.wasm, a rule for another path", &[CallerOnConnection, Rules("shadow", SHADOW_BY_PATH, mirrors!(r#"{"uri": {"prefix": "/ratings"}}"#))], Proof::Answers, false),
+    variant(Direct, "native-fault", "envoy.filters.http.fault, not matching", &[CallerOnConnection, HttpFilter(native::fault)], Proof::Answers, false),
+    variant(Direct, "native-json-log", "envoy.access_loggers.file: Istio's 24 JSON fields, to /dev/null", &[CallerOnConnection, AccessLog(native::json_log)], Proof::Log, false),
+    variant(Direct, "access-log", "access_log.wasm: 48 JSON fields, to stdout", &[CallerOnConnection, EnvoyFilter(ACCESS_LOG)], Proof::Log, false),
+    variant(Direct, "lua", "envoy.filters.http.lua: adds a response header", &[CallerOnConnection, HttpFilter(native::lua)], Proof::Header("x-bench-lua"), false),
+
+    variant(Hop, BASELINE, "Istio's filters alone", &[], Proof::Answers, false),
+    variant(Hop, "empty", "a wasm filter that does nothing, called at the end", &[Empty(assembly::EMPTY)], Proof::Answers, false),
+    variant(Hop, "empty-headers", "a wasm filter that does nothing, called at the request's headers", &[Empty(assembly::EMPTY_HEADERS)], Proof::Answers, false),
+    variant(Hop, "fault", "fault.wasm, a rule for a header that requests lack", &[Rules("fault", FAULT, faults!(r#"{"headers": {"x-bench-fault": {"exact": "yes"}}}"#))], Proof::Answers, false),
+    variant(Hop, "shadow", "shadow.wasm, a rule for a header that requests lack", &[Rules("shadow", SHADOW, mirrors!(r#"{"headers": {"x-bench-shadow": {"exact": "yes"}}}"#))], Proof::Answers, false),
+    variant(Hop, "native-fault", "envoy.filters.http.fault, not matching", &[HttpFilter(native::fault)], Proof::Answers, false),
+    variant(Hop, "metadata-exchange", "metadata_exchange.wasm", &[EnvoyFilter(METADATA_EXCHANGE)], Proof::Header(PEER_HEADER), false),
+    variant(Hop, "stats", "stats.wasm, the caller known from its connection", &[CallerOnConnection, EnvoyFilter(STATS)], Proof::Metrics, false),
+    variant(Hop, "exchange+stats", "metadata_exchange.wasm and stats.wasm", &[EnvoyFilter(METADATA_EXCHANGE), EnvoyFilter(STATS)], Proof::HeaderAndMetrics(PEER_HEADER), false),
+    variant(Hop, "stats-logger", "stats.wasm as an access logger", &[CallerOnConnection, EnvoyFilter(STATS_LOGGER)], Proof::Metrics, false),
+    variant(Hop, "telemetry", "remixer.wasm: both in one pass", &[EnvoyFilter(TELEMETRY)], Proof::HeaderAndMetrics(PEER_HEADER), false),
+    variant(Hop, "telemetry+access-log", "remixer.wasm: both in one pass, and the access log", &[EnvoyFilter(TELEMETRY), EnvoyFilter(ACCESS_LOG_BESIDE)], Proof::HeaderAndMetrics(PEER_HEADER), false),
+    variant(Hop, "telemetry-with-log", "remixer.wasm: all three in one pass", &[EnvoyFilter(TELEMETRY_WITH_LOG)], Proof::HeaderAndMetrics(PEER_HEADER), false),
+    variant(Hop, "native-json-log", "envoy.access_loggers.file: Istio's 24 JSON fields, to /dev/null", &[AccessLog(native::json_log)], Proof::Log, false),
+    variant(Hop, NATIVE_STATS, "envoy.access_loggers.stats, the caller known from its connection", &[AccessLog(stats_logger)], Proof::NativeMetrics, false),
+
+    variant(Outbound, BASELINE, "Istio's filters alone", &[], Proof::Answers, false),
+    variant(Outbound, "empty", "a wasm filter that does nothing, called at the end", &[Empty(assembly::EMPTY)], Proof::Answers, false),
+    variant(Outbound, "metadata-exchange", "metadata_exchange.wasm", &[EnvoyFilter(METADATA_EXCHANGE)], Proof::NoHeader(PEER_HEADER), false),
+    variant(Outbound, "exchange+stats", "metadata_exchange.wasm and stats.wasm", &[EnvoyFilter(METADATA_EXCHANGE), EnvoyFilter(STATS)], Proof::Metrics, false),
+    variant(Outbound, "telemetry", "remixer.wasm: both in one pass", &[EnvoyFilter(TELEMETRY)], Proof::Metrics, false),
+    variant(Outbound, "telemetry-with-log", "remixer.wasm: all three in one pass", &[EnvoyFilter(TELEMETRY_WITH_LOG)], Proof::Metrics, false),
+    variant(Outbound, NATIVE_STATS, "envoy.access_loggers.stats, the callee known from its endpoint", &[AccessLog(stats_logger)], Proof::NativeMetrics, false),
+];
+
+fn stats_logger(site: &Site, scene: Scene) -> Result<Value> {
+    native::stats_logger(site, scene)
+}
+
+impl Variant {
+    /// Its full name.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.scene.name(), self.name)
+    }
+
+    /// Whether it is its scene's baseline.
+    pub fn is_baseline(&self) -> bool {
+        self.name == BASELINE
+    }
+
+    /// Our modules in it.
+    pub fn modules(&self) -> impl Iterator<Item = &'static Module> {
+        self.parts.iter().filter_map(|part| match part {
+            EnvoyFilter(module) | Rules(_, module, _) => Some(module),
+            _ => None,
+        })
+    }
+
+    /// Calls of the host per warm request; None without a module of ours.
+    pub fn calls(&self) -> Option<usize> {
+        let calls = |module: &Module| match self.scene {
+            Outbound => module.calls.outbound,
+            Direct | Hop => module.calls.inbound,
+        };
+        self.modules().next()?;
+        Some(self.modules().map(calls).sum())
+    }
+
+    /// Whether new labels are shown on its listener.
+    pub fn shows_new_labels(&self) -> bool {
+        [WITH_BOTH, WITH_EXCHANGE].contains(&self.id().as_str())
+    }
+
+    /// Whether a name on the command line means it: `stats` in every scene, or `hop/stats`, or `hop` for a whole scene.
+    pub fn is_meant(&self, wanted: &str) -> bool {
+        wanted == self.name || wanted == self.id() || wanted == self.scene.name()
+    }
+
+    /// The listener on which it serves.
+    pub fn listener(&self, site: &Site, index: usize) -> Result<Value> {
+        let plain = site.plain()?;
+        let mut listener = self.scene.listener(site, &plain)?;
+        let attached = self.parts.iter().filter_map(|part| match part {
+            EnvoyFilter(module) => Some(local_mesh::tools::filters().join(module.filter)),
+            _ => None,
+        });
+        let ours: Vec<PathBuf> = attached.collect();
+        if !ours.is_empty() {
+            listener = attach(site, ours, listener).with_context(|| self.id())?;
+        }
+        for part in self.parts {
+            match part {
+                EnvoyFilter(_) => {}
+                CallerOnConnection => insert(&mut listener, NETWORK_FILTERS, 0, caller_module(site))?,
+                Rules(root_id, module, rules) => {
+                    insert(&mut listener, HTTP_FILTERS, BEFORE_ROUTER, with_rules(site, root_id, module, rules)?)?;
+                }
+                Empty(file) => insert(&mut listener, HTTP_FILTERS, BEFORE_ROUTER, empty_module(site, file))?,
+                HttpFilter(filter) => {
+                    insert(&mut listener, HTTP_FILTERS, BEFORE_ROUTER, filter(site, self.scene)?)?;
+                }
+                AccessLog(log) => {
+                    let manager = manager(&mut listener)?;
+                    manager.insert("access_log".to_owned(), json!([log(site, self.scene)?]));
+                }
+            }
+        }
+        let address = site.listener(self.scene.network(), index)?;
+        set(&mut listener, "name", json!(self.id()));
+        let socket = json!({"socket_address": {"address": address.ip(), "port_value": address.port()}});
+        set(&mut listener, "address", socket);
+        Ok(listener)
+    }
+}
+
+/// What else is measured, by the name that asks for it.
+pub const EXTRAS: [(&str, &str); 3] = [
+    (NEW_LABELS, "CPU time of the first request of a new set of labels; needs the variants of hop"),
+    (IDLE, "memory of an idle proxy, and time until it is ready, with each module and with all"),
+    (LATENCY, "latency through two sidecars at 1,000 requests/s, with the filters and without"),
+];
+/// See [`EXTRAS`].
+pub const NEW_LABELS: &str = "new-labels";
+/// See [`EXTRAS`].
+pub const IDLE: &str = "idle";
+/// See [`EXTRAS`].
+pub const LATENCY: &str = "latency";
+
+/// Those that are meant by the names, each with its scene's baseline; all if there are no names.
+pub fn choose(names: &[String], short: bool) -> Result<Vec<Variant>> {
+    for name in names {
+        let is_extra = EXTRAS.iter().any(|(extra, _)| extra == name);
+        ensure!(
+            is_extra || VARIANTS.iter().any(|variant| variant.is_meant(name)),
+            "there is no variant `{name}`; --list shows them"
+        );
+    }
+    let wanted = |variant: &Variant| match names.is_empty() {
+        true => variant.short || !short,
+        false => names.iter().any(|name| variant.is_meant(name) || (name == NEW_LABELS && variant.shows_new_labels())),
+    };
+    let scenes: Vec<Scene> = VARIANTS.iter().filter(|variant| wanted(variant)).map(|variant| variant.scene).collect();
+    let needed = |variant: &Variant| wanted(variant) || (variant.is_baseline() && scenes.contains(&variant.scene));
+    Ok(VARIANTS.iter().filter(|variant| needed(variant)).copied().collect())
+}
+
+const HTTP_FILTERS: &str = "http_filters";
+const NETWORK_FILTERS: &str = "filters";
+/// A position in [`HTTP_FILTERS`].
+const BEFORE_ROUTER: usize = usize::MAX;
+
+/// Our EnvoyFilters applied to the listener.
+fn attach(site: &Site, filters: Vec<PathBuf>, listener: Value) -> Result<Value> {
+    let mut config = SidecarConfig { listeners: vec![listener.clone()], clusters: Vec::new(), ..site.plain()? };
+    let options = Options { filters, ..Options::default() };
+    Attachment::load(&options)?.apply(site.workload(MEASURED)?, &mut config)?;
+    for module in config.map_modules(&site.modules) {
+        local_mesh::tools::module(&module)?;
+    }
+    let attached = config.listeners.pop().context("the listener was removed")?;
+    ensure!(attached != listener, "the EnvoyFilter changes nothing here");
+    Ok(attached)
+}
+
+fn manager(listener: &mut Value) -> Result<&mut serde_json::Map<String, Value>> {
+    let filters = listener.pointer_mut("/filter_chains/0/filters").and_then(Value::as_array_mut);
+    let manager = filters.and_then(|filters| filters.last_mut()?.get_mut("typed_config")?.as_object_mut());
+    manager.context("a listener without a connection manager")
+}
+
+/// Puts a filter into one of the two lists; before the router for [`BEFORE_ROUTER`].
+fn insert(listener: &mut Value, list: &str, at: usize, filter: Value) -> Result<()> {
+    let list = match list {
+        HTTP_FILTERS => manager(listener)?.get_mut(HTTP_FILTERS),
+        _ => listener.pointer_mut("/filter_chains/0/filters"),
+    };
+    let list = list.and_then(Value::as_array_mut).context("a listener without filters")?;
+    list.insert(at.min(list.len().saturating_sub(1)), filter);
+    Ok(())
+}
+
+fn empty_module(site: &Site, file: &str) -> Value {
+    wasm("envoy.extensions.filters.http.wasm.v3.Wasm", site, file)
+}
+
+/// As the EnvoyFilter attaches it, on a listener that lacks Envoy's own filter, before which that puts it.
+fn with_rules(site: &Site, root_id: &str, module: &Module, rules: &str) -> Result<Value> {
+    let path = site.modules.join(module.file);
+    local_mesh::tools::module(&path)?;
+    let mut filter = wasm("envoy.extensions.filters.http.wasm.v3.Wasm", site, root_id);
+    set(&mut filter, "name", json!(format!("remixer.{root_id}")));
+    let config = filter.pointer_mut("/typed_config/config").context("a filter without configuration")?;
+    set(config, "fail_open", json!(true));
+    set(config, "configuration", json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": rules}));
+    let code = config.pointer_mut("/vm_config/code/local").context("a filter without code")?;
+    set(code, "filename", json!(path));
+    Ok(filter)
+}
+
+fn caller_module(site: &Site) -> Value {
+    wasm("envoy.extensions.filters.network.wasm.v3.Wasm", site, assembly::PEER)
+}
+
+fn wasm(type_name: &str, site: &Site, file: &str) -> Value {
+    json!({
+        "name": format!("bench.{file}"),
+        "typed_config": {
+            "@type": format!("type.googleapis.com/{type_name}"),
+            "config": {
+                "root_id": file,
+                "vm_config": {
+                    "vm_id": file,
+                    "runtime": "envoy.wasm.runtime.v8",
+                    "code": {"local": {"filename": site.assembled.join(file)}},
+                },
+            },
+        },
+    })
+}

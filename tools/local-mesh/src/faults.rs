@@ -1,0 +1,40 @@
+//! Fault injection in the local mesh: rules out of a file, and what they have done.
+
+use anyhow::Result;
+use configuration::ConfigError;
+use fault::config::Config;
+
+use crate::exposition::Sample;
+use crate::prometheus::Prometheus;
+use crate::rule_file::Kind;
+
+/// Rules for the proxies that call, as with a `VirtualService`.
+pub const RULES: Kind = Kind { what: "faults", plugins: &["fault_outbound", "fault_gateway"], names };
+
+fn names(rules: &[u8]) -> Result<Vec<String>, ConfigError> {
+    let config = Config::parse(rules)?;
+    let names = config.rules.iter().map(|rule| rule.name.clone());
+    Ok(if config.is_idle() { Vec::new() } else { names.collect() })
+}
+
+/// What rules have done, by proxy and rule; nothing if they have done nothing.
+pub fn render(prometheus: &Prometheus) -> Result<String> {
+    let mut lines = Vec::new();
+    for (metric, by, what) in [
+        ("fault_delays_injected_total", "pod, rule", "delayed"),
+        ("fault_aborts_injected_total", "pod, rule, code", "aborted"),
+        ("fault_delay_cancelled_total", "pod, rule", "left while delayed"),
+        ("fault_overflow_total", "pod, rule", "passed, too many were delayed"),
+    ] {
+        let samples = prometheus.query(&format!("sum by ({by}) ({metric})"))?;
+        lines.extend(samples.iter().filter(|sample| sample.value > 0.0).map(|sample| line(sample, what)));
+    }
+    lines.sort();
+    Ok(lines.concat())
+}
+
+fn line(sample: &Sample, what: &str) -> String {
+    let [pod, rule, code] = ["pod", "rule", "code"].map(|label| sample.label(label));
+    let with = if code.is_empty() { String::new() } else { format!(" with {code}") };
+    format!("{pod:<40}  rule {rule}: {} {what}{with}\n", sample.value)
+}

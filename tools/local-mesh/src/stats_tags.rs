@@ -1,0 +1,125 @@
+//! What a proxy's bootstrap needs for the labels of a stats configuration: `envoy/stats-bootstrap.yaml`, and the like for
+//! labels of one's own.
+
+use configuration::ConfigError;
+use envoy_filter::stats_bootstrap;
+use serde_json::Value;
+use series::metric_name::{build_tag_regexes, tag_regex, Separators};
+use stats::config::Config;
+use stats::metrics;
+
+const COMMENT: &str = "\
+Labels of the metrics: Envoy has none of its own, so these regular expressions take them out of the stats' names.
+
+A proxy reads its bootstrap when it starts: restart the workloads after applying this. Istio since 1.21 applies no EnvoyFilter to the
+bootstrap, and before only if its agents are told to: there, make a ConfigMap of this by `mesh bootstrap`, or take it from a release.
+Istio up to 1.17 brings such expressions for the standard labels itself; there, leave this file out.
+
+Made by `mesh stats-tags`, which makes it for a stats configuration with other labels, too.";
+
+/// What stands before the buckets.
+const BUCKETS: &str = "          # Istio's buckets, which are also Envoy's; a place to change them.\n";
+
+/// The EnvoyFilter that makes the labels of `configurations`, each the JSON of a stats or telemetry plugin: all those that one proxy may
+/// run, as its inbound and its outbound one.
+pub fn bootstrap(configurations: &[&[u8]]) -> Result<String, ConfigError> {
+    let mut written: Vec<(String, String)> = Vec::new();
+    for configuration in configurations {
+        let (labels, separators) = labels(configuration)?;
+        written.extend(labels.into_iter().map(|label| {
+            let regex = tag_regex(&label, &separators);
+            (label, regex)
+        }));
+    }
+    written.extend(build_tag_regexes().map(|(name, regex)| (name.to_owned(), regex)));
+    let mut tags: Vec<(String, String)> = Vec::new();
+    for tag in written {
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    }
+    Ok(stats_bootstrap(COMMENT, tags, BUCKETS))
+}
+
+/// The labels of `configurations` as Istio takes them in `proxyConfig.extraStatTags` or in the annotation
+/// `sidecar.istio.io/extraStatTags`.
+pub fn extra_stat_tags(configurations: &[&[u8]]) -> Result<String, ConfigError> {
+    let mut all: Vec<String> = Vec::new();
+    for configuration in configurations {
+        let (labels, _) = labels(configuration)?;
+        let new: Vec<String> = labels.into_iter().filter(|label| !all.contains(label)).collect();
+        all.extend(new);
+    }
+    Ok(all.join(","))
+}
+
+/// The labels of a configuration's metrics, and how they are written.
+fn labels(configuration: &[u8]) -> Result<(Vec<String>, Separators), ConfigError> {
+    let mut problems = Vec::new();
+    let config = if is_telemetry(configuration) {
+        remixer::config::Config::parse_with(configuration, &mut problems).stats
+    } else {
+        Config::parse_with(configuration, &mut problems)
+    };
+    let metrics = metrics::of_config(&config, &mut problems);
+    ConfigError::unless_empty(problems)?;
+    Ok((metrics::label_names(&metrics), config.separators))
+}
+
+/// Whether a configuration is telemetry's, which has those of its filters under their names.
+fn is_telemetry(configuration: &[u8]) -> bool {
+    let Ok(Value::Object(fields)) = serde_json::from_slice(configuration) else {
+        return false;
+    };
+    ["stats", "metadata_exchange", "share_peers"].iter().any(|name| fields.contains_key(*name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_that_we_ship_is_what_the_standard_labels_need() {
+        let shipped = include_str!("../../../envoy/stats-bootstrap.yaml");
+        assert_eq!(bootstrap(&[b""]).unwrap(), shipped);
+    }
+
+    #[test]
+    fn labels_of_one_s_own_are_among_them() {
+        let configuration = br#"{
+            "metrics": [{"dimensions": {"request_method": "request.method"}, "tags_to_remove": ["source_app"]}],
+            "value_separator": "=="
+        }"#;
+        let yaml = bootstrap(&[configuration]).unwrap();
+        assert!(yaml.contains(r"regex: '^wasmcustom\.(?:.*?;\.;)?(request_method==(.*?);\.;)'"), "{yaml}");
+        assert!(!yaml.contains("tag_name: source_app\n"), "{yaml}");
+        let list = extra_stat_tags(&[configuration]).unwrap();
+        assert!(list.starts_with("reporter,source_workload,") && list.ends_with(",request_method"), "{list}");
+    }
+
+    #[test]
+    fn telemetry_has_the_labels_of_its_stats() {
+        let stats = r#"{"metrics": [{"dimensions": {"request_method": "request.method"}}]}"#;
+        let telemetry = format!(r#"{{"share_peers": true, "stats": {stats}}}"#);
+        assert_eq!(bootstrap(&[telemetry.as_bytes()]), bootstrap(&[stats.as_bytes()]));
+        let error = bootstrap(&[br#"{"stats": {"max_series": 1}}"#]).unwrap_err().to_string();
+        assert!(error.contains("stats.max_series: 1 is not allowed"), "{error}");
+    }
+
+    #[test]
+    fn the_labels_of_several_configurations_are_taken_together() {
+        let inbound = br#"{"metrics": [{"dimensions": {"only_inbound": "'a'"}}]}"#;
+        let outbound = br#"{"metrics": [{"dimensions": {"only_outbound": "'b'"}, "tags_to_remove": ["source_app"]}]}"#;
+        let yaml = bootstrap(&[inbound, outbound]).unwrap();
+        for label in ["source_app", "only_inbound", "only_outbound", "component"] {
+            assert_eq!(yaml.matches(&format!("tag_name: {label}\n")).count(), 1, "{label}");
+        }
+        assert!(extra_stat_tags(&[inbound, outbound]).unwrap().ends_with(",only_inbound,only_outbound"));
+    }
+
+    #[test]
+    fn a_configuration_that_the_module_refuses_is_refused() {
+        let error = bootstrap(&[br#"{"metrics": [{"dimensions": {"app": "'x'"}}]}"#]).unwrap_err().to_string();
+        assert!(error.contains("metrics[0].dimensions.app"), "{error}");
+    }
+}

@@ -1,0 +1,126 @@
+//! Where the programs and modules are that the mesh runs, and what to do when one is missing.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{bail, Result};
+
+/// The version of Envoy that is run when none is asked for.
+pub const ENVOY_VERSION: &str = "1.40.0";
+
+/// The oldest version that we claim.
+pub const OLDEST_ENVOY: &str = "1.36.2";
+
+/// The versions of Envoy that tests run on.
+pub const ENVOY_VERSIONS: [&str; 2] = [ENVOY_VERSION, OLDEST_ENVOY];
+
+/// What systems call Chromium, as in scripts/setup.sh.
+const CHROMIUMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
+/// Envoy of a version; by default what `ENVOY` names, or the newest that `make setup` gets.
+pub fn envoy(version: Option<&str>) -> Result<PathBuf> {
+    let path = match (version, std::env::var_os("ENVOY")) {
+        (None, Some(path)) => PathBuf::from(path),
+        _ => tools().join("envoy").join(version.unwrap_or(ENVOY_VERSION)).join("bin/envoy"),
+    };
+    present(path, "Envoy", "run \"make setup\", or set ENVOY to its path")
+}
+
+/// Prometheus.
+pub fn prometheus() -> Result<PathBuf> {
+    let path = std::env::var_os("PROMETHEUS").map_or_else(|| tools().join("bin/prometheus"), PathBuf::from);
+    present(path, "Prometheus", "run \"make setup\", or set PROMETHEUS to its path")
+}
+
+/// A browser without a window, for tests of pages: Chromium or Chrome on the PATH, or what `CHROMIUM` names.
+pub fn chromium() -> Result<PathBuf> {
+    let named = std::env::var_os("CHROMIUM").map(PathBuf::from);
+    let found = named.or_else(|| CHROMIUMS.iter().find_map(|name| in_path(name)));
+    present(
+        found.unwrap_or_else(|| PathBuf::from("chromium")),
+        "Chromium",
+        "run \"make setup\", or set CHROMIUM to its path",
+    )
+}
+
+/// promtool, which comes with Prometheus.
+pub fn promtool() -> Result<PathBuf> {
+    let path = prometheus()?.with_file_name("promtool");
+    present(
+        path,
+        "promtool",
+        "it comes with Prometheus: run \"make setup\", or set PROMETHEUS to the path of one that has it beside it",
+    )
+}
+
+/// `setpriv` of util-linux, which makes a child end with its parent.
+pub fn setpriv() -> Result<PathBuf> {
+    match in_path("setpriv") {
+        Some(path) => Ok(path),
+        None => bail!("setpriv is not in PATH: install util-linux (the mesh uses it to end every process with itself)"),
+    }
+}
+
+/// The directory of the built modules.
+pub fn dist() -> PathBuf {
+    root().join("dist")
+}
+
+/// The directory of the EnvoyFilters that we ship.
+pub fn filters() -> PathBuf {
+    root().join("envoy")
+}
+
+/// The directory of the dashboards and alert rules that we ship.
+pub fn dashboards() -> PathBuf {
+    root().join("dashboards")
+}
+
+/// Checks that a module was built.
+pub fn module(path: &Path) -> Result<()> {
+    present(path.to_owned(), "the module", "run \"make build\"").map(drop)
+}
+
+/// A program of the workspace, beside the one that runs: Cargo builds it into the same directory.
+pub fn program(name: &str) -> Result<PathBuf> {
+    let mut directory = std::env::current_exe()?;
+    directory.pop();
+    // Tests are in `deps`.
+    if directory.ends_with("deps") {
+        directory.pop();
+    }
+    present(directory.join(name), "the program", "run \"cargo build --workspace --bins\"")
+}
+
+fn tools() -> PathBuf {
+    root().join(".tools")
+}
+
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_owned()
+}
+
+fn in_path(program: &str) -> Option<PathBuf> {
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&search).map(|directory| directory.join(program)).find(|path| path.is_file())
+}
+
+fn present(path: PathBuf, what: &str, remedy: &str) -> Result<PathBuf> {
+    if path.is_file() {
+        return Ok(path);
+    }
+    bail!("{what} is missing ({}): {remedy}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn setup_gets_these_versions() {
+        let script = include_str!("../../../scripts/setup.sh");
+        for (name, version) in [("ENVOY_NEWEST", ENVOY_VERSION), ("ENVOY_OLDEST", OLDEST_ENVOY)] {
+            assert!(script.lines().any(|line| line == format!("{name}={version}")), "{name} is not {version}");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The last check: whether the modules take what is written, which they tell themselves.
+
+use access_log::{access_log::AccessLog, config::Config as LogConfig};
+use configuration::Problem;
+use host::fake::FakeHost;
+use host::property;
+use labels::peer::Peer;
+use serde_json::Value as Json;
+use stats::{config::Config as StatsConfig, stats::Stats};
+
+use super::Plugin;
+
+/// What the module of `plugin` refuses of a configuration. Whether Envoy compiles its expressions is not known here.
+pub(crate) fn problems(plugin: Plugin, configuration: &Json) -> Vec<Problem> {
+    let mut host = FakeHost::new();
+    host.with_all_expressions().with_text(property::PLUGIN_ROOT_ID, plugin.root());
+    let json = configuration.to_string();
+    let mut problems = Vec::new();
+    match plugin {
+        Plugin::Stats | Plugin::TcpStats => {
+            let config = StatsConfig::parse_with(json.as_bytes(), &mut problems);
+            Stats::of_config(&config, &Peer::default(), &host, &mut problems);
+        }
+        Plugin::AccessLog | Plugin::TcpAccessLog => {
+            let config = LogConfig::parse_with(json.as_bytes(), &mut problems);
+            AccessLog::of_config(&config, Peer::default(), &host, &mut problems);
+        }
+    }
+    problems
+}
+
+/// A problem as it is told.
+pub(super) fn message(plugin: Plugin, problem: &Problem) -> String {
+    let module = if matches!(plugin, Plugin::Stats | Plugin::TcpStats) { "stats" } else { "access log" };
+    format!("the {module} module would refuse {}: {}", problem.path, problem.message)
+}

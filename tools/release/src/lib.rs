@@ -1,0 +1,110 @@
+//! What a release holds, made of the built modules and the files of this repository.
+//!
+//! A release is a map from path to content, which depends on nothing but its inputs: no time, no machine, no order of a
+//! directory. So it is the same bytes each time that it is made of the same bytes.
+
+// Lengths of small files; nothing here runs in a proxy.
+#![allow(clippy::arithmetic_side_effects)]
+
+pub mod archive;
+pub mod files;
+pub mod image;
+pub mod kubernetes;
+pub mod links;
+pub mod materials;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{ensure, Context, Result};
+
+use files::{read, read_all, sha256};
+use image::{Image, Layout};
+use materials::Materials;
+
+/// The version of what is released.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Where images are said to be when nobody says it: a name that belongs to no one.
+pub const IMAGES: &str = "registry.example.com/remixer";
+
+/// The module that has all filters but shadowing.
+pub const ALL_FILTERS: &str = "remixer.wasm";
+
+/// The module of shadowing.
+pub const SHADOW: &str = "shadow.wasm";
+
+/// Paths, with `/`, and what is in the files.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// What a release is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// The repository.
+    pub root: &'a Path,
+    /// The directory of the built modules.
+    pub modules: &'a Path,
+    /// Where its images will be: a registry and a path in it.
+    pub images: &'a str,
+}
+
+/// A release, with the digests of all its files in `SHA256SUMS`.
+pub fn release(inputs: &Inputs<'_>) -> Result<Files> {
+    let modules: Files = read_all(inputs.modules, "")?.into_iter().filter(|(name, _)| is_module(name)).collect();
+    ensure!(modules.contains_key(ALL_FILTERS), "{} has no {ALL_FILTERS}: run \"make build\"", inputs.modules.display());
+
+    let mut release = Files::new();
+    let mut layout = Layout::default();
+    let mut digests = BTreeMap::new();
+    for (name, module) in &modules {
+        let image = Image::of_module(name.trim_end_matches(".wasm"), VERSION, module)?;
+        digests.insert(name.clone(), image.digest().to_owned());
+        layout.add(image);
+        release.insert(format!("modules/{name}"), module.clone());
+    }
+    insert(&mut release, "oci", layout.files()?);
+
+    let filters = read_all(&inputs.root.join("envoy"), "")?;
+    insert(&mut release, "kubernetes", kubernetes::files(&filters, &modules, &digests, inputs.images)?);
+    insert(&mut release, "envoy", filters.into_iter().filter(|(name, _)| !name.starts_with("kubernetes/")).collect());
+    let dashboards = inputs.root.join("dashboards");
+    insert(&mut release, "dashboards", read_all(&dashboards, "")?);
+    insert(&mut release, "docs", read_all(&inputs.root.join("docs"), "")?);
+    let readmes =
+        read_all(&inputs.root.join("filters"), "")?.into_iter().filter(|(name, _)| name.ends_with("/README.md"));
+    insert(&mut release, "filters", readmes.collect());
+    for name in ["README.md", "CHANGELOG.md", "LICENSE", "tools/mixer-migrate/README.md"] {
+        release.insert(name.to_owned(), read(&inputs.root.join(name))?);
+    }
+    relink(&mut release)?;
+    let materials = Materials::of_modules(inputs.root)?;
+    release.insert("sbom.cdx.json".to_owned(), materials.bill(VERSION, &modules)?);
+    release.insert("THIRD-PARTY-LICENSES.txt".to_owned(), materials.licences()?);
+
+    let sums: String = release.iter().map(|(name, content)| format!("{}  {name}\n", sha256(content))).collect();
+    release.insert("SHA256SUMS".to_owned(), sums.into_bytes());
+    Ok(release)
+}
+
+/// Has the texts lead to what the release has.
+fn relink(release: &mut Files) -> Result<()> {
+    let paths = release.keys().cloned().collect();
+    for (name, content) in release.iter_mut().filter(|(name, _)| name.ends_with(".md")) {
+        let path = if name.starts_with("kubernetes/") { format!("envoy/{name}") } else { name.clone() };
+        *content = links::relinked(text(content)?, &path, &paths).into_bytes();
+    }
+    Ok(())
+}
+
+/// A text of the repository.
+fn text(content: &[u8]) -> Result<&str> {
+    std::str::from_utf8(content).context("not UTF-8")
+}
+
+fn is_module(name: &str) -> bool {
+    name.ends_with(".wasm") && !name.contains('/')
+}
+
+fn insert(release: &mut Files, directory: &str, files: Files) {
+    release.extend(files.into_iter().map(|(name, content)| (format!("{directory}/{name}"), content)));
+}
