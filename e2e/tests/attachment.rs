@@ -10,7 +10,6 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use labels;
 use local_mesh::application::ask;
 use local_mesh::{tools, Mesh, Options, PluginConfig, Request, Sample, Topology, Update};
 use serde_json::{json, Value};

@@ -8,7 +8,6 @@ use access_log::{fields as log_fields, mixer};
 use configuration::ConfigError;
 use fault::config::Config as FaultConfig;
 use fault::injector;
-use labels;
 use metadata_exchange::config::Config as ExchangeConfig;
 use shadow::config::Config as ShadowConfig;
 use shadow::mirroring;
