@@ -63,7 +63,7 @@ fn the_readme_has_every_metric() {
     for counter in metadata_exchange::counters::NAMES {
         assert!(documented.contains(&counter.replace('.', "_").as_str()), "{counter}");
     }
-    assert!(documented.contains(&stats::recorder::OVERFLOW_METRIC));
+    assert!(documented.contains(&stats::metrics::OVERFLOW_METRIC));
 }
 
 /// What a configuration is refused with.

@@ -148,7 +148,7 @@ fn the_operations_page_has_every_counter_alert_and_log_line() {
 /// The metrics of the filters besides Istio's, as Prometheus shows them.
 fn counters() -> Vec<String> {
     let exchange = metadata_exchange::counters::NAMES.iter().map(|name| name.replace('.', "_"));
-    let stats = [stats::recorder::OVERFLOW_METRIC.to_owned()];
+    let stats = [stats::metrics::OVERFLOW_METRIC.to_owned()];
     exchange.chain(stats).chain(documentation::named_metrics()).collect()
 }
 

@@ -5,22 +5,22 @@ use core::time::Duration;
 
 use configuration::{ConfigError, Problem};
 use expression::evaluation::Value;
-use expression::Kind;
 use host::property;
 use host::{Host, StateKind, WarmCalls};
 use labels::content_type::is_grpc;
 use labels::direction::Direction;
-use labels::facts::{self, Facts};
+use labels::facts::{AlreadyRead, Facts};
 use labels::peer::Peer;
+use labels::resolver::Resolver;
 use labels::response_flags::Mark;
+use labels::stream::Stream;
 
 use crate::config::{Config, Format};
-use crate::fields::{Made, Style};
+use crate::fields::Made;
 use crate::line::{Event, Moment, Writer};
-use crate::plan::{Cell, Place, Plan, CONTENT_TYPE};
+use crate::plan::{Place, Plan, CONTENT_TYPE};
 use crate::policy::{Policy, DECISION};
 use crate::reads::{Reads, Values};
-use crate::sides::{Needs, Reader};
 use crate::time::nanoseconds;
 
 /// Filter state in which the native access logger finds the line, with its newline; Envoy adds the prefix `wasm.`.
@@ -42,7 +42,8 @@ pub struct AccessLog {
     policy: Policy,
     reads: Reads,
     lines: Lines,
-    who: Who,
+    tcp: bool,
+    resolver: Resolver,
     /// Whether something of the stream that ends was read already.
     has_begun: bool,
     /// Has all streams asked for injected faults.
@@ -56,25 +57,15 @@ struct Lines {
     evaluated: Vec<Option<Value>>,
     needs_time: bool,
     content_type: usize,
-    /// Whether no time of a request is written more exactly than that.
-    is_in_milliseconds: bool,
 }
 
-/// What finds out who called whom.
-struct Who {
-    /// Known where the root id tells it, else asked of each stream's listener.
-    direction: Option<Direction>,
-    tcp: bool,
-    reader: Reader,
-}
-
-/// What is known of a stream that ends, where another filter has asked already.
+/// What stats has found out about the request that ends.
 #[derive(Clone, Copy, Debug)]
-pub struct Known<'a> {
+pub struct FromStats<'a> {
     /// Who called whom.
     pub facts: &'a Facts,
-    /// How long it took, in whole milliseconds.
-    pub milliseconds: Option<u64>,
+    /// How long it took, in nanoseconds; `None` if that was not asked.
+    pub duration: Option<u64>,
 }
 
 /// What is remembered of a live connection.
@@ -113,11 +104,7 @@ impl AccessLog {
                 log::warn!("access_log: filter state {key} is bytes to expressions: {error}");
             }
         }
-        let who = Who {
-            direction: Direction::of_root_id(&root_id),
-            tcp,
-            reader: Reader::new(local, !config.disable_host_header_fallback),
-        };
+        let resolver = Resolver::new(local, &root_id, plan.needs, !config.disable_host_header_fallback);
         Self {
             reporting_period: config.period,
             open_line: config.open_line,
@@ -125,7 +112,8 @@ impl AccessLog {
             policy,
             lines: Lines::new(config, tcp, plan, &mut reads),
             reads,
-            who,
+            tcp,
+            resolver,
             has_begun: false,
             _mark: config.fault_flags.then(Mark::new),
         }
@@ -139,7 +127,7 @@ impl AccessLog {
 
     /// Forgets what a configuration update may have changed: what clusters say, and our certificates. Call it with every tick.
     pub fn refresh(&mut self) {
-        self.who.reader.refresh();
+        self.resolver.refresh();
     }
 
     /// Whether the request that ends is gRPC, if all of its headers are read for its line anyway. Call it at most once, before
@@ -151,9 +139,9 @@ impl AccessLog {
         all.then(|| self.reads.values(host).bytes(self.lines.content_type).is_some_and(is_grpc))
     }
 
-    /// A request ends. `known` is what need not be asked for again.
-    pub fn on_request_end(&mut self, host: &impl Host, known: Option<Known>) {
-        self.on_event(host, None, known, false);
+    /// A request ends. What `stats` tells need not be asked for again.
+    pub fn on_request_end(&mut self, host: &impl Host, stats: Option<FromStats>) {
+        self.on_event(host, None, stats, false);
     }
 
     /// A connection begins.
@@ -163,8 +151,8 @@ impl AccessLog {
         } else if self.reporting_period.is_some() && !self.policy.is_known_in_tick() {
             self.reads.clear();
             let values = self.reads.values(host);
-            let Who { direction, tcp, .. } = self.who;
-            connection.decision = Some(self.policy.decide(host, &values, direction, tcp, false));
+            let direction = self.resolver.known_direction();
+            connection.decision = Some(self.policy.decide(host, &values, direction, self.tcp, false));
         }
     }
 
@@ -190,7 +178,7 @@ impl AccessLog {
         &mut self,
         host: &H,
         connection: Option<(Event, &mut Connection)>,
-        known: Option<Known>,
+        stats: Option<FromStats>,
         within_tick: bool,
     ) {
         let (before, ends) = match &connection {
@@ -201,10 +189,8 @@ impl AccessLog {
             self.reads.clear();
         }
         let values = self.reads.values(host);
-        if let Some(Known { facts, milliseconds }) = known {
-            let milliseconds = milliseconds.filter(|_| self.lines.is_in_milliseconds);
-            let nanoseconds = milliseconds.and_then(|time| i64::try_from(time).ok()?.checked_mul(1_000_000));
-            values.know(facts, nanoseconds);
+        if let Some(FromStats { facts, duration }) = stats {
+            values.know(facts, duration.and_then(|time| i64::try_from(time).ok()));
         }
         // Whether it is an error shows in the end.
         let decision = match before {
@@ -212,8 +198,8 @@ impl AccessLog {
             Some(false) if !ends => false,
             _ if self.policy.needs_end() && !ends => false,
             _ => {
-                let direction = known.map(|known| known.facts.direction).or(self.who.direction);
-                self.policy.decide(host, &values, direction, self.who.tcp, within_tick)
+                let direction = stats.map(|stats| stats.facts.direction).or(self.resolver.known_direction());
+                self.policy.decide(host, &values, direction, self.tcp, within_tick)
             }
         };
         if !self.policy.is_all() && before != Some(decision) {
@@ -222,7 +208,15 @@ impl AccessLog {
         let makes_line = decision && !self.no_lines;
         let told = connection.as_ref().map(|(event, connection)| (*event, connection.told));
         if makes_line {
-            self.lines.write(host, &values, &mut self.who, known, told, within_tick);
+            let read;
+            let facts = match stats {
+                Some(stats) => stats.facts,
+                None => {
+                    read = self.lines.facts(host, &values, &mut self.resolver, self.tcp);
+                    &read
+                }
+            };
+            self.lines.write(host, &values, &self.resolver.resolve(host, facts), told, within_tick);
         }
         if let Some((_, connection)) = connection {
             connection.decision = Some(decision);
@@ -240,22 +234,28 @@ impl AccessLog {
 impl Lines {
     fn new(config: &Config, tcp: bool, plan: Plan, reads: &mut Reads) -> Self {
         let times = |place: &Place| matches!(place, Place::Made(Made::Elapsed | Made::ElapsedWhenClosed));
-        let is_exact = |cell: &Cell| {
-            let is_span = |place: &Place| match place {
-                Place::Slot(_, Kind::Duration, _) => true,
-                place => times(place),
-            };
-            cell.places.iter().any(is_span) && !matches!(cell.style, Style::Plain | Style::Milliseconds)
-        };
-        let is_in_milliseconds = !plan.cells.iter().any(is_exact);
         Self {
             needs_time: plan.needs_now || tcp && plan.cells.iter().flat_map(|cell| &cell.places).any(times),
-            content_type: if plan.needs.is_any() && !tcp { reads.slot(CONTENT_TYPE.0) } else { usize::MAX },
+            content_type: if plan.needs.labels && !tcp { reads.slot(CONTENT_TYPE.0) } else { usize::MAX },
             plan,
             writer: Writer::new(config.ascii, config.max_line),
             evaluated: Vec::new(),
-            is_in_milliseconds,
         }
+    }
+
+    /// What is read of the current stream, as far as the line needs it.
+    fn facts<H: Host>(&self, host: &H, values: &Values<H>, resolver: &mut Resolver, tcp: bool) -> Facts {
+        if !self.plan.needs.labels {
+            return Facts::unknown(Direction::Outbound);
+        }
+        let facts = if tcp {
+            resolver.facts_of_connection(host)
+        } else {
+            let grpc = values.bytes(self.content_type).is_some_and(is_grpc);
+            resolver.facts_of_request(host, AlreadyRead { grpc: Some(grpc), ..AlreadyRead::default() })
+        };
+        values.know(&facts, None);
+        facts
     }
 
     /// Makes the line of the current stream and puts it into filter state.
@@ -263,51 +263,21 @@ impl Lines {
         &mut self,
         host: &H,
         values: &Values<H>,
-        who: &mut Who,
-        known: Option<Known>,
+        stream: &Stream,
         connection: Option<(Event, [i64; 2])>,
         within_tick: bool,
     ) {
-        let read;
-        let facts = match known {
-            Some(known) => known.facts,
-            None => {
-                read = who.facts(host, values, self.plan.needs, self.content_type);
-                if self.plan.needs.is_any() {
-                    values.know(&read, None);
-                }
-                &read
-            }
-        };
-        let sides = who.reader.read(host, self.plan.needs, facts);
         self.evaluated.clear();
         if !within_tick {
             let engines = self.plan.engines.iter();
             self.evaluated.extend(engines.map(|(engine, kind)| engine.value(host, *kind)));
         }
         let now = if self.needs_time { nanoseconds(host) } else { 0 };
-        let moment = Moment { values, evaluated: &self.evaluated, sides: &sides, now, connection };
+        let moment = Moment { values, evaluated: &self.evaluated, stream, now, connection };
         let line = self.writer.line(&self.plan, &moment);
         if let Err(error) = host.set_filter_state(LINE, line) {
             log::warn!("access_log: a line is lost: {error}");
         }
-    }
-}
-
-impl Who {
-    /// What is read of the current stream, as far as it is needed.
-    fn facts<H: Host>(&mut self, host: &H, values: &Values<H>, needs: Needs, content_type: usize) -> Facts {
-        if !needs.is_any() {
-            return Facts::unknown(Direction::Outbound);
-        }
-        let direction = self.direction.unwrap_or_else(|| Direction::of_listener(host));
-        let reader = &mut self.reader;
-        let names_service = |cluster: Option<&[u8]>| !needs.service || reader.names_service(host, cluster);
-        if self.tcp {
-            return Facts::of_connection(host, direction, names_service);
-        }
-        let grpc = values.bytes(content_type).is_some_and(is_grpc);
-        Facts::of_request(host, direction, facts::Known { grpc: Some(grpc), ..facts::Known::default() }, names_service)
     }
 }
 

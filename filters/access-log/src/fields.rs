@@ -4,8 +4,10 @@
 //! Mixer's access log.
 
 use expression::Kind;
+use labels::stream::End;
+use labels::Label;
 
-use crate::sides::{Fact, Who};
+use crate::who::Who;
 
 /// A field by name.
 #[derive(Clone, Copy, Debug)]
@@ -128,6 +130,14 @@ const fn side(who: Who) -> Source {
 }
 
 const UNKNOWN: Absent = Absent::Text("unknown");
+
+/// The field that has the name of a label, and says the same.
+macro_rules! of_label {
+    ($label:ident) => {
+        field(Label::$label.name(), &[side(Who::Label(Label::$label))], UNKNOWN)
+    };
+}
+
 const START: Source = Source::Attribute("request\0time", Kind::Timestamp, Form::Whole);
 const ORIGINAL_PATH: Source = text("request\0headers\0x-envoy-original-path");
 const TRACEPARENT: &str = "request\0headers\0traceparent";
@@ -160,27 +170,27 @@ pub const DEFAULT: [Field; 48] = [
     field("downstream_remote_address", &[text("source\0address")], Absent::Null),
     field("requested_server_name", &[text("connection\0requested_server_name")], Absent::Null),
     field("route_name", &[text("xds\0route_name")], Absent::Null),
-    field("reporter", &[side(Who::Reporter)], UNKNOWN),
-    field("source_workload", &[side(Who::Source(Fact::Workload))], UNKNOWN),
-    field("source_workload_namespace", &[side(Who::Source(Fact::Namespace))], UNKNOWN),
-    field("source_principal", &[side(Who::Source(Fact::Principal))], UNKNOWN),
-    field("source_app", &[side(Who::Source(Fact::App))], UNKNOWN),
-    field("source_version", &[side(Who::Source(Fact::Version))], UNKNOWN),
-    field("source_canonical_service", &[side(Who::Source(Fact::CanonicalService))], UNKNOWN),
-    field("source_canonical_revision", &[side(Who::Source(Fact::CanonicalRevision))], UNKNOWN),
-    field("source_cluster", &[side(Who::Source(Fact::Cluster))], UNKNOWN),
-    field("destination_workload", &[side(Who::Destination(Fact::Workload))], UNKNOWN),
-    field("destination_workload_namespace", &[side(Who::Destination(Fact::Namespace))], UNKNOWN),
-    field("destination_principal", &[side(Who::Destination(Fact::Principal))], UNKNOWN),
-    field("destination_app", &[side(Who::Destination(Fact::App))], UNKNOWN),
-    field("destination_version", &[side(Who::Destination(Fact::Version))], UNKNOWN),
-    field("destination_service", &[side(Who::ServiceHost)], UNKNOWN),
-    field("destination_service_name", &[side(Who::ServiceName)], UNKNOWN),
-    field("destination_service_namespace", &[side(Who::ServiceNamespace)], UNKNOWN),
-    field("destination_canonical_service", &[side(Who::Destination(Fact::CanonicalService))], UNKNOWN),
-    field("destination_canonical_revision", &[side(Who::Destination(Fact::CanonicalRevision))], UNKNOWN),
-    field("destination_cluster", &[side(Who::Destination(Fact::Cluster))], UNKNOWN),
-    field("connection_security_policy", &[side(Who::SecurityPolicy)], UNKNOWN),
+    of_label!(Reporter),
+    of_label!(SourceWorkload),
+    of_label!(SourceWorkloadNamespace),
+    of_label!(SourcePrincipal),
+    of_label!(SourceApp),
+    of_label!(SourceVersion),
+    of_label!(SourceCanonicalService),
+    of_label!(SourceCanonicalRevision),
+    of_label!(SourceCluster),
+    of_label!(DestinationWorkload),
+    of_label!(DestinationWorkloadNamespace),
+    of_label!(DestinationPrincipal),
+    of_label!(DestinationApp),
+    of_label!(DestinationVersion),
+    of_label!(DestinationService),
+    of_label!(DestinationServiceName),
+    of_label!(DestinationServiceNamespace),
+    of_label!(DestinationCanonicalService),
+    of_label!(DestinationCanonicalRevision),
+    of_label!(DestinationCluster),
+    of_label!(ConnectionSecurityPolicy),
     field("grpc_status", &[Source::Made(Made::GrpcStatus)], Absent::Null),
     field(
         "trace_id",
@@ -207,10 +217,10 @@ pub const EVENT: Field = field("connection_event", &[Source::Made(Made::Event)],
 
 /// More fields that a configuration can name.
 pub const OTHER: [Field; 16] = [
-    field("source_name", &[side(Who::Source(Fact::Name))], UNKNOWN),
-    field("source_owner", &[side(Who::Source(Fact::Owner))], UNKNOWN),
-    field("destination_name", &[side(Who::Destination(Fact::Name))], UNKNOWN),
-    field("destination_owner", &[side(Who::Destination(Fact::Owner))], UNKNOWN),
+    field("source_name", &[side(Who::Name(End::Source))], UNKNOWN),
+    field("source_owner", &[side(Who::Owner(End::Source))], UNKNOWN),
+    field("destination_name", &[side(Who::Name(End::Destination))], UNKNOWN),
+    field("destination_owner", &[side(Who::Owner(End::Destination))], UNKNOWN),
     field("source_ip", &[SOURCE_IP], Absent::Null),
     field("destination_ip", &[Source::Made(Made::DestinationIp)], Absent::Null),
     field("request_protocol", &[Source::Made(Made::Protocol)], Absent::Null),

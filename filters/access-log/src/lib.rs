@@ -6,7 +6,7 @@
 //! * [`config`] is what an operator can set, [`fields`], [`mixer`] and [`text_format`] what there is to choose from
 //! * [`plan`] decides all that can be decided before there is a stream
 //! * [`policy`] decides which streams get a line
-//! * [`reads`] asks Envoy, [`sides`] finds out who called whom
+//! * [`reads`] asks Envoy, [`who`] tells who called whom
 //! * [`line`](mod@line) writes, with [`escape`], [`time`] and [`digest`]
 
 pub mod access_log;
@@ -21,9 +21,9 @@ mod module;
 pub mod plan;
 pub mod policy;
 pub mod reads;
-pub mod sides;
 pub mod text_format;
 pub mod time;
+pub mod who;
 
 #[cfg(feature = "callbacks")]
 pub use module::new_root;

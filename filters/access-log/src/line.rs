@@ -4,14 +4,16 @@ use expression::evaluation::Value;
 use expression::Kind;
 use host::Host;
 use labels::content_type::is_grpc;
+use labels::direction::Direction;
+use labels::facts::{grpc_status, Protocol};
 use labels::response_flags;
+use labels::stream::{LabelValue, Stream};
 
 use crate::digest::sha256;
 use crate::escape::Escaping;
 use crate::fields::{Form, Made, Style};
 use crate::plan::{Cell, Place, Plan};
 use crate::reads::Values;
-use crate::sides::{Sides, Who, DESTINATION};
 use crate::time;
 
 /// Told in a line of JSON of which something is missing.
@@ -20,20 +22,18 @@ const TRUNCATED: &[u8] = b",\"truncated\":true";
 const SHORTER: [usize; 4] = [1_000, 250, 60, 15];
 /// The last one, at which fields for which there is still no room are left out.
 const SHORTEST: usize = 4;
-/// What Istio reports when a gRPC call ended without a status.
-const GRPC_STATUS_UNKNOWN: i64 = 2;
 
 const PER_MILLISECOND: i64 = 1_000_000;
 const PER_SECOND: i64 = 1_000_000_000;
 
 /// What a line tells of.
-pub struct Moment<'a, S, H> {
+pub struct Moment<'a, H> {
     /// The attributes.
     pub values: &'a Values<'a, H>,
     /// What the engine's expressions came to.
     pub evaluated: &'a [Option<Value>],
     /// Who called whom.
-    pub sides: &'a S,
+    pub stream: &'a Stream<'a>,
     /// The time, if the plan needs it.
     pub now: i64,
     /// Of a connection: what happened, and the bytes received and sent by the line before.
@@ -78,7 +78,7 @@ impl Writer {
     }
 
     /// The line, with a newline.
-    pub fn line<S: Sides, H: Host>(&mut self, plan: &Plan, moment: &Moment<S, H>) -> &[u8] {
+    pub fn line<H: Host>(&mut self, plan: &Plan, moment: &Moment<H>) -> &[u8] {
         let mut longest = self.write(plan, moment, usize::MAX, false);
         for shorter in SHORTER {
             if self.buffer.len() > self.max && shorter < longest {
@@ -94,7 +94,7 @@ impl Writer {
 
     /// Writes all cells, of which texts are cut at `max`; where `drop` says so, only as many as there is room for. Returns
     /// the length of the longest text.
-    fn write<S: Sides, H: Host>(&mut self, plan: &Plan, moment: &Moment<S, H>, max: usize, drop: bool) -> usize {
+    fn write<H: Host>(&mut self, plan: &Plan, moment: &Moment<H>, max: usize, drop: bool) -> usize {
         let buffer = &mut self.buffer;
         buffer.clear();
         let (mut longest, mut cut) = (0, false);
@@ -127,11 +127,11 @@ impl Writer {
 }
 
 /// Writes a cell; returns the length of its text, and whether it was cut.
-fn write_cell<S: Sides, H: Host>(
+fn write_cell<H: Host>(
     buffer: &mut Vec<u8>,
     plan: &Plan,
     cell: &Cell,
-    moment: &Moment<S, H>,
+    moment: &Moment<H>,
     escaping: Escaping,
 ) -> (usize, bool) {
     let Some(found) = cell.places.iter().find_map(|place| find(plan, place, moment)) else {
@@ -212,7 +212,7 @@ fn write_other(buffer: &mut Vec<u8>, json: bool, style: Style, found: &Found) {
 }
 
 /// The value of a place, if there is one.
-fn find<'a, S: Sides, H: Host>(plan: &Plan, place: &'a Place, moment: &'a Moment<S, H>) -> Option<Found<'a>> {
+fn find<'a, H: Host>(plan: &Plan, place: &'a Place, moment: &'a Moment<H>) -> Option<Found<'a>> {
     match place {
         Place::Constant(value) => Some(Found::of(value)),
         Place::Slot(slot, Kind::Text, form) => formed(moment.values.bytes(*slot)?, *form),
@@ -226,7 +226,12 @@ fn find<'a, S: Sides, H: Host>(plan: &Plan, place: &'a Place, moment: &'a Moment
             })
         }
         Place::Engine(index) => moment.evaluated.get(*index)?.as_ref().map(Found::of),
-        Place::Side(who, form) => formed(moment.sides.text(*who), *form),
+        Place::Side(who, form) => match who.value(moment.stream) {
+            LabelValue::Text(text) => formed(text, *form),
+            LabelValue::Number(number) => Some(Found::Integer(number)),
+            LabelValue::Flags(flags) => of_flags(flags),
+            LabelValue::None => None,
+        },
         Place::Made(made) => make(plan, *made, moment),
     }
 }
@@ -273,7 +278,7 @@ pub fn host_of(address: &[u8]) -> &[u8] {
     }
 }
 
-fn make<'a, S: Sides, H: Host>(plan: &Plan, made: Made, moment: &'a Moment<S, H>) -> Option<Found<'a>> {
+fn make<'a, H: Host>(plan: &Plan, made: Made, moment: &'a Moment<H>) -> Option<Found<'a>> {
     let values = moment.values;
     let slots = &plan.slots;
     let since = |slot, index: usize| {
@@ -282,13 +287,8 @@ fn make<'a, S: Sides, H: Host>(plan: &Plan, made: Made, moment: &'a Moment<S, H>
     };
     let is_grpc = || values.bytes(slots.content_type).is_some_and(is_grpc);
     match made {
-        Made::Flags => {
-            let flags = values.flags(slots.flags);
-            (flags != 0).then(|| Found::Made(response_flags::text(flags)))
-        }
-        Made::GrpcStatus => {
-            is_grpc().then(|| Found::Integer(values.int(slots.grpc_status).unwrap_or(GRPC_STATUS_UNKNOWN)))
-        }
+        Made::Flags => of_flags(values.flags(slots.flags)),
+        Made::GrpcStatus => is_grpc().then(|| Found::Integer(grpc_status(values.int(slots.grpc_status)))),
         Made::ElapsedWhenClosed if !matches!(moment.connection, Some((Event::Close, _))) => None,
         Made::Elapsed | Made::ElapsedWhenClosed => match (values.int(slots.duration), moment.connection) {
             (Some(duration), _) => Some(Found::Duration(duration)),
@@ -299,15 +299,25 @@ fn make<'a, S: Sides, H: Host>(plan: &Plan, made: Made, moment: &'a Moment<S, H>
         Made::Event => moment.connection.map(|(event, _)| Found::Text(event.name())),
         Made::ReceivedSince => since(slots.received, 0),
         Made::SentSince => since(slots.sent, 1),
-        Made::Protocol if moment.connection.is_some() => Some(Found::Text(b"tcp")),
-        Made::Protocol if is_grpc() => Some(Found::Text(b"grpc")),
-        Made::Protocol => Some(Found::Text(b"http")),
+        Made::Protocol => {
+            let protocol = match moment.connection {
+                Some(_) => Protocol::Tcp,
+                None if is_grpc() => Protocol::Grpc,
+                None => Protocol::Http,
+            };
+            Some(Found::Text(protocol.name().as_bytes()))
+        }
         Made::DestinationIp => {
-            let inbound = moment.sides.text(Who::Reporter) == DESTINATION;
+            let inbound = moment.stream.facts().direction == Direction::Inbound;
             let address = values.bytes(if inbound { slots.local } else { slots.upstream })?;
             formed(address, Form::Host)
         }
     }
+}
+
+/// The names of response flags; nothing where none is set.
+fn of_flags(flags: u64) -> Option<Found<'static>> {
+    (flags != 0).then(|| Found::Made(response_flags::text(flags)))
 }
 
 impl Event {

@@ -5,9 +5,11 @@
 //! secret, which is logged only when it is named.
 
 use expression::Kind;
+use labels::stream::End;
+use labels::Label;
 
 use crate::fields::{Absent, Field, Form, Made, Source, Style};
-use crate::sides::{Fact, Who};
+use crate::who::Who;
 
 /// Mixer's name of the default instance for requests, and of that for connections.
 pub const INSTANCES: [&str; 2] = ["accesslog.instance.istio-system", "tcpaccesslog.instance.istio-system"];
@@ -33,12 +35,12 @@ const fn integer(path: &'static str) -> Source {
     Source::Attribute(path, Kind::Integer, Form::Whole)
 }
 
-const fn source(fact: Fact) -> Source {
-    Source::Side(Who::Source(fact), Form::Whole)
+const fn side(who: Who) -> Source {
+    Source::Side(who, Form::Whole)
 }
 
-const fn destination(fact: Fact) -> Source {
-    Source::Side(Who::Destination(fact), Form::Whole)
+const fn label(label: Label) -> Source {
+    side(Who::Label(label))
 }
 
 const SOURCE_IP: Source = Source::Attribute("source\0address", Kind::Text, Form::Host);
@@ -62,14 +64,14 @@ pub const REQUEST: [Field; 41] = [
     field("apiKey", &[], EMPTY),
     field("clientTraceId", &[text("request\0headers\0x-client-trace-id")], EMPTY),
     field("connection_security_policy", &[SECURITY_POLICY], UNKNOWN),
-    field("destinationApp", &[destination(Fact::App)], EMPTY),
+    field("destinationApp", &[label(Label::DestinationApp)], EMPTY),
     field("destinationIp", &[Source::Made(Made::DestinationIp)], NO_IP),
-    field("destinationName", &[destination(Fact::Name)], UNKNOWN),
-    field("destinationNamespace", &[destination(Fact::Namespace)], Absent::Text("default")),
-    field("destinationOwner", &[destination(Fact::Owner)], UNKNOWN),
-    field("destinationPrincipal", &[Source::Side(Who::Destination(Fact::Principal), Form::Spiffe)], EMPTY),
+    field("destinationName", &[side(Who::Name(End::Destination))], UNKNOWN),
+    field("destinationNamespace", &[label(Label::DestinationWorkloadNamespace)], Absent::Text("default")),
+    field("destinationOwner", &[side(Who::Owner(End::Destination))], UNKNOWN),
+    field("destinationPrincipal", &[Source::Side(Who::Label(Label::DestinationPrincipal), Form::Spiffe)], EMPTY),
     field("destinationServiceHost", &[SERVICE_HOST, text("request\0host")], EMPTY),
-    field("destinationWorkload", &[destination(Fact::Workload)], UNKNOWN),
+    field("destinationWorkload", &[label(Label::DestinationWorkload)], UNKNOWN),
     field("grpcMessage", &[text("response\0trailers\0grpc-message"), text("response\0headers\0grpc-message")], EMPTY),
     styled("grpcStatus", &[Source::Made(Made::GrpcStatus)], Style::Text, EMPTY),
     field("httpAuthority", &[text("request\0host")], EMPTY),
@@ -90,13 +92,13 @@ pub const REQUEST: [Field; 41] = [
     field("responseSize", &[integer("response\0size")], ZERO),
     styled("responseTimestamp", &[Source::Made(Made::Now)], Style::Microtime, EMPTY),
     field("sentBytes", &[integer("response\0total_size")], ZERO),
-    field("sourceApp", &[source(Fact::App)], EMPTY),
+    field("sourceApp", &[label(Label::SourceApp)], EMPTY),
     field("sourceIp", &[SOURCE_IP], NO_IP),
-    field("sourceName", &[source(Fact::Name)], UNKNOWN),
-    field("sourceNamespace", &[source(Fact::Namespace)], Absent::Text("default")),
-    field("sourceOwner", &[source(Fact::Owner)], UNKNOWN),
-    field("sourcePrincipal", &[Source::Side(Who::Source(Fact::Principal), Form::Spiffe)], EMPTY),
-    field("sourceWorkload", &[source(Fact::Workload)], UNKNOWN),
+    field("sourceName", &[side(Who::Name(End::Source))], UNKNOWN),
+    field("sourceNamespace", &[label(Label::SourceWorkloadNamespace)], Absent::Text("default")),
+    field("sourceOwner", &[side(Who::Owner(End::Source))], UNKNOWN),
+    field("sourcePrincipal", &[Source::Side(Who::Label(Label::SourcePrincipal), Form::Spiffe)], EMPTY),
+    field("sourceWorkload", &[label(Label::SourceWorkload)], UNKNOWN),
     field("url", &[text("request\0path")], EMPTY),
     field("userAgent", &[text("request\0useragent")], EMPTY),
     field("xForwardedFor", &[text("request\0headers\0x-forwarded-for")], NO_IP),
@@ -107,32 +109,32 @@ pub const CONNECTION: [Field; 26] = [
     styled("connectionDuration", &[Source::Made(Made::ElapsedWhenClosed)], Style::Go, Absent::NoTime),
     field("connectionEvent", &[Source::Made(Made::Event)], EMPTY),
     field("connection_security_policy", &[SECURITY_POLICY], UNKNOWN),
-    field("destinationApp", &[destination(Fact::App)], EMPTY),
+    field("destinationApp", &[label(Label::DestinationApp)], EMPTY),
     field("destinationIp", &[Source::Made(Made::DestinationIp)], NO_IP),
-    field("destinationName", &[destination(Fact::Name)], UNKNOWN),
-    field("destinationNamespace", &[destination(Fact::Namespace)], Absent::Text("default")),
-    field("destinationOwner", &[destination(Fact::Owner)], UNKNOWN),
-    field("destinationPrincipal", &[Source::Side(Who::Destination(Fact::Principal), Form::Spiffe)], EMPTY),
+    field("destinationName", &[side(Who::Name(End::Destination))], UNKNOWN),
+    field("destinationNamespace", &[label(Label::DestinationWorkloadNamespace)], Absent::Text("default")),
+    field("destinationOwner", &[side(Who::Owner(End::Destination))], UNKNOWN),
+    field("destinationPrincipal", &[Source::Side(Who::Label(Label::DestinationPrincipal), Form::Spiffe)], EMPTY),
     field("destinationServiceHost", &[SERVICE_HOST], EMPTY),
-    field("destinationWorkload", &[destination(Fact::Workload)], UNKNOWN),
+    field("destinationWorkload", &[label(Label::DestinationWorkload)], UNKNOWN),
     field("protocol", &[Source::Made(Made::Protocol)], Absent::Text("tcp")),
     field("receivedBytes", &[Source::Made(Made::ReceivedSince)], ZERO),
     field("reporter", &[REPORTER], UNKNOWN),
     field("requestedServerName", &[SERVER_NAME], EMPTY),
     field("responseFlags", &[Source::Made(Made::Flags)], Absent::Text("-")),
     field("sentBytes", &[Source::Made(Made::SentSince)], ZERO),
-    field("sourceApp", &[source(Fact::App)], EMPTY),
+    field("sourceApp", &[label(Label::SourceApp)], EMPTY),
     field("sourceIp", &[SOURCE_IP], NO_IP),
-    field("sourceName", &[source(Fact::Name)], UNKNOWN),
-    field("sourceNamespace", &[source(Fact::Namespace)], Absent::Text("default")),
-    field("sourceOwner", &[source(Fact::Owner)], UNKNOWN),
-    field("sourcePrincipal", &[Source::Side(Who::Source(Fact::Principal), Form::Spiffe)], EMPTY),
-    field("sourceWorkload", &[source(Fact::Workload)], UNKNOWN),
+    field("sourceName", &[side(Who::Name(End::Source))], UNKNOWN),
+    field("sourceNamespace", &[label(Label::SourceWorkloadNamespace)], Absent::Text("default")),
+    field("sourceOwner", &[side(Who::Owner(End::Source))], UNKNOWN),
+    field("sourcePrincipal", &[Source::Side(Who::Label(Label::SourcePrincipal), Form::Spiffe)], EMPTY),
+    field("sourceWorkload", &[label(Label::SourceWorkload)], UNKNOWN),
     field("totalReceivedBytes", &[integer("request\0size")], ZERO),
     field("totalSentBytes", &[integer("response\0size")], ZERO),
 ];
 
-const SECURITY_POLICY: Source = Source::Side(Who::SecurityPolicy, Form::Whole);
-const SERVICE_HOST: Source = Source::Side(Who::ServiceHost, Form::Whole);
-const REPORTER: Source = Source::Side(Who::Reporter, Form::Whole);
+const SECURITY_POLICY: Source = label(Label::ConnectionSecurityPolicy);
+const SERVICE_HOST: Source = label(Label::DestinationService);
+const REPORTER: Source = label(Label::Reporter);
 const SERVER_NAME: Source = text("connection\0requested_server_name");

@@ -6,14 +6,16 @@ use expression::evaluation::{node_value, Engine, Value};
 use expression::{self, Kind, Parsed};
 use host::property::{self, Property};
 use host::Host;
+use labels::resolver::Needs;
+use labels::Label;
 
 use crate::config::{self, Config, Format, Operand, Preset};
 use crate::escape::Escaping;
 use crate::fields::{self, Absent, Form, Made, Source, Style};
 use crate::mixer;
 use crate::reads::Reads;
-use crate::sides::{Needs, Who};
 use crate::text_format;
+use crate::who::Who;
 
 /// Whole maps, which hold what must not be logged.
 const MAPS: [[&str; 2]; 4] =
@@ -336,7 +338,7 @@ impl<H: Host> Planner<'_, H> {
         match source {
             Source::Attribute(path, kind, form) => Place::Slot(self.reads.slot(path), kind, form),
             Source::Side(who, form) => {
-                self.plan.needs.add(who);
+                who.add_to(&mut self.plan.needs);
                 Place::Side(who, form)
             }
             Source::Made(made) => {
@@ -369,7 +371,7 @@ impl<H: Host> Planner<'_, H> {
                 slots.protocol = reads.slot(property::REQUEST_PROTOCOL.0);
             }
             Made::DestinationIp => {
-                self.plan.needs.add(Who::Reporter);
+                self.plan.needs.add(Label::Reporter);
                 slots.upstream = reads.slot("upstream\0address");
                 slots.local = reads.slot("destination\0address");
             }

@@ -160,7 +160,7 @@ impl<'a, H: Host> Values<'a, H> {
         let [code, flags, cluster, took] = self.reads.known;
         // No response has this code.
         self.set(code, || Some(facts.response_code).filter(|code| *code != 0).map(number));
-        self.set(flags, || Some(number(facts.response_flags)));
+        self.set(flags, || Some(number(facts.response_flags.cast_signed())));
         self.set(cluster, || facts.cluster.as_ref().map(|name| Held::Bytes(name.to_vec())));
         if let Some(duration) = duration {
             self.set(took, || Some(number(duration)));
@@ -264,7 +264,7 @@ mod tests {
             assert_eq!((values.bytes(server), values.bytes(99)), (None, None));
         }
         assert_eq!(host.take_calls(), 3);
-        let facts = Facts::of_connection(&host, labels::direction::Direction::Outbound, |_| true);
+        let facts = Facts::of_connection(&host, labels::direction::Direction::Outbound);
         host.take_calls();
         reads.clear();
         let values = reads.values(&host);

@@ -22,6 +22,14 @@ impl Direction {
         direction.filter(|_| FILTERS.contains(&filter))
     }
 
+    /// What `reporter` says of it: whose proxy this one is.
+    pub fn reporter(self) -> &'static str {
+        match self {
+            Self::Inbound => "destination",
+            Self::Outbound => "source",
+        }
+    }
+
     /// What the listener of the current stream says. A listener without a direction serves a gateway or a client.
     pub fn of_listener(host: &impl Host) -> Self {
         match host.int(LISTENER_DIRECTION) {

@@ -81,9 +81,11 @@ macro_rules! field {
     };
 }
 
+const NAMESPACE: Field = field!("NAMESPACE", namespace);
+
 const FIELDS: [Field; 7] = [
     field!("NAME", name),
-    field!("NAMESPACE", namespace),
+    NAMESPACE,
     field!("WORKLOAD_NAME", workload_name),
     field!("OWNER", owner),
     field!("MESH_ID", mesh_id),
@@ -94,6 +96,33 @@ const FIELDS: [Field; 7] = [
 /// The labels' name in node metadata and on the wire, and in filter state.
 const LABELS_METADATA: &str = "LABELS";
 const LABELS_STATE: &str = "labels";
+
+/// Where one text of a workload is read, without all the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextPaths {
+    /// Of the workload that called, in filter state, which metadata exchange fills.
+    pub of_caller: String,
+    /// Of this proxy's own workload, in its node.
+    pub of_node: String,
+}
+
+impl TextPaths {
+    /// Those of the namespace.
+    pub fn of_namespace() -> Self {
+        Self {
+            of_caller: property::path(&[DOWNSTREAM_PEER, NAMESPACE.state]),
+            of_node: property::node_metadata(NAMESPACE.metadata),
+        }
+    }
+
+    /// Those of a label of the pod.
+    pub fn of_label(label: &str) -> Self {
+        Self {
+            of_caller: property::path(&[DOWNSTREAM_PEER, LABELS_STATE, label]),
+            of_node: property::node_label(label),
+        }
+    }
+}
 
 impl Peer {
     /// This proxy, from its node metadata, with the labels that metrics need and `more_labels`.

@@ -1,4 +1,4 @@
-//! What a cluster says of the service behind it.
+//! Where a stream goes, and what that says of the service behind it.
 
 use host::property;
 use host::Host;
@@ -8,18 +8,28 @@ pub const BLACK_HOLE: &str = "BlackHoleCluster";
 /// The cluster for what is sent to no known service and let through.
 pub const PASSTHROUGH: &str = "PassthroughCluster";
 
-/// The clusters that Istio gives to traffic for no known service.
-const WITHOUT_SERVICE: [&str; 5] = [
-    BLACK_HOLE,
-    PASSTHROUGH,
-    "InboundPassthroughCluster",
-    "InboundPassthroughClusterIpv4",
-    "InboundPassthroughClusterIpv6",
-];
+/// The clusters for what comes in to no known port.
+const INBOUND_PASSTHROUGH: [&str; 3] =
+    ["InboundPassthroughCluster", "InboundPassthroughClusterIpv4", "InboundPassthroughClusterIpv6"];
 
 /// Names of the routes for such traffic where there is no cluster.
 const BLOCK_ALL_ROUTE: &[u8] = b"block_all";
 const ALLOW_ANY_ROUTE: &[u8] = b"allow_any";
+
+/// The cluster that the stream goes to; none if Envoy answers itself.
+pub fn cluster(host: &impl Host) -> Option<Vec<u8>> {
+    host.property(property::CLUSTER_NAME)
+}
+
+/// The route that it takes.
+pub fn route(host: &impl Host) -> Option<Vec<u8>> {
+    host.property(property::ROUTE_NAME)
+}
+
+/// Whether a cluster leads out of the mesh, by Istio's naming.
+pub fn is_outside(cluster: &[u8]) -> bool {
+    [BLACK_HOLE, PASSTHROUGH].iter().any(|name| name.as_bytes() == cluster)
+}
 
 /// What a cluster says of its service; `None` is what it does not say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,8 +46,9 @@ impl ClusterService {
     /// What the metadata of the current stream's cluster says; Istio's control plane writes it. Without it, Istio's name
     /// of the cluster, `direction|port|subset|host`, still tells the host.
     pub fn of_cluster(host: &impl Host, name: &[u8]) -> Self {
+        let is_outside = is_outside(name);
         let name = core::str::from_utf8(name).unwrap_or_default();
-        if WITHOUT_SERVICE.contains(&name) {
+        if is_outside || INBOUND_PASSTHROUGH.contains(&name) {
             return Self { name: Some(name.into()), ..Self::default() };
         }
         let service = Self {

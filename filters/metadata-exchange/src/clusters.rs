@@ -1,38 +1,39 @@
 //! Which clusters lead to peers that may know who we are.
 
-use collections::bounded::BoundedCache;
+use collections::bytes::{Bytes, Key};
 use host::property::{self, Property};
 use host::Host;
+use labels::service;
+
+use crate::remembered::{Cache, Remembered};
 
 /// Clusters remembered.
 const MAX_CLUSTERS: usize = 1000;
-/// Clusters that lead out of the mesh by Istio's naming.
-const OUTSIDE: [&str; 2] = ["PassthroughCluster", "BlackHoleCluster"];
 
 /// Whether each cluster is inside the mesh, by its name.
 pub struct MeshClusters {
-    inside: BoundedCache<Vec<u8>, bool>,
+    known: Cache,
 }
 
 impl Default for MeshClusters {
     fn default() -> Self {
-        Self { inside: BoundedCache::new(MAX_CLUSTERS) }
+        Self { known: Cache::new(MAX_CLUSTERS) }
     }
 }
 
 impl MeshClusters {
     /// Whether the current stream goes to a cluster inside the mesh. Without a cluster, Envoy answers itself.
     pub fn contain_current(&mut self, host: &impl Host) -> bool {
-        let Some(cluster) = host.property(property::CLUSTER_NAME) else {
+        let Some(cluster) = service::cluster(host) else {
             return false;
         };
-        if let Some(inside) = self.inside.get(cluster.as_slice()) {
+        if let Some(Remembered::IsInside(inside)) = self.known.get(&Key(&cluster)) {
             return inside;
         }
-        let inside = !OUTSIDE.iter().any(|name| name.as_bytes() == cluster)
+        let inside = !service::is_outside(&cluster)
             && !is_set(host, property::CLUSTER_EXTERNAL)
             && !is_set(host, property::CLUSTER_DISABLE_MX);
-        self.inside.insert(cluster, inside);
+        self.known.insert(Bytes::Read(cluster), Remembered::IsInside(inside));
         inside
     }
 }

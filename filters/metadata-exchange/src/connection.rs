@@ -14,10 +14,11 @@ use host::property;
 use host::{Buffer, Host};
 use labels::direction::Direction;
 use labels::peer::{self, Peer};
+use labels::side::{Side, DOWNSTREAM, UPSTREAM};
 
 use crate::clusters::MeshClusters;
 use crate::counters::{Counters, Event, Rejection};
-use crate::exchange::{contradicts, store, Side, CALLEE, CALLER};
+use crate::exchange::{contradicts, store};
 use crate::frame::{self, Beginning, PREFIX_BYTES};
 use crate::wire::MAX_METADATA_BYTES;
 
@@ -121,7 +122,7 @@ impl TcpExchange {
         let direction = connection.direction(host);
         self.decide(host, connection, direction);
         match direction {
-            Direction::Inbound => self.receive(host, connection, &CALLER, Buffer::Downstream, size, end),
+            Direction::Inbound => self.receive(host, connection, &DOWNSTREAM, Buffer::Downstream, size, end),
             Direction::Outbound => self.send(host, connection, Buffer::Downstream),
         }
     }
@@ -133,7 +134,7 @@ impl TcpExchange {
             Direction::Inbound => self.send(host, connection, Buffer::Upstream),
             Direction::Outbound => {
                 self.decide(host, connection, Direction::Outbound);
-                self.receive(host, connection, &CALLEE, Buffer::Upstream, size, end)
+                self.receive(host, connection, &UPSTREAM, Buffer::Upstream, size, end)
             }
         }
     }
@@ -150,8 +151,8 @@ impl TcpExchange {
             return true;
         }
         let (side, buffer) = match direction {
-            Direction::Inbound => (&CALLER, Buffer::Downstream),
-            Direction::Outbound => (&CALLEE, Buffer::Upstream),
+            Direction::Inbound => (&DOWNSTREAM, Buffer::Downstream),
+            Direction::Outbound => (&UPSTREAM, Buffer::Upstream),
         };
         self.not_a_frame(host, connection, side);
         if let Err(error) = host.resume(buffer) {
@@ -174,10 +175,11 @@ impl TcpExchange {
             return;
         }
         let (side, takes_part) = match direction {
-            Direction::Inbound => (&CALLER, host.boolean(property::CONNECTION_MTLS) == Some(true)),
-            Direction::Outbound => {
-                (&CALLEE, self.introduce && has_spiffe_identity(host, &CALLEE) && self.clusters.contain_current(host))
-            }
+            Direction::Inbound => (&DOWNSTREAM, host.boolean(property::CONNECTION_MTLS) == Some(true)),
+            Direction::Outbound => (
+                &UPSTREAM,
+                self.introduce && has_spiffe_identity(host, &UPSTREAM) && self.clusters.contain_current(host),
+            ),
         };
         if takes_part {
             self.counters.count(host, Event::ExchangeTried);
@@ -250,11 +252,11 @@ impl TcpExchange {
             }
             Beginning::Frame(length, introduction) => {
                 connection.peer = drop_front(host, buffer, size, length);
-                if contradicts(side.certificate(host).as_deref(), &introduction.peer.namespace) {
+                if contradicts(side.principal(host).as_deref(), &introduction.peer.namespace) {
                     self.reject(host, side, Rejection::Forged);
                 } else {
-                    store(host, side.peer_key, &introduction.peer.to_state());
-                    store(host, side.id_key, introduction.id.as_bytes());
+                    store(host, side.peer, &introduction.peer.to_state());
+                    store(host, side.peer_id, introduction.id.as_bytes());
                 }
             }
         }
@@ -273,11 +275,11 @@ impl TcpExchange {
 
 /// Tells the filters behind not to wait: there is no peer to be known on this connection.
 fn store_unknown(host: &impl Host, side: &Side) {
-    store(host, side.id_key, peer::PEER_NOT_FOUND_ID.as_bytes());
+    store(host, side.peer_id, peer::PEER_NOT_FOUND_ID.as_bytes());
 }
 
 fn has_spiffe_identity(host: &impl Host, side: &Side) -> bool {
-    host.property(side.certificate).is_some_and(|san| san.starts_with(b"spiffe://"))
+    side.principal(host).is_some_and(|san| san.starts_with(b"spiffe://"))
 }
 
 /// Drops what is there of `left` bytes.

@@ -11,17 +11,18 @@
 
 use std::rc::Rc;
 
-use collections::bounded::BoundedCache;
 use collections::bytes::{Bytes, Key};
 use host::pairs::Pairs;
 use host::property::{self, Property};
 use host::{HeaderMap, Host, StateKind, WarmCalls};
 use labels::content_type::is_grpc;
 use labels::direction::Direction;
-use labels::peer::{self, Peer};
+use labels::peer::Peer;
+use labels::side::{Side, DOWNSTREAM, UPSTREAM};
 
 use crate::clusters::MeshClusters;
 use crate::counters::{Counters, Event, Rejection};
+use crate::remembered::{Cache, Remembered, UnderstoodPeer};
 use crate::wire::{self, ID_HEADER, MAX_ID_BYTES, METADATA_HEADER};
 
 /// What a warm request takes, with a peer that takes part and mutual TLS.
@@ -35,7 +36,7 @@ pub struct Exchange {
     /// Known where the root id tells it, else asked of each stream's listener.
     direction: Option<Direction>,
     /// What metadata headers say, by the header itself: a peer cannot speak for another by sending its id.
-    peers: BoundedCache<Bytes, Result<Rc<KnownPeer>, Rejection>>,
+    peers: Cache,
     shares: Shares,
     clusters: MeshClusters,
     counters: Counters,
@@ -75,42 +76,6 @@ pub struct Found {
     pub came_as_grpc: bool,
 }
 
-/// A peer that was understood.
-struct KnownPeer {
-    namespace: String,
-    /// As it is put into filter state.
-    state: Rc<[u8]>,
-}
-
-/// The side that a peer is on, and where to find and to put what it says.
-pub(crate) struct Side {
-    headers: HeaderMap,
-    pub(crate) certificate: Property<'static>,
-    pub(crate) peer_key: &'static str,
-    pub(crate) id_key: &'static str,
-}
-
-pub(crate) const CALLER: Side = Side {
-    headers: HeaderMap::Request,
-    certificate: property::CONNECTION_PEER_SAN,
-    peer_key: peer::DOWNSTREAM_PEER,
-    id_key: peer::DOWNSTREAM_PEER_ID,
-};
-
-pub(crate) const CALLEE: Side = Side {
-    headers: HeaderMap::Response,
-    certificate: property::UPSTREAM_PEER_SAN,
-    peer_key: peer::UPSTREAM_PEER,
-    id_key: peer::UPSTREAM_PEER_ID,
-};
-
-impl Side {
-    /// First URI SAN of the peer's certificate.
-    pub(crate) fn certificate(&self, host: &impl Host) -> Option<Vec<u8>> {
-        host.property(self.certificate)
-    }
-}
-
 /// Whether a peer's certificate is of another namespace than it says. Without mutual TLS there is nothing to compare with,
 /// and a peer is believed, as in Istio.
 pub(crate) fn contradicts(certificate: Option<&[u8]>, namespace: &str) -> bool {
@@ -142,7 +107,7 @@ impl Exchange {
             own_id: host.text(property::NODE_ID),
             own_metadata,
             direction: Direction::of_root_id(&host.text(property::PLUGIN_ROOT_ID).unwrap_or_default()),
-            peers: BoundedCache::new(max_peer_cache_size),
+            peers: Cache::new(max_peer_cache_size),
             shares: Shares::All,
             clusters: MeshClusters::default(),
             counters: Counters::default(),
@@ -177,7 +142,7 @@ impl Exchange {
         };
         match stream.direction {
             Direction::Inbound => {
-                let taken = self.take(host, &CALLER, true, &mut stream.found);
+                let taken = self.take(host, &DOWNSTREAM, true, &mut stream.found);
                 stream.caller_sent_id = taken.id;
                 stream.caller_sent_metadata = taken.metadata;
             }
@@ -201,7 +166,7 @@ impl Exchange {
                 put(host, HeaderMap::Response, ID_HEADER, id);
             }
             Direction::Outbound => {
-                self.take(host, &CALLEE, stream.inside, &mut stream.found);
+                self.take(host, &UPSTREAM, stream.inside, &mut stream.found);
             }
         }
     }
@@ -228,7 +193,7 @@ impl Exchange {
             match self.believe(host, side, metadata, found) {
                 Ok(peer) => {
                     if self.shares != Shares::Nothing {
-                        store(host, side.peer_key, &peer.state);
+                        store(host, side.peer, &peer.state);
                     }
                     found.peer = Some(Bytes::Kept(Rc::clone(&peer.state)));
                 }
@@ -241,7 +206,7 @@ impl Exchange {
         if id.len() > MAX_ID_BYTES {
             self.counters.count(host, Event::Rejected(Rejection::TooLarge));
         } else if taken.id && self.shares == Shares::All {
-            store(host, side.id_key, id);
+            store(host, side.peer_id, id);
         }
         taken
     }
@@ -253,9 +218,9 @@ impl Exchange {
         side: &Side,
         header: &[u8],
         found: &mut Found,
-    ) -> Result<Rc<KnownPeer>, Rejection> {
+    ) -> Result<Rc<UnderstoodPeer>, Rejection> {
         let peer = self.understand(header)?;
-        let certificate = side.certificate(host);
+        let certificate = side.principal(host);
         let forged = contradicts(certificate.as_deref(), &peer.namespace);
         found.certificate = Some(certificate.map(Bytes::Read));
         if forged {
@@ -264,17 +229,17 @@ impl Exchange {
         Ok(peer)
     }
 
-    fn understand(&mut self, header: &[u8]) -> Result<Rc<KnownPeer>, Rejection> {
+    fn understand(&mut self, header: &[u8]) -> Result<Rc<UnderstoodPeer>, Rejection> {
         if header.len() > wire::MAX_METADATA_BYTES {
             return Err(Rejection::TooLarge);
         }
-        if let Some(known) = self.peers.get(&Key(header)) {
-            return known;
+        if let Some(Remembered::Peer(peer)) = self.peers.get(&Key(header)) {
+            return peer;
         }
-        let known = wire::decode(header)
-            .map(|peer| Rc::new(KnownPeer { state: peer.to_state().into(), namespace: peer.namespace }));
-        self.peers.insert(Bytes::Read(header.into()), known.clone());
-        known
+        let peer = wire::decode(header)
+            .map(|peer| Rc::new(UnderstoodPeer { state: peer.to_state().into(), namespace: peer.namespace }));
+        self.peers.insert(Bytes::Read(header.into()), Remembered::Peer(peer.clone()));
+        peer
     }
 }
 
@@ -316,21 +281,22 @@ fn put(host: &impl Host, map: HeaderMap, name: &str, value: Option<&str>) {
 /// Tells Envoy what the filter state will hold. Works only while the plugin is configured.
 #[inline(never)]
 pub fn declare_peers(host: &impl Host) {
-    for (key, kind) in [
-        (peer::DOWNSTREAM_PEER, StateKind::Struct),
-        (peer::UPSTREAM_PEER, StateKind::Struct),
-        (peer::DOWNSTREAM_PEER_ID, StateKind::Text),
-        (peer::UPSTREAM_PEER_ID, StateKind::Text),
+    for (state, kind) in [
+        (DOWNSTREAM.peer, StateKind::Struct),
+        (UPSTREAM.peer, StateKind::Struct),
+        (DOWNSTREAM.peer_id, StateKind::Text),
+        (UPSTREAM.peer_id, StateKind::Text),
     ] {
-        if let Err(error) = host.declare_filter_state(key, kind) {
-            log::warn!("metadata_exchange: expressions cannot read wasm.{key}: {error}");
+        if let Err(error) = host.declare_filter_state(state.0, kind) {
+            log::warn!("metadata_exchange: expressions cannot read wasm.{}: {error}", state.0);
         }
     }
 }
 
-pub(crate) fn store(host: &impl Host, key: &str, value: &[u8]) {
-    if let Err(error) = host.set_filter_state(key, value) {
-        log::debug!("filter state wasm.{key} not set: {error}");
+/// Puts a value where others read it.
+pub(crate) fn store(host: &impl Host, state: Property, value: &[u8]) {
+    if let Err(error) = host.set_filter_state(state.0, value) {
+        log::debug!("filter state wasm.{} not set: {error}", state.0);
     }
 }
 

@@ -16,6 +16,7 @@ pub mod exchange;
 pub mod frame;
 #[cfg(feature = "callbacks")]
 mod module;
+mod remembered;
 pub mod wire;
 
 #[cfg(feature = "callbacks")]

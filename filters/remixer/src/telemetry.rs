@@ -2,13 +2,13 @@
 
 use core::time::Duration;
 
-use access_log::access_log::{AccessLog, Known as KnownToLog};
+use access_log::access_log::{AccessLog, FromStats};
 use access_log::config::Config as LogConfig;
 use configuration::ConfigError;
 use host::{Host, WarmCalls};
+use labels::facts::AlreadyRead;
 use labels::peer::Peer;
 use metadata_exchange::exchange::{self, Exchange, Found, Shares};
-use stats::facts::Known;
 use stats::stats::Stats;
 
 use crate::config::Config;
@@ -84,20 +84,20 @@ impl Telemetry {
         self.stats.on_request_tick(
             host,
             &mut request.stats,
-            known(request.exchange.as_ref().map(|exchange| exchange.found.clone())),
+            already_read(request.exchange.as_ref().map(|exchange| exchange.found.clone())),
         );
     }
 
     /// A request ends.
     pub fn on_request_end(&mut self, host: &impl Host, request: &mut Request) {
-        let mut known = known(request.exchange.take().map(|exchange| exchange.found));
+        let mut before = already_read(request.exchange.take().map(|exchange| exchange.found));
         let Some(log) = &mut self.access_log else {
-            self.stats.on_request_end(host, &mut request.stats, known);
+            self.stats.on_request_end(host, &mut request.stats, before);
             return;
         };
-        known.grpc = known.grpc.or(log.is_grpc(host));
-        self.stats.on_request_end_telling(host, &mut request.stats, known, |facts, milliseconds| {
-            log.on_request_end(host, Some(KnownToLog { facts, milliseconds }));
+        before.grpc = before.grpc.or(log.is_grpc(host));
+        self.stats.on_request_end_telling(host, &mut request.stats, before, |facts, duration| {
+            log.on_request_end(host, Some(FromStats { facts, duration }));
         });
     }
 
@@ -112,11 +112,11 @@ impl Telemetry {
 }
 
 /// What stats need not ask for, once the request's headers have come.
-fn known(found: Option<Found>) -> Known {
+fn already_read(found: Option<Found>) -> AlreadyRead {
     let Some(Found { peer, certificate, came_as_grpc }) = found else {
-        return Known::default();
+        return AlreadyRead::default();
     };
-    Known {
+    AlreadyRead {
         peer: Some(peer),
         certificate,
         // A filter behind may make gRPC of something else, as that of gRPC-Web does.

@@ -4,6 +4,9 @@ use host::pairs::Pairs;
 use host::property::{self, Property};
 use host::{HeaderMap, Host};
 use labels::direction::Direction;
+use labels::peer::TextPaths;
+use labels::service;
+use labels::side::DOWNSTREAM;
 
 use crate::pattern::Pattern;
 
@@ -33,11 +36,9 @@ pub enum Condition {
 /// Which workload a request comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Source {
-    /// What must be the peer's on the way in, by its place in filter state, which metadata exchange fills.
-    of_peer: Vec<(String, String)>,
-    /// What must be this proxy's own on the way out, by its place in the node.
-    of_node: Vec<(String, String)>,
-    /// Whether it is.
+    /// The texts that it must have: the peer on the way in, this proxy's own workload on the way out.
+    texts: Vec<(TextPaths, String)>,
+    /// Whether this proxy's own workload has them.
     is_self: bool,
 }
 
@@ -98,7 +99,7 @@ impl Condition {
     }
 
     fn holds<H: Host>(&self, request: &mut Request<H>) -> bool {
-        let attribute = |request: &Request<H>, path| request.host.property(path);
+        let host = request.host;
         match self {
             Self::Header(id, pattern) => request.any_line(*id, |line| pattern.matches(line)),
             Self::NotHeader(id, pattern) => !request.any_line(*id, |line| pattern.matches(line)),
@@ -106,13 +107,12 @@ impl Condition {
             Self::Query(name, pattern) => request.any_line(HeaderNames::PATH, |path| {
                 parameter(split(path).1, name.as_bytes()).is_some_and(|value| pattern.matches(value))
             }),
-            Self::Port(port) => request.host.int(property::DESTINATION_PORT) == Some(i64::from(*port)),
-            Self::Principal(patterns) => attribute(request, property::CONNECTION_PEER_SAN)
+            Self::Port(port) => host.int(property::DESTINATION_PORT) == Some(i64::from(*port)),
+            Self::Principal(patterns) => DOWNSTREAM
+                .principal(host)
                 .is_some_and(|principal| patterns.iter().any(|pattern| pattern.matches(&principal))),
-            Self::Cluster(pattern) => {
-                attribute(request, property::CLUSTER_NAME).is_some_and(|name| pattern.matches(&name))
-            }
-            Self::Route(pattern) => attribute(request, property::ROUTE_NAME).is_some_and(|name| pattern.matches(&name)),
+            Self::Cluster(pattern) => service::cluster(host).is_some_and(|name| pattern.matches(&name)),
+            Self::Route(pattern) => service::route(host).is_some_and(|name| pattern.matches(&name)),
             Self::Source(source) => source.is_of(request),
         }
     }
@@ -121,28 +121,37 @@ impl Condition {
 impl Source {
     /// A workload with these labels and in this namespace.
     pub fn new(labels: impl IntoIterator<Item = (String, String)>, namespace: Option<String>) -> Self {
-        let mut source = Self::default();
+        let mut texts = Vec::new();
         for (label, value) in labels {
-            source.of_peer.push((property::downstream_peer(&["labels", &label]), value.clone()));
-            source.of_node.push((property::node_label(&label), value));
+            texts.push((TextPaths::of_label(&label), value));
         }
         if let Some(namespace) = namespace {
-            source.of_peer.push((property::downstream_peer(&["namespace"]), namespace.clone()));
-            source.of_node.push((property::node_metadata("NAMESPACE"), namespace));
+            texts.push((TextPaths::of_namespace(), namespace));
         }
-        source
+        Self { texts, is_self: false }
     }
 
     /// Finds out whether this proxy's own workload is such a one. Istio decides that when it makes the configuration.
     fn look_at_node(&mut self, host: &impl Host) {
-        self.is_self = are(host, &self.of_node);
+        self.is_self = self.has_texts(host, Direction::Outbound);
     }
 
     fn is_of<H: Host>(&self, request: &mut Request<H>) -> bool {
         match request.direction() {
             Direction::Outbound => self.is_self,
-            Direction::Inbound => are(request.host, &self.of_peer),
+            Direction::Inbound => self.has_texts(request.host, Direction::Inbound),
         }
+    }
+
+    /// Whether the workload that calls has these texts, seen from a proxy that a request passes in this direction.
+    fn has_texts(&self, host: &impl Host, direction: Direction) -> bool {
+        self.texts.iter().all(|(paths, text)| {
+            let path = match direction {
+                Direction::Inbound => &paths.of_caller,
+                Direction::Outbound => &paths.of_node,
+            };
+            host.property(Property(path)).is_some_and(|value| value == text.as_bytes())
+        })
     }
 }
 
@@ -274,11 +283,6 @@ impl<'a, H: Host> Request<'a, H> {
         let host = self.host;
         *self.known.direction.get_or_insert_with(|| Direction::of_listener(host))
     }
-}
-
-/// Whether attributes have these values.
-fn are(host: &impl Host, values: &[(String, String)]) -> bool {
-    values.iter().all(|(path, value)| host.property(Property(path)).as_deref() == Some(value.as_bytes()))
 }
 
 /// Path and query.

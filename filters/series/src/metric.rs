@@ -16,8 +16,9 @@ pub struct Metric {
 impl Metric {
     /// A counter named `prefix` and `name`, with labels.
     pub fn counter(prefix: &str, name: &str, labels: &[(&str, &str)]) -> Self {
-        let name = metric_name::encode(&Separators::default(), labels.iter().copied(), &[prefix, name].concat());
-        Self { kind: MetricKind::Counter, name, id: None }
+        let mut stat = metric_name::encode(&Separators::default(), labels.iter().copied(), prefix);
+        stat.push_str(name);
+        Self { kind: MetricKind::Counter, name: stat, id: None }
     }
 
     /// A gauge, named and labelled in the same way.

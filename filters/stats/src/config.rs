@@ -8,7 +8,8 @@ use expression::{is_name, is_taken};
 use host::MetricKind;
 use series::metric_name::Separators;
 
-use crate::metrics::PREFIX;
+/// Prefix of all metrics' names, unless a definition says that there is none.
+pub const PREFIX: &str = "istio_";
 
 /// Series defined per worker unless configured otherwise: 2,000 label sets of four metrics, about 40 MB in Envoy.
 const DEFAULT_SERIES: u64 = 8_000;

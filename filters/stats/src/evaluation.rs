@@ -6,7 +6,7 @@ use expression::{self, Kind};
 use host::{Expression, Host, StateKind};
 
 use crate::config::Attribute;
-use crate::metrics::Source;
+use crate::metrics::TagSource;
 use crate::symbols::{Symbol, Symbols};
 
 /// Attributes whose parts have a kind, or are no numbers.
@@ -129,7 +129,7 @@ impl Expressions {
     pub fn has_label(&self, text: &str, instead: &str, path: &str, problems: &mut Vec<Problem>) -> bool {
         let is_made = |name: &str| self.generated.iter().any(|generated| generated.name == name);
         let names = expression::names(text);
-        let label = names.iter().find(|(name, _)| Source::of_label(name).is_some() && !is_made(name));
+        let label = names.iter().find(|(name, _)| TagSource::of_label(name).is_some() && !is_made(name));
         if let Some((label, _)) = label {
             let message = format!("{label:?} is a label, must be an attribute such as {instead}");
             problems.push(Problem { path: path.into(), message });

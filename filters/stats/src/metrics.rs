@@ -7,34 +7,24 @@ use collections::text_map::TextMap;
 use configuration::Problem;
 use expression;
 use host::MetricKind;
-use labels::{self, Labels};
+use labels::{Label, Labels};
 
-use crate::config::{Config, Definition, Unit};
-use crate::recorder::OVERFLOW_METRIC;
+use crate::config::{Config, Definition, Unit, PREFIX};
+use crate::measurement::{Family, Measurement};
+
+/// Counts the records whose label sets were too many to tell apart.
+pub const OVERFLOW_METRIC: &str = "stats_overflow_total";
 
 /// What Prometheus adds to a histogram's name.
 pub const HISTOGRAM_PARTS: [&str; 3] = ["_bucket", "_sum", "_count"];
-/// Prefix of all names, unless a definition says that there is none.
-pub const PREFIX: &str = "istio_";
-
-/// Metrics that are recorded together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Family {
-    /// HTTP and gRPC requests, when they end.
-    Request,
-    /// Messages of gRPC requests, while they live.
-    Messages,
-    /// TCP connections, while they live.
-    Connection,
-}
 
 /// What a metric records.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
-    /// One of its family's own values, by index.
-    Standard(usize),
-    /// So many times one of its family's own values, by index.
-    Times(u64, usize),
+pub enum Quantity {
+    /// So many times a measurement.
+    Times(u64, Measurement),
+    /// The milliseconds that requests took.
+    Milliseconds,
     /// One if the request took at most so many nanoseconds, or else nothing.
     AtMost(u64),
     /// The same, with what the label `le` says.
@@ -47,20 +37,20 @@ pub enum Value {
 
 /// Where a label's value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// A standard label, by index.
-    Label(usize),
-    /// A standard label that is an identity, by index, without `spiffe://`.
-    Identity(usize),
+pub enum TagSource {
+    /// A standard label.
+    Label(Label),
+    /// A standard label that is an identity, without `spiffe://`.
+    Identity(Label),
     /// What an expression comes to.
     Expression(String),
     /// The first of these that is known, or else the last one.
-    First(Vec<Source>),
+    First(Vec<TagSource>),
 }
 
-/// A metric.
+/// A metric that is to be recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Metric {
+pub struct MetricSpec {
     /// Where in the configuration its definition stands; empty for a standard one.
     pub path: String,
     /// Prefix of the name.
@@ -73,8 +63,8 @@ pub struct Metric {
     pub family: Family,
     /// Kind.
     pub kind: MetricKind,
-    /// Value.
-    pub value: Value,
+    /// What it records.
+    pub quantity: Quantity,
     /// When it is recorded; always if there is none.
     pub condition: Option<String>,
     /// Labels in the order of the stat's name.
@@ -87,26 +77,26 @@ pub struct Tag {
     /// Name.
     pub name: String,
     /// Value.
-    pub source: Source,
+    pub source: TagSource,
     /// Removed, but its place is kept.
     hidden: bool,
 }
 
 /// Istio's standard metrics.
-const STANDARD: [(&str, Family, MetricKind, usize); 10] = [
-    ("requests_total", Family::Request, MetricKind::Counter, 0),
-    ("request_duration_milliseconds", Family::Request, MetricKind::Histogram, 1),
-    ("request_bytes", Family::Request, MetricKind::Histogram, 2),
-    ("response_bytes", Family::Request, MetricKind::Histogram, 3),
-    ("request_messages_total", Family::Messages, MetricKind::Counter, 0),
-    ("response_messages_total", Family::Messages, MetricKind::Counter, 1),
-    ("tcp_connections_opened_total", Family::Connection, MetricKind::Counter, 0),
-    ("tcp_received_bytes_total", Family::Connection, MetricKind::Counter, 1),
-    ("tcp_sent_bytes_total", Family::Connection, MetricKind::Counter, 2),
-    ("tcp_connections_closed_total", Family::Connection, MetricKind::Counter, 3),
+const STANDARD: [(&str, MetricKind, Measurement); 10] = [
+    ("requests_total", MetricKind::Counter, Measurement::Requests),
+    ("request_duration_milliseconds", MetricKind::Histogram, Measurement::Duration),
+    ("request_bytes", MetricKind::Histogram, Measurement::RequestBytes),
+    ("response_bytes", MetricKind::Histogram, Measurement::ResponseBytes),
+    ("request_messages_total", MetricKind::Counter, Measurement::RequestMessages),
+    ("response_messages_total", MetricKind::Counter, Measurement::ResponseMessages),
+    ("tcp_connections_opened_total", MetricKind::Counter, Measurement::ConnectionsOpened),
+    ("tcp_received_bytes_total", MetricKind::Counter, Measurement::ReceivedBytes),
+    ("tcp_sent_bytes_total", MetricKind::Counter, Measurement::SentBytes),
+    ("tcp_connections_closed_total", MetricKind::Counter, Measurement::ConnectionsClosed),
 ];
 
-impl Source {
+impl TagSource {
     /// What `expression` names: a standard label, unless the configuration makes an attribute of that name, an identity as
     /// Mixer wrote it, or anything else.
     fn of(expression: &str, config: &Config) -> Self {
@@ -120,18 +110,18 @@ impl Source {
 
     /// What `name` is, if it is that of a standard label.
     pub fn of_label(name: &str) -> Option<Self> {
-        let (label, of): (&str, fn(usize) -> Self) = match name {
+        let (label, of): (&str, fn(Label) -> Self) = match name {
             "sourcePrincipal" => ("source_principal", Self::Identity),
             "destinationPrincipal" => ("destination_principal", Self::Identity),
             _ => (name, Self::Label),
         };
-        labels::names().iter().position(|known| *known == label).map(of)
+        Label::of_name(label).map(of)
     }
 
     /// Adds the standard labels that it is made of.
-    fn labels(&self, used: &mut Vec<usize>) {
+    fn labels(&self, used: &mut Labels<bool>) {
         match self {
-            Self::Label(index) | Self::Identity(index) => used.push(*index),
+            Self::Label(label) | Self::Identity(label) => used.set(*label, true),
             Self::Expression(_) => {}
             Self::First(sources) => {
                 for source in sources {
@@ -142,7 +132,7 @@ impl Source {
     }
 }
 
-impl Metric {
+impl MetricSpec {
     /// The name under which Prometheus has it, or the histogram of which it is a part.
     fn family_name(&self) -> String {
         [self.prefix, &self.name].concat()
@@ -151,22 +141,11 @@ impl Metric {
     /// Adds labels, or gives them another value.
     fn label(&mut self, dimensions: &TextMap, config: &Config) {
         for (name, expression) in dimensions {
-            let tag = Tag { name: name.into(), source: Source::of(expression, config), hidden: false };
+            let tag = Tag { name: name.into(), source: TagSource::of(expression, config), hidden: false };
             match self.tags.iter_mut().find(|tag| tag.name == name) {
                 Some(old) => *old = tag,
                 None => self.tags.push(tag),
             }
-        }
-    }
-}
-
-impl Family {
-    /// The standard labels that the family has: the first this many.
-    fn labels(self) -> usize {
-        match self {
-            Self::Request => labels::COUNT,
-            Self::Messages => labels::PEER_COUNT,
-            Self::Connection => labels::TCP_COUNT,
         }
     }
 }
@@ -178,12 +157,12 @@ pub fn standard_names() -> impl Iterator<Item = &'static str> {
 
 /// The metrics that `config` asks for.
 #[inline(never)]
-pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
-    let mut metrics: Vec<Metric> = STANDARD.into_iter().map(standard).collect();
+pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<MetricSpec> {
+    let mut metrics: Vec<MetricSpec> = STANDARD.into_iter().map(standard).collect();
     for (index, definition) in config.definitions.iter().enumerate() {
         let path = format!("definitions[{index}]");
         let name = definition.full_name();
-        let same = |metric: &Metric| metric.family_name() == name;
+        let same = |metric: &MetricSpec| metric.family_name() == name;
         let mut earlier = config.definitions.iter().take(index);
         let earlier = earlier.find(|earlier| earlier.full_name() == name);
         if earlier.is_some_and(|it| (it.kind, &it.unit) != (definition.kind, &definition.unit)) {
@@ -192,8 +171,8 @@ pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
             );
             problems.push(Problem { path: [&path, ".name"].concat(), message });
         }
-        let mut metric = Metric {
-            value: value(definition, &path, problems),
+        let mut metric = MetricSpec {
+            quantity: quantity(definition, &path, problems),
             path,
             prefix: definition.prefix,
             name: definition.name.clone(),
@@ -212,18 +191,18 @@ pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
             metrics.push(metric);
             continue;
         };
-        let mut add = |suffix, value| {
-            metrics.push(Metric { suffix, kind: MetricKind::Counter, value, ..metric.clone() });
+        let mut add = |suffix, quantity| {
+            metrics.push(MetricSpec { suffix, kind: MetricKind::Counter, quantity, ..metric.clone() });
         };
         for bucket in buckets {
-            add("_bucket", Value::Bucket(bucket.nanoseconds, bucket.le.clone()));
+            add("_bucket", Quantity::Bucket(bucket.nanoseconds, bucket.le.clone()));
         }
-        add("_bucket", Value::Bucket(u64::MAX, "+Inf".into()));
-        add("_count", Value::AtMost(u64::MAX));
-        add("_sum", Value::Seconds);
+        add("_bucket", Quantity::Bucket(u64::MAX, "+Inf".into()));
+        add("_count", Quantity::AtMost(u64::MAX));
+        add("_sum", Quantity::Seconds);
     }
     for (index, change) in config.metrics.iter().enumerate() {
-        let names = |metric: &Metric| change.name.as_ref().is_none_or(|name| *name == metric.name);
+        let names = |metric: &MetricSpec| change.name.as_ref().is_none_or(|name| *name == metric.name);
         if !metrics.iter().any(names) {
             let known: Vec<&str> = metrics.iter().map(|metric| metric.name.as_str()).collect();
             problems.push(Problem {
@@ -253,8 +232,8 @@ pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
     }
     for metric in &mut metrics {
         metric.tags.retain(|tag| !tag.hidden);
-        if let Value::Bucket(_, le) = &metric.value {
-            let source = Source::Expression(["'", le, "'"].concat());
+        if let Quantity::Bucket(_, le) = &metric.quantity {
+            let source = TagSource::Expression(["'", le, "'"].concat());
             metric.tags.push(Tag { name: "le".into(), source, hidden: false });
         }
     }
@@ -265,7 +244,7 @@ pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<Metric> {
 }
 
 /// What `definition`, which stands at `path`, records.
-fn value(definition: &Definition, path: &str, problems: &mut Vec<Problem>) -> Value {
+fn quantity(definition: &Definition, path: &str, problems: &mut Vec<Problem>) -> Quantity {
     let mut refuse = |field: &str, message: String| {
         problems.push(Problem { path: [path, ".", field].concat(), message });
     };
@@ -278,27 +257,27 @@ fn value(definition: &Definition, path: &str, problems: &mut Vec<Problem>) -> Va
         if definition.event.is_some() {
             refuse("event", "only with protocol TCP".into());
         }
-        return if has_unit { Value::Standard(1) } else { Value::Expression(definition.value.clone()) };
+        return if has_unit { Quantity::Milliseconds } else { Quantity::Expression(definition.value.clone()) };
     }
     let event = match definition.event {
-        Some("OPEN") => 0,
-        Some("CONTINUE") => 5,
-        Some("CLOSE") => 3,
-        _ => 4,
+        Some("OPEN") => Measurement::ConnectionsOpened,
+        Some("CONTINUE") => Measurement::Continuations,
+        Some("CLOSE") => Measurement::ConnectionsClosed,
+        _ => Measurement::Reports,
     };
     match (text, text.parse()) {
-        (_, Ok(times)) => Value::Times(times, event),
-        ("receivedBytes", _) if definition.event.is_none() => Value::Standard(1),
-        ("sentBytes", _) if definition.event.is_none() => Value::Standard(2),
+        (_, Ok(times)) => Quantity::Times(times, event),
+        ("receivedBytes", _) if definition.event.is_none() => Quantity::Times(1, Measurement::ReceivedBytes),
+        ("sentBytes", _) if definition.event.is_none() => Quantity::Times(1, Measurement::SentBytes),
         _ => {
             refuse("value", format!("{text:?} is not allowed for TCP, must be a whole number or, without event, receivedBytes or sentBytes"));
-            Value::Standard(event)
+            Quantity::Times(1, event)
         }
     }
 }
 
 /// The names of all labels of `metrics`, the standard ones first, each once.
-pub fn label_names(metrics: &[Metric]) -> Vec<String> {
+pub fn label_names(metrics: &[MetricSpec]) -> Vec<String> {
     let used = |name: &str| metrics.iter().any(|metric| metric.tags.iter().any(|tag| tag.name == name));
     let mut names: Vec<String> = labels::names().into_iter().filter(|name| used(name)).map(String::from).collect();
     for tag in metrics.iter().flat_map(|metric| &metric.tags) {
@@ -311,26 +290,18 @@ pub fn label_names(metrics: &[Metric]) -> Vec<String> {
 
 /// The standard labels that metrics of `family` have.
 #[inline(never)]
-pub fn used_labels(metrics: &[Metric], family: Family) -> Labels<bool> {
-    let mut used = Vec::new();
+pub fn used_labels(metrics: &[MetricSpec], family: Family) -> Labels<bool> {
+    let mut used = Labels::all(false);
     for metric in metrics.iter().filter(|metric| metric.family == family) {
         for tag in &metric.tags {
             tag.source.labels(&mut used);
         }
     }
-    let names = labels::names();
-    let used: Vec<&str> = used.iter().filter_map(|index| names.get(*index).copied()).collect();
-    Labels::by_name(|name| contains(&used, name))
-}
-
-/// Not inlined: that would be once for each label.
-#[inline(never)]
-fn contains(names: &[&str], name: &str) -> bool {
-    names.contains(&name)
+    used
 }
 
 /// What else Prometheus would show under the full name `name` of a definition.
-fn taken_by(name: &str, metrics: &[Metric]) -> Option<String> {
+fn taken_by(name: &str, metrics: &[MetricSpec]) -> Option<String> {
     if matches!(name, "istio_build" | OVERFLOW_METRIC) {
         return Some(name.into());
     }
@@ -340,19 +311,27 @@ fn taken_by(name: &str, metrics: &[Metric]) -> Option<String> {
     histograms.any(|metric| metric.family_name() == histogram).then(|| format!("the histogram {histogram}"))
 }
 
-fn standard((name, family, kind, value): (&str, Family, MetricKind, usize)) -> Metric {
-    let names = labels::names().into_iter().take(family.labels());
-    let tag = |(index, name): (usize, &str)| Tag { name: name.into(), source: Source::Label(index), hidden: false };
-    Metric {
+fn standard((name, kind, measurement): (&str, MetricKind, Measurement)) -> MetricSpec {
+    let family = measurement.family();
+    let count = match family {
+        Family::Request => labels::COUNT,
+        Family::Messages => labels::PEER_COUNT,
+        Family::Connection => labels::TCP_COUNT,
+    };
+    let tag = |label: Label| Tag { name: label.name().into(), source: TagSource::Label(label), hidden: false };
+    MetricSpec {
         path: String::new(),
         prefix: PREFIX,
         name: name.into(),
         suffix: "",
         family,
         kind,
-        value: Value::Standard(value),
+        quantity: match measurement {
+            Measurement::Duration => Quantity::Milliseconds,
+            measurement => Quantity::Times(1, measurement),
+        },
         condition: None,
-        tags: names.enumerate().map(tag).collect(),
+        tags: Label::ALL.into_iter().take(count).map(tag).collect(),
     }
 }
 

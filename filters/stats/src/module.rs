@@ -8,10 +8,10 @@ use std::rc::Rc;
 
 use adapter::{Envoy, Live, StreamKind};
 use host::Host;
+use labels::facts::AlreadyRead;
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 
-use crate::facts::Known;
 use crate::stats::{Connection, Request, Stats, Traffic};
 
 /// What a plugin of this filter begins with.
@@ -80,7 +80,7 @@ impl RootContext for StatsRoot {
         };
         let Shared { stats, requests, connections } = &mut *shared;
         stats.refresh();
-        requests.visit(|request| stats.on_request_tick(&Envoy, request, Known::default()));
+        requests.visit(|request| stats.on_request_tick(&Envoy, request, AlreadyRead::default()));
         connections.visit(|state| state.report_due = stats.on_connection_tick(&Envoy, &mut state.connection, true));
     }
 
@@ -90,7 +90,7 @@ impl RootContext for StatsRoot {
             return;
         }
         if let Some(Ok(mut shared)) = self.shared.as_ref().map(|shared| shared.try_borrow_mut()) {
-            shared.stats.on_request_end(&Envoy, &mut Request::default(), Known::default());
+            shared.stats.on_request_end(&Envoy, &mut Request::default(), AlreadyRead::default());
         }
     }
 
@@ -117,7 +117,7 @@ impl HttpContext for HttpStream {
     fn on_log(&mut self) {
         if let (Ok(mut shared), Ok(mut request)) = (self.shared.try_borrow_mut(), self.request.try_borrow_mut()) {
             shared.requests.remove(self.id);
-            shared.stats.on_request_end(&Envoy, &mut request, Known::default());
+            shared.stats.on_request_end(&Envoy, &mut request, AlreadyRead::default());
         }
     }
 }

@@ -7,23 +7,23 @@ use collections::bounded::BoundedCache;
 use configuration::{ConfigError, Problem};
 use host::property;
 use host::{Host, MetricKind, WarmCalls};
-use labels::direction::Direction;
+use labels::facts::{AlreadyRead, Facts, Protocol};
 use labels::peer::Peer;
-use labels::response_flags::Mark;
-use labels::{self, Labels};
+use labels::resolver::{Needs, Resolver};
+use labels::response_flags::{self, Mark};
+use labels::side::Side;
+use labels::{Labels, UNKNOWN};
 use series::metric_name;
 
 use crate::config::Config;
-use crate::facts::{response_flags, Facts, Known, Protocol};
-use crate::labels::{flags, Labeler};
-use crate::metrics::Family;
-use crate::recorder::{LabelSet, Recorder, SeriesId};
+use crate::label_set::LabelSet;
+use crate::labels::{of_flags, of_stream};
+use crate::measurement::{Family, Measured, Measurement};
+use crate::recorder::{Recorder, SeriesId};
 use crate::symbols::{Symbol, Symbols};
 
 /// What a warm request takes: with the standard metrics and labels, a known peer and mutual TLS.
 pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 13, outbound: 13 };
-
-const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
 
 /// Facts of requests remembered.
 const MAX_FACTS: usize = 2_000;
@@ -34,10 +34,8 @@ const MAX_FACTS_BYTES: usize = 2_048;
 pub struct Stats {
     /// How often live streams are to be reported.
     pub reporting_period: Duration,
-    /// Known where the root id tells it, else asked of each stream's listener.
-    direction: Option<Direction>,
     symbols: Symbols,
-    labeler: Labeler,
+    resolver: Resolver,
     recorder: Recorder,
     seen: BoundedCache<Facts, Seen>,
     /// Has all streams asked for injected faults.
@@ -74,8 +72,7 @@ impl Stats {
         let root_id = host.text(property::PLUGIN_ROOT_ID).unwrap_or_default();
         Self {
             reporting_period: config.tcp_reporting_duration,
-            direction: Direction::of_root_id(&root_id),
-            labeler: Labeler::new(local, &mut symbols, !config.disable_host_header_fallback),
+            resolver: Resolver::new(local.clone(), &root_id, Needs::ALL, !config.disable_host_header_fallback),
             recorder,
             symbols,
             seen: BoundedCache::new(MAX_FACTS),
@@ -86,24 +83,23 @@ impl Stats {
     /// Forgets what a configuration update may have changed: what clusters say, and our certificates. Call it every
     /// reporting period.
     pub fn refresh(&mut self) {
-        self.labeler.refresh();
+        self.resolver.refresh();
         self.seen = BoundedCache::new(MAX_FACTS);
     }
 
     /// Reports the messages of a live gRPC request since the last time, once it is answered: before, its peer is not known.
-    pub fn on_request_tick(&mut self, host: &impl Host, request: &mut Request, known: Known) {
+    pub fn on_request_tick(&mut self, host: &impl Host, request: &mut Request, before: AlreadyRead) {
         if self.recorder.needs_stream(Family::Messages, false) || host.int(property::RESPONSE_CODE).is_none() {
             return;
         }
         if let Some(messages) = messages(host) {
-            let direction = self.direction(host);
             let set = match request.messages_labels.take() {
                 Some(set) => set,
                 // The Host header is gone until the request ends.
-                None if self.labeler.needs_host_header(host, &mut self.symbols) => return,
+                None if self.resolver.needs_host_header(host) => return,
                 None => {
-                    let facts = self.labeler.request(host, &mut self.symbols, direction, known);
-                    let labels = self.labeler.labels(host, &mut self.symbols, &facts);
+                    let facts = self.resolver.facts_of_request(host, before);
+                    let labels = self.labels(host, &facts);
                     self.recorder.label_set(host, &mut self.symbols, Family::Messages, &labels)
                 }
             };
@@ -111,38 +107,36 @@ impl Stats {
         }
     }
 
-    /// A request ends. `known` is what need not be asked for again.
-    pub fn on_request_end(&mut self, host: &impl Host, request: &mut Request, known: Known) {
-        self.on_request_end_telling(host, request, known, |_, _| ());
+    /// A request ends. `before` is what need not be asked for again.
+    pub fn on_request_end(&mut self, host: &impl Host, request: &mut Request, before: AlreadyRead) {
+        self.on_request_end_telling(host, request, before, |_, _| ());
     }
 
-    /// The same, and tells what the request's labels follow from, and how many milliseconds it took if a metric says so.
+    /// The same, and tells what the request's labels follow from, and how many nanoseconds it took if a metric says so.
     pub fn on_request_end_telling(
         &mut self,
         host: &impl Host,
         request: &mut Request,
-        known: Known,
+        before: AlreadyRead,
         tell: impl FnOnce(&Facts, Option<u64>),
     ) {
         self.recorder.generate(host, &self.symbols);
-        let direction = self.direction(host);
-        let facts = self.labeler.request(host, &mut self.symbols, direction, known);
+        let facts = self.resolver.facts_of_request(host, before);
         let grpc = facts.protocol == Protocol::Grpc;
-        let values = self.request_values(host);
-        let [_, milliseconds, ..] = values;
-        tell(&facts, milliseconds);
+        let measured = self.measured(host);
+        tell(&facts, measured.get(Measurement::Duration));
         let labels = match self.seen.get(&facts) {
             Some(Seen { labels, series: Some(series) }) => {
-                self.recorder.record_request(host, &self.symbols, series, &values);
+                self.recorder.record_request(host, &self.symbols, series, &measured);
                 labels
             }
             Some(Seen { labels, series: None }) => {
-                self.record_request(host, &labels, &values);
+                self.record_request(host, &labels, &measured);
                 labels
             }
             None => {
-                let labels = self.labeler.labels(host, &mut self.symbols, &facts);
-                let series = self.record_request(host, &labels, &values);
+                let labels = self.labels(host, &facts);
+                let series = self.record_request(host, &labels, &measured);
                 let series = series.filter(|_| self.recorder.is_standard(Family::Request));
                 if facts.own_len() <= MAX_FACTS_BYTES {
                     self.seen.insert(facts, Seen { labels, series });
@@ -161,28 +155,29 @@ impl Stats {
         }
     }
 
-    /// The values of the metrics of a request, the last one in nanoseconds; those that no metric has are not asked for.
-    fn request_values(&self, host: &impl Host) -> [Option<u64>; 5] {
-        let needs = |index| self.recorder.needs_value(Family::Request, index);
-        let read = |needed: bool, path| needed.then(|| u64::try_from(host.int(path)?).ok()).flatten();
-        let duration = read(needs(1) || needs(4), property::REQUEST_DURATION);
-        [
-            Some(1),
-            duration.and_then(|time| time.checked_div(NANOSECONDS_PER_MILLISECOND)),
-            read(needs(2), property::REQUEST_TOTAL_SIZE),
-            read(needs(3), property::RESPONSE_TOTAL_SIZE),
-            duration,
-        ]
+    /// What is measured of a request; what no metric records is not asked for.
+    fn measured(&self, host: &impl Host) -> Measured {
+        let read = |measurement, path| {
+            let value = || u64::try_from(host.int(path)?).ok();
+            (measurement, self.recorder.needs(measurement).then(value).flatten())
+        };
+        Measured::from([
+            (Measurement::Requests, Some(1)),
+            read(Measurement::Duration, property::REQUEST_DURATION),
+            read(Measurement::RequestBytes, property::REQUEST_TOTAL_SIZE),
+            read(Measurement::ResponseBytes, property::RESPONSE_TOTAL_SIZE),
+        ])
     }
 
-    fn record_request(
-        &mut self,
-        host: &impl Host,
-        labels: &Labels<Symbol>,
-        values: &[Option<u64>],
-    ) -> Option<SeriesId> {
+    /// The labels of the current stream, of which these are the facts.
+    fn labels(&mut self, host: &impl Host, facts: &Facts) -> Labels<Symbol> {
+        let stream = self.resolver.resolve(host, facts);
+        of_stream(&mut self.symbols, &stream)
+    }
+
+    fn record_request(&mut self, host: &impl Host, labels: &Labels<Symbol>, measured: &Measured) -> Option<SeriesId> {
         let set = self.recorder.label_set(host, &mut self.symbols, Family::Request, labels);
-        self.recorder.record(host, &self.symbols, &set, values)
+        self.recorder.record(host, &self.symbols, &set, measured)
     }
 
     /// Reports what passed through a live TCP connection since the last time.
@@ -226,11 +221,10 @@ impl Stats {
 
     fn report(&mut self, host: &impl Host, connection: &mut Connection, closed: bool) {
         let set = match &connection.labels {
-            Some(set) => set.with_response_flags(flags(&mut self.symbols, response_flags(host))),
+            Some(set) => set.with_response_flags(of_flags(&mut self.symbols, response_flags::of_stream(host))),
             None => {
-                let direction = self.direction(host);
-                let facts = self.labeler.connection(host, &mut self.symbols, direction);
-                let labels = self.labeler.labels(host, &mut self.symbols, &facts);
+                let facts = self.resolver.facts_of_connection(host);
+                let labels = self.labels(host, &facts);
                 self.recorder.label_set(host, &mut self.symbols, Family::Connection, &labels)
             }
         };
@@ -239,30 +233,32 @@ impl Stats {
         // Mixer's proxies reported a connection when it was opened, from time to time, and when it was closed.
         let continued = mem::take(&mut connection.due).max(u64::from(!closed));
         let reports = continued.saturating_add(opened.into()).saturating_add(closed.into());
-        let values = [opened.into(), traffic.received, traffic.sent, closed.into(), reports, continued];
-        self.recorder.record(host, &self.symbols, &set, &values.map(|value| (value > 0).then_some(value)));
+        let measured = counted([
+            (Measurement::ConnectionsOpened, opened.into()),
+            (Measurement::ReceivedBytes, traffic.received),
+            (Measurement::SentBytes, traffic.sent),
+            (Measurement::ConnectionsClosed, closed.into()),
+            (Measurement::Reports, reports),
+            (Measurement::Continuations, continued),
+        ]);
+        self.recorder.record(host, &self.symbols, &set, &measured);
         connection.labels = Some(set);
     }
 
     fn report_messages(&mut self, host: &impl Host, request: &mut Request, set: LabelSet, messages: [u64; 2]) {
         let [requests, responses] = messages;
         let [reported_requests, reported_responses] = request.messages;
-        let values = [requests.saturating_sub(reported_requests), responses.saturating_sub(reported_responses)];
-        self.recorder.record(host, &self.symbols, &set, &values.map(|value| (value > 0).then_some(value)));
+        let measured = counted([
+            (Measurement::RequestMessages, requests.saturating_sub(reported_requests)),
+            (Measurement::ResponseMessages, responses.saturating_sub(reported_responses)),
+        ]);
+        self.recorder.record(host, &self.symbols, &set, &measured);
         request.messages = messages;
         request.messages_labels = Some(set);
     }
 
     fn peer_is_settled(&self, host: &impl Host) -> bool {
-        let id = match self.direction(host) {
-            Direction::Inbound => property::DOWNSTREAM_PEER_ID,
-            Direction::Outbound => property::UPSTREAM_PEER_ID,
-        };
-        host.property(id).is_some()
-    }
-
-    fn direction(&self, host: &impl Host) -> Direction {
-        self.direction.unwrap_or_else(|| Direction::of_listener(host))
+        host.property(Side::of(self.resolver.direction(host)).peer_id).is_some()
     }
 }
 
@@ -313,9 +309,14 @@ impl Traffic {
     }
 }
 
+/// What was counted since the last report; nothing of what there was none.
+fn counted<const N: usize>(counts: [(Measurement, u64); N]) -> Measured {
+    Measured::from(counts.map(|(measurement, count)| (measurement, (count > 0).then_some(count))))
+}
+
 /// Sets `istio_build`, whose label is the version.
 fn set_build(host: &impl Host, version: &str) {
-    let version = if version.is_empty() { labels::UNKNOWN } else { version };
+    let version = if version.is_empty() { UNKNOWN } else { version };
     let build = host.define_metric(MetricKind::Gauge, &metric_name::build(version));
     if let Err(error) = build.and_then(|id| host.record_metric(id, 1)) {
         log::warn!("stats: istio_build is not set: {error}");

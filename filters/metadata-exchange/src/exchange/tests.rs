@@ -1,5 +1,6 @@
 use host::fake::FakeHost;
 use host::property::{node_label, node_metadata, Property};
+use labels::peer;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 

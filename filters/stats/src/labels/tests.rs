@@ -1,7 +1,11 @@
 use host::fake::FakeHost;
-use host::property::{node_label, node_metadata, Property};
+use host::property::{self, node_label, node_metadata, Property};
 use host::HeaderMap;
-use labels::peer::{CANONICAL_NAME, CANONICAL_REVISION};
+use labels::direction::Direction;
+use labels::facts::AlreadyRead;
+use labels::peer::{Peer, CANONICAL_NAME, CANONICAL_REVISION};
+use labels::resolver::{Needs, Resolver};
+use labels::{names, Label};
 use series::metric_name::Separators;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -43,13 +47,21 @@ fn with_service(host: &mut FakeHost, cluster: &str, service: &str) {
         .with_text(property::CLUSTER_SERVICE_NAMESPACE, "default");
 }
 
+fn resolver(host: &FakeHost, direction: Direction, host_header_fallback: bool) -> Resolver {
+    let root_id = match direction {
+        Direction::Inbound => "stats_inbound",
+        Direction::Outbound => "stats_outbound",
+    };
+    Resolver::new(Peer::local(host, &[]), root_id, Needs::ALL, host_header_fallback)
+}
+
 /// The labels of the request, by name.
 fn labels_of(host: &FakeHost, direction: Direction, host_header_fallback: bool) -> Vec<(&'static str, String)> {
     let mut symbols = Symbols::new(Separators::default(), 1000);
-    let mut labeler = Labeler::new(&Peer::local(host, &[]), &mut symbols, host_header_fallback);
-    let facts = labeler.request(host, &mut symbols, direction, Known::default());
-    let labels = labeler.labels(host, &mut symbols, &facts);
-    labels.pairs().map(|(name, symbol)| (name, symbols.text(symbol).to_string())).into()
+    let mut resolver = resolver(host, direction, host_header_fallback);
+    let facts = resolver.facts_of_request(host, AlreadyRead::default());
+    let labels = of_stream(&mut symbols, &resolver.resolve(host, &facts));
+    names().into_iter().zip(labels.values()).map(|(name, symbol)| (name, symbols.text(*symbol).to_string())).collect()
 }
 
 fn label(host: &FakeHost, direction: Direction, name: &str) -> String {
@@ -368,11 +380,11 @@ fn tls_that_only_passes_through_is_known_by_its_server_name() {
         (Direction::Inbound, true, "reviews"),
     ] {
         let mut symbols = Symbols::new(Separators::default(), 1000);
-        let mut labeler = Labeler::new(&Peer::local(&host, &[]), &mut symbols, fallback);
-        let facts = labeler.connection(&host, &mut symbols, direction);
-        let labels = labeler.labels(&host, &mut symbols, &facts);
-        assert_eq!(symbols.text(labels.service.host), expected, "{direction:?}");
-        assert_eq!(symbols.text(labels.service.name), "PassthroughCluster");
-        assert_eq!(symbols.text(labels.request_protocol), "tcp");
+        let mut resolver = resolver(&host, direction, fallback);
+        let facts = resolver.facts_of_connection(&host);
+        let labels = of_stream(&mut symbols, &resolver.resolve(&host, &facts));
+        assert_eq!(symbols.text(labels.get(Label::DestinationService)), expected, "{direction:?}");
+        assert_eq!(symbols.text(labels.get(Label::DestinationServiceName)), "PassthroughCluster");
+        assert_eq!(symbols.text(labels.get(Label::RequestProtocol)), "tcp");
     }
 }

@@ -1,6 +1,6 @@
 use host::fake::FakeHost;
 use host::property::Property;
-use labels;
+use labels::Label;
 use series::metric_name::Separators;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -14,7 +14,32 @@ struct Fixture {
     recorder: Recorder,
 }
 
-const VALUES: [Option<u64>; 4] = [Some(1), Some(7), Some(100), Some(1000)];
+/// A request of 7 ms.
+fn request() -> Measured {
+    let mut measured = without_duration();
+    measured.set(Measurement::Duration, Some(7_900_000));
+    measured
+}
+
+fn without_duration() -> Measured {
+    Measured::from([
+        (Measurement::Requests, Some(1)),
+        (Measurement::RequestBytes, Some(100)),
+        (Measurement::ResponseBytes, Some(1000)),
+    ])
+}
+
+fn one(measurement: Measurement) -> Measured {
+    Measured::from([(measurement, Some(1))])
+}
+
+fn labels<const N: usize>(of: [(Label, Symbol); N]) -> Labels<Symbol> {
+    let mut labels = Labels::all(Symbol::default());
+    for (label, symbol) in of {
+        labels.set(label, symbol);
+    }
+    labels
+}
 
 fn fixture(config: &str) -> Fixture {
     fixture_on(FakeHost::new(), config)
@@ -34,12 +59,12 @@ fn refusal(host: &FakeHost, config: &str) -> String {
 }
 
 impl Fixture {
-    /// Records `values` for `family` with this source app.
-    fn record(&mut self, family: Family, source_app: &str, values: &[Option<u64>]) {
-        let mut labels = Labels { reporter: self.symbols.of("source"), ..Labels::default() };
-        labels.source.app = self.symbols.of(source_app);
+    /// Records what was `measured` for `family` with this source app.
+    fn record(&mut self, family: Family, source_app: &str, measured: &Measured) {
+        let app = self.symbols.of(source_app);
+        let labels = labels([(Label::Reporter, self.symbols.of("source")), (Label::SourceApp, app)]);
         let set = self.recorder.label_set(&self.host, &mut self.symbols, family, &labels);
-        self.recorder.record(&self.host, &self.symbols, &set, values);
+        self.recorder.record(&self.host, &self.symbols, &set, measured);
     }
 
     fn names(&self) -> Vec<String> {
@@ -70,7 +95,7 @@ fn a_label_set_is_defined_once_and_recorded_each_time() {
     let mut fixture = fixture("");
     for _ in 0..3 {
         for app in ["a", "b"] {
-            fixture.record(Family::Request, app, &VALUES);
+            fixture.record(Family::Request, app, &request());
         }
     }
     assert_eq!(fixture.host.defined(), 8);
@@ -88,7 +113,7 @@ fn a_label_set_is_defined_once_and_recorded_each_time() {
 #[test]
 fn what_was_not_measured_is_neither_recorded_nor_defined() {
     let mut fixture = fixture("");
-    fixture.record(Family::Request, "a", &[Some(1), None, None, None]);
+    fixture.record(Family::Request, "a", &one(Measurement::Requests));
     assert_eq!(fixture.host.values().into_values().collect::<Vec<_>>(), [1]);
     assert_eq!(fixture.host.defined(), 1);
 }
@@ -97,7 +122,7 @@ fn what_was_not_measured_is_neither_recorded_nor_defined() {
 fn label_sets_beyond_the_cap_are_counted_together_and_none_is_lost() {
     let mut fixture = fixture(r#"{"max_series": 100}"#);
     for index in 0..1000 {
-        fixture.record(Family::Request, &format!("app-{index}"), &VALUES);
+        fixture.record(Family::Request, &format!("app-{index}"), &request());
     }
     let values = fixture.host.values();
     let requests = |part: &str| -> u64 {
@@ -114,9 +139,11 @@ fn label_sets_beyond_the_cap_are_counted_together_and_none_is_lost() {
 #[test]
 fn a_label_set_keeps_room_for_all_its_metrics() {
     let mut fixture = fixture(r#"{"max_series": 100}"#);
-    for values in [[Some(1), None, None, None], [None, None, None, Some(1)], [None, Some(5), Some(5), None]] {
+    let traffic = [Measurement::ReceivedBytes, Measurement::SentBytes].map(|measurement| (measurement, Some(5)));
+    for measured in [one(Measurement::ConnectionsOpened), one(Measurement::ConnectionsClosed), Measured::from(traffic)]
+    {
         for index in 0..100 {
-            fixture.record(Family::Connection, &format!("app-{index}"), &values);
+            fixture.record(Family::Connection, &format!("app-{index}"), &measured);
         }
     }
     assert!(fixture.host.defined() <= 100 + 4 + 1, "{}", fixture.host.defined());
@@ -126,7 +153,7 @@ fn a_label_set_keeps_room_for_all_its_metrics() {
 fn a_label_set_without_records_is_not_kept() {
     let mut fixture = fixture(r#"{"metrics": [{"drop": true}], "definitions": []}"#);
     for index in 0..100 {
-        fixture.record(Family::Request, &format!("app-{index}"), &VALUES);
+        fixture.record(Family::Request, &format!("app-{index}"), &request());
     }
     assert_eq!(fixture.recorder.series.len(), 0);
 }
@@ -134,23 +161,23 @@ fn a_label_set_without_records_is_not_kept() {
 #[test]
 fn a_value_that_is_not_told_from_others_counts_as_overflow() {
     let mut fixture = fixture("");
-    let labels = Labels { reporter: Symbol::OVERFLOW, ..Labels::default() };
+    let labels = labels([(Label::Reporter, Symbol::OVERFLOW)]);
     let set = fixture.recorder.label_set(&fixture.host, &mut fixture.symbols, Family::Request, &labels);
-    fixture.recorder.record(&fixture.host, &fixture.symbols, &set, &VALUES);
+    fixture.recorder.record(&fixture.host, &fixture.symbols, &set, &request());
     assert_eq!(fixture.host.values().get(OVERFLOW_METRIC), Some(&1));
 }
 
 #[test]
 fn each_family_has_its_labels_in_order() {
-    for (family, metric, count) in [
-        (Family::Request, "istio_requests_total", 25),
-        (Family::Messages, "istio_request_messages_total", 20),
-        (Family::Connection, "istio_tcp_connections_opened_total", 23),
+    for (measurement, metric, count) in [
+        (Measurement::Requests, "istio_requests_total", 25),
+        (Measurement::RequestMessages, "istio_request_messages_total", 20),
+        (Measurement::ConnectionsOpened, "istio_tcp_connections_opened_total", 23),
     ] {
         let mut fixture = fixture("");
-        fixture.record(family, "a", &[Some(1)]);
+        fixture.record(measurement.family(), "a", &one(measurement));
         let names: Vec<String> = fixture.labels_of(metric).into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names, labels::names()[..count], "{metric}");
+        assert_eq!(names, ::labels::names()[..count], "{metric}");
     }
 }
 
@@ -166,7 +193,7 @@ fn labels_are_added_replaced_and_removed() {
             {"name": "requests_total", "dimensions": {"source_app": "'back'"}}
         ]}"#,
     );
-    fixture.record(Family::Request, "a", &VALUES);
+    fixture.record(Family::Request, "a", &request());
     assert_eq!(fixture.label("istio_request_bytes", "source_app"), None);
     assert_eq!(fixture.label("istio_request_bytes", "source_version"), Some("fixed".into()));
     let labels = fixture.labels_of("istio_requests_total");
@@ -188,11 +215,13 @@ fn a_standard_label_has_its_value_under_another_name_too() {
         }"#,
     );
     fixture.recorder.generate(&fixture.host, &fixture.symbols);
-    let mut labels = Labels { reporter: fixture.symbols.of("source"), ..Labels::default() };
-    labels.source.app = fixture.symbols.of("web");
-    labels.source.principal = fixture.symbols.of("spiffe://cluster.local/ns/shop/sa/web");
+    let labels = labels([
+        (Label::Reporter, fixture.symbols.of("source")),
+        (Label::SourceApp, fixture.symbols.of("web")),
+        (Label::SourcePrincipal, fixture.symbols.of("spiffe://cluster.local/ns/shop/sa/web")),
+    ]);
     let set = fixture.recorder.label_set(&fixture.host, &mut fixture.symbols, Family::Request, &labels);
-    fixture.recorder.record(&fixture.host, &fixture.symbols, &set, &VALUES);
+    fixture.recorder.record(&fixture.host, &fixture.symbols, &set, &request());
     let expected = [
         ("caller", "web"),
         // What the configuration makes comes first.
@@ -214,7 +243,7 @@ fn the_first_alternative_that_is_known_is_the_label() {
             "c": "request.method | 'none'", "d": "request.referer | ''", "e": "''", "f": "request.referer | request.host"
         }}]}"#,
     );
-    fixture.record(Family::Request, "web", &VALUES);
+    fixture.record(Family::Request, "web", &request());
     let expected = [("a", "web"), ("b", "none"), ("c", "GET"), ("d", ""), ("e", ""), ("f", "unknown")];
     assert_eq!(fixture.labels_of("istio_calls"), expected.map(|(name, value)| (name.to_string(), value.to_string())));
 }
@@ -223,7 +252,7 @@ fn the_first_alternative_that_is_known_is_the_label() {
 fn labels_that_no_metric_has_do_not_tell_label_sets_apart() {
     let mut fixture = fixture(r#"{"metrics": [{"tags_to_remove": ["source_app"]}]}"#);
     for app in ["a", "b", "c"] {
-        fixture.record(Family::Request, app, &VALUES);
+        fixture.record(Family::Request, app, &request());
     }
     assert_eq!(fixture.host.defined(), 4);
 }
@@ -231,12 +260,12 @@ fn labels_that_no_metric_has_do_not_tell_label_sets_apart() {
 #[test]
 fn metrics_are_dropped_by_name_or_all() {
     let mut fixture = fixture(r#"{"metrics": [{"name": "request_bytes", "drop": true}]}"#);
-    fixture.record(Family::Request, "a", &VALUES);
+    fixture.record(Family::Request, "a", &request());
     assert_eq!(fixture.names().iter().filter(|name| name.ends_with("request_bytes")).count(), 0);
     assert_eq!(fixture.host.defined(), 3);
 
     let mut fixture = super::tests::fixture(r#"{"metrics": [{"drop": true}]}"#);
-    fixture.record(Family::Request, "a", &VALUES);
+    fixture.record(Family::Request, "a", &request());
     assert_eq!(fixture.host.defined(), 0);
 }
 
@@ -258,7 +287,7 @@ fn metrics_are_defined_with_their_own_value_kind_and_labels() {
         }"#,
     );
     for _ in 0..2 {
-        fixture.record(Family::Request, "a", &VALUES);
+        fixture.record(Family::Request, "a", &request());
     }
     let values = fixture.host.values();
     assert_eq!(values.get("request_method=.=GET;.;istio_double_total"), Some(&4));
@@ -275,7 +304,7 @@ fn a_metric_of_the_operator_s_own_needs_no_prefix() {
     let mut fixture = fixture(
         r#"{"definitions": [{"name": "shop_total", "prefix": "", "value": "1"}, {"name": "requests_total", "prefix": "", "value": "1"}]}"#,
     );
-    fixture.record(Family::Request, "a", &VALUES);
+    fixture.record(Family::Request, "a", &request());
     let values = fixture.host.values();
     assert_eq!((values.get("shop_total"), values.get("requests_total")), (Some(&1), Some(&1)));
     assert_eq!(fixture.labels_of("istio_requests_total").len(), 25, "is another metric");
@@ -291,7 +320,7 @@ fn a_metric_that_is_defined_twice_is_recorded_by_both() {
             {"name": "requests_total", "value": "3"}
         ]}"#,
     );
-    fixture.record(Family::Request, "a", &VALUES);
+    fixture.record(Family::Request, "a", &request());
     let values = fixture.host.values();
     assert_eq!(values.get("kind=.=one;.;istio_calls"), Some(&1));
     assert_eq!(values.get("kind=.=two;.;istio_calls"), Some(&2));
@@ -309,11 +338,11 @@ fn a_metric_is_recorded_where_its_condition_holds() {
     host.with_expression("yes()", Some(&[1])).with_expression("no()", Some(&[0])).with_expression("fails()", None);
     let mut fixture = fixture_on(host, config);
     for _ in 0..2 {
-        fixture.record(Family::Request, "a", &VALUES);
+        fixture.record(Family::Request, "a", &request());
     }
     let values = fixture.host.values();
     assert_eq!(values.into_iter().collect::<Vec<_>>(), [("istio_also_total".into(), 2), ("istio_yes_total".into(), 2)]);
-    assert_eq!(fixture.recorder.plans.request.conditions.len(), 3, "each is evaluated once");
+    assert_eq!(fixture.recorder.plans.of(Family::Request).conditions.len(), 3, "each is evaluated once");
 
     let mut host = FakeHost::new();
     host.with_expression("no()", Some(&[0]));
@@ -342,7 +371,7 @@ fn a_label_set_is_one_whatever_conditions_hold() {
     let mut fixture = fixture_on(host, CONDITIONS);
     for held in [[false, false], [true, false], [false, true], [true, true], [false, true]] {
         hold(&mut fixture.host, held);
-        fixture.record(Family::Request, "a", &VALUES);
+        fixture.record(Family::Request, "a", &request());
     }
     let values = fixture.host.values();
     assert_eq!(values.get("app_of_caller=.=a;.;istio_first"), Some(&2));
@@ -351,7 +380,7 @@ fn a_label_set_is_one_whatever_conditions_hold() {
 
     for index in 0..1000 {
         hold(&mut fixture.host, [index % 2 == 0, index % 3 == 0]);
-        fixture.record(Family::Request, &format!("app-{index}"), &VALUES);
+        fixture.record(Family::Request, &format!("app-{index}"), &request());
     }
     assert_eq!(fixture.recorder.series.len(), 100 / 6 + 1, "one for all that are too many");
 }
@@ -377,7 +406,7 @@ fn conditions_are_not_more_than_can_be_kept() {
                     must be at most 64";
     assert_eq!(error, expected);
     let mut fixture = fixture_on(host, &config(64));
-    fixture.record(Family::Request, "a", &VALUES);
+    fixture.record(Family::Request, "a", &request());
     assert_eq!(fixture.host.values().get("istio_a"), Some(&2), "by the last two");
 }
 
@@ -392,9 +421,15 @@ fn metrics_of_connections_are_defined_by_event() {
             {"name": "sent", "protocol": "TCP", "value": "sentBytes", "type": "HISTOGRAM"}
         ], "metrics": [{"name": "tcp_sent_bytes_total", "drop": true}]}"#,
     );
-    // Opened, received, sent, closed, reports, continued.
-    fixture.record(Family::Connection, "a", &[Some(1), None, Some(7), None, Some(2), Some(1)]);
-    fixture.record(Family::Connection, "a", &[None, None, None, Some(1), Some(1), None]);
+    let live = Measured::from([
+        (Measurement::ConnectionsOpened, Some(1)),
+        (Measurement::SentBytes, Some(7)),
+        (Measurement::Reports, Some(2)),
+        (Measurement::Continuations, Some(1)),
+    ]);
+    fixture.record(Family::Connection, "a", &live);
+    let end = Measured::from([(Measurement::ConnectionsClosed, Some(1)), (Measurement::Reports, Some(1))]);
+    fixture.record(Family::Connection, "a", &end);
     let values = fixture.host.values();
     for (name, expected) in
         [("istio_opened", 2), ("side=.=source;.;istio_closed", 1), ("istio_continued", 1), ("istio_reports", 3)]
@@ -429,7 +464,8 @@ fn durations_in_seconds_are_counters_with_what_is_left_carried_on() {
         }], "metrics": [{"name": "requests_total", "drop": true}]}"#,
     );
     for nanoseconds in [1_500_000_000, 700_000_000, 1_800_000_001] {
-        fixture.record(Family::Request, "a", &[Some(1), None, None, None, Some(nanoseconds)]);
+        let took = (Measurement::Duration, Some(nanoseconds));
+        fixture.record(Family::Request, "a", &Measured::from([(Measurement::Requests, Some(1)), took]));
     }
     let values: Vec<(String, u64)> = fixture.host.values().into_iter().collect();
     let expected = [
@@ -442,7 +478,7 @@ fn durations_in_seconds_are_counters_with_what_is_left_carried_on() {
     ];
     assert_eq!(values, expected.map(|(name, value)| (name.to_string(), value)));
     // What has no duration is not measured.
-    fixture.record(Family::Request, "a", &VALUES);
+    fixture.record(Family::Request, "a", &without_duration());
     assert_eq!(fixture.host.values().get("side=.=source;.;istio_seconds_count"), Some(&3));
 }
 
@@ -571,7 +607,8 @@ fn definitions_that_prometheus_would_show_as_one_are_refused_in_any_order() {
         counter("istio_requests_total", ""),
     ];
     let mut fixture = fixture_on(host, &format!(r#"{{"definitions": [{}]}}"#, definitions.join(", ")));
-    fixture.record(Family::Request, "a", &[Some(1), None, None, None, Some(1)]);
+    let measured = [Measurement::Requests, Measurement::Duration].map(|measurement| (measurement, Some(1)));
+    fixture.record(Family::Request, "a", &Measured::from(measured));
     let values = fixture.host.values();
     assert_eq!(values.get("istio_x_count"), Some(&1));
     assert_eq!(fixture.values_of("istio_requests_total"), [1], "recorded once");
@@ -711,7 +748,7 @@ fn labels_may_end_alike_where_the_bootstrap_tells_them_apart() {
     let config =
         r#"{"anchored_tags": true, "metrics": [{"name": "requests_total", "dimensions": {"code": "response_code"}}]}"#;
     let mut fixture = fixture(config);
-    fixture.record(Family::Request, "a", &VALUES);
+    fixture.record(Family::Request, "a", &request());
     assert_eq!(fixture.label("istio_requests_total", "code"), Some("unknown".into()));
 }
 
@@ -721,9 +758,9 @@ fn separators_are_the_operator_s() {
     let host = FakeHost::new();
     let config = Config::parse(b"").expect("valid");
     let mut recorder = Recorder::new(&config, &host, &mut symbols, &mut Vec::new());
-    let labels = Labels { reporter: symbols.of("a|b"), ..Labels::default() };
+    let labels = labels([(Label::Reporter, symbols.of("a|b"))]);
     let set = recorder.label_set(&host, &mut symbols, Family::Messages, &labels);
-    recorder.record(&host, &symbols, &set, &[Some(1)]);
+    recorder.record(&host, &symbols, &set, &one(Measurement::RequestMessages));
     let name = host.values().into_keys().next().expect("defined");
     assert!(name.starts_with("reporter==a_b|source_workload==unknown|"), "{name}");
 }

@@ -44,7 +44,7 @@ fn reporters(host: &FakeHost) -> Vec<String> {
 #[test]
 fn sizes_are_bytes_and_the_duration_whole_milliseconds() {
     let host = mesh("stats_inbound");
-    stats(&host).on_request_end(&host, &mut Request::default(), Known::default());
+    stats(&host).on_request_end(&host, &mut Request::default(), AlreadyRead::default());
     for (metric, expected) in
         [("istio_request_duration_milliseconds", 12), ("istio_request_bytes", 120), ("istio_response_bytes", 3400)]
     {
@@ -65,7 +65,7 @@ fn the_root_id_tells_the_direction_or_else_the_listener() {
     ] {
         let mut host = mesh(root_id);
         host.with_int(property::LISTENER_DIRECTION, listener);
-        stats(&host).on_request_end(&host, &mut Request::default(), Known::default());
+        stats(&host).on_request_end(&host, &mut Request::default(), AlreadyRead::default());
         assert_eq!(reporters(&host), [expected], "{root_id} {listener}");
     }
 }
@@ -85,9 +85,9 @@ fn a_warm_request_makes_as_many_host_calls_as_stated() {
     for (root_id, expected) in [("stats_inbound", WARM_CALLS.inbound), ("stats_outbound", WARM_CALLS.outbound)] {
         let host = mesh(root_id);
         let mut stats = stats(&host);
-        stats.on_request_end(&host, &mut Request::default(), Known::default());
+        stats.on_request_end(&host, &mut Request::default(), AlreadyRead::default());
         host.take_calls();
-        stats.on_request_end(&host, &mut Request::default(), Known::default());
+        stats.on_request_end(&host, &mut Request::default(), AlreadyRead::default());
         assert_eq!(host.take_calls(), expected, "{root_id}");
     }
 }
@@ -97,7 +97,11 @@ fn injected_faults_are_asked_for_where_there_may_be_any() {
     let flags = |config: &[u8]| {
         let mut host = mesh("stats_outbound");
         host.with_state("fault_flags", b"DI,FI");
-        Stats::new(config, &host).expect("valid").on_request_end(&host, &mut Request::default(), Known::default());
+        Stats::new(config, &host).expect("valid").on_request_end(
+            &host,
+            &mut Request::default(),
+            AlreadyRead::default(),
+        );
         let names: Vec<String> =
             host.values().into_keys().filter(|name| name.ends_with("istio_requests_total")).collect();
         names.concat().split(";.;").find_map(|label| label.strip_prefix("response_flags=.=").map(String::from))
@@ -211,10 +215,10 @@ fn messages_of_a_live_grpc_request_are_reported_as_they_come() {
     let mut request = Request::default();
     for messages in ["1,0", "1,3", "2,5"] {
         host.with_text(property::GRPC_MESSAGES, messages);
-        stats.on_request_tick(&host, &mut request, Known::default());
+        stats.on_request_tick(&host, &mut request, AlreadyRead::default());
     }
     host.with_text(property::GRPC_MESSAGES, "2,6");
-    stats.on_request_end(&host, &mut request, Known::default());
+    stats.on_request_end(&host, &mut request, AlreadyRead::default());
     let values: Vec<(String, u64)> =
         host.values().into_iter().filter(|(name, _)| name.ends_with("_messages_total")).collect();
     let ends: Vec<(&str, u64)> =
@@ -229,10 +233,10 @@ fn messages_whose_labels_need_what_is_gone_are_reported_at_the_end() {
     host.with_header(host::HeaderMap::Request, "content-type", "application/grpc");
     let mut stats = Stats::new(b"{}", &host).expect("valid");
     let mut request = Request::default();
-    stats.on_request_tick(&host, &mut request, Known::default());
+    stats.on_request_tick(&host, &mut request, AlreadyRead::default());
     assert!(!host.values().keys().any(|name| name.ends_with("_messages_total")));
     host.with_text(property::REQUEST_HOST, "reviews.example:9080");
-    stats.on_request_end(&host, &mut request, Known::default());
+    stats.on_request_end(&host, &mut request, AlreadyRead::default());
     let messages: Vec<String> = host.values().into_keys().filter(|name| name.ends_with("_messages_total")).collect();
     assert_eq!(messages.len(), 2);
     assert!(messages.iter().all(|name| name.contains("destination_service=.=reviews.example:9080;")), "{messages:?}");
@@ -320,7 +324,7 @@ fn a_condition_is_evaluated_for_each_request_though_its_labels_are_known() {
     let mut stats = Stats::new(CONDITIONS.as_bytes(), &host).expect("valid");
     for (large, expected) in [(true, 1), (false, 1), (true, 2)] {
         host.with_expression("large()", Some(&[large.into()]));
-        stats.on_request_end(&host, &mut Request::default(), Known::default());
+        stats.on_request_end(&host, &mut Request::default(), AlreadyRead::default());
         assert_eq!(defined(&host), [0, 0, 0, expected]);
     }
 }

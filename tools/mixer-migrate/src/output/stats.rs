@@ -9,7 +9,7 @@ mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ::stats::recorder::MAX_CONDITIONS;
+use ::stats::plan::MAX_CONDITIONS;
 use serde_json::{json, Map, Value as Json};
 
 use crate::{

@@ -1,0 +1,205 @@
+//! Finds out who called whom, and remembers what many streams have in common.
+
+use std::rc::Rc;
+
+use collections::bounded::BoundedCache;
+use collections::bytes::Bytes;
+use host::Host;
+
+use crate::direction::Direction;
+use crate::facts::{read, AlreadyRead, Facts};
+use crate::label::Label;
+use crate::peer::Peer;
+use crate::service::{self, ClusterService};
+use crate::side::Side;
+use crate::stream::{Cluster, Stream};
+
+/// Peers, endpoints and clusters remembered, each.
+const MAX_REMEMBERED: usize = 1_000;
+
+/// What there is to find out about streams. What nobody needs is not looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Any of their labels.
+    pub labels: bool,
+    /// What workloads say of themselves.
+    pub workloads: bool,
+    /// Who workloads are by their certificates.
+    pub principals: bool,
+    /// Which service was called.
+    pub service: bool,
+}
+
+impl Needs {
+    /// All that labels can say.
+    pub const ALL: Self = Self { labels: true, workloads: true, principals: true, service: true };
+
+    /// Adds what a label takes.
+    pub fn add(&mut self, label: Label) {
+        self.labels = true;
+        match label {
+            Label::SourcePrincipal | Label::DestinationPrincipal => self.principals = true,
+            // The namespace may be that of the destination, the host its canonical service.
+            Label::DestinationService | Label::DestinationServiceName | Label::DestinationServiceNamespace => {
+                (self.service, self.workloads) = (true, true);
+            }
+            Label::SourceWorkload
+            | Label::SourceWorkloadNamespace
+            | Label::SourceApp
+            | Label::SourceVersion
+            | Label::SourceCanonicalService
+            | Label::SourceCanonicalRevision
+            | Label::SourceCluster
+            | Label::DestinationWorkload
+            | Label::DestinationWorkloadNamespace
+            | Label::DestinationApp
+            | Label::DestinationVersion
+            | Label::DestinationCanonicalService
+            | Label::DestinationCanonicalRevision
+            | Label::DestinationCluster => self.workloads = true,
+            Label::Reporter
+            | Label::RequestProtocol
+            | Label::ResponseFlags
+            | Label::ConnectionSecurityPolicy
+            | Label::ResponseCode
+            | Label::GrpcResponseStatus => {}
+        }
+    }
+
+    /// Adds what workloads say of themselves besides labels.
+    pub fn add_workloads(&mut self) {
+        (self.labels, self.workloads) = (true, true);
+    }
+}
+
+/// Finds out who called whom.
+pub struct Resolver {
+    needs: Needs,
+    /// Whether a client is believed in what it calls the service.
+    host_header_fallback: bool,
+    /// Known where the root id tells it, else asked of each stream's listener.
+    direction: Option<Direction>,
+    local: Rc<Peer>,
+    /// A peer of which nothing is known.
+    stranger: Rc<Peer>,
+    peers: Cache,
+    endpoints: Cache,
+    clusters: Cache,
+}
+
+/// What was said of a peer or of a cluster, by the bytes that said it. One type for both: each takes 3 KB of code.
+type Cache = BoundedCache<Bytes, Remembered>;
+
+#[derive(Clone)]
+enum Remembered {
+    Peer(Rc<Peer>),
+    Cluster(Rc<Cluster>),
+}
+
+impl Resolver {
+    /// One for the proxy `local` and the plugin with this root id.
+    pub fn new(local: Peer, root_id: &str, needs: Needs, host_header_fallback: bool) -> Self {
+        Self {
+            needs,
+            host_header_fallback,
+            direction: Direction::of_root_id(root_id),
+            local: Rc::new(local),
+            stranger: Rc::default(),
+            peers: BoundedCache::new(MAX_REMEMBERED),
+            endpoints: BoundedCache::new(MAX_REMEMBERED),
+            clusters: BoundedCache::new(MAX_REMEMBERED),
+        }
+    }
+
+    /// Forgets what a configuration update may have changed: what clusters say of themselves, and our certificates.
+    pub fn refresh(&mut self) {
+        self.clusters = BoundedCache::new(MAX_REMEMBERED);
+    }
+
+    /// Which way streams pass, where that is the same for all.
+    pub fn known_direction(&self) -> Option<Direction> {
+        self.direction
+    }
+
+    /// Which way the current stream passes.
+    pub fn direction(&self, host: &impl Host) -> Direction {
+        self.direction.unwrap_or_else(|| Direction::of_listener(host))
+    }
+
+    /// The facts of the request that just ended.
+    pub fn facts_of_request(&mut self, host: &impl Host, before: AlreadyRead) -> Facts {
+        let facts = Facts::of_request(host, self.direction(host), before);
+        self.named(host, facts)
+    }
+
+    /// The facts of the current TCP connection. All but the flags stay as they are once the peer is known.
+    pub fn facts_of_connection(&mut self, host: &impl Host) -> Facts {
+        let facts = Facts::of_connection(host, self.direction(host));
+        self.named(host, facts)
+    }
+
+    /// Whether the service of the current request is known by its Host header alone.
+    pub fn needs_host_header(&mut self, host: &impl Host) -> bool {
+        let cluster = service::cluster(host).map(Bytes::Read);
+        self.needs_name(host, cluster.as_ref())
+    }
+
+    /// The current stream, of which these are the facts.
+    pub fn resolve<'a>(&mut self, host: &impl Host, facts: &'a Facts) -> Stream<'a> {
+        let peer = match (&facts.peer, &facts.endpoint) {
+            _ if !self.needs.workloads => None,
+            (Some(state), _) => Some(remembered(&mut self.peers, state, Peer::from_state)),
+            (None, Some(endpoint)) => Some(remembered(&mut self.endpoints, endpoint, |text| {
+                Peer::from_endpoint(core::str::from_utf8(text).ok()?)
+            })),
+            (None, None) => None,
+        };
+        let cluster = match &facts.cluster {
+            Some(name) => self.cluster(host, name),
+            None => {
+                let service = ClusterService::of_route(facts.route.as_deref());
+                Rc::new(Cluster { service, ..Cluster::default() })
+            }
+        };
+        if self.needs.principals && facts.certificate.is_some() {
+            cluster.own_certificate.get_or_init(|| read(host, Side::of(facts.direction).own_certificate));
+        }
+        let peer = peer.unwrap_or_else(|| Rc::clone(&self.stranger));
+        Stream::new(facts, Rc::clone(&self.local), peer, cluster)
+    }
+
+    /// Adds what the client called the service, if that is needed.
+    fn named(&mut self, host: &impl Host, mut facts: Facts) -> Facts {
+        if self.needs.service && self.needs_name(host, facts.cluster.as_ref()) {
+            facts.read_name(host);
+        }
+        facts
+    }
+
+    /// Whether the service of the current stream's `cluster` is known by what the client calls it alone, and that is to be
+    /// believed.
+    fn needs_name(&mut self, host: &impl Host, cluster: Option<&Bytes>) -> bool {
+        self.host_header_fallback && cluster.is_none_or(|name| self.cluster(host, name).service.host.is_none())
+    }
+
+    /// What is known of the current stream's cluster.
+    fn cluster(&mut self, host: &impl Host, name: &Bytes) -> Rc<Cluster> {
+        if let Some(Remembered::Cluster(cluster)) = self.clusters.get(name) {
+            return cluster;
+        }
+        let service = ClusterService::of_cluster(host, name);
+        let cluster = Rc::new(Cluster { service, ..Cluster::default() });
+        self.clusters.insert(name.clone(), Remembered::Cluster(Rc::clone(&cluster)));
+        cluster
+    }
+}
+
+/// The peer of which `said` tells, as `understand` reads it.
+fn remembered(cache: &mut Cache, said: &Bytes, understand: fn(&[u8]) -> Option<Peer>) -> Rc<Peer> {
+    if let Some(Remembered::Peer(peer)) = cache.get(said) {
+        return peer;
+    }
+    let peer = Rc::new(understand(said).unwrap_or_default());
+    cache.insert(said.clone(), Remembered::Peer(Rc::clone(&peer)));
+    peer
+}
