@@ -8,8 +8,8 @@ use std::fs;
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
+use e2e::wait::WAIT;
 use local_mesh::application::ask;
 use local_mesh::{tools, Mesh, Options, PluginConfig, Request, Sample, Topology, Update};
 use serde_json::{json, Value};
@@ -33,9 +33,6 @@ workloads:
 services:
   - { name: server, port: 9080, protocol: http }
 ";
-
-/// The longest that a count may take to appear.
-const WAIT: Duration = Duration::from_secs(10);
 
 /// One of our files.
 fn file(name: &str) -> String {

@@ -21,25 +21,11 @@ mod tcp;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use e2e::pair::{get, status, PAIR, SERVER};
+use e2e::wait::{wait_until, WAIT};
 use local_mesh::tools::{self, ENVOY_VERSIONS as VERSIONS};
-use local_mesh::{Mesh, Options, PluginConfig, Request, Topology};
+use local_mesh::{Mesh, Options, PluginConfig, Topology};
 use serde_json::Value;
-
-/// Two workloads that differ in all that a line tells.
-const PAIR: &str = "
-name: shop
-workloads:
-  - { name: client-v1, app: client, version: v1, namespace: front, address: 127.1.0.1, calls: [server] }
-  - { name: server-v2, app: server, version: v2, namespace: back, address: 127.1.0.2 }
-services:
-  - { name: server, namespace: back, port: 9080, protocol: http }
-";
-
-/// How the client names the server.
-const SERVER: &str = "server.back:9080";
-
-/// The longest that a line may take to appear.
-const WAIT: Duration = Duration::from_secs(10);
 
 /// A mesh with the access log as it is attached by default, run with the changed options.
 fn start(topology: &str, change: impl FnOnce(&mut Options)) -> Mesh {
@@ -79,16 +65,6 @@ fn plugins(names: &[&str], configuration: &str) -> Vec<PluginConfig> {
     names.iter().flat_map(plugin).collect()
 }
 
-/// GET from the application of `client-v1` to the server.
-fn get(mesh: &Mesh, path: &str) -> Request {
-    Request::get(mesh.sidecar("client-v1").unwrap().outbound(), path).host(SERVER)
-}
-
-/// Sends a request; the status of its answer.
-fn status(mesh: &Mesh, request: Request) -> u16 {
-    mesh.client().send(&request).unwrap().status
-}
-
 /// The lines of a workload's sidecar, once there are so many of them, and a moment longer, as there shall not be more.
 fn lines(mesh: &Mesh, workload: &str, count: usize) -> Vec<Value> {
     texts(mesh, workload, count).iter().map(|line| serde_json::from_str(line).expect(line)).collect()
@@ -110,8 +86,4 @@ fn told(lines: &[Value], fields: &[&str]) -> Vec<String> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), String::from);
     let line = |line: &Value| fields.iter().map(|field| text(&line[*field])).collect::<Vec<_>>().join(" ");
     lines.iter().map(line).collect()
-}
-
-fn wait_until(condition: impl FnMut() -> bool) {
-    local_mesh::wait::wait_until(WAIT, condition).unwrap();
 }

@@ -1,22 +1,13 @@
 //! Lines of TCP connections.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Read;
 use std::time::Duration;
 
-use local_mesh::Mesh;
+use e2e::pair::{connect, DATABASE};
+use local_mesh::application::ask;
 use serde_json::Value;
 
-use crate::{lines, plugins, start, told, wait_until, VERSIONS, WAIT};
-
-const DATABASE: &str = "
-name: shop
-workloads:
-  - { name: client-v1, app: client, version: v1, namespace: front, address: 127.1.0.1, calls: [db] }
-  - { name: db-v2, app: db, version: v2, namespace: back, address: 127.1.0.2 }
-services:
-  - { name: db, namespace: back, port: 27017, protocol: tcp }
-";
+use crate::{lines, plugins, start, told, wait_until, VERSIONS};
 
 /// Envoy prints lines of live connections, too.
 const LIVE: &str = "
@@ -36,20 +27,6 @@ spec:
           access_log_options: { flush_access_log_on_connected: true, access_log_flush_interval: 1s }
 ";
 
-fn connect(mesh: &Mesh) -> TcpStream {
-    let stream = TcpStream::connect(mesh.sidecar("client-v1").unwrap().address(27017)).unwrap();
-    stream.set_read_timeout(Some(WAIT)).unwrap();
-    stream
-}
-
-/// 11 bytes there, 9 bytes back.
-fn ask(stream: &mut TcpStream) {
-    stream.write_all(b"GET rating\n").unwrap();
-    let mut answer = [0; 9];
-    stream.read_exact(&mut answer).unwrap();
-    assert_eq!(&answer, b"rating 5\n");
-}
-
 const SIDES: [&str; 10] = [
     "connection_event",
     "reporter",
@@ -67,9 +44,9 @@ const SIDES: [&str; 10] = [
 fn a_connection_has_one_line_that_names_both_workloads() {
     for version in VERSIONS {
         let mesh = start(DATABASE, |options| options.envoy_version = Some(version.to_owned()));
-        let mut stream = connect(&mesh);
+        let mut stream = connect(&mesh, "client-v1", 27017);
         for _ in 0..3 {
-            ask(&mut stream);
+            ask(&mut stream).unwrap();
         }
         drop(stream);
         let identities =
@@ -101,7 +78,7 @@ fn a_connection_has_one_line_that_names_both_workloads() {
 fn a_connection_that_reaches_nobody_has_a_line() {
     let mesh = start(DATABASE, |_| {});
     mesh.sidecar("db-v2").unwrap().kill();
-    let mut stream = connect(&mesh);
+    let mut stream = connect(&mesh, "client-v1", 27017);
     assert_eq!(stream.read(&mut [0; 1]).unwrap_or(0), 0);
     let lines = lines(&mesh, "client-v1", 1);
     assert_eq!(told(&lines, &["connection_event", "response_flags", "source_workload"]), ["close UF,URX client-v1"]);
@@ -116,8 +93,8 @@ fn a_live_connection_has_lines_when_asked() {
             options.patches = vec![LIVE.to_owned()];
             options.plugins = plugins(&["tcp_access_log"], configuration);
         });
-        let mut stream = connect(&mesh);
-        ask(&mut stream);
+        let mut stream = connect(&mesh, "client-v1", 27017);
+        ask(&mut stream).unwrap();
         let events = |workload: &str| {
             let output = mesh.sidecar(workload).unwrap().output();
             let lines: Vec<Value> = output.lines().map(|line| serde_json::from_str(line).expect(line)).collect();

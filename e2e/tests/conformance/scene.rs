@@ -3,20 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use e2e::pair::SERVER;
+pub use e2e::pair::{status, PAIR};
+pub use e2e::wait::WAIT;
 use local_mesh::{exposition, stats_tags, tools, Mesh, Options, PluginConfig, Request, Sample, Topology, Update};
-
-/// Two workloads that differ in all that labels tell.
-pub const PAIR: &str = "
-name: shop
-workloads:
-  - { name: client-v1, app: client, version: v1, namespace: front, address: 127.1.0.1, calls: [server] }
-  - { name: server-v2, app: server, version: v2, namespace: back, address: 127.1.0.2 }
-services:
-  - { name: server, namespace: back, port: 9080, protocol: http }
-";
-
-/// The longest that a count may take to appear.
-pub const WAIT: Duration = Duration::from_secs(10);
 
 /// A label that a series does not have, as rows write it.
 const ABSENT: &str = "(absent)";
@@ -149,7 +139,7 @@ pub fn configured(plugin: &str, configuration: &str) -> PluginConfig {
 
 /// GET from the application of `client-v1` to the server.
 pub fn get(mesh: &Mesh, path: &str) -> Request {
-    get_from(mesh, "server.back:9080", path)
+    get_from(mesh, SERVER, path)
 }
 
 /// GET from the application of `client-v1`, on a connection of its own: a kept one might be served by the configuration
@@ -157,11 +147,6 @@ pub fn get(mesh: &Mesh, path: &str) -> Request {
 pub fn get_from(mesh: &Mesh, host: &str, path: &str) -> Request {
     let request = Request::get(mesh.sidecar("client-v1").unwrap().outbound(), path);
     request.host(host).header("connection", "close")
-}
-
-/// Sends a request; the status of its answer.
-pub fn status(mesh: &Mesh, request: Request) -> u16 {
-    mesh.client().send(&request).unwrap().status
 }
 
 /// An EnvoyFilter with this specification, in YAML's flow style.

@@ -1,31 +1,15 @@
 //! TCP connections: labels of the engine while they live, and flags that change.
 
 use std::io::Read;
-use std::net::TcpStream;
 use std::time::Duration;
 
+use e2e::pair::{connect, DATABASE};
 use local_mesh::application::ask;
-use local_mesh::Mesh;
 
-use crate::scene::{Setting, WAIT};
-
-const DATABASE: &str = "
-name: shop
-workloads:
-  - { name: client-v1, app: client, version: v1, namespace: front, address: 127.1.0.1, calls: [db] }
-  - { name: db-v2, app: db, version: v2, namespace: back, address: 127.1.0.2 }
-services:
-  - { name: db, namespace: back, port: 27017, protocol: tcp }
-";
+use crate::scene::Setting;
 
 /// Longer than the reporting periods of this file.
 const TICK: Duration = Duration::from_millis(500);
-
-fn connect(mesh: &Mesh) -> TcpStream {
-    let stream = TcpStream::connect(mesh.sidecar("client-v1").unwrap().address(27017)).unwrap();
-    stream.set_read_timeout(Some(WAIT)).unwrap();
-    stream
-}
 
 pub fn a_label_of_the_engine_is_seen_on_a_live_connection(envoy: &str) {
     let setting = Setting {
@@ -40,7 +24,7 @@ pub fn a_label_of_the_engine_is_seen_on_a_live_connection(envoy: &str) {
     let mut stream = scene.row(
         "the engine cannot be asked on a timer: nothing is reported until bytes come",
         |mesh| {
-            let mut stream = connect(mesh);
+            let mut stream = connect(mesh, "client-v1", 27017);
             ask(&mut stream).unwrap();
             std::thread::sleep(TICK);
             stream
@@ -96,7 +80,7 @@ pub fn flags_are_those_of_the_moment(envoy: &str) {
     scene.row(
         "what was reported before Envoy ended the connection has no flag, its end has one",
         |mesh| {
-            let mut stream = connect(mesh);
+            let mut stream = connect(mesh, "client-v1", 27017);
             ask(&mut stream).unwrap();
             // Envoy may end it with a reset as well.
             let _ = stream.read_to_end(&mut Vec::new());

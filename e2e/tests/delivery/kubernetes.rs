@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::time::Duration;
 
+use e2e::wait::WAIT;
 use envoy_filter::{FailStrategy, Mode, Phase, WasmPlugin, MODULES};
 use local_mesh::application::ask;
 use local_mesh::attach::{bootstrap_config_map, Attachment, BOOTSTRAP_CONFIG_MAP};
@@ -27,9 +27,6 @@ workloads:
 services:
   - { name: server, port: 9080, protocol: http }
 ";
-
-/// The longest that a count may take to appear.
-const WAIT: Duration = Duration::from_secs(10);
 
 fn file(name: &str) -> String {
     String::from_utf8(release()[&format!("kubernetes/{name}")].clone()).unwrap()

@@ -8,7 +8,6 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
@@ -17,6 +16,7 @@ use local_mesh::config::node_id;
 use local_mesh::Request;
 use serde_json::Value;
 
+use e2e::wait::WAIT;
 use golden::{CLIENT, ISTIO_1_5, ISTIO_NATIVE, OF_KUBE_SYSTEM, SERVER};
 use support::*;
 
@@ -142,7 +142,7 @@ fn metadata_is_exchanged_when_a_connection_is_upgraded() {
     let (_server, received) = raw_application(&mesh, "server-v1", upgraded.to_owned());
 
     let mut stream = TcpStream::connect(mesh.sidecar("client").unwrap().outbound()).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.set_read_timeout(Some(WAIT)).unwrap();
     let request = "GET /chat HTTP/1.1\r\nhost: server:9080\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
     stream.write_all(request.as_bytes()).unwrap();
     let answer = head(&stream);
@@ -153,7 +153,7 @@ fn metadata_is_exchanged_when_a_connection_is_upgraded() {
     assert_eq!(&echo, b"ping");
     drop(stream);
 
-    let request = received.recv_timeout(Duration::from_secs(10)).unwrap();
+    let request = received.recv_timeout(WAIT).unwrap();
     assert!(request.contains("upgrade: websocket") && !request.contains(METADATA), "{request}");
     requests(&mesh, "client", &[("destination_app", "server"), ("response_code", "101")], 1.0);
     requests(&mesh, "server-v1", &[("source_app", "client"), ("response_code", "101")], 1.0);
@@ -241,7 +241,7 @@ fn a_gateway_understands_an_answer_and_passes_none_of_it_on() {
         assert_eq!(answer.status, status);
         no_metadata_in(&answer);
     }
-    let asked = received.recv_timeout(Duration::from_secs(10)).unwrap();
+    let asked = received.recv_timeout(WAIT).unwrap();
     assert!(asked.contains(&format!("{ID}: router~")), "{asked}");
     let native = [
         ("response_code", "200"),
@@ -307,10 +307,11 @@ fn the_peer_can_be_read_by_others_on_the_stream() {
     );
     assert_eq!(mesh.client().send(&outbound(&mesh, "server:9080", "/")).unwrap().status, 200);
     for (reader, peer, app) in [("server-v1", "client", "client"), ("client", "server-v1", "server")] {
-        let line = wait_for(|| {
+        let line = local_mesh::wait_for(WAIT, || {
             let log = mesh.sidecar(reader).unwrap().output();
             log.lines().find_map(|line| serde_json::from_str::<Value>(line).ok())
-        });
+        })
+        .unwrap();
         let state = &line["peer"]["value"];
         assert_eq!((&state["workload_name"], &state["namespace"]), (&peer.into(), &"default".into()), "{line}");
         assert_eq!((&state["labels"]["app"], &line["app"]), (&app.into(), &app.into()), "{line}");

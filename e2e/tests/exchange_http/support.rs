@@ -3,9 +3,9 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{channel, Receiver};
-use std::time::Duration;
 
-use local_mesh::{Answer, Mesh, Options, RawServer, Request, Sample, Topology};
+use e2e::metrics::expect_total;
+use local_mesh::{Answer, Mesh, Options, RawServer, Request, Topology};
 
 pub const METADATA: &str = "x-envoy-peer-metadata";
 pub const ID: &str = "x-envoy-peer-metadata-id";
@@ -138,16 +138,7 @@ pub fn head(stream: &TcpStream) -> String {
 
 /// Waits until the requests with these labels are as many as expected.
 pub fn requests(mesh: &Mesh, reporter: &str, labels: &[(&str, &str)], expected: f64) {
-    let total = |samples: &[Sample]| -> f64 {
-        samples.iter().filter(|s| s.name == "istio_requests_total" && s.has(labels)).map(|s| s.value).sum()
-    };
-    let seen =
-        mesh.sidecar(reporter).unwrap().wait_for_stats("istio_requests_total", Duration::from_secs(10), |samples| {
-            (total(samples) == expected).then_some(())
-        });
-    if let Err(error) = seen {
-        panic!("not {expected} requests with {labels:?}: {error:#}");
-    }
+    expect_total(mesh, reporter, "istio_requests_total", labels, expected);
 }
 
 /// How many peers were too large, malformed, forged.
@@ -168,8 +159,4 @@ pub fn replace(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
         bytes[at..at + from.len()].copy_from_slice(to);
     }
     bytes
-}
-
-pub fn wait_for<T>(look: impl FnMut() -> Option<T>) -> T {
-    local_mesh::wait_for(Duration::from_secs(10), look).unwrap()
 }

@@ -13,6 +13,9 @@ use std::sync::mpsc::channel;
 
 use local_mesh::{Mesh, Network, Options, PluginConfig, Topology};
 
+use e2e::metrics::expect_total;
+use e2e::pair::connect;
+use e2e::wait::{wait_until, WAIT};
 use golden::{OF_CLIENT, OF_DB, OF_KUBE_SYSTEM, OF_ORDERS};
 use support::*;
 
@@ -89,7 +92,7 @@ fn the_modules_are_network_filters_by_whatever_name() {
     drop(client);
     let both = [("source_workload", "client"), ("destination_workload", "db-v1")];
     for reporter in ["client", "db-v1"] {
-        reported(&mesh, reporter, "istio_tcp_sent_bytes_total", &both, 4.0);
+        expect_total(&mesh, reporter, "istio_tcp_sent_bytes_total", &both, 4.0);
     }
 }
 
@@ -128,7 +131,7 @@ fn both_proxies_know_each_other_and_count_the_application_s_bytes_alone() {
         for (metric, expected) in
             [("connections_opened", 1.0), ("connections_closed", 1.0), ("received_bytes", 4.0), ("sent_bytes", 7.0)]
         {
-            reported(&mesh, reporter, &format!("istio_tcp_{metric}_total"), &known, expected);
+            expect_total(&mesh, reporter, &format!("istio_tcp_{metric}_total"), &known, expected);
         }
         assert_eq!(counter(&mesh, reporter, "metadata_exchange_metadata_added"), 1.0);
     }
@@ -150,13 +153,13 @@ fn bytes_arrive_unchanged_whoever_begins_and_however_they_end() {
     client.write_all(b"thanks\n").unwrap();
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(read_to_end(&mut client), b"until the end, and beyond\n");
-    assert_eq!(received.recv_timeout(LIMIT).unwrap(), b"thanks\n");
+    assert_eq!(received.recv_timeout(WAIT).unwrap(), b"thanks\n");
 
     // The client says nothing at all.
     let mut client = connect(&mesh, "client", 27017);
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(read_to_end(&mut client), b"welcome\nuntil the end, and beyond\n");
-    assert_eq!(received.recv_timeout(LIMIT).unwrap(), b"");
+    assert_eq!(received.recv_timeout(WAIT).unwrap(), b"");
 
     // The client begins, in many small writes.
     let mut client = connect(&mesh, "client", 27017);
@@ -164,7 +167,7 @@ fn bytes_arrive_unchanged_whoever_begins_and_however_they_end() {
     let sent: Vec<u8> = (0..3000_u32).map(|number| number as u8).collect();
     sent.chunks(3).for_each(|three| client.write_all(three).unwrap());
     client.shutdown(Shutdown::Write).unwrap();
-    assert_eq!(received.recv_timeout(LIMIT).unwrap(), sent);
+    assert_eq!(received.recv_timeout(WAIT).unwrap(), sent);
 }
 
 #[test]
@@ -173,7 +176,7 @@ fn megabytes_pass_unchanged_both_ways_at_once() {
     let (sender, received) = channel();
     let _db = database(&mesh, move |stream| sender.send(swap(stream, &noise(2))).unwrap());
     assert!(swap(connect(&mesh, "client", 27017), &noise(1)) == noise(2), "the answer differs");
-    assert!(received.recv_timeout(LIMIT).unwrap() == noise(1), "the request differs");
+    assert!(received.recv_timeout(WAIT).unwrap() == noise(1), "the request differs");
 }
 
 #[test]
@@ -201,12 +204,12 @@ fn a_proxy_that_is_not_told_the_protocol_sends_nothing_of_its_own() {
         ("destination_app", "unknown"),
         ("destination_version", "unknown"),
     ];
-    reported(&mesh, "client", "istio_tcp_received_bytes_total", &known, 5.0);
+    expect_total(&mesh, "client", "istio_tcp_received_bytes_total", &known, 5.0);
     assert_eq!(counter(&mesh, "client", "metadata_exchange_metadata_added"), 0.0);
     drop(client);
     // What tells others that there is nothing to wait for.
     let sentinel = "peer: envoy.wasm.metadata_exchange.peer_unknown";
-    wait_for(|| mesh.sidecar("client").unwrap().output().lines().any(|line| line == sentinel));
+    wait_until(|| mesh.sidecar("client").unwrap().output().lines().any(|line| line == sentinel));
 }
 
 #[test]
@@ -219,7 +222,7 @@ fn a_client_with_mutual_tls_that_does_not_take_part_passes_untouched() {
         let mut client = connect(&mesh, "client", 27017);
         client.set_nodelay(true).unwrap();
         client.write_all(first.as_bytes()).unwrap();
-        wait_for(|| received_by_proxy(&mesh) == arrived + first.len() as u64);
+        wait_until(|| received_by_proxy(&mesh) == arrived + first.len() as u64);
         client.write_all(second.as_bytes()).unwrap();
         if second != "\0\0" {
             // It is no frame by now, so that nothing has to end first.
@@ -233,7 +236,7 @@ fn a_client_with_mutual_tls_that_does_not_take_part_passes_untouched() {
     }
     assert_eq!(counter(&mesh, "db-v1", "metadata_exchange_initial_header_not_found"), 5.0);
     assert_eq!(counter(&mesh, "db-v1", "metadata_exchange_metadata_added"), 0.0);
-    reported(&mesh, "db-v1", "istio_tcp_connections_closed_total", &UNKNOWN_CALLER, 5.0);
+    expect_total(&mesh, "db-v1", "istio_tcp_connections_closed_total", &UNKNOWN_CALLER, 5.0);
 }
 
 #[test]
@@ -245,7 +248,7 @@ fn a_plaintext_client_passes_untouched_and_is_not_believed() {
         client.write_all(bytes).unwrap();
         assert_eq!(read(&mut client, bytes.len()), bytes);
     }
-    reported(&mesh, "db-v1", "istio_tcp_connections_closed_total", &UNKNOWN_CALLER, 3.0);
+    expect_total(&mesh, "db-v1", "istio_tcp_connections_closed_total", &UNKNOWN_CALLER, 3.0);
     assert_eq!(counter(&mesh, "db-v1", "metadata_exchange_metadata_added"), 0.0);
 }
 
@@ -272,13 +275,13 @@ fn a_frame_that_is_not_believed_is_taken_off_and_costs_only_the_label() {
         assert_eq!(read(&mut client, 5), b"again");
         client.shutdown(Shutdown::Write).unwrap();
         assert_eq!(read_to_end(&mut client), b"");
-        assert_eq!(received.recv_timeout(LIMIT).unwrap(), b"helloagain");
+        assert_eq!(received.recv_timeout(WAIT).unwrap(), b"helloagain");
 
         let after = rejected(&mesh, "db-v1");
         let rise: Vec<f64> = after.iter().zip(&before).map(|(after, before)| after - before).collect();
         assert_eq!(rise, [[header_not_found].as_slice(), &rejections].concat());
     }
-    reported(&mesh, "db-v1", "istio_tcp_connections_opened_total", &UNKNOWN_CALLER, 3.0);
+    expect_total(&mesh, "db-v1", "istio_tcp_connections_opened_total", &UNKNOWN_CALLER, 3.0);
 }
 
 #[test]
@@ -295,7 +298,7 @@ fn a_sidecar_introduces_itself_with_istio_s_bytes_and_understands_the_answer() {
     client.write_all(b"hello").unwrap();
     assert_eq!(read(&mut client, 7), b"welcome");
     client.shutdown(Shutdown::Write).unwrap();
-    assert_eq!(received.recv_timeout(LIMIT).unwrap(), [OF_CLIENT, b"hello"].concat());
+    assert_eq!(received.recv_timeout(WAIT).unwrap(), [OF_CLIENT, b"hello"].concat());
     assert_eq!(read_to_end(&mut client), b"");
     let orders = [
         ("destination_workload", "orders-v2"),
@@ -304,7 +307,7 @@ fn a_sidecar_introduces_itself_with_istio_s_bytes_and_understands_the_answer() {
         ("destination_version", "v2"),
         ("destination_cluster", "cluster-2"),
     ];
-    reported(&mesh, "client", "istio_tcp_connections_closed_total", &orders, 1.0);
+    expect_total(&mesh, "client", "istio_tcp_connections_closed_total", &orders, 1.0);
 }
 
 #[test]
@@ -319,12 +322,12 @@ fn an_istio_client_s_frame_is_understood_in_whatever_pieces_it_comes() {
     for piece in [first, second] {
         client.write_all(piece).unwrap();
         sent += piece.len() as u64;
-        wait_for(|| received_by_proxy(&mesh) == sent);
+        wait_until(|| received_by_proxy(&mesh) == sent);
     }
     client.write_all(&[third, b"hello"].concat()).unwrap();
     assert_eq!(read(&mut client, OF_DB.len() + 5).split_off(OF_DB.len()), b"hello");
     drop(client);
-    assert_eq!(received.recv_timeout(LIMIT).unwrap(), b"hello");
+    assert_eq!(received.recv_timeout(WAIT).unwrap(), b"hello");
     let orders = [("source_workload", "orders-v2"), ("source_app", "orders"), ("source_cluster", "cluster-2")];
-    reported(&mesh, "db-v1", "istio_tcp_connections_closed_total", &orders, 1.0);
+    expect_total(&mesh, "db-v1", "istio_tcp_connections_closed_total", &orders, 1.0);
 }

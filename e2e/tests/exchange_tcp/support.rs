@@ -3,12 +3,8 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::{channel, Receiver};
-use std::time::Duration;
 
-use local_mesh::{Mesh, Options, PluginConfig, RawServer, Sample, Topology};
-
-/// Nothing here takes longer, unless it never comes.
-pub const LIMIT: Duration = Duration::from_secs(10);
+use local_mesh::{Mesh, Options, PluginConfig, RawServer, Topology};
 
 pub const TOPOLOGY: &str = "
 name: shop
@@ -66,13 +62,6 @@ pub fn recording_echo(mesh: &Mesh) -> (RawServer, Receiver<Vec<u8>>) {
     (server, received)
 }
 
-/// To a port of a workload's proxy.
-pub fn connect(mesh: &Mesh, workload: &str, port: u16) -> TcpStream {
-    let stream = TcpStream::connect(mesh.sidecar(workload).unwrap().address(port)).unwrap();
-    stream.set_read_timeout(Some(LIMIT)).unwrap();
-    stream
-}
-
 pub fn read(stream: &mut TcpStream, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     stream.read_exact(&mut bytes).unwrap();
@@ -120,22 +109,4 @@ pub fn counter(mesh: &Mesh, workload: &str, name: &str) -> f64 {
 pub fn rejected(mesh: &Mesh, workload: &str) -> [f64; 4] {
     ["header_not_found", "peer_too_large_total", "peer_malformed_total", "peer_forged_total"]
         .map(|reason| counter(mesh, workload, &format!("metadata_exchange_{reason}")))
-}
-
-/// Waits until a metric under these labels adds up to what is expected.
-pub fn reported(mesh: &Mesh, reporter: &str, metric: &str, labels: &[(&str, &str)], expected: f64) {
-    let total = |samples: &[Sample]| -> f64 {
-        samples.iter().filter(|s| s.name == metric && s.has(labels)).map(|s| s.value).sum()
-    };
-    let seen = mesh
-        .sidecar(reporter)
-        .unwrap()
-        .wait_for_stats("istio_tcp_", LIMIT, |samples| (total(samples) == expected).then_some(()));
-    if let Err(error) = seen {
-        panic!("{metric} is not {expected} with {labels:?}: {error:#}");
-    }
-}
-
-pub fn wait_for(condition: impl FnMut() -> bool) {
-    local_mesh::wait_until(LIMIT, condition).unwrap();
 }

@@ -21,8 +21,6 @@ mod matching;
 mod neighbours;
 mod scene;
 mod shares;
-#[path = "../support/mod.rs"]
-mod support;
 mod tutorials;
 
-use support::load;
+use e2e::load;

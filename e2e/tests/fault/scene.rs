@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use local_mesh::{envoy_filter, tools, Answer, Mesh, Options, PluginConfig, Request, Topology, Update};
 
-pub use crate::support::{loud, ms, quiet, wait_for, wait_until, WAIT};
+pub use e2e::load::SERVER;
+pub use e2e::machine::{loud, quiet};
+pub use e2e::wait::{ms, wait_for, wait_until, WAIT};
 
 /// A client's sidecar; the server is outside the mesh, so that this is the only proxy.
 pub const ONE_PROXY: &str = "
@@ -27,9 +29,6 @@ workloads:
 services:
   - { name: server, namespace: back, port: 9080, protocol: http }
 ";
-
-/// How the client names the server of [`ONE_PROXY`].
-pub const SERVER: &str = "server:9080";
 
 /// How late a delayed request may be: a step of Envoy's timer, and what a busy machine adds.
 pub const LATE: Duration = Duration::from_millis(60);

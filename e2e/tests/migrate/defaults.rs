@@ -1,11 +1,9 @@
 //! Mixer's own configuration, as Istio 1.4 had it.
 
-use std::net::TcpStream;
-
+use e2e::pair::connect;
 use local_mesh::application::ask;
-use local_mesh::Mesh;
 
-use crate::{get, labels, only_series, series, start, status, SIDES, WAIT};
+use crate::{get, labels, only_series, series, start, status, SIDES};
 
 const ISTIO_1_4: &str = include_str!("../../../tools/mixer-migrate/defaults/1.4.yaml");
 
@@ -84,7 +82,7 @@ pub fn probes_are_left_out(envoy: &str) {
 
 pub fn connections_have_mixer_s_metrics(envoy: &str) {
     let mesh = start(envoy, ISTIO_1_4);
-    let mut stream = connect(&mesh);
+    let mut stream = connect(&mesh, "productpage-v1", 27017);
     for _ in 0..3 {
         ask(&mut stream).unwrap();
     }
@@ -113,10 +111,4 @@ pub fn connections_have_mixer_s_metrics(envoy: &str) {
             );
         }
     }
-}
-
-fn connect(mesh: &Mesh) -> TcpStream {
-    let stream = TcpStream::connect(mesh.sidecar("productpage-v1").unwrap().address(27017)).unwrap();
-    stream.set_read_timeout(Some(WAIT)).unwrap();
-    stream
 }

@@ -8,8 +8,9 @@ mod logs;
 mod tutorials;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
+use e2e::pair::status;
+use e2e::wait::WAIT;
 use local_mesh::{tools, Mesh, Options, Request, Sample, Topology};
 use mixer_migrate::migration::Migration;
 
@@ -24,9 +25,6 @@ services:
   - { name: reviews, namespace: default, port: 9080, protocol: http }
   - { name: mongodb, namespace: default, port: 27017, protocol: tcp }
 ";
-
-/// The longest that a count may take to appear.
-const WAIT: Duration = Duration::from_secs(10);
 
 /// Both sides of a request.
 const SIDES: [&str; 2] = ["productpage-v1", "reviews-v2"];
@@ -75,11 +73,6 @@ fn start_with(envoy: &str, mixer: &str, options: &mixer_migrate::Options) -> Mes
 /// GET from the page to the reviews.
 fn get(mesh: &Mesh, path: &str) -> Request {
     Request::get(mesh.sidecar("productpage-v1").unwrap().outbound(), path).host("reviews:9080")
-}
-
-/// Sends a request; the status of its answer.
-fn status(mesh: &Mesh, request: Request) -> u16 {
-    mesh.client().send(&request).unwrap().status
 }
 
 /// The only series of a metric of a workload, once it has at least that value.

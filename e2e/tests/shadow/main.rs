@@ -20,8 +20,6 @@ mod failures;
 mod neighbours;
 mod scene;
 mod shares;
-#[path = "../support/mod.rs"]
-mod support;
 mod tutorials;
 
-use support::load;
+use e2e::load;

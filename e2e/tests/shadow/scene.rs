@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use local_mesh::{envoy_filter, tools, Answer, Mesh, Options, PluginConfig, Request, Sidecar, Topology, Update};
 
 use crate::backend::Backend;
-pub use crate::support::{loud, ms, wait_for, wait_until};
+use e2e::load::SERVER;
+pub use e2e::machine::loud;
+pub use e2e::wait::{ms, wait_for, wait_until};
 
 /// A client's sidecar; server and mirror are outside the mesh, so that this is the only proxy.
 pub const ONE_PROXY: &str = "
@@ -34,9 +36,6 @@ services:
   - { name: mirror, port: 9080, protocol: http }
   - { name: nobody, port: 9080, protocol: http }
 ";
-
-/// How the client names the server.
-pub const SERVER: &str = "server:9080";
 
 /// The cluster of the server.
 pub const SERVER_CLUSTER: &str = "outbound|9080||server.default.svc.cluster.local";
@@ -164,12 +163,12 @@ impl Scene {
 
     /// GET from the client's application.
     pub fn get(&self, path: &str) -> Request {
-        Request::get(self.proxy(), path).host("server:9080")
+        Request::get(self.proxy(), path).host(SERVER)
     }
 
     /// POST from the client's application.
     pub fn post(&self, path: &str, body: Vec<u8>) -> Request {
-        Request::post(self.proxy(), path, body).host("server:9080")
+        Request::post(self.proxy(), path, body).host(SERVER)
     }
 
     /// Sends a request.

@@ -10,25 +10,10 @@ mod limits;
 mod tcp;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use local_mesh::{envoy_filter, exposition, tools, Mesh, Options, PluginConfig, Request, Sample, Topology};
-
-/// Two workloads that differ in all that labels tell.
-const PAIR: &str = "
-name: shop
-workloads:
-  - { name: client-v1, app: client, version: v1, namespace: front, address: 127.1.0.1, calls: [server] }
-  - { name: server-v2, app: server, version: v2, namespace: back, address: 127.1.0.2 }
-services:
-  - { name: server, namespace: back, port: 9080, protocol: http }
-";
-
-/// How the client names the server.
-const SERVER: &str = "server.back:9080";
-
-/// The longest that a count may take to appear.
-const WAIT: Duration = Duration::from_secs(10);
+use e2e::pair::{get, status, PAIR, SERVER};
+use e2e::wait::WAIT;
+use local_mesh::{envoy_filter, exposition, tools, Mesh, Options, PluginConfig, Sample, Topology};
 
 /// A mesh with all that `envoy/` holds, run with the changed options.
 fn start(topology: &str, change: impl FnOnce(&mut Options)) -> Mesh {
@@ -60,16 +45,6 @@ fn outside(workload: &str) -> String {
 fn stats_outbound(configuration: &str) -> PluginConfig {
     let plugin = "telemetry_outbound".to_owned();
     PluginConfig { workload: None, plugin, configuration: format!("{{\"stats\": {configuration}}}") }
-}
-
-/// GET from the application of `client-v1` to the server.
-fn get(mesh: &Mesh, path: &str) -> Request {
-    Request::get(mesh.sidecar("client-v1").unwrap().outbound(), path).host(SERVER)
-}
-
-/// Sends a request; the status of its answer.
-fn status(mesh: &Mesh, request: Request) -> u16 {
-    mesh.client().send(&request).unwrap().status
 }
 
 /// Waits until as many requests are counted at a workload as are expected, and compares how many there are of each

@@ -1,22 +1,13 @@
 //! TCP connections: their bytes, their beginning and end, and who is at the other end.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 
+use e2e::pair::{connect, DATABASE};
 use local_mesh::application::ask;
-use local_mesh::{Mesh, PluginConfig};
+use local_mesh::PluginConfig;
 
-use crate::{expect_counts, start, wait_for_counts, WAIT};
-
-const DATABASE: &str = "
-name: shop
-workloads:
-  - { name: client-v1, app: client, version: v1, namespace: front, address: 127.1.0.1, calls: [db] }
-  - { name: db-v2, app: db, version: v2, namespace: back, address: 127.1.0.2 }
-services:
-  - { name: db, namespace: back, port: 27017, protocol: tcp }
-";
+use crate::{expect_counts, start, wait_for_counts};
 
 const OPENED: &str = "istio_tcp_connections_opened_total";
 const CLOSED: &str = "istio_tcp_connections_closed_total";
@@ -34,16 +25,10 @@ fn both(configuration: &str) -> Vec<PluginConfig> {
     plugins.map(config).to_vec()
 }
 
-fn connect(mesh: &Mesh) -> TcpStream {
-    let stream = TcpStream::connect(mesh.sidecar("client-v1").unwrap().address(27017)).unwrap();
-    stream.set_read_timeout(Some(WAIT)).unwrap();
-    stream
-}
-
 #[test]
 fn a_connection_is_counted_with_its_bytes_and_both_peers_on_both_sides() {
     let mesh = start(DATABASE, |_| {});
-    let mut stream = connect(&mesh);
+    let mut stream = connect(&mesh, "client-v1", 27017);
     for _ in 0..3 {
         ask(&mut stream).unwrap();
     }
@@ -91,7 +76,8 @@ fn long_connections_are_reported_while_they_live() {
     let mesh = start(DATABASE, |options| {
         options.plugins = both(r#"{"tcp_reporting_duration": "200ms"}"#);
     });
-    let mut streams = [connect(&mesh), connect(&mesh), connect(&mesh)];
+    let mut streams =
+        [connect(&mesh, "client-v1", 27017), connect(&mesh, "client-v1", 27017), connect(&mesh, "client-v1", 27017)];
     for (round, silent) in [(1, 0), (2, 1)] {
         streams.iter_mut().skip(silent).for_each(|stream| ask(stream).unwrap());
         let asked = if round == 1 { 3 } else { 5 };
@@ -115,7 +101,7 @@ fn a_database_that_refuses_connections_is_seen_with_its_flags() {
     let mesh = start(&DATABASE.replace("127.1.0.2 }", "127.1.0.2, sidecar: false, serve: false }"), |_| {});
     let mut rest = Vec::new();
     // A reset is as good an end as any.
-    let _ = connect(&mesh).read_to_end(&mut rest);
+    let _ = connect(&mesh, "client-v1", 27017).read_to_end(&mut rest);
     let labels = ["reporter", "source_workload", "destination_service", "response_flags"];
     for metric in [OPENED, CLOSED] {
         let expected = "source client-v1 db.back.svc.cluster.local UF,URX";
@@ -149,7 +135,7 @@ fn client_hello(name: &str) -> Vec<u8> {
 #[test]
 fn tls_that_only_passes_is_known_by_the_name_that_its_client_asked_for() {
     let mesh = crate::patched(DATABASE, &ANYWHERE);
-    let mut stream = connect(&mesh);
+    let mut stream = connect(&mesh, "client-v1", 27017);
     stream.write_all(&client_hello("api.example.com")).unwrap();
     let _ = stream.read(&mut [0; 100]); // there is nowhere to go: the proxy closes
     let labels = ["reporter", "destination_service", "destination_service_name", "destination_workload"];
@@ -167,7 +153,7 @@ fn a_match_is_asked_at_each_report_of_a_connection() {
             ]}"#,
         );
     });
-    let mut stream = connect(&mesh);
+    let mut stream = connect(&mesh, "client-v1", 27017);
     // Ticks leave their reports to the connection's next bytes. The sizes are those of the connection so far; on the other
     // side, they have those of TLS in them.
     for asked in 1..=4 {

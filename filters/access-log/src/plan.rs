@@ -14,7 +14,7 @@ use crate::escape::Escaping;
 use crate::fields::{self, Absent, Form, Made, Source, Style};
 use crate::mixer;
 use crate::reads::Reads;
-use crate::text_format;
+use crate::text_format::{self, Piece};
 use crate::who::Who;
 
 /// Whole maps, which hold what must not be logged.
@@ -108,10 +108,10 @@ enum Wanted {
 }
 
 /// Makes a plan.
-pub struct Planner<'a, H> {
-    pub(crate) host: &'a H,
-    pub(crate) reads: &'a mut Reads,
-    pub(crate) problems: &'a mut Vec<Problem>,
+struct Planner<'a, H> {
+    host: &'a H,
+    reads: &'a mut Reads,
+    problems: &'a mut Vec<Problem>,
     escaping: Escaping,
     plan: Plan,
 }
@@ -133,7 +133,7 @@ impl Plan {
         match config.format {
             Format::None => {}
             Format::Json => planner.json(config, tcp),
-            Format::Text => text_format::plan(&mut planner, &config.text_format),
+            Format::Text => planner.text(&config.text_format),
         }
         planner.plan
     }
@@ -222,6 +222,47 @@ impl<H: Host> Planner<'_, H> {
         self.plan.tail.push(b'}');
     }
 
+    /// The cells of a line of text.
+    fn text(&mut self, format: &str) {
+        let mut before = Vec::new();
+        for piece in text_format::pieces(format) {
+            match piece {
+                Piece::Text(text) => before.extend_from_slice(text.as_bytes()),
+                Piece::Value(value, max) => {
+                    if let Some(cell) = self.operator(value) {
+                        let before = core::mem::take(&mut before);
+                        self.take(Cell { before, max: max.unwrap_or(usize::MAX), ..cell });
+                    }
+                }
+                Piece::Wrong(message) => self.refuse(text_format::PATH, message),
+            }
+        }
+        self.plan.tail = before;
+    }
+
+    /// The value of an operator; `None` if there is none, and that was reported.
+    fn operator(&mut self, value: text_format::Value) -> Option<Cell> {
+        let places = match value {
+            text_format::Value::Operator(field) => return Some(self.known(field)),
+            text_format::Value::Field(name) => match find(name) {
+                Some(field) => return Some(self.known(&field)),
+                None => {
+                    self.refuse(text_format::PATH, format!("{name:?} is not a known field"));
+                    return None;
+                }
+            },
+            text_format::Value::Attributes(paths) => {
+                paths.iter().map(|path| Place::Slot(self.reads.slot(path), Kind::Text, Form::Whole)).collect()
+            }
+            text_format::Value::Expression(text) => {
+                let path = text_format::PATH.into();
+                let operand = Operand { path, text: text.into(), known: false, kind: Kind::Text };
+                self.operand(&operand).into_iter().collect()
+            }
+        };
+        Some(Cell { absent: Some(self.absent(Absent::Null)), ..Cell::of(places) })
+    }
+
     /// Applies `only_fields` and `remove_fields`.
     fn choose(&mut self, config: &Config, cells: &mut Vec<(String, Wanted)>) {
         for (index, name) in config.only_fields.iter().enumerate() {
@@ -251,7 +292,7 @@ impl<H: Host> Planner<'_, H> {
     }
 
     /// A field by the tables.
-    pub(crate) fn known(&mut self, field: &fields::Field) -> Cell {
+    fn known(&mut self, field: &fields::Field) -> Cell {
         let places = field.sources.iter().map(|source| self.place(*source)).collect();
         Cell { style: field.style, absent: Some(self.absent(field.absent)), ..Cell::of(places) }
     }
@@ -305,7 +346,7 @@ impl<H: Host> Planner<'_, H> {
     }
 
     /// Where an expression's value is found; `None` if it cannot be, and that was reported.
-    pub(crate) fn operand(&mut self, operand: &Operand) -> Option<Place> {
+    fn operand(&mut self, operand: &Operand) -> Option<Place> {
         let text = operand.text.as_str();
         Some(match expression::parse(text) {
             Parsed::Text(text) => Place::Constant(Value::Text(text.into_bytes())),
@@ -334,7 +375,7 @@ impl<H: Host> Planner<'_, H> {
     }
 
     /// Where a value of the tables is found.
-    pub(crate) fn place(&mut self, source: Source) -> Place {
+    fn place(&mut self, source: Source) -> Place {
         match source {
             Source::Attribute(path, kind, form) => Place::Slot(self.reads.slot(path), kind, form),
             Source::Side(who, form) => {
@@ -379,7 +420,7 @@ impl<H: Host> Planner<'_, H> {
     }
 
     /// What stands for a value that is not there.
-    pub(crate) fn absent(&self, absent: Absent) -> Vec<u8> {
+    fn absent(&self, absent: Absent) -> Vec<u8> {
         let (text, quoted) = match absent {
             Absent::Null if self.plan.json => ("null".into(), false),
             Absent::Null => ("-".into(), false),
@@ -394,18 +435,13 @@ impl<H: Host> Planner<'_, H> {
     }
 
     /// Adds a cell to the plan.
-    pub(crate) fn take(&mut self, mut cell: Cell) {
+    fn take(&mut self, mut cell: Cell) {
         cell.max = cell.max.min(self.escaping.max);
         self.plan.cells.push(cell);
     }
 
-    /// Sets what follows the last cell.
-    pub(crate) fn end_with(&mut self, tail: Vec<u8>) {
-        self.plan.tail = tail;
-    }
-
     /// Reports a mistake.
-    pub(crate) fn refuse(&mut self, path: &str, message: String) {
+    fn refuse(&mut self, path: &str, message: String) {
         self.problems.push(Problem { path: path.into(), message });
     }
 
@@ -418,7 +454,7 @@ impl<H: Host> Planner<'_, H> {
 
 impl Cell {
     /// A cell that is found in these places.
-    pub(crate) fn of(places: Vec<Place>) -> Self {
+    fn of(places: Vec<Place>) -> Self {
         Self {
             before: Vec::new(),
             places,
@@ -441,7 +477,7 @@ impl Place {
 }
 
 /// The field of a name.
-pub fn find(name: &str) -> Option<fields::Field> {
+fn find(name: &str) -> Option<fields::Field> {
     let mine = fields::DEFAULT.iter().chain([&fields::EVENT]).chain(&fields::OTHER);
     let all = mine.chain(&mixer::REQUEST).chain(&mixer::CONNECTION);
     all.into_iter().find(|field| field.name == name).copied()

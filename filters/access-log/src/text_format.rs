@@ -1,11 +1,8 @@
 //! Lines of text: Istio's default format, or one of the operator's own, with Envoy's command operators.
 
 use expression::Kind;
-use host::Host;
 
-use crate::config::Operand;
-use crate::fields::{self, Absent, Field, Form, Made, Source, Style};
-use crate::plan::{find, Cell, Place, Planner};
+use crate::fields::{Absent, Field, Form, Made, Source, Style};
 
 /// Istio's default format, since 1.9.
 pub const ISTIO: &str = "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" %RESPONSE_CODE% \
@@ -15,7 +12,7 @@ pub const ISTIO: &str = "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-P
     %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%";
 
 /// Where mistakes of a format are reported.
-const PATH: &str = "text_format";
+pub const PATH: &str = "text_format";
 
 const fn operator(name: &'static str, sources: &'static [Source], absent: Absent) -> Field {
     Field { name, sources, style: Style::Plain, absent }
@@ -34,7 +31,7 @@ const fn integer(path: &'static str) -> Source {
 }
 
 /// Operators that take nothing, by Envoy's names.
-const OPERATORS: [Field; 30] = [
+static OPERATORS: [Field; 30] = [
     operator("START_TIME", &[Source::Attribute("request\0time", Kind::Timestamp, Form::Whole)], Absent::Null),
     operator("PROTOCOL", &[text("request\0protocol")], Absent::Null),
     operator("RESPONSE_CODE", &[integer("response\0code")], Absent::Number(0)),
@@ -68,103 +65,37 @@ const OPERATORS: [Field; 30] = [
 ];
 
 /// A piece of a format.
-enum Piece<'a> {
+pub enum Piece<'a> {
+    /// Stands in each line.
     Text(&'a str),
-    /// An operator: its name, what stands in its brackets, and where it cuts.
-    Operator(&'a str, Option<&'a str>, Option<usize>),
-    /// Something that is none.
-    Wrong(&'a str),
+    /// An operator: its value, and where that is cut.
+    Value(Value<'a>, Option<usize>),
+    /// Something that is none, with what is wrong.
+    Wrong(String),
+}
+
+/// The value of an operator.
+pub enum Value<'a> {
+    /// That of a field which has no name but the operator's.
+    Operator(&'static Field),
+    /// That of a field, by its name.
+    Field(&'a str),
+    /// An expression.
+    Expression(&'a str),
+    /// The first of these attributes that is there.
+    Attributes(Vec<String>),
 }
 
 /// The names of the operators that take nothing.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    OPERATORS.into_iter().map(|operator| operator.name)
+    OPERATORS.iter().map(|operator| operator.name)
 }
 
-/// Plans the lines of a format; of Istio's if it is empty.
-pub fn plan(planner: &mut Planner<impl Host>, format: &str) {
+/// Takes a format apart; Istio's if it is empty.
+pub fn pieces(format: &str) -> Vec<Piece<'_>> {
     let format = if format.is_empty() { ISTIO } else { format };
-    let mut before = Vec::new();
-    for piece in pieces(format.strip_suffix('\n').unwrap_or(format)) {
-        match piece {
-            Piece::Text(text) => before.extend_from_slice(text.as_bytes()),
-            Piece::Operator(name, argument, max) => match cell(planner, name, argument) {
-                Ok(cell) => {
-                    let before = core::mem::take(&mut before);
-                    planner.take(Cell { before, max: max.unwrap_or(usize::MAX), ..cell });
-                }
-                Err(message) => planner.refuse(PATH, message),
-            },
-            Piece::Wrong(text) => {
-                planner.refuse(
-                    PATH,
-                    format!("{text:?} is no operator, must be as \"%REQ(X-USER?:PATH):20%\"; a percent sign is \"%%\""),
-                );
-            }
-        }
-    }
-    planner.end_with(before);
-}
-
-/// The value of an operator, or what is wrong with it.
-fn cell(planner: &mut Planner<impl Host>, name: &str, argument: Option<&str>) -> Result<Cell, String> {
-    let places = match (name, argument) {
-        ("REQ", Some(names)) => headers(planner, "request\0headers\0", names),
-        ("RESP", Some(names)) => headers(planner, "response\0headers\0", names),
-        ("TRAILER", Some(names)) => headers(planner, "response\0trailers\0", names),
-        ("FILTER_STATE", Some(key)) => {
-            // Of the forms in which Envoy writes it, only the plain one is text.
-            let key = key.strip_suffix(":PLAIN").unwrap_or(key);
-            let path = ["filter_state\0", key].concat();
-            vec![Place::Slot(planner.reads.slot(&path), Kind::Text, Form::Whole)]
-        }
-        ("DYNAMIC_METADATA", Some(path)) => {
-            let path = ["metadata\0filter_metadata\0", &path.replace(':', "\0")].concat();
-            vec![Place::Slot(planner.reads.slot(&path), Kind::Text, Form::Whole)]
-        }
-        ("FIELD", Some(name)) => {
-            let field = find(name).ok_or_else(|| format!("{name:?} is not a known field"))?;
-            return Ok(planner.known(&field));
-        }
-        ("CEL", Some(text)) => {
-            let operand = Operand { path: PATH.into(), text: text.into(), known: false, kind: Kind::Text };
-            planner.operand(&operand).into_iter().collect()
-        }
-        (_, None) => {
-            let known = OPERATORS.iter().find(|operator| operator.name == name);
-            let field: &fields::Field = known.ok_or_else(|| unknown(name))?;
-            return Ok(planner.known(field));
-        }
-        (_, Some(_)) => return Err(unknown(name)),
-    };
-    Ok(Cell { absent: Some(planner.absent(Absent::Null)), ..Cell::of(places) })
-}
-
-fn unknown(name: &str) -> String {
-    format!("%{name}% is not known here; operators of Envoy that are not in the README need Envoy's own access logger")
-}
-
-/// A header, or another where there is none: `X-A?X-B`.
-fn headers(planner: &mut Planner<impl Host>, map: &str, names: &str) -> Vec<Place> {
-    let slots = names.split('?').map(|name| {
-        let lower = name.to_ascii_lowercase();
-        let path = match lower.as_str() {
-            // These have attributes of their own.
-            ":method" => "request\0method".into(),
-            ":path" => "request\0path".into(),
-            ":authority" => "request\0host".into(),
-            ":scheme" => "request\0scheme".into(),
-            other => [map, other].concat(),
-        };
-        Place::Slot(planner.reads.slot(&path), Kind::Text, Form::Whole)
-    });
-    slots.collect()
-}
-
-/// Takes a format apart.
-fn pieces(format: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
-    let mut rest = format;
+    let mut rest = format.strip_suffix('\n').unwrap_or(format);
     while let Some((text, after)) = rest.split_once('%') {
         pieces.push(Piece::Text(text));
         if let Some(after) = after.strip_prefix('%') {
@@ -174,11 +105,11 @@ fn pieces(format: &str) -> Vec<Piece<'_>> {
         }
         match operator_end(after).and_then(|end| Some((after.get(..end)?, after.get(end.checked_add(1)?..)?))) {
             Some((inside, after)) => {
-                pieces.push(read_operator(inside).unwrap_or(Piece::Wrong(inside)));
+                pieces.push(piece(inside));
                 rest = after;
             }
             None => {
-                pieces.push(Piece::Wrong(after));
+                pieces.push(no_operator(after));
                 rest = "";
             }
         }
@@ -201,8 +132,60 @@ fn operator_end(text: &str) -> Option<usize> {
     None
 }
 
-/// `NAME`, `NAME(argument)` or `NAME(argument):10`.
-fn read_operator(text: &str) -> Option<Piece<'_>> {
+/// What stands between two percent signs.
+fn piece(text: &str) -> Piece<'_> {
+    let Some((name, argument, max)) = read_operator(text) else { return no_operator(text) };
+    match value(name, argument) {
+        Some(value) => Piece::Value(value, max),
+        None => Piece::Wrong(format!(
+            "%{name}% is not known here; operators of Envoy that are not in the README need Envoy's own access logger"
+        )),
+    }
+}
+
+fn no_operator(text: &str) -> Piece<'_> {
+    Piece::Wrong(format!("{text:?} is no operator, must be as \"%REQ(X-USER?:PATH):20%\"; a percent sign is \"%%\""))
+}
+
+/// The value of an operator that is known.
+fn value<'a>(name: &str, argument: Option<&'a str>) -> Option<Value<'a>> {
+    Some(match (name, argument) {
+        ("REQ", Some(names)) => headers("request\0headers\0", names),
+        ("RESP", Some(names)) => headers("response\0headers\0", names),
+        ("TRAILER", Some(names)) => headers("response\0trailers\0", names),
+        ("FILTER_STATE", Some(key)) => {
+            // Of the forms in which Envoy writes it, only the plain one is text.
+            let key = key.strip_suffix(":PLAIN").unwrap_or(key);
+            Value::Attributes(vec![["filter_state\0", key].concat()])
+        }
+        ("DYNAMIC_METADATA", Some(path)) => {
+            Value::Attributes(vec![["metadata\0filter_metadata\0", &path.replace(':', "\0")].concat()])
+        }
+        ("FIELD", Some(name)) => Value::Field(name),
+        ("CEL", Some(text)) => Value::Expression(text),
+        (_, None) => Value::Operator(OPERATORS.iter().find(|operator| operator.name == name)?),
+        (_, Some(_)) => return None,
+    })
+}
+
+/// A header, or another where there is none: `X-A?X-B`.
+fn headers<'a>(map: &str, names: &str) -> Value<'a> {
+    let paths = names.split('?').map(|name| {
+        let lower = name.to_ascii_lowercase();
+        match lower.as_str() {
+            // These have attributes of their own.
+            ":method" => "request\0method".into(),
+            ":path" => "request\0path".into(),
+            ":authority" => "request\0host".into(),
+            ":scheme" => "request\0scheme".into(),
+            other => [map, other].concat(),
+        }
+    });
+    Value::Attributes(paths.collect())
+}
+
+/// `NAME`, `NAME(argument)` or `NAME(argument):10`: the name, what stands in its brackets, and where it cuts.
+fn read_operator(text: &str) -> Option<(&str, Option<&str>, Option<usize>)> {
     let end = text.find(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')).unwrap_or(text.len());
     let (name, rest) = text.split_at_checked(end)?;
     if name.is_empty() {
@@ -220,5 +203,5 @@ fn read_operator(text: &str) -> Option<Piece<'_>> {
         None if rest.is_empty() => None,
         None => return None,
     };
-    Some(Piece::Operator(name, argument, max))
+    Some((name, argument, max))
 }

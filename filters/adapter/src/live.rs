@@ -6,7 +6,7 @@ use std::rc::Rc;
 use hashbrown::HashMap;
 use host::Host;
 
-use crate::Envoy;
+use crate::envoy::Envoy;
 
 /// What is remembered of each live stream of a root context, by its context id.
 pub struct Live<T> {

@@ -1,6 +1,7 @@
 //! The plugin configuration: rules with the fields of Istio's `VirtualService`, and what Istio has not.
 
 mod fault;
+mod gathered;
 
 use configuration::{self, ConfigError, Section};
 use host::Host;
@@ -10,7 +11,10 @@ use rules::matching::{self, Condition, HeaderNames};
 use rules::percentage::Percentage;
 use rules::sampling::Sampling;
 
-pub use fault::{Abort, AbortKind, Aborts, Delay, Delays};
+use crate::abort::AbortKind;
+use gathered::Gathered;
+
+pub use fault::{Abort, Aborts, Delay, Delays};
 
 /// More rules are refused.
 pub const MAX_RULES: usize = 64;
@@ -69,13 +73,6 @@ pub struct Rule {
     pub max_injections: Option<u64>,
     /// `sampling.key`.
     pub sampling: Sampling,
-}
-
-/// What is gathered while reading.
-#[derive(Default)]
-struct Gathered {
-    headers: HeaderNames,
-    warnings: Vec<String>,
 }
 
 impl Config {

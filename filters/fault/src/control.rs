@@ -6,7 +6,7 @@ use host::{HeaderMap, Host};
 use rules::matching::{HeaderId, HeaderNames, Request};
 use rules::percentage::Percentage;
 
-use crate::config::AbortKind;
+use crate::abort::AbortKind;
 
 /// Asks for a delay, in milliseconds.
 pub const DELAY: &str = "x-envoy-fault-delay-request";

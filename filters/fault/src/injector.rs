@@ -14,7 +14,8 @@ use rules::random::{self, Random};
 use rules::schedule::Schedule;
 use series::metric::Metric;
 
-use crate::config::{Abort, AbortKind, Aborts, Config, Delays, Engine, Rule};
+use crate::abort::AbortKind;
+use crate::config::{Abort, Aborts, Config, Delays, Engine, Rule};
 use crate::control;
 use crate::limits::{AtOnce, Limits};
 use crate::metrics::{self, AbortCounters};

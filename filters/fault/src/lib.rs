@@ -7,6 +7,7 @@
 //!   and when delays are over, is found out by [`rules`]
 //! * [`control`] are the headers by which a request asks for a fault
 
+pub mod abort;
 pub mod config;
 pub mod control;
 pub mod grpc_status;

@@ -3,7 +3,7 @@
 use host::Host;
 use series::metric::Metric;
 
-use crate::config::AbortKind;
+use crate::abort::AbortKind;
 
 /// Requests that were delayed, counted when the delay begins.
 pub const DELAYS: &str = "fault_delays_injected_total";

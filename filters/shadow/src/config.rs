@@ -1,6 +1,8 @@
 //! The plugin configuration: rules with the fields of Istio's `VirtualService`, and what Istio has not.
 
+mod gathered;
 mod headers;
+mod limits;
 mod mirror;
 
 use configuration::{self, ConfigError, Section};
@@ -10,7 +12,9 @@ use rules::matches::{self, is_header_name};
 use rules::matching::{self, Condition, HeaderNames};
 use rules::percentage::Percentage;
 
+use gathered::Gathered;
 pub use headers::HeaderChanges;
+pub use limits::Limits;
 pub use mirror::{Authority, Compare, Mirror, Role, SendOn, TraceContext};
 
 /// More rules are refused.
@@ -41,8 +45,6 @@ pub const KNOWN: [&str; 17] = [
     "x-xsrf-",
 ];
 
-const MEBIBYTE: u64 = 1024 * 1024;
-
 /// What an operator can set.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -65,19 +67,6 @@ pub struct Config {
     pub remarks: Vec<String>,
 }
 
-/// What may be held at once, by one worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// `maxRequestBytes`: larger bodies are not mirrored, unless the mirror says otherwise.
-    pub max_request_bytes: usize,
-    /// `maxBufferedBytes`: all copied heads and bodies together.
-    pub max_buffered_bytes: usize,
-    /// `maxInFlight`: mirrored requests that wait to be sent, or for an answer.
-    pub max_in_flight: usize,
-    /// `maxPairs`: comparisons that wait for one of the answers.
-    pub max_pairs: usize,
-}
-
 /// Which requests are mirrored, and where to.
 #[derive(Clone, Debug)]
 pub struct Rule {
@@ -87,13 +76,6 @@ pub struct Rule {
     pub matches: Vec<Vec<Condition>>,
     /// `mirrors`, or `mirror` for a single one.
     pub mirrors: Vec<Mirror>,
-}
-
-/// What is gathered while reading.
-struct Gathered {
-    headers: HeaderNames,
-    remarks: Vec<String>,
-    limits: Limits,
 }
 
 impl Config {
@@ -136,26 +118,6 @@ impl Config {
             headers: gathered.headers,
             remarks: gathered.remarks,
         }
-    }
-}
-
-impl Limits {
-    fn read(section: &mut Section) -> Self {
-        let mut bytes = |name, range, default| {
-            usize::try_from(section.optional_integer(name, range).unwrap_or(default)).unwrap_or_default()
-        };
-        let max_buffered_bytes = bytes("maxBufferedBytes", 1..=256 * MEBIBYTE, 16 * MEBIBYTE);
-        let max_request_bytes = bytes("maxRequestBytes", 0..=16 * MEBIBYTE, MEBIBYTE);
-        let limits = Self {
-            max_request_bytes: max_request_bytes.min(max_buffered_bytes),
-            max_buffered_bytes,
-            max_in_flight: bytes("maxInFlight", 1..=10_000, 256),
-            max_pairs: bytes("maxPairs", 1..=65_536, 4096),
-        };
-        if section.has("maxRequestBytes") {
-            refuse_over_buffered(section, max_request_bytes, max_buffered_bytes);
-        }
-        limits
     }
 }
 
@@ -220,12 +182,6 @@ fn marker(section: &mut Section) -> Option<String> {
         section.refuse("markerHeader", message);
     }
     Some(lower)
-}
-
-fn refuse_over_buffered(section: &mut Section, bytes: usize, buffered: usize) {
-    if bytes > buffered {
-        section.refuse("maxRequestBytes", format!("{bytes} > limits.maxBufferedBytes {buffered}"));
-    }
 }
 
 #[cfg(test)]

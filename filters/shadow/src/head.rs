@@ -10,26 +10,11 @@ use host::pairs::Pairs;
 use labels::direction::Direction;
 
 use crate::config::{Authority, Mirror, TraceContext};
+use crate::connection_headers::DROPPED;
 use crate::copied::{lines, Copied};
 
 /// A header line.
 pub type Line<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
-
-/// Headers that are about a connection, or would be wrong on the copy.
-const DROPPED: [&[u8]; 12] = [
-    b"connection",
-    b"keep-alive",
-    b"proxy-connection",
-    b"proxy-authorization",
-    b"proxy-authenticate",
-    b"transfer-encoding",
-    b"trailer",
-    b"upgrade",
-    b"http2-settings",
-    b"expect",
-    b":protocol",
-    b"host",
-];
 
 /// Orders to Envoy's router, after `x-envoy-`.
 const ORDERS: [&[u8]; 15] = [
@@ -100,11 +85,6 @@ pub fn of<'a>(original: &'a Copied, mirror: &'a Mirror, circumstances: Circumsta
     }
     copy.extend(mirror.headers.add.iter().map(|(name, value)| line(name, value)));
     copy
-}
-
-/// Whether a header is about the connection or the length of a body, which are the copy's own.
-pub fn is_of_connection(name: &[u8]) -> bool {
-    DROPPED.contains(&name) || name == b"content-length" || name == b"te"
 }
 
 /// The address of a proxy, out of its node id: `sidecar~10.1.2.3~pod.namespace~domain`.

@@ -13,6 +13,7 @@
 pub mod budget;
 pub mod comparison;
 pub mod config;
+pub mod connection_headers;
 pub mod copied;
 pub mod head;
 pub mod metrics;

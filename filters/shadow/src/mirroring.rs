@@ -1,32 +1,27 @@
 //! What becomes of requests: the rules, applied.
 
 mod sending;
+mod target;
 
 use core::mem;
 use core::ops::Range;
-use core::time::Duration;
-use std::collections::VecDeque;
 use std::rc::Rc;
 
 use configuration::ConfigError;
-use hashbrown::HashMap;
 use host::property;
 use host::{Body, Host};
 use labels::content_type;
 use rules::matching::{self, Condition, Known};
 use rules::pattern::Pattern;
 use rules::random::{self, Random};
-use rules::schedule::Schedule;
 
-use crate::budget::Budget;
 use crate::config::{Config, Mirror, Rule, SendOn};
 use crate::copied::{lines, Copied};
-use crate::head;
-use crate::metrics::{self, Counters, Share, Skip};
-use crate::pairing::Pairs;
-use crate::rate::PerSecond;
+use crate::metrics::Skip;
+use crate::outcome::Counts;
 use crate::request::{Complete, Facts, Mirrored, Request, Response};
-use sending::{Flight, Ready};
+use sending::Sending;
+use target::{largest, skip_all, skip_too_large, Target};
 
 /// Host calls of a request when no rule can do anything: none is configured, all are off or have expired.
 pub const CALLS_OF_NO_RULE: usize = 0;
@@ -42,28 +37,15 @@ pub const CALLS_OF_OTHER_PATH: usize = 1;
 /// and the answers compared. The timer's calls are for all requests of a millisecond together.
 pub const CALLS_OF_MIRRORED: usize = 23;
 
-/// The gauge of held bytes lags behind by at most so much while bodies come.
-const LAG: usize = 64 * 1024;
-
 /// Mirroring on one worker.
 pub struct Mirroring {
     config: Config,
     rules: Vec<RuleState>,
     /// How many of the rules, from the first, need to be looked at: those after these can do nothing.
     usable: usize,
-    targets: Vec<Target>,
     random: Random,
-    schedule: Schedule,
     known: Known,
-    budget: Budget,
-    ready: VecDeque<Ready>,
-    flights: HashMap<u32, Flight>,
-    pairs: Pairs,
-    next_sweep: Option<Duration>,
-    in_flight: Share,
-    buffered: Share,
-    /// This proxy's.
-    address: Option<String>,
+    sending: Sending,
 }
 
 /// What a rule is for, and which of the targets are its.
@@ -72,15 +54,6 @@ struct RuleState {
     targets: Range<usize>,
     is_idle: bool,
     rewrites: bool,
-}
-
-/// A mirror, and what it counts.
-struct Target {
-    mirror: Mirror,
-    counters: Counters,
-    rate: Option<PerSecond>,
-    log_rate: PerSecond,
-    warned_at: Option<Duration>,
 }
 
 impl Mirroring {
@@ -94,23 +67,12 @@ impl Mirroring {
         let rules: Vec<RuleState> =
             rules.into_iter().map(|rule| RuleState::new(rule, &mut targets, &config.stat_prefix)).collect();
         let last = rules.iter().rposition(|rule| !rule.is_idle).filter(|_| !is_idle);
-        let prefix = config.stat_prefix.as_str();
-        let node = host.text(property::NODE_ID).unwrap_or_default();
         Ok(Self {
             usable: last.map_or(0, |last| last.saturating_add(1)),
             rules,
-            targets,
             random: Random::from_host(host, root_id),
-            schedule: Schedule::default(),
             known: Known::default(),
-            budget: Budget::new(config.limits.max_buffered_bytes),
-            ready: VecDeque::new(),
-            flights: HashMap::new(),
-            pairs: Pairs::default(),
-            next_sweep: None,
-            in_flight: Share::new(prefix, metrics::IN_FLIGHT),
-            buffered: Share::new(prefix, metrics::BUFFERED),
-            address: head::address_of_node(&node).map(str::to_owned),
+            sending: Sending::new(&config, targets, host),
             config,
         })
     }
@@ -145,10 +107,10 @@ impl Mirroring {
         let Some(mirrored) = &mut request.mirrored else { return };
         if let Some(copied) = &mut mirrored.copied {
             let length = copied.body.len().saturating_add(size);
-            if size > 0 && !skip_too_large(&mut self.targets, &mut mirrored.waiting, host, length) {
-                let max = largest(&self.targets, &mirrored.waiting);
+            if size > 0 && !skip_too_large(&mut self.sending.targets, &mut mirrored.waiting, host, length) {
+                let max = largest(&self.sending.targets, &mirrored.waiting);
                 if let Err(why) = copied.push(size, max, || host.body(Body::Request, size)) {
-                    skip_all(&mut self.targets, &mut mirrored.waiting, host, why);
+                    skip_all(&mut self.sending.targets, &mut mirrored.waiting, host, why);
                 }
             }
             if mirrored.waiting.is_empty() {
@@ -158,9 +120,7 @@ impl Mirroring {
         if is_last {
             self.complete(host, request);
         }
-        if self.budget.held().abs_diff(self.buffered.told()) >= LAG {
-            self.buffered.tell(host, self.budget.held());
-        }
+        self.sending.tell_if_it_lags(host);
     }
 
     /// The request's trailers pass: it is complete. Envoy sends none with a call.
@@ -206,20 +166,31 @@ impl Mirroring {
     pub fn on_request_end(&mut self, host: &impl Host, request: &mut Request) {
         let Some(mut mirrored) = request.mirrored.take() else { return };
         let why = if mirrored.complete.is_some() { Skip::PrimaryUnavailable } else { Skip::Incomplete };
-        skip_all(&mut self.targets, &mut mirrored.waiting, host, why);
+        skip_all(&mut self.sending.targets, &mut mirrored.waiting, host, why);
         if !mirrored.pairs.is_empty() {
             let outcome = mirrored.response.outcome(host, mirrored.facts);
             for id in mem::take(&mut mirrored.pairs) {
-                if let Some(pair) = self.pairs.primary(id, outcome) {
-                    self.close(host, &pair);
-                }
+                self.sending.on_original_end(host, id, outcome);
             }
         }
         // What was held for it and is not ready to be sent is free now.
         drop(mirrored);
-        if self.ready.is_empty() {
-            self.buffered.tell(host, self.budget.held());
-        }
+        self.sending.tell_if_none_is_ready(host);
+    }
+
+    /// Time has passed: what is ready is sent.
+    pub fn on_tick(&mut self, host: &impl Host) {
+        self.sending.on_tick(host);
+    }
+
+    /// The answer to a call has come, or the call has failed.
+    pub fn on_call_response(&mut self, host: &impl Host, token: u32, counts: Counts) {
+        self.sending.on_call_response(host, token, counts);
+    }
+
+    /// The configuration ends. What is under way ends with it.
+    pub fn on_end(&mut self, host: &impl Host) {
+        self.sending.on_end(host);
     }
 
     /// Begins to copy the request, if a rule wants it.
@@ -232,7 +203,7 @@ impl Mirroring {
             return None;
         }
         let mut waiting = Vec::new();
-        for (index, target) in self.targets.iter().enumerate().take(rule.targets.end).skip(rule.targets.start) {
+        for (index, target) in self.sending.targets.iter().enumerate().take(rule.targets.end).skip(rule.targets.start) {
             let Mirror { percentage, sampling, salt, .. } = &target.mirror;
             let is_sampled = percentage.has(|| match sampling.key(&mut request) {
                 Some(key) => random::stable(salt, key),
@@ -261,19 +232,19 @@ impl Mirroring {
         let skip =
             |why| move |targets: &mut Vec<Target>, waiting: &mut Vec<usize>| skip_all(targets, waiting, host, why);
         if is_copy {
-            skip(Skip::Loop)(&mut self.targets, &mut waiting);
+            skip(Skip::Loop)(&mut self.sending.targets, &mut waiting);
         } else if is_tunnel {
-            skip(Skip::Upgrade)(&mut self.targets, &mut waiting);
+            skip(Skip::Upgrade)(&mut self.sending.targets, &mut waiting);
         }
-        let copied = if waiting.is_empty() { None } else { Copied::new(head, &self.budget) };
+        let copied = if waiting.is_empty() { None } else { Copied::new(head, &self.sending.budget) };
         let Some(copied) = copied else {
-            skip(Skip::MemoryCap)(&mut self.targets, &mut waiting);
+            skip(Skip::MemoryCap)(&mut self.sending.targets, &mut waiting);
             return None;
         };
-        if skip_too_large(&mut self.targets, &mut waiting, host, copied.announced().unwrap_or_default()) {
+        if skip_too_large(&mut self.sending.targets, &mut waiting, host, copied.announced().unwrap_or_default()) {
             return None;
         }
-        let compares = waiting.iter().filter_map(|index| self.targets.get(*index)?.mirror.compare.as_ref());
+        let compares = waiting.iter().filter_map(|index| self.sending.targets.get(*index)?.mirror.compare.as_ref());
         let response = Response::compared_by(compares);
         Some(Mirrored {
             waiting,
@@ -302,18 +273,18 @@ impl Mirroring {
         let Some(complete) = mirrored.complete.take() else { return };
         let now = mirrored.complete_at.unwrap_or_default();
         let is_due = |index: &usize| {
-            let send_on = self.targets.get(*index).map(|target| target.mirror.send_on);
+            let send_on = self.sending.targets.get(*index).map(|target| target.mirror.send_on);
             mirrored.is_answered || send_on != Some(SendOn::PrimaryResponse)
         };
         let (due, waiting) = mem::take(&mut mirrored.waiting).into_iter().partition::<Vec<_>, _>(is_due);
         for target in due {
-            mirrored.pairs.extend(self.enqueue(host, target, &complete, now));
+            mirrored.pairs.extend(self.sending.enqueue(host, target, &complete, now));
         }
         if !waiting.is_empty() {
             mirrored.complete = Some(complete);
         }
         mirrored.waiting = waiting;
-        self.arm(host);
+        self.sending.arm(host);
     }
 
     fn has_expired(&self, host: &impl Host) -> bool {
@@ -325,20 +296,8 @@ impl RuleState {
     fn new(rule: Rule, targets: &mut Vec<Target>, prefix: &str) -> Self {
         let (is_idle, first) = (rule.is_idle(), targets.len());
         let rewrites = rule.mirrors.iter().any(|mirror| mirror.uri.is_some());
-        targets.extend(rule.mirrors.into_iter().map(|mirror| Target {
-            counters: Counters::new(prefix, &mirror.name),
-            rate: (mirror.max_per_second > 0).then(|| PerSecond::new(mirror.max_per_second)),
-            log_rate: PerSecond::new(mirror.compare.map_or(0, |compare| compare.log_per_second)),
-            warned_at: None,
-            mirror,
-        }));
+        targets.extend(rule.mirrors.into_iter().map(|mirror| Target::new(mirror, prefix)));
         Self { matches: rule.matches, targets: first..targets.len(), is_idle, rewrites }
-    }
-}
-
-impl Target {
-    fn skip(&mut self, host: &impl Host, why: Skip) {
-        self.counters.count(host, metrics::SKIPPED, [why.name(), ""]);
     }
 }
 
@@ -349,33 +308,6 @@ fn prefix<H: Host>(matches: &[Vec<Condition>], request: &mut matching::Request<H
         Condition::Path(Pattern::Prefix(prefix) | Pattern::PrefixAnyCase(prefix)) => Some(prefix.len()),
         _ => None,
     })
-}
-
-/// Leaves out the mirrors that take no body of this length. Whether none remains.
-fn skip_too_large(targets: &mut [Target], waiting: &mut Vec<usize>, host: &impl Host, length: usize) -> bool {
-    waiting.retain(|index| {
-        let Some(target) = targets.get_mut(*index) else { return false };
-        let is_small = length <= target.mirror.max_request_bytes;
-        if !is_small {
-            target.skip(host, Skip::BodyTooLarge);
-        }
-        is_small
-    });
-    waiting.is_empty()
-}
-
-fn skip_all(targets: &mut [Target], waiting: &mut Vec<usize>, host: &impl Host, why: Skip) {
-    for index in mem::take(waiting) {
-        if let Some(target) = targets.get_mut(index) {
-            target.skip(host, why);
-        }
-    }
-}
-
-/// The largest body that one of the mirrors takes.
-fn largest(targets: &[Target], waiting: &[usize]) -> usize {
-    let sizes = waiting.iter().filter_map(|index| targets.get(*index));
-    sizes.map(|target| target.mirror.max_request_bytes).max().unwrap_or_default()
 }
 
 #[cfg(test)]

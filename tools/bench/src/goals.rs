@@ -3,7 +3,7 @@
 use crate::idle::{Idle, ALL, NONE};
 use crate::report::Report;
 use crate::scene::Scene;
-use crate::variants::{MODULES, TELEMETRY};
+use crate::variants::{self, MODULES, TELEMETRY};
 
 /// A goal, with what a run measured of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,7 +55,7 @@ pub fn of(report: &Report) -> Vec<Goal> {
         for (variant, what, limit) in
             [("telemetry", "metadata exchange + stats", 20.0), ("telemetry-with-log", "the same with access log", 26.0)]
         {
-            if scene.variants().any(|other| other.name == variant) {
+            if variants::of(scene).any(|other| other.name == variant) {
                 let reached = report.scene(scene).and_then(|scene| scene.added_by_name(variant));
                 goals.push(Goal::new(format!("{what}, {}: added per request", scene.name()), limit, reached, "µs"));
             }
@@ -64,7 +64,7 @@ pub fn of(report: &Report) -> Vec<Goal> {
     for (filter, scene) in
         [("fault", Scene::Direct), ("fault", Scene::Hop), ("shadow", Scene::Direct), ("shadow", Scene::Hop)]
     {
-        if scene.variants().any(|other| other.name == filter) {
+        if variants::of(scene).any(|other| other.name == filter) {
             let reached = report.scene(scene).and_then(|scene| scene.ratio_of_names(filter, "empty-headers"));
             let what = format!("{filter}, not matching, over an empty filter, {}", scene.name());
             goals.push(Goal::new(what, 1.5, reached, "×"));

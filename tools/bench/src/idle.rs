@@ -10,9 +10,9 @@ use local_mesh::options::Options;
 use local_mesh::sidecar::Sidecar;
 use local_mesh::tools;
 
+use crate::bench::Bench;
 use crate::machine;
 use crate::proxy::{arguments, BOOTSTRAP_FILTER};
-use crate::run::Bench;
 use crate::site::{Site, MEASURED};
 use crate::statistics::median;
 use crate::variants::{Module, MODULES};

@@ -14,10 +14,10 @@ use local_mesh::options::{Network, Options};
 use local_mesh::tools;
 use local_mesh::topology::Topology;
 
+use crate::bench::Bench;
 use crate::load::{awake, Connection, Target};
 use crate::machine;
 use crate::proxy::BOOTSTRAP_FILTER;
-use crate::run::Bench;
 use crate::site::{Site, APPLICATION_PORT, CALLER, MEASURED};
 use crate::statistics::{median, quantile};
 use crate::upstream;

@@ -9,10 +9,12 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 pub mod assembly;
+pub mod bench;
 pub mod goals;
 pub mod idle;
 pub mod json;
 pub mod latency;
+pub mod listener;
 pub mod load;
 pub mod machine;
 pub mod native;

@@ -3,18 +3,19 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{ensure, Result};
+use anyhow::{ensure, Context, Result};
 use local_mesh::attach::Attachment;
 use local_mesh::client::Client;
-use local_mesh::config::{port, SidecarConfig};
+use local_mesh::config::{outbound_cluster, port, SidecarConfig};
 use local_mesh::interrupt::Interrupt;
 use local_mesh::options::Options;
 use local_mesh::process::check_free;
 use local_mesh::sidecar::Sidecar;
 use local_mesh::tools;
 
+use crate::listener::{self, set};
 use crate::machine::{self, Thread};
-use crate::scene::{self, set};
+use crate::native;
 use crate::site::{Site, MEASURED};
 use crate::variants::Variant;
 
@@ -39,15 +40,29 @@ pub struct Proxy {
 /// bootstrap.
 pub fn configuration(site: &Site, variants: &[Variant]) -> Result<SidecarConfig> {
     let mut config = site.plain()?;
-    scene::prepare_clusters(site, &mut config)?;
+    tell_of_callee(site, &mut config)?;
     let filters: Vec<PathBuf> = vec![tools::filters().join(BOOTSTRAP_FILTER)];
     let options = Options { filters, ..Options::default() };
     Attachment::load(&options)?.apply(site.workload(MEASURED)?, &mut config)?;
     // Envoy's own, as in production; the mesh flushes more often, which takes the worker's time.
     set(&mut config.bootstrap, "stats_flush_interval", "5s".into());
-    let listeners = variants.iter().enumerate().map(|(index, variant)| variant.listener(site, index));
+    let listeners = variants.iter().enumerate().map(|(index, variant)| listener::of(variant, site, index));
     config.listeners = listeners.collect::<Result<_>>()?;
     Ok(config)
+}
+
+/// Adds the callee's labels to its endpoint, for native filters.
+fn tell_of_callee(site: &Site, config: &mut SidecarConfig) -> Result<()> {
+    let reviews = site.topology.service("reviews").context("the topology has no reviews")?;
+    let names = [outbound_cluster(reviews, "v1"), outbound_cluster(reviews, "")];
+    for cluster in &mut config.clusters {
+        if names.iter().any(|name| cluster["name"] == name.as_str()) {
+            let metadata = cluster.pointer_mut("/load_assignment/endpoints/0/lb_endpoints/0/metadata/filter_metadata");
+            let metadata = metadata.context("a cluster without endpoint metadata")?;
+            set(metadata, native::ENDPOINT_METADATA, native::callee_metadata(site)?);
+        }
+    }
+    Ok(())
 }
 
 /// The arguments of Envoy.

@@ -9,8 +9,8 @@ use local_mesh::client::Client;
 use local_mesh::directory::RunDirectory;
 use local_mesh::interrupt::Interrupt;
 use local_mesh::tools;
-use tokio::runtime::Runtime;
 
+use crate::bench::Bench;
 use crate::load::Load;
 use crate::machine::{self, Cores};
 use crate::options::Arguments;
@@ -18,10 +18,10 @@ use crate::proof;
 use crate::proxy::Proxy;
 use crate::report::{Report, SceneReport};
 use crate::rounds::{Rounds, Timing};
-use crate::scene::{self, Scene};
+use crate::scene::Scene;
 use crate::site::Site;
 use crate::variants::{self, Variant};
-use crate::{idle, json, latency, series, table};
+use crate::{idle, json, latency, series, table, upstream};
 
 /// Connections per variant: so many that the worker finds several requests whenever it looks.
 const CONNECTIONS: usize = 32;
@@ -36,26 +36,6 @@ const FULL_ROUNDS: usize = 30;
 
 const SHORT: Timing = Timing { first: Duration::from_millis(500), ..FULL };
 const SHORT_ROUNDS: usize = 12;
-
-/// What all parts of a run need.
-pub struct Bench {
-    /// Set by Ctrl-C.
-    pub interrupt: Interrupt,
-    /// For admin pages.
-    pub client: Client,
-    /// Where load and upstreams run; the thread that waits for it does all the work.
-    pub runtime: Runtime,
-    /// Which core is whose.
-    pub cores: Cores,
-    begin: Instant,
-}
-
-impl Bench {
-    /// Tells what begins.
-    pub fn say(&self, what: &str) {
-        println!("[{:5.1} s] {what}", self.begin.elapsed().as_secs_f64());
-    }
-}
 
 /// Does all that was asked for.
 pub fn bench(arguments: &Arguments) -> Result<ExitCode> {
@@ -117,7 +97,7 @@ fn measure_cpu(
     report: &mut Report,
 ) -> Result<()> {
     bench.say("starting Envoy");
-    scene::serve_upstreams(site, &bench.runtime)?;
+    upstream::serve_all(site, &bench.runtime)?;
     let proxy = Proxy::start(site, chosen, bench.cores.proxy, &bench.client, &bench.interrupt)?;
     report.tag_regexes = proxy.tag_regexes;
     for scene in Scene::ALL {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
+use crate::bench::Bench;
 use crate::load::Load;
 use crate::machine::Thread;
-use crate::run::Bench;
 use crate::scene::Scene;
 use crate::site::{Site, CALLER};
 use crate::statistics::median;

@@ -7,7 +7,7 @@ use crate::report::{Report, SceneReport};
 use crate::scene::Scene;
 use crate::series::SERIES_PER_SET;
 use crate::statistics::Summary;
-use crate::variants::{EXTRAS, NATIVE_STATS, VARIANTS};
+use crate::variants::{self, EXTRAS, NATIVE_STATS, VARIANTS};
 
 /// A baseline whose quartiles are further apart than this part of its median is of a machine with other things to do.
 const NOISY: f64 = 0.1;
@@ -21,7 +21,7 @@ pub fn list() -> String {
     let mut text = String::new();
     for scene in Scene::ALL {
         line(&mut text, format_args!("{}: {}", scene.name(), scene.about()));
-        for variant in scene.variants() {
+        for variant in variants::of(scene) {
             line(&mut text, format_args!("  {:width$}  {}", variant.id(), variant.about));
         }
     }
@@ -186,7 +186,7 @@ mod tests {
     use crate::rounds::{Look, Rounds};
 
     fn scene(looks: &[(f64, f64, f64)]) -> SceneReport {
-        let variants: Vec<_> = Scene::Direct.variants().take(2).copied().collect();
+        let variants: Vec<_> = variants::of(Scene::Direct).take(2).copied().collect();
         let looks = looks.iter().map(|(cpu, rate, busy)| Look { cpu: *cpu, rate: *rate, busy: *busy }).collect();
         let added = vec![Vec::new(), vec![3.0, 4.0, 5.0]];
         SceneReport { scene: Scene::Direct, rounds: Rounds::of(vec![looks, Vec::new()], added), variants }

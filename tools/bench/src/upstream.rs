@@ -4,12 +4,24 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use local_mesh::config::port;
 use local_mesh::process::listen;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
+
+use crate::site::{Site, CALLEE, MEASURED};
+use crate::tls;
+
+/// Starts what the scenes forward to: the application beside the proxy, and the callee's proxy.
+pub fn serve_all(site: &Site, runtime: &Runtime) -> Result<()> {
+    serve(runtime, site.application(MEASURED)?, None, site.answer(None)?)?;
+    let callee = site.workload(CALLEE)?;
+    let tls = tls::server(callee, &site.files.pki)?;
+    serve(runtime, (callee.address, port::INBOUND).into(), Some(tls), site.answer(Some(callee))?)
+}
 
 /// Serves on `runtime`, hence while its thread waits for a load to end, until the runtime ends.
 pub fn serve(runtime: &Runtime, address: SocketAddr, tls: Option<Arc<ServerConfig>>, answer: Arc<[u8]>) -> Result<()> {

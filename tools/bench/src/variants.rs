@@ -1,18 +1,13 @@
 //! What is compared: one table, a line each.
 
-use std::path::PathBuf;
-
-use anyhow::{ensure, Context, Result};
+use anyhow::{ensure, Result};
 use host::WarmCalls;
-use local_mesh::attach::Attachment;
-use local_mesh::config::SidecarConfig;
-use local_mesh::options::Options;
-use serde_json::{json, Value};
+use serde_json::Value;
 
 use crate::assembly;
 use crate::native;
-use crate::scene::{set, Scene};
-use crate::site::{Site, MEASURED};
+use crate::scene::Scene;
+use crate::site::Site;
 
 /// Something on a listener whose cost is measured.
 #[derive(Debug, Clone, Copy)]
@@ -267,42 +262,11 @@ impl Variant {
     pub fn is_meant(&self, wanted: &str) -> bool {
         wanted == self.name || wanted == self.id() || wanted == self.scene.name()
     }
+}
 
-    /// The listener on which it serves.
-    pub fn listener(&self, site: &Site, index: usize) -> Result<Value> {
-        let plain = site.plain()?;
-        let mut listener = self.scene.listener(site, &plain)?;
-        let attached = self.parts.iter().filter_map(|part| match part {
-            EnvoyFilter(module) => Some(local_mesh::tools::filters().join(module.filter)),
-            _ => None,
-        });
-        let ours: Vec<PathBuf> = attached.collect();
-        if !ours.is_empty() {
-            listener = attach(site, ours, listener).with_context(|| self.id())?;
-        }
-        for part in self.parts {
-            match part {
-                EnvoyFilter(_) => {}
-                CallerOnConnection => insert(&mut listener, NETWORK_FILTERS, 0, caller_module(site))?,
-                Rules(root_id, module, rules) => {
-                    insert(&mut listener, HTTP_FILTERS, BEFORE_ROUTER, with_rules(site, root_id, module, rules)?)?;
-                }
-                Empty(file) => insert(&mut listener, HTTP_FILTERS, BEFORE_ROUTER, empty_module(site, file))?,
-                HttpFilter(filter) => {
-                    insert(&mut listener, HTTP_FILTERS, BEFORE_ROUTER, filter(site, self.scene)?)?;
-                }
-                AccessLog(log) => {
-                    let manager = manager(&mut listener)?;
-                    manager.insert("access_log".to_owned(), json!([log(site, self.scene)?]));
-                }
-            }
-        }
-        let address = site.listener(self.scene.network(), index)?;
-        set(&mut listener, "name", json!(self.id()));
-        let socket = json!({"socket_address": {"address": address.ip(), "port_value": address.port()}});
-        set(&mut listener, "address", socket);
-        Ok(listener)
-    }
+/// What is compared in a scene.
+pub fn of(scene: Scene) -> impl Iterator<Item = &'static Variant> {
+    VARIANTS.iter().filter(move |variant| variant.scene == scene)
 }
 
 /// What else is measured, by the name that asks for it.
@@ -334,78 +298,4 @@ pub fn choose(names: &[String], short: bool) -> Result<Vec<Variant>> {
     let scenes: Vec<Scene> = VARIANTS.iter().filter(|variant| wanted(variant)).map(|variant| variant.scene).collect();
     let needed = |variant: &Variant| wanted(variant) || (variant.is_baseline() && scenes.contains(&variant.scene));
     Ok(VARIANTS.iter().filter(|variant| needed(variant)).copied().collect())
-}
-
-const HTTP_FILTERS: &str = "http_filters";
-const NETWORK_FILTERS: &str = "filters";
-/// A position in [`HTTP_FILTERS`].
-const BEFORE_ROUTER: usize = usize::MAX;
-
-/// Our EnvoyFilters applied to the listener.
-fn attach(site: &Site, filters: Vec<PathBuf>, listener: Value) -> Result<Value> {
-    let mut config = SidecarConfig { listeners: vec![listener.clone()], clusters: Vec::new(), ..site.plain()? };
-    let options = Options { filters, ..Options::default() };
-    Attachment::load(&options)?.apply(site.workload(MEASURED)?, &mut config)?;
-    for module in config.map_modules(&site.modules) {
-        local_mesh::tools::module(&module)?;
-    }
-    let attached = config.listeners.pop().context("the listener was removed")?;
-    ensure!(attached != listener, "the EnvoyFilter changes nothing here");
-    Ok(attached)
-}
-
-fn manager(listener: &mut Value) -> Result<&mut serde_json::Map<String, Value>> {
-    let filters = listener.pointer_mut("/filter_chains/0/filters").and_then(Value::as_array_mut);
-    let manager = filters.and_then(|filters| filters.last_mut()?.get_mut("typed_config")?.as_object_mut());
-    manager.context("a listener without a connection manager")
-}
-
-/// Puts a filter into one of the two lists; before the router for [`BEFORE_ROUTER`].
-fn insert(listener: &mut Value, list: &str, at: usize, filter: Value) -> Result<()> {
-    let list = match list {
-        HTTP_FILTERS => manager(listener)?.get_mut(HTTP_FILTERS),
-        _ => listener.pointer_mut("/filter_chains/0/filters"),
-    };
-    let list = list.and_then(Value::as_array_mut).context("a listener without filters")?;
-    list.insert(at.min(list.len().saturating_sub(1)), filter);
-    Ok(())
-}
-
-fn empty_module(site: &Site, file: &str) -> Value {
-    wasm("envoy.extensions.filters.http.wasm.v3.Wasm", site, file)
-}
-
-/// As the EnvoyFilter attaches it, on a listener that lacks Envoy's own filter, before which that puts it.
-fn with_rules(site: &Site, root_id: &str, module: &Module, rules: &str) -> Result<Value> {
-    let path = site.modules.join(module.file);
-    local_mesh::tools::module(&path)?;
-    let mut filter = wasm("envoy.extensions.filters.http.wasm.v3.Wasm", site, root_id);
-    set(&mut filter, "name", json!(format!("remixer.{root_id}")));
-    let config = filter.pointer_mut("/typed_config/config").context("a filter without configuration")?;
-    set(config, "fail_open", json!(true));
-    set(config, "configuration", json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": rules}));
-    let code = config.pointer_mut("/vm_config/code/local").context("a filter without code")?;
-    set(code, "filename", json!(path));
-    Ok(filter)
-}
-
-fn caller_module(site: &Site) -> Value {
-    wasm("envoy.extensions.filters.network.wasm.v3.Wasm", site, assembly::PEER)
-}
-
-fn wasm(type_name: &str, site: &Site, file: &str) -> Value {
-    json!({
-        "name": format!("bench.{file}"),
-        "typed_config": {
-            "@type": format!("type.googleapis.com/{type_name}"),
-            "config": {
-                "root_id": file,
-                "vm_config": {
-                    "vm_id": file,
-                    "runtime": "envoy.wasm.runtime.v8",
-                    "code": {"local": {"filename": site.assembled.join(file)}},
-                },
-            },
-        },
-    })
 }

@@ -1,64 +1,24 @@
 //! Applies resources to the configuration of one proxy.
 
-use std::{
-    cell::{Cell, RefCell},
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use self::patches::Patches;
 use crate::{
-    fields, matches,
-    merge::{self, Conflict, Lists},
+    fields, merge,
     problem::Problem,
-    resource::{ApplyTo, Context, EnvoyFilter, Operation, Patch},
+    proxy::{Proxy, ProxyConfig},
+    resource::{ApplyTo, EnvoyFilter},
 };
 
 mod clusters;
 mod filters;
 mod listeners;
+mod patches;
 mod routes;
 #[cfg(test)]
 mod tests;
-
-/// The namespace whose resources apply to every proxy.
-pub const ROOT_NAMESPACE: &str = "istio-system";
-
-/// What kind of proxy it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProxyKind {
-    /// Beside a workload.
-    Sidecar,
-    /// On its own.
-    Gateway,
-}
-
-/// The proxy whose configuration is patched.
-#[derive(Debug, Clone, Copy)]
-pub struct Proxy<'a> {
-    /// Its kind.
-    pub kind: ProxyKind,
-    /// Its namespace.
-    pub namespace: &'a str,
-    /// The labels of its workload.
-    pub labels: &'a BTreeMap<String, String>,
-    /// Its Istio version, for `match.proxy.proxyVersion`; empty matches none.
-    pub version: &'a str,
-    /// The metadata of its node, for `match.proxy.metadata`.
-    pub metadata: &'a Map<String, Value>,
-}
-
-/// The configuration of one proxy, as Istio would generate it.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ProxyConfig {
-    /// The bootstrap.
-    pub bootstrap: Value,
-    /// What LDS serves, with route configurations inline.
-    pub listeners: Vec<Value>,
-    /// What CDS serves.
-    pub clusters: Vec<Value>,
-}
 
 /// What became of one patch in one proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,79 +106,6 @@ pub fn unused(applied: &[Applied]) -> Vec<Problem> {
             ..Problem::of_file(&entry.file, "changed nothing in any proxy")
         })
         .collect()
-}
-
-/// A patch on its way, with the count of what it changed.
-#[derive(Debug)]
-struct Active<'a> {
-    file: &'a Path,
-    index: usize,
-    patch: &'a Patch,
-    matched: Cell<usize>,
-}
-
-impl Active<'_> {
-    fn hit(&self) {
-        self.matched.set(self.matched.get() + 1);
-    }
-
-    fn lists(&self) -> Lists {
-        match self.patch.operation {
-            Operation::MergeAndReplaceList => Lists::Replace,
-            _ => Lists::Append,
-        }
-    }
-}
-
-/// The patches for one proxy, in the order they are applied.
-#[derive(Debug)]
-struct Patches<'a> {
-    active: Vec<Active<'a>>,
-    problems: RefCell<Vec<Problem>>,
-}
-
-impl<'a> Patches<'a> {
-    fn select(filters: &'a [EnvoyFilter], proxy: &Proxy<'_>) -> Self {
-        let mut chosen: Vec<&EnvoyFilter> = filters
-            .iter()
-            .filter(|filter| filter.namespace == ROOT_NAMESPACE || filter.namespace == proxy.namespace)
-            .filter(|filter| {
-                let mut selector = filter.workload_selector.iter();
-                selector.all(|(name, value)| proxy.labels.get(name) == Some(value))
-            })
-            .collect();
-        chosen.sort_by_cached_key(|filter| {
-            (filter.priority, filter.namespace != ROOT_NAMESPACE, format!("{}.{}", filter.name, filter.namespace))
-        });
-        let active = chosen
-            .into_iter()
-            .flat_map(|filter| {
-                let patches = filter.patches.iter().enumerate();
-                patches.map(|(index, patch)| Active { file: &filter.file, index, patch, matched: Cell::new(0) })
-            })
-            .filter(|active| matches::proxy(&active.patch.proxy, proxy))
-            .collect();
-        Patches { active, problems: RefCell::default() }
-    }
-
-    /// The patches for one kind of object in one context.
-    fn of(&self, apply_to: ApplyTo, context: Context) -> impl Iterator<Item = &Active<'a>> {
-        self.active
-            .iter()
-            .filter(move |active| active.patch.apply_to == apply_to && active.patch.context.includes(context))
-    }
-
-    /// Counts a merge, or notes why it failed. `path` leads from `patch.value` to what was merged.
-    fn merged(&self, active: &Active<'_>, path: &str, result: Result<(), Conflict>) {
-        match result {
-            Ok(()) => active.hit(),
-            Err(conflict) => self.problems.borrow_mut().push(Problem {
-                line: Some(active.patch.line),
-                path: format!("spec.configPatches[{}].patch.value{path}{}", active.index, conflict.path),
-                ..Problem::of_file(active.file, conflict.reason)
-            }),
-        }
-    }
 }
 
 /// The bootstrap has no context.

@@ -34,14 +34,16 @@ mod merge;
 pub mod names;
 mod parse;
 mod problem;
+mod proxy;
 mod resource;
 mod wasm_plugin;
 pub mod yaml;
 
-pub use apply::{apply, unused, Applied, Proxy, ProxyConfig, ProxyKind, ROOT_NAMESPACE};
+pub use apply::{apply, unused, Applied};
 pub use bootstrap::{bootstrap_override, bucket_setting, stats_bootstrap};
 pub use parse::{load, parse};
 pub use problem::Problem;
+pub use proxy::{Proxy, ProxyConfig, ProxyKind, ROOT_NAMESPACE};
 pub use resource::{ApplyTo, Context, EnvoyFilter, Operation, Patch, PatchContext};
 pub use wasm_plugin::{FailStrategy, Mode, Phase, PluginType, PullPolicy, WasmPlugin};
 

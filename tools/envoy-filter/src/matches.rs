@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::{
-    apply::Proxy,
     fields::{dig, get, list, port, text},
+    proxy::Proxy,
     resource::{ApplyTo, Context, Patch, ProxyMatch, RouteAction},
 };
 

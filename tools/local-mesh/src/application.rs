@@ -2,6 +2,8 @@
 
 mod database;
 mod http;
+mod pool;
+mod role;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,43 +13,17 @@ use anyhow::{Context, Result};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-pub use database::ask;
+pub use pool::ask;
 
-use crate::config::port;
+use self::role::{Callee, Role};
 use crate::server;
-use crate::topology::{Fail, Protocol, Service, Slow, Topology, Workload};
+use crate::topology::{Protocol, Topology, Workload};
 
 /// A running application; it ends when dropped.
 #[derive(Debug)]
 pub struct Application {
     served: Arc<AtomicU64>,
     task: JoinHandle<()>,
-}
-
-/// What one application is, and where it sends.
-#[derive(Debug)]
-struct Role {
-    name: String,
-    latency: std::time::Duration,
-    slow: Option<Slow>,
-    fail: Option<Fail>,
-    callees: Vec<Callee>,
-    served: Arc<AtomicU64>,
-}
-
-/// A service, as an application reaches it.
-#[derive(Debug)]
-struct Callee {
-    service: String,
-    host: String,
-    address: SocketAddr,
-    kind: CalleeKind,
-}
-
-#[derive(Debug)]
-enum CalleeKind {
-    Http,
-    Tcp(database::Pool),
 }
 
 impl Application {
@@ -82,48 +58,5 @@ impl Application {
 impl Drop for Application {
     fn drop(&mut self) {
         self.task.abort();
-    }
-}
-
-impl Role {
-    /// The number of the next request, from 1.
-    fn next(&self) -> u64 {
-        self.served.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    /// How long request number `n` takes.
-    fn delay(&self, n: u64) -> std::time::Duration {
-        match &self.slow {
-            Some(slow) if n.is_multiple_of(slow.every) => self.latency + slow.by,
-            _ => self.latency,
-        }
-    }
-
-    /// The status with which request number `n` fails.
-    fn failure(&self, n: u64) -> Option<u16> {
-        let fail = self.fail.as_ref()?;
-        (n >= fail.every && n % fail.every < fail.times).then_some(fail.status)
-    }
-}
-
-impl Callee {
-    fn new(topology: &Topology, caller: &Workload, service: &Service) -> Self {
-        Self {
-            service: service.name.clone(),
-            host: format!("{}:{}", service.name, service.port),
-            address: Self::address(topology, caller, service),
-            kind: if service.is_http() { CalleeKind::Http } else { CalleeKind::Tcp(database::Pool::default()) },
-        }
-    }
-
-    /// The own sidecar; without one, the first pod of the service.
-    fn address(topology: &Topology, caller: &Workload, service: &Service) -> SocketAddr {
-        if caller.sidecar {
-            let port = if service.is_http() { port::OUTBOUND } else { service.port };
-            return SocketAddr::new(IpAddr::V4(caller.address), port);
-        }
-        let member = topology.members(service).next();
-        let port = if member.is_some_and(|m| m.sidecar) { port::INBOUND } else { service.port };
-        SocketAddr::new(IpAddr::V4(member.map_or(caller.address, |m| m.address)), port)
     }
 }

@@ -8,11 +8,13 @@ use serde_json::Map;
 
 use crate::config::{SidecarConfig, ISTIO_VERSION};
 use crate::options::Options;
-use crate::shadows;
 use crate::topology::Workload;
 
 /// The ConfigMap with what a bootstrap needs, as `envoy/kubernetes/` names it.
 pub const BOOTSTRAP_CONFIG_MAP: &str = "remixer-bootstrap";
+
+/// The beginning of the names of shadow's EnvoyFilters, which a mesh without rules does without.
+const SHADOW: &str = "shadow";
 
 /// The EnvoyFilters of a mesh.
 #[derive(Debug, Default)]
@@ -45,7 +47,7 @@ pub fn shipped(directory: &Path, with_shadow: bool) -> Result<Vec<PathBuf>> {
     let mut files: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     files.retain(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.ends_with(".yaml") && (with_shadow || !name.starts_with(shadows::FILTERS))
+        name.ends_with(".yaml") && (with_shadow || !name.starts_with(SHADOW))
     });
     files.sort();
     Ok(files)

@@ -12,9 +12,6 @@ use crate::rule_file::Kind;
 /// Rules for the proxies that call, as with a `VirtualService`.
 pub const RULES: Kind = Kind { what: "shadows", plugins: &["shadow_outbound", "shadow_gateway"], names };
 
-/// The beginning of the names of the EnvoyFilters, which a mesh without rules does without.
-pub const FILTERS: &str = "shadow";
-
 fn names(rules: &[u8]) -> Result<Vec<String>, ConfigError> {
     let config = Config::parse(rules)?;
     let mirrors = config.rules.iter().flat_map(|rule| &rule.mirrors);

@@ -1,39 +1,18 @@
 //! Who called whom, how often, how fast: one block of rows per edge, from PromQL.
 
 mod layout;
+mod row;
 
 use std::collections::BTreeMap;
 
 use anyhow::Result;
 
+use self::row::{Key, Row};
 use crate::exposition::Sample;
 use crate::prometheus::Prometheus;
 
 /// What tells edges apart. A request that reached nobody has only the service's name.
 const EDGE: &str = "reporter, source_workload, destination_workload, destination_service_name";
-
-/// An edge as one reporter sees it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    source: String,
-    destination: String,
-    /// `source` before `destination`.
-    reporter: std::cmp::Reverse<String>,
-}
-
-/// What is known of it.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Row {
-    version: String,
-    security: String,
-    /// Count by `code flags`.
-    codes: BTreeMap<String, f64>,
-    succeeded: f64,
-    p50: Option<f64>,
-    p99: Option<f64>,
-    connections: f64,
-    bytes: f64,
-}
 
 /// The table as text; None when there are no such metrics.
 pub fn render(prometheus: &Prometheus) -> Result<Option<String>> {

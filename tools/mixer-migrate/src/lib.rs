@@ -1,7 +1,7 @@
 //! Turns Mixer's telemetry configuration into EnvoyFilters with the configuration of our modules.
 //!
 //! The way: [`input`] reads objects, [`model`] what they mean, [`spec`] follows the rules from there to metrics and logs,
-//! [`scene`] leaves of each expression what depends on the request, [`translate`] turns that into what Envoy can
+//! [`simplify`] leaves of each expression what depends on the request, [`translate`] turns that into what Envoy can
 //! evaluate, [`output`] writes it. Whatever cannot be done is a [`diagnostic`].
 
 // Positions in texts and counts; nothing here runs in a proxy.
@@ -22,7 +22,9 @@ pub mod remarks;
 pub mod report;
 pub mod resolve;
 pub mod scene;
+pub mod simplify;
 pub mod source;
+pub mod sources;
 pub mod spec;
 pub mod translate;
 pub mod vocabulary;

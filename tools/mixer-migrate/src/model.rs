@@ -1,6 +1,7 @@
 //! Mixer's objects as what they mean: templates, handlers and rules, each with its expressions compiled.
 
 mod buckets;
+mod compiled;
 mod handler;
 mod instance;
 mod kubernetes;
@@ -9,16 +10,16 @@ mod prometheus;
 mod rule;
 mod unsupported;
 
-use std::{collections::HashSet, rc::Rc};
+use std::collections::HashSet;
 
 use crate::{
-    cexl::{self, CompileError, ErrorKind, Expression, Function, Kind},
-    diagnostic::{Code, Diagnostics, Place},
+    diagnostic::{Code, Diagnostics},
     fields::At,
     input::{Input, Object, BUILT_IN},
     vocabulary::Attributes,
 };
 
+pub use compiled::Compiled;
 pub use handler::{Adapter, Fluentd, Handler, Sink, Stdio};
 pub use instance::{Instance, LogEntry, MetricTemplate, Template};
 pub use kubernetes::Defaults;
@@ -42,17 +43,6 @@ pub struct Model {
     pub names: HashSet<String>,
     /// Whether rules say by a label that they are for TCP, as up to 0.8.
     pub tcp_by_label: bool,
-}
-
-/// An expression of an object.
-#[derive(Clone, Debug)]
-pub struct Compiled {
-    /// As it was written.
-    pub text: String,
-    /// What it means.
-    pub expression: Expression,
-    /// Where it stands.
-    pub place: Place,
 }
 
 impl Model {
@@ -113,73 +103,3 @@ impl Object {
         At::object(&self.node, &self.file, &self.name)
     }
 }
-
-/// Compiles an expression, and tells what is wrong with it or doubtful about it.
-fn compile(at: &At<'_>, attributes: &Attributes, diagnostics: &mut Diagnostics) -> Option<Compiled> {
-    let text = at.expression(diagnostics)?;
-    match cexl::compile(&text, attributes) {
-        Ok(expression) => {
-            doubts(&expression, at, diagnostics);
-            Some(Compiled { text, expression, place: at.place() })
-        }
-        Err(error) => {
-            diagnostics.add(code(&error), &at.place(), message(&error, &text));
-            None
-        }
-    }
-}
-
-fn code(error: &CompileError) -> Code {
-    match error.kind {
-        ErrorKind::Parse => Code::Parse,
-        ErrorKind::Type => Code::Type,
-        ErrorKind::UnknownAttribute => Code::UnknownAttribute,
-        ErrorKind::UnknownFunction => Code::UnknownFunction,
-        ErrorKind::OrOperand => Code::OrOperand,
-    }
-}
-
-fn message(error: &CompileError, text: &str) -> String {
-    let shown = error.with_caret(text);
-    let column = error.column(text);
-    match error.kind {
-        ErrorKind::Parse => format!("cannot parse expression at column {column}: {shown}"),
-        ErrorKind::UnknownAttribute => {
-            let (first, caret) = shown.split_once('\n').unwrap_or((&shown, ""));
-            format!("{first}. Mixer rejected this instance.\n{caret}")
-        }
-        _ => shown,
-    }
-}
-
-/// What compiles, but hardly does what was meant.
-fn doubts(expression: &Expression, at: &At<'_>, diagnostics: &mut Diagnostics) {
-    expression.walk(&mut |part| match &part.kind {
-        Kind::Call(Function::Matches, arguments) => {
-            if let [receiver, argument] = arguments.as_slice() {
-                if argument.as_constant().is_some() && receiver.as_constant().is_none() {
-                    let message = "x.matches(\"pattern\") took x for the pattern and the text for what is searched: write \
-                                   \"pattern\".matches(x). The result does what Mixer did";
-                    diagnostics.add(Code::Matches, &at.place(), message);
-                }
-            }
-        }
-        Kind::Index(map, key) => {
-            let headers = matches!(&map.kind, Kind::Attribute(name) if matches!(name.as_str(), "request.headers" | "response.headers"));
-            if let (true, Some(cexl::Value::String(key))) = (headers, key.as_constant()) {
-                if key.chars().any(|character| character.is_ascii_uppercase()) {
-                    let message = format!(
-                        "header {key:?} never matched: proxies send names in lower case. The result does what Mixer did; \
-                         write {:?} to get its value",
-                        key.to_ascii_lowercase()
-                    );
-                    diagnostics.add(Code::HeaderCase, &at.place(), message);
-                }
-            }
-        }
-        _ => {}
-    });
-}
-
-/// Shared by those that refer to objects.
-pub(crate) type Name = Rc<crate::diagnostic::ObjectName>;

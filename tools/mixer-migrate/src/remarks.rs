@@ -4,9 +4,10 @@ use crate::{
     cexl::{Expression, Kind, Value},
     diagnostic::{Code, Diagnostics, Place},
     model::{Compiled, Defaults, Model},
-    output::SCENES,
-    scene::{self, Condition, Protocol, Scene, Side},
-    source::{Source, Sources},
+    scene::{Protocol, Scene, Side, SCENES},
+    simplify::{self, Condition},
+    source::Source,
+    sources::Sources,
     spec::Origin,
 };
 
@@ -130,7 +131,7 @@ fn nothing<'c>(
     }
     let all = SCENES.map(|scene| Sources::new(scene, model));
     let holds = |sources: &&Sources<'_>| {
-        let never = |compiled: &Compiled| scene::condition(&compiled.expression, sources) == Condition::Never;
+        let never = |compiled: &Compiled| simplify::condition(&compiled.expression, sources) == Condition::Never;
         !origin.condition.as_ref().is_some_and(never)
     };
     let live: Vec<&Sources<'_>> = all.iter().filter(holds).collect();

@@ -1,15 +1,6 @@
-//! Where an attribute's value comes from today, by side and protocol.
-//!
-//! Local is the workload that the proxy belongs to, peer the one on the other side, known by metadata exchange.
+//! Where a value comes from today.
 
-mod table;
-
-use crate::{
-    cexl::{Type, Value, Vocabulary},
-    model::Model,
-    scene::{Protocol, Scene, Side},
-    vocabulary::{is_built_in, Attributes},
-};
+use crate::cexl::Value;
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,87 +44,5 @@ impl Source {
             Self::Path(path) => path.present.is_some() && path.default.is_none(),
             Self::Module { may_be_absent, default, .. } => *may_be_absent && default.is_none(),
         }
-    }
-}
-
-/// The sources of all attributes in a scene.
-#[derive(Clone, Copy, Debug)]
-pub struct Sources<'m> {
-    scene: Scene,
-    model: &'m Model,
-}
-
-impl<'m> Sources<'m> {
-    /// Those of the model's attributes.
-    pub fn new(scene: Scene, model: &'m Model) -> Self {
-        Self { scene, model }
-    }
-
-    /// The scene.
-    pub fn scene(&self) -> Scene {
-        self.scene
-    }
-
-    /// Whether only a manifest of the input knows the attribute, and nothing makes it.
-    pub fn is_lost(&self, attribute: &str) -> bool {
-        !is_built_in(attribute) && matches!(self.of(attribute), Source::Absent | Source::Constant(_))
-    }
-
-    /// The attribute of the vocabulary that one is: another where a kubernetes instance of the input says so.
-    pub fn meaning<'a>(&'a self, attribute: &'a str) -> &'a str {
-        self.model.defaults.meaning(attribute).unwrap_or(attribute)
-    }
-
-    /// The source of an attribute.
-    pub fn of(&self, attribute: &str) -> Source {
-        let default = || self.model.defaults.of(attribute);
-        let attribute = self.meaning(attribute);
-        let (local, peer) = match self.scene.side {
-            Side::Inbound => ("destination.", "source."),
-            Side::Outbound => ("source.", "destination."),
-        };
-        let workload = if let Some(name) = attribute.strip_prefix(local) {
-            table::local(name)
-        } else if let Some(name) = attribute.strip_prefix(peer) {
-            table::peer(name, self.scene.side)
-        } else {
-            None
-        };
-        if let Some(source) = workload {
-            return with_default(source, default());
-        }
-        let found = match self.scene.protocol {
-            Protocol::Http => table::http(attribute, self.scene.side),
-            Protocol::Tcp => table::tcp(attribute, self.scene.side),
-        };
-        if let Some(source) = found.or_else(|| table::any(attribute, self.scene.side)) {
-            return with_default(source, default());
-        }
-        match default() {
-            Some(value) => Source::Constant(value),
-            // A map of a user's manifest is the metadata of a filter of that name.
-            None if is_filter(attribute, &self.model.attributes) => Source::Path(Path {
-                value: format!("metadata.filter_metadata['{attribute}']"),
-                present: Some(format!("'{attribute}' in metadata.filter_metadata")),
-                default: None,
-                module: false,
-            }),
-            None => Source::Absent,
-        }
-    }
-}
-
-fn is_filter(attribute: &str, attributes: &Attributes) -> bool {
-    !is_built_in(attribute) && attributes.attribute_type(attribute) == Some(Type::StringMap)
-}
-
-fn with_default(source: Source, value: Option<Value>) -> Source {
-    match source {
-        Source::Absent => value.map_or(Source::Absent, Source::Constant),
-        Source::Path(path) => Source::Path(Path { default: path.default.or(value), ..path }),
-        Source::Module { may_be_absent, present, default } => {
-            Source::Module { may_be_absent, present, default: default.or(value) }
-        }
-        Source::Constant(_) => source,
     }
 }

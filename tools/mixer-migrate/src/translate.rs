@@ -15,14 +15,11 @@ mod cel;
 
 use crate::{
     cexl::{Expression, Kind, Type, Value},
-    source::{Source, Sources},
+    source::Source,
+    sources::Sources,
 };
 
-pub use cel::{literal, Translator};
-
-/// Why something cannot be had from the filters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Untranslatable(pub String);
+pub use cel::{literal, Translator, Untranslatable};
 
 /// A value as the filters make it: the first alternative that has one, or else what stands at the end.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,8 +5,7 @@ use std::io::Write;
 use anyhow::{ensure, Context, Result};
 use flate2::{Compression, GzBuilder};
 
-use crate::files::TIME;
-use crate::Files;
+use crate::files::{Files, TIME};
 
 const BLOCK: usize = 512;
 

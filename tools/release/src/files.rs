@@ -1,5 +1,6 @@
 //! Reading inputs, and writing a release.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -7,7 +8,8 @@ use std::time::{Duration, SystemTime};
 use anyhow::{bail, Context, Result};
 use sha2::{Digest, Sha256};
 
-use crate::Files;
+/// Paths, with `/`, and what is in the files.
+pub type Files = BTreeMap<String, Vec<u8>>;
 
 /// The time of every file, the first of 1980: the earliest that every archive format knows.
 pub const TIME: u64 = 315_532_800;
@@ -15,6 +17,11 @@ pub const TIME: u64 = 315_532_800;
 /// A file.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// A text of the repository.
+pub fn text(content: &[u8]) -> Result<&str> {
+    std::str::from_utf8(content).context("not UTF-8")
 }
 
 /// All files of a directory and those below it, by their path from there, after `prefix`.

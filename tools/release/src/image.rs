@@ -7,8 +7,7 @@ use anyhow::Result;
 use serde_json::{json, Value};
 
 use crate::archive::{gzip, tar};
-use crate::files::sha256;
-use crate::Files;
+use crate::files::{sha256, Files};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";

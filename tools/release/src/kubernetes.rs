@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use anyhow::{anyhow, ensure, Context, Result};
 use envoy_filter::{bootstrap_override, MODULES};
 
-use crate::files::sha256;
-use crate::{text, Files, ALL_FILTERS, SHADOW, VERSION};
+use crate::files::{sha256, text, Files};
+use crate::names::{ALL_FILTERS, SHADOW, VERSION};
 
 /// Stands in the sources for the digest of an image.
 const DIGEST: &str = "0000000000000000000000000000000000000000000000000000000000000000";

@@ -12,30 +12,20 @@ pub mod image;
 pub mod kubernetes;
 pub mod links;
 pub mod materials;
+pub mod names;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{ensure, Result};
 
-use files::{read, read_all, sha256};
+use files::{read, read_all, sha256, text};
 use image::{Image, Layout};
 use materials::Materials;
+use names::ALL_FILTERS;
 
-/// The version of what is released.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// Where images are said to be when nobody says it: a name that belongs to no one.
-pub const IMAGES: &str = "registry.example.com/remixer";
-
-/// The module that has all filters but shadowing.
-pub const ALL_FILTERS: &str = "remixer.wasm";
-
-/// The module of shadowing.
-pub const SHADOW: &str = "shadow.wasm";
-
-/// Paths, with `/`, and what is in the files.
-pub type Files = BTreeMap<String, Vec<u8>>;
+pub use files::Files;
+pub use names::{IMAGES, VERSION};
 
 /// What a release is made of.
 #[derive(Debug, Clone, Copy)]
@@ -94,11 +84,6 @@ fn relink(release: &mut Files) -> Result<()> {
         *content = links::relinked(text(content)?, &path, &paths).into_bytes();
     }
     Ok(())
-}
-
-/// A text of the repository.
-fn text(content: &[u8]) -> Result<&str> {
-    std::str::from_utf8(content).context("not UTF-8")
 }
 
 fn is_module(name: &str) -> bool {

@@ -10,8 +10,7 @@ use anyhow::{ensure, Context, Result};
 use serde::Deserialize;
 use serde_json::{json, Value};
 
-use crate::files::{read, sha256};
-use crate::{text, Files};
+use crate::files::{read, sha256, text, Files};
 
 /// What `cargo metadata` says.
 #[derive(Deserialize)]

@@ -6,7 +6,8 @@ use configuration::Section;
 use rules::percentage::Percentage;
 use rules::{fields, matches};
 
-use super::Gathered;
+use super::gathered::Gathered;
+use crate::abort::AbortKind;
 use crate::control::ControlHeaders;
 use crate::grpc_status;
 
@@ -66,17 +67,6 @@ pub enum Aborts {
     Always(AbortKind),
     /// `headerControlled`: with what it asks for.
     AsAsked(ControlHeaders),
-}
-
-/// One end of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AbortKind {
-    /// An answer with this status.
-    Http(u16),
-    /// An answer with this status of gRPC.
-    Grpc(u8),
-    /// No answer.
-    Reset,
 }
 
 /// Reads `fault`.

@@ -3,7 +3,7 @@
 use configuration::Section;
 use rules::matches::is_header_name;
 
-use crate::head::is_of_connection;
+use crate::connection_headers::is_of_connection;
 
 /// More headers in one list are refused.
 const MAX_HEADERS: usize = 64;

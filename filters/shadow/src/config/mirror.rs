@@ -7,8 +7,9 @@ use rules::fields;
 use rules::percentage::Percentage;
 use rules::sampling::Sampling;
 
+use super::gathered::Gathered;
 use super::headers::HeaderChanges;
-use super::{refuse_over_buffered, Gathered};
+use super::limits::{refuse_over_buffered, MEBIBYTE};
 
 /// The longest that an answer is waited for.
 pub const MAX_TIMEOUT: Duration = Duration::from_secs(300);
@@ -159,8 +160,7 @@ impl Mirror {
         let cluster = section.object("destination", destination).flatten().or(cluster).unwrap_or_default();
         let buffered = gathered.limits.max_buffered_bytes;
         let default = gathered.limits.max_request_bytes as u64;
-        let max_request_bytes =
-            section.optional_integer("maxRequestBytes", 0..=16 * super::MEBIBYTE).unwrap_or(default);
+        let max_request_bytes = section.optional_integer("maxRequestBytes", 0..=16 * MEBIBYTE).unwrap_or(default);
         let max_request_bytes = usize::try_from(max_request_bytes).unwrap_or_default();
         refuse_over_buffered(section, max_request_bytes, buffered);
         let (sampling, salt) = section.object_or_empty("sampling", |section| {

@@ -1,18 +1,23 @@
 //! Copies on their way: from the queue to the mirror, and what it answers.
 
 use core::time::Duration;
+use std::collections::VecDeque;
 use std::rc::Rc;
 
+use hashbrown::HashMap;
+use host::property;
 use host::{Call, Host, BAD_ARGUMENT};
+use rules::schedule::Schedule;
 
-use super::{Mirroring, Target};
-use crate::budget::Held;
+use super::target::Target;
+use crate::budget::{Budget, Held};
 use crate::comparison::{self, Comparison};
+use crate::config::{Config, Limits};
 use crate::copied::lines;
 use crate::head::{self, Circumstances};
-use crate::metrics::{self, Skip};
+use crate::metrics::{self, Share, Skip};
 use crate::outcome::{Asked, Counts, Outcome};
-use crate::pairing::{self, Pair};
+use crate::pairing::{self, Pair, Pairs};
 use crate::request::{Complete, Facts};
 
 /// So many copies are sent at most per tick; more at once would keep a worker from everything else.
@@ -24,15 +29,18 @@ const WARNING: Duration = Duration::from_secs(60);
 /// Envoy's timer and ours agree to so much.
 const EARLY: Duration = Duration::from_millis(2);
 
+/// The gauge of held bytes lags behind by at most so much while bodies come.
+const LAG: usize = 64 * 1024;
+
 /// A copy that waits to be sent.
-pub(super) struct Ready {
+struct Ready {
     target: usize,
     complete: Rc<Complete>,
     pair: Option<u32>,
 }
 
 /// A copy that waits for its answer.
-pub(super) struct Flight {
+struct Flight {
     target: usize,
     sent: Duration,
     facts: Facts,
@@ -74,7 +82,47 @@ impl Target {
     }
 }
 
-impl Mirroring {
+/// The copies of one worker.
+pub(super) struct Sending {
+    /// Where they go.
+    pub targets: Vec<Target>,
+    /// What they take.
+    pub budget: Budget,
+    /// Those whose outcomes are compared.
+    pub pairs: Pairs,
+    ready: VecDeque<Ready>,
+    flights: HashMap<u32, Flight>,
+    schedule: Schedule,
+    next_sweep: Option<Duration>,
+    in_flight: Share,
+    buffered: Share,
+    limits: Limits,
+    marker_header: Option<String>,
+    /// This proxy's.
+    address: Option<String>,
+}
+
+impl Sending {
+    /// Nothing is under way.
+    pub fn new(config: &Config, targets: Vec<Target>, host: &impl Host) -> Self {
+        let prefix = config.stat_prefix.as_str();
+        let node = host.text(property::NODE_ID).unwrap_or_default();
+        Self {
+            targets,
+            budget: Budget::new(config.limits.max_buffered_bytes),
+            pairs: Pairs::default(),
+            ready: VecDeque::new(),
+            flights: HashMap::new(),
+            schedule: Schedule::default(),
+            next_sweep: None,
+            in_flight: Share::new(prefix, metrics::IN_FLIGHT),
+            buffered: Share::new(prefix, metrics::BUFFERED),
+            limits: config.limits,
+            marker_header: config.marker_header.clone(),
+            address: head::address_of_node(&node).map(str::to_owned),
+        }
+    }
+
     /// Time has passed: what is ready is sent.
     pub fn on_tick(&mut self, host: &impl Host) {
         self.schedule.disarm();
@@ -141,17 +189,18 @@ impl Mirroring {
         self.tell(host);
     }
 
+    /// The original that is half of a pair has ended.
+    pub fn on_original_end(&mut self, host: &impl Host, pair: u32, outcome: Outcome) {
+        if let Some(pair) = self.pairs.primary(pair, outcome) {
+            self.close(host, &pair);
+        }
+    }
+
     /// Puts a copy into the queue, if the limits allow; the pair that it is half of.
-    pub(super) fn enqueue(
-        &mut self,
-        host: &impl Host,
-        target: usize,
-        complete: &Rc<Complete>,
-        now: Duration,
-    ) -> Option<u32> {
+    pub fn enqueue(&mut self, host: &impl Host, target: usize, complete: &Rc<Complete>, now: Duration) -> Option<u32> {
         let index = target;
         let target = self.targets.get_mut(index)?;
-        if self.ready.len().saturating_add(self.flights.len()) >= self.config.limits.max_in_flight {
+        if self.ready.len().saturating_add(self.flights.len()) >= self.limits.max_in_flight {
             target.skip(host, Skip::InFlightCap);
             return None;
         }
@@ -160,7 +209,7 @@ impl Mirroring {
             return None;
         }
         let pair = match target.mirror.compare {
-            Some(compare) if self.pairs.len() < self.config.limits.max_pairs => {
+            Some(compare) if self.pairs.len() < self.limits.max_pairs => {
                 let name = (compare.log_per_second > 0).then(|| {
                     let first = |name| lines(&complete.copied.head, name).next().unwrap_or_default();
                     pairing::name_of(first("x-request-id"), first(":method"), first(":path"))
@@ -178,7 +227,7 @@ impl Mirroring {
     }
 
     /// Sets the timer, if something waits for it.
-    pub(super) fn arm(&mut self, host: &impl Host) {
+    pub fn arm(&mut self, host: &impl Host) {
         if !self.ready.is_empty() {
             self.arm_at(host, Duration::ZERO);
         }
@@ -206,7 +255,7 @@ impl Mirroring {
                 direction: complete.facts.direction,
                 prefix: complete.facts.prefix,
                 address: self.address.as_deref(),
-                marker: self.config.marker_header.as_deref(),
+                marker: self.marker_header.as_deref(),
             };
             target.call(host, &complete, circumstances, now)
         } else {
@@ -225,7 +274,7 @@ impl Mirroring {
     }
 
     /// Both outcomes of a pair are known, or were waited for long enough.
-    pub(super) fn close(&mut self, host: &impl Host, pair: &Pair) {
+    fn close(&mut self, host: &impl Host, pair: &Pair) {
         let Some(target) = self.targets.get_mut(pair.target) else { return };
         let Some(how) = target.mirror.compare else { return };
         // An end that was waited for in vain is the same as one that broke off.
@@ -252,6 +301,20 @@ impl Mirroring {
             let (mirror, result) = (&target.mirror.name, result.name());
             let (primary, shadow) = (primary.told(), shadow.told());
             log::warn!("shadow: mirror {mirror}: {result}: {name}: original {primary}, mirror {shadow}");
+        }
+    }
+
+    /// Tells how many bytes are held, if the gauge is too far from it.
+    pub fn tell_if_it_lags(&mut self, host: &impl Host) {
+        if self.budget.held().abs_diff(self.buffered.told()) >= LAG {
+            self.buffered.tell(host, self.budget.held());
+        }
+    }
+
+    /// Tells how many bytes are held, unless the next tick will.
+    pub fn tell_if_none_is_ready(&mut self, host: &impl Host) {
+        if self.ready.is_empty() {
+            self.buffered.tell(host, self.budget.held());
         }
     }
 

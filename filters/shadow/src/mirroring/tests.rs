@@ -1,10 +1,13 @@
+use core::time::Duration;
+
 use host::fake::{FakeHost, Made};
 use host::{HeaderMap, BAD_ARGUMENT};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
-use crate::outcome::{Counts, SERVICE_TIME};
+use crate::metrics;
+use crate::outcome::SERVICE_TIME;
 
 const ALL: &str = r#"{"http": [{"mirrors": [{"name": "m", "cluster": "c"}]}]}"#;
 
@@ -160,11 +163,11 @@ fn memory_has_a_limit_for_heads_and_bodies_here_and_at_envoy() {
     let limits = r#"{"limits": {"maxBufferedBytes": 10000, "maxRequestBytes": 10000}, "#;
     let mut worker = Worker::new(&ALL.replacen('{', limits, 1));
     let mut requests: Vec<Request> = (0..20).map(|_| worker.begin(false)).collect();
-    let held = worker.mirroring.budget.held();
+    let held = worker.mirroring.sending.budget.held();
     assert!(held > 0 && held < 5000, "{held}");
     for request in &mut requests {
         worker.body(request, &[7; 1500], false);
-        assert!(worker.mirroring.budget.held() <= 10_000);
+        assert!(worker.mirroring.sending.budget.held() <= 10_000);
     }
     let skipped = requests.iter().filter(|request| request.mirrored.as_ref().is_some_and(|m| m.waiting.is_empty()));
     let skipped = skipped.count() as u64;
@@ -175,12 +178,12 @@ fn memory_has_a_limit_for_heads_and_bodies_here_and_at_envoy() {
     }
     let made = worker.tick();
     assert_eq!(made.len() as u64, 20 - skipped);
-    assert!(worker.mirroring.budget.held() > 1500 * made.len(), "Envoy has them now");
+    assert!(worker.mirroring.sending.budget.held() > 1500 * made.len(), "Envoy has them now");
     for made in made {
         worker.answer(&made, &OK);
     }
     drop(requests);
-    assert_eq!(worker.mirroring.budget.held(), 0);
+    assert_eq!(worker.mirroring.sending.budget.held(), 0);
 }
 
 #[test]
@@ -217,7 +220,7 @@ fn a_body_that_cannot_be_read_is_not_sent_with_a_hole() {
         worker.mirroring.on_request_body(&worker.host, &mut request, 3, true);
         assert_eq!(worker.tick(), []);
         worker.expect(metrics::SKIPPED, &[("m incomplete", 1)]);
-        assert_eq!(worker.mirroring.budget.held(), 0);
+        assert_eq!(worker.mirroring.sending.budget.held(), 0);
     }
 }
 
@@ -268,7 +271,7 @@ fn loops_and_tunnels_are_skipped() {
     worker_3.begin(true);
     for (worker, reason) in [(&worker, "m loop"), (&worker_2, "m upgrade"), (&worker_3, "m upgrade")] {
         worker.expect(metrics::SKIPPED, &[(reason, 1)]);
-        assert_eq!(worker.mirroring.budget.held(), 0);
+        assert_eq!(worker.mirroring.sending.budget.held(), 0);
     }
 }
 
@@ -280,7 +283,7 @@ fn what_does_not_become_complete_is_not_sent() {
     worker.mirroring.on_request_end(&worker.host, &mut request);
     assert_eq!(worker.tick(), []);
     worker.expect(metrics::SKIPPED, &[("m incomplete", 1)]);
-    assert_eq!(worker.mirroring.budget.held(), 0);
+    assert_eq!(worker.mirroring.sending.budget.held(), 0);
 }
 
 /// Compares bodies, of which it answers these parts; the original's last part is the last if it is whole.
@@ -354,7 +357,7 @@ fn calls_that_fail_at_once_are_counted_by_reason() {
         metrics::DISPATCH_FAILED,
         &[("m invalid_request", 1), ("m no_host_or_overflow", 1), ("m unknown_cluster", 1)],
     );
-    assert!(worker.mirroring.pairs.is_empty() && worker.mirroring.budget.held() == 0);
+    assert!(worker.mirroring.sending.pairs.is_empty() && worker.mirroring.sending.budget.held() == 0);
 }
 
 #[test]

@@ -2,10 +2,14 @@
 
 use serde_json::Value;
 
-use super::{filters::merge_transport_socket, Active, Patches, ProxyKind};
+use super::{
+    filters::merge_transport_socket,
+    patches::{Active, Patches},
+};
 use crate::{
     fields::{get, get_mut, set, text},
     matches, merge,
+    proxy::ProxyKind,
     resource::{ApplyTo, Context, Operation, PatchContext},
 };
 

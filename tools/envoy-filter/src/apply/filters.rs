@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Active, Patches};
+use super::patches::{Active, Patches};
 use crate::{
     fields, merge,
     resource::{Operation, Patch},

@@ -8,13 +8,15 @@ use serde_json::Value;
 
 use super::{
     filters::{edit_in, merge_into, merge_transport_socket},
-    routes, Patches, ProxyKind,
+    patches::{Active, Patches},
+    routes,
 };
 use crate::{
     fields::{get, get_mut, list_mut, remove, text},
     matches::{self, same_filter, HTTP_CONNECTION_MANAGER},
     merge,
     names::snake,
+    proxy::ProxyKind,
     resource::{ApplyTo, Context, Operation, PatchContext},
 };
 
@@ -189,10 +191,10 @@ fn patch_network_filters(patches: &Patches<'_>, context: Context, listener: &Val
 }
 
 /// Patches the HTTP filters of a network filter, if it holds any. `http` are the patches for its filter chain.
-fn patch_http_filters(patches: &Patches<'_>, http: &[&super::Active<'_>], filter: &mut Value) {
+fn patch_http_filters(patches: &Patches<'_>, http: &[&Active<'_>], filter: &mut Value) {
     let http: Vec<_> = http.iter().filter(|active| matches::network_filter(active.patch, filter)).collect();
     let Some(manager) = connection_manager(filter) else { return };
-    let sub_filter = |active: &super::Active<'_>, filter: &Value| {
+    let sub_filter = |active: &Active<'_>, filter: &Value| {
         let chain = active.patch.filter_chain();
         let wanted = chain.and_then(|chain| chain.sub_filter.as_deref());
         wanted.is_some_and(|wanted| same_filter(wanted, text(filter, "name")))

@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::{filters::edit_in, Patches};
+use super::{
+    filters::edit_in,
+    patches::{Active, Patches},
+};
 use crate::{
     fields::{get_mut, list, list_mut},
     matches, merge,
@@ -64,7 +67,7 @@ pub(super) fn patch(patches: &Patches<'_>, context: Context, routes: &mut Value)
 }
 
 /// Patches the routes of a virtual host: removes and merges first, then inserts.
-fn patch_routes(patches: &Patches<'_>, for_routes: &[&super::Active<'_>], host: &mut Value) {
+fn patch_routes(patches: &Patches<'_>, for_routes: &[&Active<'_>], host: &mut Value) {
     let here: Vec<_> = for_routes.iter().filter(|active| matches::virtual_host(active.patch, host)).collect();
     if let Some(Value::Array(routes)) = get_mut(host, "routes") {
         routes.retain_mut(|route| {

@@ -1,7 +1,10 @@
-use super::*;
-use serde_json::json;
+use std::collections::BTreeMap;
 
+use serde_json::{json, Map};
+
+use super::*;
 use crate::parse::parse;
+use crate::proxy::ProxyKind;
 
 mod filters;
 mod objects;

@@ -22,7 +22,7 @@ use serde_json::{json, Value};
 use tokio::net::TcpListener;
 use tokio::time::Sleep;
 
-use super::{Callee, CalleeKind, Role};
+use super::role::{Callee, CalleeKind, Role};
 use crate::server;
 
 /// What an application copies from a request to those it makes for it, so that they belong together.

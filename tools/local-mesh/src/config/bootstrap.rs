@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde_json::{json, Value};
 
-use super::{port, ISTIO_VERSION, RESOURCES};
+use super::files::RESOURCES;
+use super::names::{port, ISTIO_VERSION};
 use crate::topology::{Topology, Workload};
 
 /// `node.id`, from which Istio derives everything about a proxy.

@@ -3,7 +3,9 @@
 use serde_json::{json, Value};
 
 use super::bootstrap::address;
-use super::{inbound_cluster, outbound_cluster, port, tls, Files};
+use super::files::Files;
+use super::names::{inbound_cluster, outbound_cluster, port};
+use super::tls;
 use crate::topology::{ConnectionPool, Protocol, Service, Topology, Workload};
 
 /// Istio's "unlimited" in circuit breakers.

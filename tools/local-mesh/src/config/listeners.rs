@@ -3,7 +3,9 @@
 use serde_json::{json, Value};
 
 use super::bootstrap::address;
-use super::{inbound_cluster, outbound_cluster, port, routes, tls, Files};
+use super::files::Files;
+use super::names::{inbound_cluster, outbound_cluster, port};
+use super::{routes, tls};
 use crate::topology::{Gateway, Protocol, Service, Topology, Workload};
 
 const HCM: &str =

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{json, Value};
 
-use super::{inbound_cluster, outbound_cluster};
+use super::names::{inbound_cluster, outbound_cluster};
 use crate::topology::{Gateway, Route, Service, Topology, Workload};
 
 /// What an application's own requests go by; Istio names it after the port.

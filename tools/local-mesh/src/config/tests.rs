@@ -1,5 +1,7 @@
 use std::path::Path;
 
+use serde_json::{json, Value};
+
 use super::*;
 
 fn config(workload: &str) -> SidecarConfig {

@@ -2,7 +2,7 @@
 
 use serde_json::{json, Value};
 
-use super::Files;
+use super::files::Files;
 use crate::topology::{Service, Topology, Workload};
 
 /// ALPN of Istio's sidecars to each other, of which the inbound listener chooses its filter chain.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::{json, Value};
 
-use super::{visit, SidecarConfig};
+use super::sidecar::{visit, SidecarConfig};
 use crate::topology::{Topology, Workload};
 
 /// Name of the collector's cluster, in the static part as in Istio's bootstrap.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Edge, EdgeKind, Graph, Node, NodeKind};
+use super::model::{Edge, EdgeKind, Graph, Node, NodeKind};
 use crate::exposition::Sample;
 
 /// Where requests went.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use anyhow::{ensure, Result};
 
-use super::Graph;
+use super::model::{Edge, Graph};
 
 /// What is shown, of which span of time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Selection {
         let at = |id: &str, namespace: &Option<String>, workload: &Option<String>| {
             graph.node(id).is_some_and(|node| is(namespace, &node.namespace) && is(workload, &node.name))
         };
-        let is_kept = |edge: &super::Edge| {
+        let is_kept = |edge: &Edge| {
             at(&edge.source, &self.source_namespace, &self.source_workload)
                 && at(&edge.target, &self.destination_namespace, &self.destination_workload)
                 && !(self.filter_empty && edge.is_empty())

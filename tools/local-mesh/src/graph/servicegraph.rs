@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use serde_json::{json, Value};
 
-use super::{Edge, EdgeKind, Graph, Node, NodeKind};
+use super::model::{Edge, EdgeKind, Graph, Node, NodeKind};
 
 /// `/graph`: nodes by name, edges with labels.
 pub fn service_graph(graph: &Graph) -> Value {

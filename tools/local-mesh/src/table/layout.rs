@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Key, Row};
+use super::row::{Key, Row};
 
 const HEAD: [&str; 9] =
     ["SOURCE -> DESTINATION", "VER", "REPORTER", "MTLS", "REQUESTS", "SUCCESS", "P50", "P99", "CODES"];

@@ -1,6 +1,6 @@
 //! Who sends to whom, workload by workload: what telemetry must be able to tell.
 
-use super::{Service, Topology, Workload};
+use super::model::{Service, Topology, Workload};
 
 /// A pair of workloads of which the first sends to the second.
 #[derive(Debug, Clone, Copy)]

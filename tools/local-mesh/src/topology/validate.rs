@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Protocol, Service, Topology, Workload};
+use super::model::{Protocol, Service, Topology, Workload};
 
 /// All problems, in the order of the file.
 pub fn problems(topology: &Topology) -> Vec<String> {

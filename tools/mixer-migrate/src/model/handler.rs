@@ -1,19 +1,19 @@
 //! Handlers: where reports go.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc};
 
 use crate::{
-    diagnostic::{Code, Diagnostics, Place},
+    diagnostic::{Code, Diagnostics, ObjectName, Place},
     fields::{At, Fields},
 };
 
-use super::{prometheus::Prometheus, unsupported, Name};
+use super::{prometheus::Prometheus, unsupported};
 
 /// A handler.
 #[derive(Debug)]
 pub struct Handler {
     /// What it is called.
-    pub name: Name,
+    pub name: Rc<ObjectName>,
     /// Where it stands.
     pub place: Place,
     /// What it does.

@@ -1,21 +1,24 @@
 //! Instances: what is reported.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc};
 
 use crate::{
     cexl::Type,
-    diagnostic::{Code, Diagnostics, Place},
+    diagnostic::{Code, Diagnostics, ObjectName, Place},
     fields::{At, Fields},
     vocabulary::Attributes,
 };
 
-use super::{compile, kubernetes, unsupported, Compiled, Name};
+use super::{
+    compiled::{compile, Compiled},
+    kubernetes, unsupported,
+};
 
 /// An instance of a template.
 #[derive(Debug)]
 pub struct Instance {
     /// What it is called.
-    pub name: Name,
+    pub name: Rc<ObjectName>,
     /// Where it stands.
     pub place: Place,
     /// What is reported; `None` if Mixer would have dropped it, or it cannot be migrated. That was told then.

@@ -1,21 +1,23 @@
 //! Rules: which reports go where.
 
+use std::rc::Rc;
+
 use envoy_filter::yaml::Node;
 
 use crate::{
     cexl::Type,
-    diagnostic::{Code, Diagnostics, Place},
+    diagnostic::{Code, Diagnostics, ObjectName, Place},
     fields::At,
     vocabulary::Attributes,
 };
 
-use super::{compile, Compiled, Name};
+use super::compiled::{compile, Compiled};
 
 /// A rule.
 #[derive(Debug)]
 pub struct Rule {
     /// What it is called.
-    pub name: Name,
+    pub name: Rc<ObjectName>,
     /// Where it stands.
     pub place: Place,
     /// `match`; none holds always.

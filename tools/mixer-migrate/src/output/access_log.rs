@@ -10,14 +10,19 @@ use crate::{
     diagnostic::{Code, Diagnostics, Place},
     model::{Compiled, Model},
     remarks,
-    scene::{may_be_absent, simplify, Protocol, Rest, Scene},
-    source::Sources,
+    scene::{describe, Protocol, Scene, SCENES},
+    simplify::{may_be_absent, simplify, Rest},
+    sources::Sources,
     spec::{LogSpec, Origin, Variable},
     translate::{self, literal, Alternative, Made, Untranslatable},
 };
 
 use super::{
-    all, check, describe, in_order, stats::standard, when, Fields, Output, Plugin, When, REPORTING, ROOT, SCENES,
+    check,
+    collected::{in_order, Fields, Output, REPORTING, ROOT},
+    resource::Plugin,
+    stats::standard,
+    when::{all, when, When},
 };
 
 /// The module's field of that name, which is also a label of its metrics.

@@ -8,7 +8,7 @@ use labels::peer::Peer;
 use serde_json::Value as Json;
 use stats::{config::Config as StatsConfig, stats::Stats};
 
-use super::Plugin;
+use super::resource::Plugin;
 
 /// What the module of `plugin` refuses of a configuration. Whether Envoy compiles its expressions is not known here.
 pub(crate) fn problems(plugin: Plugin, configuration: &Json) -> Vec<Problem> {

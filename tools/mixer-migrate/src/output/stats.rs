@@ -16,13 +16,18 @@ use crate::{
     diagnostic::{Code, Diagnostics},
     model::{Compiled, Model},
     remarks,
-    scene::{condition, simplify, Condition, Protocol, Rest, Scene, Side},
-    source::Sources,
+    scene::{describe, Protocol, Scene, Side, SCENES},
+    simplify::{condition, simplify, Condition, Rest},
+    sources::Sources,
     spec::{MetricSpec, Protocols},
     Options,
 };
 
-use super::{check, describe, in_order, Fields, Output, Plugin, REPORTING, ROOT, SCENES};
+use super::{
+    check,
+    collected::{in_order, Fields, Output, REPORTING, ROOT},
+    resource::Plugin,
+};
 use metric::{names_service, takes_host, Metric};
 
 /// Writes the plugins that make these metrics.

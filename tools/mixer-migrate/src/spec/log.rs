@@ -7,7 +7,7 @@ use crate::{
     model::{Compiled, Fluentd, LogEntry, MetricTemplate, Stdio},
 };
 
-use super::Origin;
+use super::origin::Origin;
 
 /// A log with all it needs.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use crate::{
     model::{Compiled, Metric, MetricKind, MetricTemplate},
 };
 
-use super::Origin;
+use super::origin::Origin;
 
 /// A metric with all it needs.
 #[derive(Clone, Debug)]

@@ -4,13 +4,16 @@ use std::fmt::Write;
 
 use crate::{
     cexl::{format_double, format_timestamp, Expression, Function, Kind, Operator, Type, Value},
-    source::{Path, Source, Sources},
+    source::{Path, Source},
+    sources::Sources,
 };
-
-use super::Untranslatable;
 
 /// A longer expression is nobody's; the length also bounds the work, since fallbacks within keys multiply.
 const MAX_LENGTH: usize = 16 << 10;
+
+/// Why something cannot be had from the filters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untranslatable(pub String);
 
 /// Writes expressions. What it writes is put into brackets where it is not a unit.
 #[derive(Debug)]

@@ -2,8 +2,9 @@
 
 use crate::{
     cexl,
-    scene::{simplify, Protocol, Rest, Scene},
-    source::Sources,
+    scene::{Protocol, Scene},
+    simplify::{simplify, Rest},
+    sources::Sources,
     translate::{self, Made},
     vocabulary::Attributes,
 };

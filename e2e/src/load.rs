@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// Connections, each with one request at a time: Envoy breaks one off on which several wait for answers of its own.
 const CONNECTIONS: usize = 8;
 
+/// How clients name the server.
+pub const SERVER: &str = "server:9080";
+
 /// Sends so many requests; the answers by status. `build` makes the head of each.
 pub fn send(proxy: SocketAddr, count: usize, build: impl Fn(usize) -> String + Sync) -> BTreeMap<u16, u64> {
     send_over(CONNECTIONS, proxy, count, build)
@@ -35,9 +38,9 @@ pub fn send_over(
     statuses
 }
 
-/// GET to the server, with more headers, each with its line end.
+/// GET to [`SERVER`], with more headers, each with its line end.
 pub fn get(path: &str, headers: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nhost: {}\r\n{headers}\r\n", crate::scene::SERVER)
+    format!("GET {path} HTTP/1.1\r\nhost: {}\r\n{headers}\r\n", SERVER)
 }
 
 /// Opens so many connections, then sends a request on each at once. Status and time of each answer.

@@ -1,8 +1,10 @@
 //! The table of attributes.
 
-use crate::{cexl::Value, scene::Side};
-
-use super::{Path, Source};
+use crate::{
+    cexl::Value,
+    scene::Side,
+    source::{Path, Source},
+};
 
 /// The metadata of the cluster's service, which Istio's control plane writes.
 const SERVICE: &str = "xds.cluster_metadata.filter_metadata['istio'].services[0]";

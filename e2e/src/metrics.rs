@@ -1,0 +1,17 @@
+//! What the proxies of a mesh have counted.
+
+use local_mesh::{Mesh, Sample};
+
+use crate::wait::WAIT;
+
+/// Waits until a metric under these labels adds up to what is expected.
+pub fn expect_total(mesh: &Mesh, reporter: &str, metric: &str, labels: &[(&str, &str)], expected: f64) {
+    let total = |samples: &[Sample]| -> f64 {
+        samples.iter().filter(|s| s.name == metric && s.has(labels)).map(|s| s.value).sum()
+    };
+    let reporter = mesh.sidecar(reporter).unwrap();
+    let seen = reporter.wait_for_stats(metric, WAIT, |samples| (total(samples) == expected).then_some(()));
+    if let Err(error) = seen {
+        panic!("{metric} is not {expected} with {labels:?}: {error:#}");
+    }
+}

@@ -1,0 +1,44 @@
+//! How the code is laid out: which crate may depend on which, and that no files of a crate import each other in a circle.
+
+// Helpers outside of test functions are not excused by clippy.toml.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+mod circles;
+mod crates;
+mod modules;
+mod tokens;
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// The crates, as cargo tells them.
+fn metadata() -> Value {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let arguments = ["metadata", "--no-deps", "--offline", "--format-version=1", "--manifest-path", manifest];
+    let output = Command::new(env!("CARGO")).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn crates_depend_on_those_below_them() {
+    let problems = crates::problems(&metadata());
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+}
+
+#[test]
+fn no_files_of_a_crate_import_each_other_in_a_circle() {
+    let metadata = metadata();
+    let mut found = Vec::new();
+    for target in metadata["packages"].as_array().unwrap().iter().flat_map(|p| p["targets"].as_array().unwrap()) {
+        let root = target["src_path"].as_str().unwrap();
+        if root.contains("/src/") {
+            found.extend(circles::of(&modules::arrows(root, &|file| std::fs::read_to_string(file).ok())));
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_str().unwrap();
+    let found = found.concat().replace(&format!("{root}/"), "");
+    assert!(found.is_empty(), "\n{found}What they share belongs into a file that both may import.");
+}

@@ -1,0 +1,69 @@
+//! The mirrors of all rules, each with what it counts.
+
+use core::time::Duration;
+
+use host::Host;
+
+use crate::config::Mirror;
+use crate::metrics::{self, Counters, Skip};
+use crate::rate::PerSecond;
+
+/// A mirror, and what it counts.
+pub(super) struct Target {
+    pub mirror: Mirror,
+    pub counters: Counters,
+    pub rate: Option<PerSecond>,
+    pub log_rate: PerSecond,
+    pub warned_at: Option<Duration>,
+}
+
+impl Target {
+    /// `prefix` begins the names of its metrics.
+    pub fn new(mirror: Mirror, prefix: &str) -> Self {
+        Self {
+            counters: Counters::new(prefix, &mirror.name),
+            rate: (mirror.max_per_second > 0).then(|| PerSecond::new(mirror.max_per_second)),
+            log_rate: PerSecond::new(mirror.compare.map_or(0, |compare| compare.log_per_second)),
+            warned_at: None,
+            mirror,
+        }
+    }
+
+    /// Counts a request that it does not get.
+    pub fn skip(&mut self, host: &impl Host, why: Skip) {
+        self.counters.count(host, metrics::SKIPPED, [why.name(), ""]);
+    }
+}
+
+/// Leaves out the mirrors that take no body of this length. Whether none remains.
+pub(super) fn skip_too_large(
+    targets: &mut [Target],
+    waiting: &mut Vec<usize>,
+    host: &impl Host,
+    length: usize,
+) -> bool {
+    waiting.retain(|index| {
+        let Some(target) = targets.get_mut(*index) else { return false };
+        let is_small = length <= target.mirror.max_request_bytes;
+        if !is_small {
+            target.skip(host, Skip::BodyTooLarge);
+        }
+        is_small
+    });
+    waiting.is_empty()
+}
+
+/// Leaves out all mirrors.
+pub(super) fn skip_all(targets: &mut [Target], waiting: &mut Vec<usize>, host: &impl Host, why: Skip) {
+    for index in core::mem::take(waiting) {
+        if let Some(target) = targets.get_mut(index) {
+            target.skip(host, why);
+        }
+    }
+}
+
+/// The largest body that one of the mirrors takes.
+pub(super) fn largest(targets: &[Target], waiting: &[usize]) -> usize {
+    let sizes = waiting.iter().filter_map(|index| targets.get(*index));
+    sizes.map(|target| target.mirror.max_request_bytes).max().unwrap_or_default()
+}

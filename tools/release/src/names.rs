@@ -1,0 +1,13 @@
+//! Names and the version that a release bears.
+
+/// The version of what is released.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Where images are said to be when nobody says it: a name that belongs to no one.
+pub const IMAGES: &str = "registry.example.com/remixer";
+
+/// The module that has all filters but shadowing.
+pub const ALL_FILTERS: &str = "remixer.wasm";
+
+/// The module of shadowing.
+pub const SHADOW: &str = "shadow.wasm";
