@@ -278,7 +278,8 @@ fn report_shows_size_and_digest() {
     let text = report.to_string();
     let row = text.lines().last().expect("a row");
     assert_eq!(
-        row, "stats.wasm         4         3         7  ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        row,
+        "stats.wasm         4         3         7  ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
         "the digest is FIPS 180-2's example"
     );
 }
