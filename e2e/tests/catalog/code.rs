@@ -58,7 +58,7 @@ fn each_crate_with_a_page_or_callbacks_is_a_filter_of_the_table() {
 /// What the code counts, by the names that it gives to Envoy.
 #[test]
 fn the_table_has_the_metrics_of_the_code() {
-    let stats = stats::metrics::standard_names().into_iter().map(|name| format!("istio_{name}"));
+    let stats = stats::metrics::standard_names().map(|name| format!("istio_{name}"));
     let stats = stats.chain([stats::recorder::OVERFLOW_METRIC.to_owned(), "istio_build".to_owned()]);
     let exchange = metadata_exchange::counters::NAMES.iter().map(|name| name.replace('.', "_"));
     for (name, expected) in [("stats", stats.collect::<Vec<_>>()), ("metadata exchange", exchange.collect())] {
@@ -91,7 +91,8 @@ fn the_table_has_the_metrics_that_sources_name_and_no_others() {
                 |metric: &catalog::Metric| [&shown, &format!("istio_{shown}")].contains(&&metric.name.to_owned());
             if !FILTERS.iter().flat_map(|filter| filter.metrics).any(is_known) {
                 problems.push(format!(
-                    "{TABLE}: `{}` has no metric `{shown}`, which {path} counts: add `metric(\"{shown}\", &[<its labels>]),`",
+                    "{TABLE}: `{}` has no metric `{shown}`, which {path} counts: add `metric(\"{shown}\", \
+                     &[<its labels>]),`",
                     filter.name
                 ));
             }
@@ -141,7 +142,8 @@ fn remixer_knows_the_root_ids_of_its_filters_and_no_others() {
             if is_part != Part::of_root_id(id).is_some() {
                 let what = if is_part { "does not know" } else { "knows" };
                 problems.push(format!(
-                    "filters/remixer/src/filter.rs: `Filter::of_root_id` {what} \"{id}\" of `{}`: change it, or `modules` in {TABLE}",
+                    "filters/remixer/src/filter.rs: `Filter::of_root_id` {what} \"{id}\" of `{}`: change it, or \
+                     `modules` in {TABLE}",
                     filter.name
                 ));
             }
@@ -165,7 +167,8 @@ fn root_ids_tell_the_direction_where_the_table_says_so() {
             let told = Direction::of_root_id(&id).is_some();
             if told != root.tells_direction {
                 problems.push(format!(
-                    "filters/labels/src/direction.rs: \"{id}\" {} a direction: change FILTERS there, or `roots` of `{}` in {TABLE}",
+                    "filters/labels/src/direction.rs: \"{id}\" {} a direction: change FILTERS there, or `roots` \
+                     of `{}` in {TABLE}",
                     if told { "tells" } else { "does not tell" },
                     filter.name
                 ));
@@ -185,15 +188,16 @@ fn filters_with_a_reference_of_their_own_compare_it_with_their_configuration() {
     });
     expect_none(without.map(|filter| {
         format!(
-            "{0}/src/config.rs: no test compares the fields with {0}/README.md: add one that looks for each field of a refused \
+            "{0}/src/config.rs: no test compares the fields with {0}/README.md: add one that looks for each \
+             field of a refused \
              `{{\"x\": 1}}` in include_str!(\"../README.md\")",
             filter.folder()
         )
     }));
 }
 
-/// Warnings and errors of the modules, by file: the longest text between two placeholders. Those that only pass on what another
-/// has found have none.
+/// Warnings and errors of the modules, by file: the longest text between two placeholders. Those that only pass on what
+/// another has found have none.
 fn log_lines() -> Vec<(String, String)> {
     const MACROS: [&str; 2] = ["log::warn!(", "log::error!("];
     let mut lines = Vec::new();

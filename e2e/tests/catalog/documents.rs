@@ -20,7 +20,8 @@ fn the_readme_has_a_row_of_each_module_with_its_budget() {
         let start = format!("| [`{file}`](filters/{}) | ", module.package);
         match readme.lines().find(|line| line.starts_with(&start)) {
             None => problems.push(format!(
-                "README.md: the table of modules has no row of {file}: add `{start}<what it does> | {size} | <host calls per warm request> |`"
+                "README.md: the table of modules has no row of {file}: add `{start}<what it does> | {size} | \
+                 <host calls per warm request> |`"
             )),
             Some(row) if row.split(" | ").nth(2) != Some(&size) => {
                 problems.push(format!("README.md: the row of {file} has another size than {TABLE}: write `{size}`"));
@@ -42,7 +43,10 @@ fn the_readme_has_each_file_that_attaches_a_filter() {
         !readme.contains(&format!("[`{file}`](envoy/{file})")) && !readme.contains(&format!("](envoy/{file})"))
     });
     expect_none(missing.map(|file| {
-        format!("README.md: the table in \"Attach it\" has no envoy/{file}: add `| [`{file}`](envoy/{file}) | <what it does> | <when to apply it> |`")
+        format!(
+            "README.md: the table in \"Attach it\" has no envoy/{file}: add `| [`{file}`](envoy/{file}) | <what \
+             it does> | <when to apply it> |`"
+        )
     }));
 }
 
@@ -104,7 +108,8 @@ fn each_metric_has_a_row_with_its_labels() {
             let row = section.lines().find(|line| line.starts_with(&start));
             if !row.is_some_and(|row| labels.iter().all(|label| row.contains(label))) {
                 problems.push(format!(
-                    "{}: no row under \"## Metrics\" has `{}` with its labels: add `{start}<counter, gauge or histogram> | {} | <what it counts> |`",
+                    "{}: no row under \"## Metrics\" has `{}` with its labels: add `{start}<counter, gauge or \
+                     histogram> | {} | <what it counts> |`",
                     filter.page,
                     metric.name,
                     labels.join(", ")
@@ -141,7 +146,11 @@ fn each_filter_s_fields_are_on_the_page_of_all_configuration_or_on_its_own() {
         let page = filter.page;
         match filter.reference {
             Reference::Docs if !all.contains(&format!("](../{page}#")) => {
-                problems.push(format!("docs/configuration.md: no row of \"Every field\" leads to {page}: add `| {} | [top level](../{page}#configuration) | <fields> |`", filter.name));
+                problems.push(format!(
+                    "docs/configuration.md: no row of \"Every field\" leads to {page}: add `| {} | [top \
+                     level](../{page}#configuration) | <fields> |`",
+                    filter.name
+                ));
             }
             Reference::OwnPage if !text(page).contains("\n## Configuration\n") => {
                 problems.push(format!("{page}: add `## Configuration` with a table of all fields"));
@@ -161,7 +170,11 @@ fn each_metric_is_on_a_dashboard_unless_the_table_says_why_not() {
             catalog::Dashboards::Shown => {
                 let missing = filter.metrics.iter().filter(|metric| !queries.contains(metric.name));
                 problems.extend(missing.map(|metric| {
-                    format!("dashboards/: no panel shows `{}`: add one, or say in {TABLE} `Dashboards::NotShown(\"<why>\")`", metric.name)
+                    format!(
+                        "dashboards/: no panel shows `{}`: add one, or say in {TABLE} \
+                         `Dashboards::NotShown(\"<why>\")`",
+                        metric.name
+                    )
                 }));
             }
             catalog::Dashboards::NotShown(why) if why.len() < 10 => {

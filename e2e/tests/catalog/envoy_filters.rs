@@ -102,7 +102,10 @@ fn files_attach_the_filter_in_whose_row_they_are_and_load_its_modules() {
         for file in filter.envoy_filters.iter().map(|filter| filter.file) {
             let plugins = present.get(file).map(|text| plugins(file, text)).unwrap_or_default();
             if present.contains_key(file) && !plugins.iter().any(|plugin| has_root(filter, &plugin.root_id)) {
-                problems.push(format!("envoy/{file}: attaches no plugin with a root id of `{name}`: add `root_id`, or correct `roots` in {TABLE}"));
+                problems.push(format!(
+                    "envoy/{file}: attaches no plugin with a root id of `{name}`: add `root_id`, or correct \
+                     `roots` in {TABLE}"
+                ));
             }
             for Plugin { root_id, module, place, contexts } in &plugins {
                 if !FILTERS.iter().any(|filter| has_root(filter, root_id)) {
@@ -169,7 +172,10 @@ fn bootstraps_have_an_expression_for_each_label_and_for_no_other() {
         let (name, labels) = (filter.name, filter.labels());
         let Some(file) = filter.bootstrap else {
             if !labels.is_empty() {
-                problems.push(format!("{TABLE}: `{name}` has labels {labels:?} and no `bootstrap`: write envoy/{name}-bootstrap.yaml, and name it"));
+                problems.push(format!(
+                    "{TABLE}: `{name}` has labels {labels:?} and no `bootstrap`: write \
+                     envoy/{name}-bootstrap.yaml, and name it"
+                ));
             }
             continue;
         };
@@ -189,14 +195,18 @@ fn bootstraps_have_an_expression_for_each_label_and_for_no_other() {
                 ));
             }
         }
-        for tag in tags.keys().filter(|tag| !labels.contains(tag) && !(name == "stats" && standard.contains(tag))) {
+        let is_known = |tag: &str| labels.contains(&tag) || (name == "stats" && standard.contains(&tag));
+        for tag in tags.keys().filter(|tag| !is_known(tag)) {
             problems.push(format!(
                 "{TABLE}: no metric of `{name}` has the label `{tag}` of envoy/{file}: add it to the metric's labels"
             ));
         }
         for tag in tags.keys() {
             if let Some(other) = owners.insert((*tag).to_owned(), name) {
-                problems.push(format!("envoy/{file}: the label `{tag}` of `{name}` is one of `{other}` already, both are in one bootstrap: give it another name"));
+                problems.push(format!(
+                    "envoy/{file}: the label `{tag}` of `{name}` is one of `{other}` already, both are in one \
+                     bootstrap: give it another name"
+                ));
             }
         }
     }

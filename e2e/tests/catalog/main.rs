@@ -1,5 +1,5 @@
-//! The table of filters (`filters/catalog`), and what there must be of each filter: manifest, EnvoyFilters, documents, tests,
-//! modules in a release. Nothing runs here, so that it takes a second; each problem is a line that says what to add, and where.
+//! The table of filters (`filters/catalog`), and what there must be of each filter: manifest, EnvoyFilters, documents,
+//! tests, modules in a release. No Envoy runs here. Each problem is a line that says what to add, and where.
 
 // Helpers outside of test functions are not excused by clippy.toml.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]

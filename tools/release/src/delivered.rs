@@ -1,4 +1,4 @@
-//! Whether a release has, beside each EnvoyFilter and WasmPlugin, the module that it names; and whether Kubernetes takes its ConfigMaps.
+//! Whether a release has the module of each EnvoyFilter and WasmPlugin beside it, and whether Kubernetes takes its ConfigMaps.
 //!
 //! It looks at the files that users get, and knows nothing of how they were made.
 
@@ -180,7 +180,10 @@ mod tests {
         let mounting = |module: &str| format!("filename: {MODULES}{module}\n").into_bytes();
         let fetching = format!("  uri: http://server/a.wasm\ncluster: _\nsha256: {}\n", sha256(b"a"));
         let plugin = "a: b\nkind: WasmPlugin\nspec:\n  url: oci://x/a:1\n  sha256: \"d1\"\n";
-        let image = |name: &str, digest: &str| serde_json::json!({"digest": format!("sha256:{digest}"), "annotations": {"org.opencontainers.image.ref.name": name}});
+        let image = |name: &str, digest: &str| {
+            let annotations = serde_json::json!({"org.opencontainers.image.ref.name": name});
+            serde_json::json!({"digest": format!("sha256:{digest}"), "annotations": annotations})
+        };
         let index = serde_json::json!({"manifests": [image("a", "d1"), image("b", "d2")]});
         let files: [(&str, Vec<u8>); 15] = [
             ("modules/a.wasm", b"a".to_vec()),
@@ -218,26 +221,46 @@ mod tests {
         assert_eq!(problems(&release()).unwrap(), [""; 0]);
     }
 
+    /// Changes one file, or removes it if nothing is changed in it, and expects a problem that begins with `expected`.
+    fn expect(path: &str, from: &str, to: &str, expected: &str) {
+        let problems = changed(path, from, to);
+        assert!(problems.iter().any(|problem| problem.starts_with(expected)), "{expected}\n{problems:#?}");
+    }
+
     #[test]
-    fn a_module_that_is_missing_in_a_variant_is_named_with_the_file_that_names_it_and_the_place() {
-        for (path, from, to, expected) in [
-            ("modules/a.wasm", "", "", "envoy/a.yaml names a.wasm, which modules/ does not have: add `module(\"a\", …)`"),
-            ("envoy/a.yaml", "a.wasm", "new_one.wasm", "envoy/a.yaml names new_one.wasm, which modules/ does not have: add `module(\"new-one\", …)`"),
-            ("kubernetes/modules/kustomization.yaml", "a.wasm", "b.wasm", "kubernetes/filters/a.yaml names a.wasm, which is missing in the ConfigMap of kubernetes/modules/kustomization.yaml: give `ConfigMap::Default` to `module(\"a\", …)`"),
-            ("kubernetes/kustomization.yaml", "modules/a.wasm", "modules/b.wasm", "envoy/a.yaml names a.wasm, which is missing in the ConfigMap of kubernetes/kustomization.yaml: give"),
-            ("kubernetes/modules/a.wasm", "", "", "kubernetes/modules/kustomization.yaml lists kubernetes/modules/a.wasm, which the release does not have"),
-            ("envoy/separate/b.yaml", "b.wasm", "a.wasm", ""),
-            ("envoy/a.yaml", "a.wasm", "b.wasm", "envoy/a.yaml names b.wasm, which is missing in the ConfigMap of kubernetes/modules/kustomization.yaml and kubernetes/kustomization.yaml: give `ConfigMap::Default` to `module(\"b\", …)`"),
-            ("kubernetes/single-modules/kustomization.yaml", "b.wasm", "c.wasm", "envoy/separate/b.yaml names b.wasm, which is missing in the ConfigMap of kubernetes/modules/kustomization.yaml, kubernetes/kustomization.yaml and kubernetes/single-modules/kustomization.yaml: give `ConfigMap::Single`"),
-            ("kubernetes/remote/server/kustomization.yaml", "a.wasm", "b.wasm", "kubernetes/remote/a.yaml names http://server/a.wasm, which is missing in the ConfigMap of kubernetes/remote/server/kustomization.yaml"),
-            ("kubernetes/remote/server/a.wasm", "a", "other", "kubernetes/remote/a.yaml names http://server/a.wasm with another SHA-256"),
-            ("kubernetes/wasm-plugin/a.yaml", "d1", "d3", "kubernetes/wasm-plugin/a.yaml names oci://x/a:1 with the SHA-256 \"d3\""),
-            ("oci/index.json", "\"b\"", "\"c\"", "oci/index.json: there is no image of b.wasm"),
-        ] {
-            let problems = changed(path, from, to);
-            let is_told = problems.iter().any(|problem| problem.starts_with(expected));
-            assert!(if expected.is_empty() { problems.is_empty() } else { is_told }, "{path}: {expected}: {problems:#?}");
-        }
+    fn a_module_that_a_mount_lacks_is_named_with_the_file_that_names_it_and_the_place() {
+        let [modules, default] = MOUNTED;
+        let row = "add `module(\"new-one\", …)`";
+        let no_row = format!("envoy/a.yaml names new_one.wasm, which modules/ does not have: {row}");
+        expect("envoy/a.yaml", "a.wasm", "new_one.wasm", &no_row);
+        expect("modules/a.wasm", "", "", "envoy/a.yaml names a.wasm, which modules/ does not have: ");
+
+        let lacks = |path: &str, module: &str| format!("{path} names {module}, which is missing in the ConfigMap of ");
+        let give = |place: &str| format!("{place}: give `ConfigMap::Default` to `module(\"a\", …)`");
+        expect(modules, "a.wasm", "b.wasm", &(lacks("kubernetes/filters/a.yaml", "a.wasm") + &give(modules)));
+        expect(default, "a.wasm", "b.wasm", &(lacks("envoy/a.yaml", "a.wasm") + &give(default)));
+        let both = format!("{modules} and {default}: give `ConfigMap::Default` to `module(\"b\", …)`");
+        expect("envoy/a.yaml", "a.wasm", "b.wasm", &(lacks("envoy/a.yaml", "b.wasm") + &both));
+        let file = format!("{modules} lists kubernetes/modules/a.wasm, which the release does not have");
+        expect("kubernetes/modules/a.wasm", "", "", &file);
+    }
+
+    #[test]
+    fn a_file_for_single_filters_may_name_what_either_mount_has() {
+        assert_eq!(changed("envoy/separate/b.yaml", "b.wasm", "a.wasm"), [""; 0]);
+        let places = format!("{}, {} and {SINGLE}: give `ConfigMap::Single` to ", MOUNTED[0], MOUNTED[1]);
+        let expected = format!("envoy/separate/b.yaml names b.wasm, which is missing in the ConfigMap of {places}");
+        expect(SINGLE, "b.wasm", "c.wasm", &expected);
+    }
+
+    #[test]
+    fn a_module_that_is_not_served_or_has_no_image_is_named() {
+        let uri = "kubernetes/remote/a.yaml names http://server/a.wasm";
+        expect(SERVER, "a.wasm", "b.wasm", &format!("{uri}, which is missing in the ConfigMap of {SERVER}: "));
+        expect("kubernetes/remote/server/a.wasm", "a", "other", &format!("{uri} with another SHA-256"));
+        let plugin = "kubernetes/wasm-plugin/a.yaml names oci://x/a:1 with the SHA-256 \"d3\", which no image ";
+        expect("kubernetes/wasm-plugin/a.yaml", "d1", "d3", plugin);
+        expect("oci/index.json", "\"b\"", "\"c\"", "oci/index.json: there is no image of b.wasm");
     }
 
     #[test]
