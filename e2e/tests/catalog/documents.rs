@@ -1,195 +1,193 @@
 //! What documents must say of each filter and module.
 
-use std::collections::BTreeSet;
+use catalog::{Dashboards, Filter, Metric, Module, Reference, TABLE};
 
-use catalog::{Reference, FILTERS, MODULES, TABLE};
+use super::repository::Repository;
 
-use super::{board, expect_none, text};
+const README: &str = "README.md";
 
-/// A budget as the README has it.
-fn kilobytes(bytes: usize) -> String {
-    format!("{} KB", bytes.div_ceil(1000))
+/// How a row of the README's table of modules begins.
+fn start_of_row(module: &Module) -> String {
+    format!("| [`{}`](filters/{}) | ", module.file(), module.package)
 }
 
-#[test]
-fn the_readme_has_a_row_of_each_module_with_its_budget() {
-    let readme = text("README.md");
-    let mut problems = Vec::new();
-    for module in MODULES {
-        let (file, size) = (module.file(), kilobytes(module.budget));
-        let start = format!("| [`{file}`](filters/{}) | ", module.package);
-        match readme.lines().find(|line| line.starts_with(&start)) {
-            None => problems.push(format!(
-                "README.md: the table of modules has no row of {file}: add `{start}<what it does> | {size} | \
-                 <host calls per warm request> |`"
-            )),
-            Some(row) if row.split(" | ").nth(2) != Some(&size) => {
-                problems.push(format!("README.md: the row of {file} has another size than {TABLE}: write `{size}`"));
-            }
-            Some(row) if row.matches(" | ").count() != 3 || row.ends_with("|  |") => {
-                problems.push(format!("README.md: the row of {file} must end with its host calls per warm request"));
-            }
-            Some(_) => {}
-        }
-    }
-    expect_none(problems);
+fn row<'a>(document: &'a str, start: &str) -> Option<&'a str> {
+    document.lines().find(|line| line.starts_with(start))
 }
 
-#[test]
-fn the_readme_has_each_file_that_attaches_a_filter() {
-    let readme = text("README.md");
-    let files = FILTERS.iter().flat_map(|f| f.envoy_filters.iter().map(|filter| filter.file).chain(f.bootstrap));
-    let missing = files.filter(|file| {
-        !readme.contains(&format!("[`{file}`](envoy/{file})")) && !readme.contains(&format!("](envoy/{file})"))
-    });
-    expect_none(missing.map(|file| {
-        format!(
-            "README.md: the table in \"Attach it\" has no envoy/{file}: add `| [`{file}`](envoy/{file}) | <what \
-             it does> | <when to apply it> |`"
-        )
-    }));
-}
-
-#[test]
-fn the_readme_leads_to_each_page_and_each_page_is_there() {
-    let readme = text("README.md");
-    let mut problems = Vec::new();
-    for filter in FILTERS {
-        let (page, name) = (filter.page, filter.name);
-        if !text(page).starts_with("# ") {
-            problems.push(format!(
-                "{page} is missing: write what `{name}` does, its configuration, and where it stands in the chain"
+/// The README has a row of each module, with its budget.
+pub fn rows_of_modules(repository: &Repository) -> Vec<String> {
+    let mut missing = Vec::new();
+    for module in &repository.modules {
+        let (file, start) = (module.file(), start_of_row(module));
+        let size = format!("{} KB", module.budget.div_ceil(1000));
+        let Some(row) = row(repository.text(README), &start) else {
+            missing.push(format!(
+                "{README}: the table of modules has no row of {file}: add `{start}<what it does> | {size} | \
+                 <host calls \
+                 per warm request> |`"
+            ));
+            continue;
+        };
+        let cells: Vec<&str> = row.trim_end_matches('|').split(" | ").map(str::trim).collect();
+        if cells.get(2) != Some(&size.as_str()) {
+            missing.push(format!(
+                "{README}: the row of {file} has another size than its budget in {TABLE}: write `{size}`"
             ));
         }
-        if !readme.contains(&format!("]({page})")) && !readme.contains(&format!("]({})", filter.folder())) {
-            problems.push(format!("README.md: nothing leads to {page}: add a link"));
+        if cells.get(3).is_none_or(|calls| calls.is_empty()) {
+            missing.push(format!("{README}: the row of {file} has no host calls per warm request: add them"));
         }
     }
-    expect_none(problems);
+    missing
 }
 
-#[test]
-fn the_page_of_remixer_has_a_row_of_each_root_id() {
-    const PAGE: &str = "filters/remixer/README.md";
-    let page = text(PAGE);
-    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
-    let parts = FILTERS.iter().filter(|filter| filter.modules.contains(&"remixer"));
-    let roots = parts.flat_map(|filter| filter.roots.iter().map(move |root| (filter, root.id)));
-    let has = |id: &str| {
-        let names: Vec<String> = ["", "_inbound"].iter().map(|end| format!("`{id}{end}`")).collect();
-        rows.iter().any(|row| names.iter().any(|name| row.split(" | ").next().unwrap().contains(name)))
-    };
-    let missing = roots.filter(|(_, id)| !has(id));
-    expect_none(missing.map(|(filter, id)| {
-        format!(
-            "{PAGE}: no row has the root id \"{id}\": add `| `{id}` | [{}](../../{}) | its own |`",
-            filter.name, filter.page
-        )
-    }));
+/// The README has each file that attaches a filter.
+pub fn rows_of_envoy_filters(repository: &Repository) -> Vec<String> {
+    let files = repository.filters.iter().flat_map(files);
+    let missing = files.filter(|file| !repository.text(README).contains(&format!("](envoy/{file})")));
+    missing
+        .map(|file| {
+            format!(
+                "{README}: nothing leads to envoy/{file}: add to the table in \"Attach it\" `| \
+                 [`{file}`](envoy/{file}) | \
+                 <what it does> | <when to apply it> |`"
+            )
+        })
+        .collect()
 }
 
-/// Where metrics have their rows, besides the page for operators: Istio's and those of metadata exchange in the README.
-fn page_of_metrics(filter: &catalog::Filter) -> String {
-    let own = text(filter.page);
-    match own.split_once("## Metrics\n") {
-        Some((_, section)) => section.split("\n## ").next().unwrap().to_owned(),
-        None => text("README.md").split_once("\n## Metrics\n").unwrap().1.split("\n## ").next().unwrap().to_owned(),
+/// All files of a filter in `envoy/`.
+pub fn files(filter: &Filter) -> impl Iterator<Item = &'static str> {
+    filter.envoy_filters.iter().map(|filter| filter.file).chain(filter.bootstrap)
+}
+
+/// Each page is there, and the README leads to it: by the row of a module, or by itself.
+pub fn pages(repository: &Repository) -> Vec<String> {
+    let readme = repository.text(README);
+    let mut missing = Vec::new();
+    for filter in &repository.filters {
+        let (page, name, folder) = (filter.page, filter.name, filter.folder());
+        if !repository.text(page).starts_with("# ") {
+            missing.push(format!(
+                "{page} is missing: write what `{name}` does, where it stands in the chain, and `## Configuration`"
+            ));
+        }
+        let has_module = repository.modules.iter().any(|module| folder == format!("filters/{}", module.package));
+        if !has_module && !readme.contains(&format!("]({page})")) {
+            missing.push(format!("{README}: nothing leads to {page}: add a link"));
+        }
     }
+    missing
 }
 
-#[test]
-fn each_metric_has_a_row_with_its_labels() {
-    let mut problems = Vec::new();
-    for filter in FILTERS {
-        let section = page_of_metrics(filter);
-        for metric in filter.metrics {
-            let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
-            let start = format!("| `{}` | ", metric.name);
-            let row = section.lines().find(|line| line.starts_with(&start));
-            if !row.is_some_and(|row| labels.iter().all(|label| row.contains(label))) {
-                problems.push(format!(
-                    "{}: no row under \"## Metrics\" has `{}` with its labels: add `{start}<counter, gauge or \
-                     histogram> | {} | <what it counts> |`",
-                    filter.page,
-                    metric.name,
+/// The page of remixer has a row of each root id.
+pub fn rows_of_root_ids(repository: &Repository) -> Vec<String> {
+    const PAGE: &str = "filters/remixer/README.md";
+    let rows = repository.text(PAGE).lines().filter(|line| line.starts_with("| `"));
+    let cells: String = rows.filter_map(|line| line.split(" | ").next()).collect();
+    let parts = repository.filters.iter().filter(|filter| filter.modules.contains(&"remixer"));
+    let roots = parts.flat_map(|filter| filter.roots.iter().map(move |root| (filter, root.id)));
+    let missing = roots.filter(|(_, id)| !["", "_inbound"].iter().any(|end| cells.contains(&format!("`{id}{end}`"))));
+    missing
+        .map(|(filter, id)| {
+            format!(
+                "{PAGE}: no row has the root id \"{id}\": add `| `{id}` | [{}](../../{}) | its own |`",
+                filter.name, filter.page
+            )
+        })
+        .collect()
+}
+
+/// Each metric has a row with its labels: on the filter's page, or, if that has no section of metrics, in the README.
+pub fn rows_of_metrics(repository: &Repository) -> Vec<String> {
+    const HEADING: &str = "## Metrics\n";
+    let mut missing = Vec::new();
+    for filter in &repository.filters {
+        let own = repository.text(filter.page).contains(HEADING) || filter.reference == Reference::OwnPage;
+        let page = if own { filter.page } else { README };
+        let section = repository.text(page).split_once(HEADING).map_or("", |(_, section)| section);
+        let section = section.split("\n## ").next().unwrap();
+        for Metric { name, labels } in filter.metrics {
+            let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
+            let start = format!("| `{name}` | ");
+            if !row(section, &start).is_some_and(|row| labels.iter().all(|label| row.contains(label))) {
+                missing.push(format!(
+                    "{page}: no row under \"## Metrics\" has `{name}` with its labels: add `{start}<counter, \
+                     gauge or \
+                     histogram> | {} | <what it counts, and what to do about it> |`",
                     labels.join(", ")
                 ));
             }
         }
     }
-    expect_none(problems);
+    missing
 }
 
-#[test]
-fn the_page_for_operators_has_every_counter() {
-    let mut problems = Vec::new();
-    for filter in FILTERS {
-        let (page, content) = (filter.operations(), text(filter.operations()));
-        // What Istio's metrics say is in the README; here is what is to be done about a counter.
-        for metric in filter.metrics.iter().filter(|metric| !metric.name.starts_with("istio_")) {
-            if !content.contains(&format!("`{}`", metric.name)) {
-                problems.push(format!(
-                    "{page}: no row has the counter: add `| `{}` | <it rises, because> | <do> |`",
-                    metric.name
-                ));
-            }
-        }
-    }
-    expect_none(problems);
+/// The page for operators has every counter. On pages of filters, `rows_of_metrics` sees to it. What Istio's metrics say is
+/// in the README; here is what is to be done about a counter.
+pub fn rows_of_counters(repository: &Repository) -> Vec<String> {
+    let filters = repository.filters.iter().filter(|filter| filter.reference == Reference::Docs);
+    let metrics =
+        filters.flat_map(|filter| filter.metrics.iter().map(move |metric| (filter.operations(), metric.name)));
+    let counters = metrics.filter(|(_, name)| !name.starts_with("istio_"));
+    let missing = counters.filter(|(page, name)| !repository.text(page).contains(&format!("`{name}`")));
+    missing
+        .map(|(page, name)| format!("{page}: no row has `{name}`: add `| `{name}` | <it rises, because> | <do> |`"))
+        .collect()
 }
 
-#[test]
-fn each_filter_s_fields_are_on_the_page_of_all_configuration_or_on_its_own() {
-    let all = text("docs/configuration.md");
-    let mut problems = Vec::new();
-    for filter in FILTERS {
-        let page = filter.page;
+/// Each filter's fields are on the page of all configuration, or on its own.
+pub fn fields(repository: &Repository) -> Vec<String> {
+    const ALL: &str = "docs/configuration.md";
+    let mut missing = Vec::new();
+    for filter in &repository.filters {
+        let (page, name) = (filter.page, filter.name);
         match filter.reference {
-            Reference::Docs if !all.contains(&format!("](../{page}#")) => {
-                problems.push(format!(
-                    "docs/configuration.md: no row of \"Every field\" leads to {page}: add `| {} | [top \
-                     level](../{page}#configuration) | <fields> |`",
-                    filter.name
-                ));
-            }
-            Reference::OwnPage if !text(page).contains("\n## Configuration\n") => {
-                problems.push(format!("{page}: add `## Configuration` with a table of all fields"));
+            Reference::Docs if !repository.text(ALL).contains(&format!("](../{page}#")) => missing.push(format!(
+                "{ALL}: no row of \"Every field\" leads to {page}: add `| {name} | [top \
+                 level](../{page}#configuration) | \
+                 <fields> |`"
+            )),
+            Reference::OwnPage if !repository.text(page).contains("\n## Configuration\n") => {
+                missing.push(format!("{page}: has no `## Configuration`: add it, with a table of all fields"));
             }
             _ => {}
         }
     }
-    expect_none(problems);
+    missing
 }
 
-#[test]
-fn each_metric_is_on_a_dashboard_unless_the_table_says_why_not() {
-    let queries: String = board::all().iter().flat_map(board::Board::queries).map(|query| query.text + "\n").collect();
-    let mut problems = Vec::new();
-    for filter in FILTERS {
+/// Each metric is on a dashboard, unless the table says why not.
+pub fn panels(repository: &Repository) -> Vec<String> {
+    let mut missing = Vec::new();
+    for filter in &repository.filters {
         match filter.dashboards {
-            catalog::Dashboards::Shown => {
-                let missing = filter.metrics.iter().filter(|metric| !queries.contains(metric.name));
-                problems.extend(missing.map(|metric| {
+            Dashboards::Shown => {
+                let metrics = filter.metrics.iter().map(|metric| metric.name);
+                missing.extend(metrics.filter(|name| !repository.queries.contains(*name)).map(|name| {
                     format!(
-                        "dashboards/: no panel shows `{}`: add one, or say in {TABLE} \
-                         `Dashboards::NotShown(\"<why>\")`",
-                        metric.name
+                        "dashboards/: no panel shows `{name}` of `{}`: add one, or say in {TABLE} \
+                         `dashboards: Dashboards::NotShown(\"<why>\")`",
+                        filter.name
                     )
                 }));
             }
-            catalog::Dashboards::NotShown(why) if why.len() < 10 => {
-                problems.push(format!("{TABLE}: say why no dashboard shows the metrics of `{}`", filter.name));
+            Dashboards::NotShown(why) if why.len() < 10 => {
+                missing.push(format!("{TABLE}: say why no dashboard shows the metrics of `{}`", filter.name));
             }
-            catalog::Dashboards::NotShown(_) => {}
+            Dashboards::NotShown(_) => {}
         }
     }
-    expect_none(problems);
+    missing
 }
 
-#[test]
-fn the_changelog_names_each_module() {
-    let changelog = text("CHANGELOG.md");
-    let files: BTreeSet<String> = MODULES.iter().map(catalog::Module::file).collect();
-    let missing = files.into_iter().filter(|file| !changelog.contains(&format!("`{file}`")));
-    expect_none(missing.map(|file| format!("CHANGELOG.md: names no `{file}`: add a line under \"### Added\"")));
+/// The changelog names each module.
+pub fn changelog(repository: &Repository) -> Vec<String> {
+    const FILE: &str = "CHANGELOG.md";
+    let files = repository.modules.iter().map(Module::file);
+    let missing = files.filter(|file| !repository.text(FILE).contains(&format!("`{file}`")));
+    missing
+        .map(|file| format!("{FILE}: names no `{file}`: add under \"### Added\" `- `{file}`: <what it does>.`"))
+        .collect()
 }

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use catalog::{module, Context, Filter, Place, ENVOY_FILTERS, FILTERS, TABLE};
-use envoy_filter::{ApplyTo, PatchContext, MODULES};
+use catalog::{Context, Filter, Place, TABLE};
+use envoy_filter::{ApplyTo, PatchContext, Problem, MODULES};
 use serde_json::Value;
 use series::metric_name::{self, Separators};
 
-use super::{expect_none, files};
+use super::documents::files;
+use super::repository::Repository;
 
 /// A plugin that a file attaches.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,16 +21,14 @@ struct Plugin {
 }
 
 /// The EnvoyFilters that are there, by their path in `envoy/`.
-fn present() -> BTreeMap<String, String> {
-    let mut found = files(ENVOY_FILTERS, ".yaml");
-    found.retain(|path, _| !path.starts_with("envoy/kubernetes/"));
-    found.into_iter().map(|(path, text)| (path.trim_start_matches("envoy/").to_owned(), text)).collect()
+fn present(repository: &Repository) -> BTreeMap<&str, &str> {
+    let files = repository.below("envoy", ".yaml").map(|(path, text)| (path.strip_prefix("envoy/").unwrap(), text));
+    files.filter(|(path, _)| !path.starts_with("kubernetes/")).collect()
 }
 
 /// What a file attaches.
-fn plugins(file: &str, text: &str) -> BTreeSet<Plugin> {
-    let filters = envoy_filter::parse(&[(PathBuf::from(file), text.to_owned())]);
-    let filters = filters.unwrap_or_else(|problems| panic!("envoy/{file}: {problems:?}"));
+fn plugins(file: &str, text: &str) -> Result<BTreeSet<Plugin>, Vec<Problem>> {
+    let filters = envoy_filter::parse(&[(PathBuf::from(file), text.to_owned())])?;
     let mut found = BTreeSet::new();
     for patch in filters.iter().flat_map(|filter| &filter.patches).filter(|p| p.apply_to != ApplyTo::Bootstrap) {
         let contexts = match patch.context {
@@ -40,7 +39,7 @@ fn plugins(file: &str, text: &str) -> BTreeSet<Plugin> {
         };
         collect(&patch.value, &contexts, &mut found);
     }
-    found
+    Ok(found)
 }
 
 /// Looks for plugins in a value and all that is in it.
@@ -74,57 +73,66 @@ fn has_root(filter: &Filter, root_id: &str) -> bool {
     filter.roots.iter().any(|root| root.id == base(root_id))
 }
 
-#[test]
-fn each_file_is_in_the_row_of_a_filter_and_each_file_of_a_row_is_there() {
-    let present = present();
-    let listed: BTreeSet<&str> =
-        FILTERS.iter().flat_map(|f| f.envoy_filters.iter().map(|filter| filter.file).chain(f.bootstrap)).collect();
-    let unlisted = present.keys().filter(|file| !listed.contains(file.as_str())).map(|file| {
+/// Each file is in the row of a filter, and each file of a row is there.
+pub fn listed(repository: &Repository) -> Vec<String> {
+    let present = present(repository);
+    let listed: BTreeSet<&str> = repository.filters.iter().flat_map(files).collect();
+    let unlisted = present.keys().filter(|file| !listed.contains(*file)).map(|file| {
         let row = match file.ends_with("-bootstrap.yaml") {
             true => format!("`bootstrap: Some(\"{file}\")`"),
             false => format!("`EnvoyFilter::file(\"{file}\")` in `envoy_filters`"),
         };
         format!("{TABLE}: no filter has envoy/{file}: add {row}")
     });
-    let absent = listed.iter().filter(|file| !present.contains_key(**file));
-    let absent = absent
-        .map(|file| format!("envoy/{file} is missing, which {TABLE} has: write it, as envoy/fault-outbound.yaml"));
-    expect_none(unlisted.chain(absent));
+    let absent = listed.iter().filter(|file| !present.contains_key(**file)).map(|file| {
+        let like = if file.ends_with("-bootstrap.yaml") { "fault-bootstrap.yaml" } else { "fault-outbound.yaml" };
+        format!("envoy/{file} is missing, which {TABLE} has: write it, like envoy/{like}")
+    });
+    unlisted.chain(absent).collect()
 }
 
-#[test]
-fn files_attach_the_filter_in_whose_row_they_are_and_load_its_modules() {
-    let present = present();
-    let mut problems = Vec::new();
-    for filter in FILTERS {
+/// Files attach the filter in whose row they are, and load its modules.
+pub fn load_what_the_row_says(repository: &Repository) -> Vec<String> {
+    let present = present(repository);
+    let mut missing = Vec::new();
+    for filter in &repository.filters {
         let name = filter.name;
-        let modules: Vec<String> = filter.modules.iter().filter_map(|package| Some(module(package)?.file())).collect();
-        for file in filter.envoy_filters.iter().map(|filter| filter.file) {
-            let plugins = present.get(file).map(|text| plugins(file, text)).unwrap_or_default();
-            if present.contains_key(file) && !plugins.iter().any(|plugin| has_root(filter, &plugin.root_id)) {
-                problems.push(format!(
-                    "envoy/{file}: attaches no plugin with a root id of `{name}`: add `root_id`, or correct \
-                     `roots` in {TABLE}"
+        let modules: Vec<String> =
+            filter.modules.iter().filter_map(|package| Some(repository.module(package)?.file())).collect();
+        for (file, text) in filter.envoy_filters.iter().filter_map(|f| Some((f.file, *present.get(f.file)?))) {
+            let plugins = match plugins(file, text) {
+                Ok(plugins) => plugins,
+                Err(problems) => {
+                    missing.extend(problems.iter().map(|problem| format!("envoy/{problem}")));
+                    continue;
+                }
+            };
+            if !plugins.iter().any(|plugin| has_root(filter, &plugin.root_id)) {
+                let roots: Vec<&str> = filter.roots.iter().map(|root| root.id).collect();
+                missing.push(format!(
+                    "envoy/{file}: no plugin has a root id of `{name}`: add `root_id: {}`",
+                    roots.join(" or ")
                 ));
             }
             for Plugin { root_id, module, place, contexts } in &plugins {
-                if !FILTERS.iter().any(|filter| has_root(filter, root_id)) {
-                    problems.push(format!(
-                        "{TABLE}: no filter has the root id \"{root_id}\" of envoy/{file}: add `Root::plain(\"{}\")`",
-                        base(root_id)
+                if !repository.filters.iter().any(|filter| has_root(filter, root_id)) {
+                    let base = base(root_id);
+                    missing.push(format!(
+                        "{TABLE}: no filter has the root id \"{root_id}\" of envoy/{file}: add \
+                         `Root::plain(\"{base}\")` to `roots`"
                     ));
                 } else if has_root(filter, root_id) {
                     if !modules.contains(module) {
-                        problems.push(format!(
+                        missing.push(format!(
                             "{TABLE}: `{name}` is not in {module}, which envoy/{file} loads: add it to `modules`"
                         ));
                     }
                     if !filter.places.contains(place) {
-                        problems
+                        missing
                             .push(format!("{TABLE}: envoy/{file} attaches `{name}` as {place:?}: add it to `places`"));
                     }
                     for context in contexts.iter().filter(|context| !filter.contexts.contains(context)) {
-                        problems.push(format!(
+                        missing.push(format!(
                             "{TABLE}: envoy/{file} attaches `{name}` to {context:?}: add it to `contexts`"
                         ));
                     }
@@ -132,83 +140,88 @@ fn files_attach_the_filter_in_whose_row_they_are_and_load_its_modules() {
             }
         }
     }
-    expect_none(problems);
+    missing
 }
 
-#[test]
-fn each_place_context_and_module_of_a_row_is_attached_by_some_file() {
-    let all: BTreeSet<Plugin> = present().iter().flat_map(|(file, text)| plugins(file, text)).collect();
-    let mut problems = Vec::new();
-    for filter in FILTERS {
+/// Each place, context and module of a row is attached by some file.
+pub fn cover_the_row(repository: &Repository) -> Vec<String> {
+    let present = present(repository);
+    let all: BTreeSet<Plugin> =
+        present.iter().flat_map(|(file, text)| plugins(file, text).unwrap_or_default()).collect();
+    let mut missing = Vec::new();
+    // Where a file is missing, `listed` has said so.
+    let whole = |filter: &&Filter| files(filter).all(|file| present.contains_key(file));
+    for filter in repository.filters.iter().filter(whole) {
         let of = || all.iter().filter(|plugin| has_root(filter, &plugin.root_id));
         let mut check = |has: bool, what: String| {
             if !has {
-                problems.push(format!(
-                    "envoy/: no file attaches `{}` {what}, which {TABLE} says: write one, or correct the row",
-                    filter.name
+                let name = filter.name;
+                missing.push(format!(
+                    "envoy/: no file attaches `{name}` {what}, as {TABLE} says: add it, or correct the row"
                 ));
             }
         };
         filter.places.iter().for_each(|place| check(of().any(|p| p.place == *place), format!("as {place:?}")));
-        filter
-            .contexts
-            .iter()
-            .for_each(|context| check(of().any(|p| p.contexts.contains(context)), format!("to {context:?}")));
-        for module in filter.modules.iter().filter_map(|package| module(package)) {
-            check(of().any(|plugin| plugin.module == module.file()), format!("by {}", module.file()));
+        for context in filter.contexts {
+            check(of().any(|plugin| plugin.contexts.contains(context)), format!("to {context:?}"));
+        }
+        for file in filter.modules.iter().filter_map(|package| Some(repository.module(package)?.file())) {
+            check(of().any(|plugin| plugin.module == file), format!("by {file}"));
         }
     }
-    expect_none(problems);
+    missing
 }
 
-/// Without its expression a label is part of the metric's name.
-#[test]
-fn bootstraps_have_an_expression_for_each_label_and_for_no_other() {
+/// Bootstraps have an expression for each label, and for no other: without it a label is part of the metric's name.
+pub fn expressions_of_labels(repository: &Repository) -> Vec<String> {
     let standard = labels::names();
     let special: BTreeMap<_, _> = metric_name::build_tag_regexes().into_iter().collect();
-    let mut problems = Vec::new();
+    let mut missing = Vec::new();
     let mut owners: BTreeMap<String, &str> = BTreeMap::new();
-    for filter in FILTERS {
+    for filter in &repository.filters {
         let (name, labels) = (filter.name, filter.labels());
         let Some(file) = filter.bootstrap else {
             if !labels.is_empty() {
-                problems.push(format!(
-                    "{TABLE}: `{name}` has labels {labels:?} and no `bootstrap`: write \
-                     envoy/{name}-bootstrap.yaml, and name it"
+                missing.push(format!(
+                    "{TABLE}: `{name}` has labels and no bootstrap: add `bootstrap: Some(\"{name}-bootstrap.yaml\")`"
                 ));
             }
             continue;
         };
-        let Some(text) = present().remove(file) else { continue };
-        let document: Value = serde_saphyr::from_str(&text).unwrap();
-        let tags = document.pointer("/spec/configPatches/0/patch/value/stats_config/stats_tags");
-        let tags: BTreeMap<&str, &str> = { tags.and_then(Value::as_array).into_iter().flatten() }
-            .map(|tag| (tag["tag_name"].as_str().unwrap_or_default(), tag["regex"].as_str().unwrap_or_default()))
-            .collect();
+        let Some(tags) = present(repository).get(file).map(|text| expressions(text)) else { continue };
         for label in &labels {
-            let regex =
-                special.get(label).cloned().unwrap_or_else(|| metric_name::tag_regex(label, &Separators::default()));
-            if tags.get(label) != Some(&regex.as_str()) {
-                problems.push(format!(
-                    "envoy/{file}: the label `{label}` of `{name}` stays in the metric's name: add to stats_tags \
+            let regex = special.get(label).cloned();
+            let regex = regex.unwrap_or_else(|| metric_name::tag_regex(label, &Separators::default()));
+            if tags.get(*label) != Some(&regex) {
+                missing.push(format!(
+                    "envoy/{file}: nothing takes the label `{label}` out of the metrics' names: add to stats_tags \
                      `{{ tag_name: {label}, regex: '{regex}' }}`"
                 ));
             }
         }
-        let is_known = |tag: &str| labels.contains(&tag) || (name == "stats" && standard.contains(&tag));
-        for tag in tags.keys().filter(|tag| !is_known(tag)) {
-            problems.push(format!(
-                "{TABLE}: no metric of `{name}` has the label `{tag}` of envoy/{file}: add it to the metric's labels"
-            ));
-        }
         for tag in tags.keys() {
-            if let Some(other) = owners.insert((*tag).to_owned(), name) {
-                problems.push(format!(
-                    "envoy/{file}: the label `{tag}` of `{name}` is one of `{other}` already, both are in one \
-                     bootstrap: give it another name"
+            if !labels.contains(&tag.as_str()) && !(name == "stats" && standard.contains(&tag.as_str())) {
+                missing.push(format!(
+                    "{TABLE}: no metric of `{name}` has the label `{tag}` of envoy/{file}: add it to the metric"
+                ));
+            }
+            if let Some(other) = owners.insert(tag.clone(), name) {
+                missing.push(format!(
+                    "envoy/{file}: `{tag}` is a label of `{other}`, too, and there is one bootstrap for both: \
+                     give it another \
+                     name"
                 ));
             }
         }
     }
-    expect_none(problems);
+    missing
+}
+
+/// The expressions of an EnvoyFilter for the bootstrap.
+fn expressions(text: &str) -> BTreeMap<String, String> {
+    let document: Value = serde_saphyr::from_str(text).unwrap_or_default();
+    let tags = document.pointer("/spec/configPatches/0/patch/value/stats_config/stats_tags");
+    let text = |tag: &Value, field: &str| tag[field].as_str().unwrap_or_default().to_owned();
+    let tags = tags.and_then(Value::as_array).into_iter().flatten();
+    tags.map(|tag| (text(tag, "tag_name"), text(tag, "regex"))).collect()
 }

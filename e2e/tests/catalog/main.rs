@@ -10,62 +10,57 @@ mod board;
 mod code;
 mod documents;
 mod envoy_filters;
+mod omissions;
 mod releases;
-mod tests;
+mod repository;
+mod runs;
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use repository::Repository;
 
-use catalog::{Filter, FILTERS};
-use local_mesh::tools;
+/// Everything that is compared; each gives a line for each thing that is missing.
+const CHECKS: [fn(&Repository) -> Vec<String>; 24] = [
+    code::module_crates,
+    code::filter_crates,
+    code::metrics_of_code,
+    code::metrics_of_sources,
+    code::parts_of_remixer,
+    code::directions,
+    code::tests_of_configuration,
+    code::log_lines,
+    documents::rows_of_modules,
+    documents::rows_of_envoy_filters,
+    documents::pages,
+    documents::rows_of_root_ids,
+    documents::rows_of_metrics,
+    documents::rows_of_counters,
+    documents::fields,
+    documents::panels,
+    documents::changelog,
+    envoy_filters::listed,
+    envoy_filters::load_what_the_row_says,
+    envoy_filters::cover_the_row,
+    envoy_filters::expressions_of_labels,
+    releases::images_for_docker,
+    runs::tests_are_there,
+    runs::envoy_filters_are_attached,
+];
 
-/// The repository.
-fn root() -> PathBuf {
-    tools::filters().parent().unwrap().to_owned()
+/// What is missing, a line each.
+fn missing(repository: &Repository) -> Vec<String> {
+    let mut lines: Vec<String> = CHECKS.iter().flat_map(|check| check(repository)).collect();
+    lines.sort();
+    lines.dedup();
+    lines
 }
 
-/// A file of it; empty if there is none.
-fn text(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap_or_default()
+#[test]
+fn everything_is_there_that_the_table_of_filters_asks_for() {
+    let lines = missing(&Repository::load());
+    assert!(lines.is_empty(), "{} to do:\n{}\n", lines.len(), lines.join("\n"));
 }
 
-/// The files below a directory with this end, by their path from the repository.
-fn files(directory: &str, end: &str) -> BTreeMap<String, String> {
-    fn collect(directory: &Path, end: &str, found: &mut BTreeMap<String, String>) {
-        for entry in fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display())) {
-            let path = entry.unwrap().path();
-            let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
-            if path.is_dir() {
-                collect(&path, end, found);
-            } else if name.ends_with(end) {
-                found.insert(name, fs::read_to_string(&path).unwrap());
-            }
-        }
-    }
-    let mut found = BTreeMap::new();
-    collect(&root().join(directory), end, &mut found);
-    found
-}
-
-/// The sources of a filter without its tests.
-fn sources(filter: &Filter) -> BTreeMap<String, String> {
-    let mut found = files(&format!("{}/src", filter.folder()), ".rs");
-    found.retain(|path, _| !path.contains("/tests/") && !path.ends_with("/tests.rs"));
-    for code in found.values_mut() {
-        let end = code.find("#[cfg(test)]\nmod tests").unwrap_or(code.len());
-        code.truncate(end);
-    }
-    found
-}
-
-/// The filter whose crate a file belongs to.
-fn filter_of(path: &str) -> Option<&'static Filter> {
-    FILTERS.iter().find(|filter| path.starts_with(&format!("{}/", filter.folder())))
-}
-
-/// Fails if there are problems, and prints them.
-fn expect_none(problems: impl IntoIterator<Item = String>) {
-    let problems: Vec<String> = problems.into_iter().collect();
-    assert!(problems.is_empty(), "{} to do:\n{}", problems.len(), problems.join("\n"));
+#[test]
+fn a_release_has_each_module_beside_the_resources_that_name_it() {
+    let lines = releases::delivered();
+    assert!(lines.is_empty(), "{} to do:\n{}\n", lines.len(), lines.join("\n"));
 }
