@@ -1,4 +1,4 @@
-//! All filters but shadow in one module, and those that every proxy has in one pass.
+//! Several filters in one module, and those that every proxy has in one pass.
 //!
 //! Each filter of its own costs a request a context in the sandbox, and a VM of its own costs the proxy megabytes. In this
 //! module a plugin's root id names the filter that it is, and all of them share one VM. [`telemetry`] is metadata exchange
