@@ -59,7 +59,7 @@ pub fn filter_crates(repository: &Repository) -> Vec<String> {
 /// The table has the metrics that code can be asked for.
 pub fn metrics_of_code(repository: &Repository) -> Vec<String> {
     let stats = stats::metrics::standard_names().map(|name| format!("istio_{name}"));
-    let stats = stats.chain([stats::recorder::OVERFLOW_METRIC.to_owned()]).map(|name| (name, [].as_slice()));
+    let stats = stats.chain([stats::metrics::OVERFLOW_METRIC.to_owned()]).map(|name| (name, [].as_slice()));
     let exchange = metadata_exchange::counters::NAMES.iter().map(|name| (name.replace('.', "_"), [].as_slice()));
     let of_table = |metrics: &'static [(&'static str, &'static [&'static str])]| {
         metrics.iter().map(|(n, l)| ((*n).to_owned(), *l))
