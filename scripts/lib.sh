@@ -76,7 +76,7 @@ step() {
     STEP_CODE=0
     STEP_LOG=$LOGS/$STEP-${label//[^A-Za-z0-9.]/-}.log
     mkdir -p "$LOGS"
-    printf '[%d/%d] %s … ' "$STEP" "$STEPS" "$label"
+    printf '[%d/%s] %s … ' "$STEP" "$STEPS" "$label"
     set -m
     "$@" >"$STEP_LOG" 2>&1 </dev/null &
     JOB=$!
