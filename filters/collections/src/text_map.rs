@@ -2,7 +2,7 @@
 
 /// Texts by name, in the order of the names.
 ///
-/// A list and not a tree, whose code is ten times as large: these maps have a handful of entries.
+/// A list and not a tree, whose code is ten times as large: most of these maps have a handful of entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TextMap {
     entries: Vec<(String, String)>,
@@ -33,6 +33,20 @@ impl TextMap {
         }
     }
 
+    /// Of entries with the same name, the last one counts.
+    #[inline(never)]
+    fn of(mut entries: Vec<(String, String)>) -> Self {
+        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+        entries.dedup_by(|later, earlier| {
+            let is_same = later.0 == earlier.0;
+            if is_same {
+                core::mem::swap(later, earlier);
+            }
+            is_same
+        });
+        Self { entries }
+    }
+
     /// Names and texts.
     pub fn iter(&self) -> Texts<'_> {
         self.into_iter()
@@ -55,11 +69,7 @@ impl TextMap {
 
 impl FromIterator<(String, String)> for TextMap {
     fn from_iter<T: IntoIterator<Item = (String, String)>>(texts: T) -> Self {
-        let mut map = Self::default();
-        for (name, text) in texts {
-            map.insert(name, text);
-        }
-        map
+        Self::of(texts.into_iter().collect())
     }
 }
 
@@ -108,5 +118,8 @@ mod tests {
         map.insert("b".into(), "4".into());
         assert_eq!(map.iter().collect::<Vec<_>>(), [("a", "3"), ("b", "4"), ("c", "2")]);
         assert_eq!((map.get("c"), map.get("d"), map.len()), (Some("2"), None, 3));
+        let again = ["b", "a", "b", "c", "b"].iter().zip(1..).map(|(name, text)| (name.to_string(), text.to_string()));
+        let expected = [("a", "2"), ("b", "5"), ("c", "4")].map(|(name, text)| (name.into(), text.into()));
+        assert_eq!(again.collect::<TextMap>(), TextMap { entries: expected.into() });
     }
 }
