@@ -5,74 +5,23 @@
 //! forgiven, because the configuration that came with Istio 1.5 has them.
 
 mod document;
+mod json;
 mod nested;
+mod problem;
+mod quote;
+mod scan;
 
-use core::fmt;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
-use document::{Json, Object};
+use document::Document;
+use json::{Json, Object};
+use problem::tell;
+
+pub use problem::{ConfigError, Problem};
+pub use quote::{joined, Cut, Quoted};
 
 use collections::text_map::TextMap;
-
-/// More problems than this are not told at once: the log line would be too long to read.
-const MAX_TOLD: usize = 50;
-/// A longer value is cut when it is quoted.
-const MAX_QUOTED: usize = 80;
-
-/// Why a configuration is refused: all that is wrong with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
-    problems: Vec<Problem>,
-}
-
-/// One wrong field.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// Where, as in `metrics[0].name`; empty for the whole document.
-    pub path: String,
-    /// What is wrong, with the value.
-    pub message: String,
-}
-
-impl ConfigError {
-    /// An error if there is any problem.
-    pub fn unless_empty(problems: Vec<Problem>) -> Result<(), Self> {
-        if problems.is_empty() {
-            Ok(())
-        } else {
-            Err(Self { problems })
-        }
-    }
-}
-
-impl Problem {
-    /// The same problem, where the configuration that it is in is the field `name` of another.
-    pub fn within(self, name: &str) -> Self {
-        let path = if self.path.is_empty() { name.into() } else { format!("{name}.{}", self.path) };
-        Self { path, ..self }
-    }
-}
-
-impl core::error::Error for ConfigError {}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.problems.len();
-        write!(f, "configuration refused, {count} {}: ", if count == 1 { "problem" } else { "problems" })?;
-        for (index, Problem { path, message }) in self.problems.iter().take(MAX_TOLD).enumerate() {
-            let separator = if index == 0 { "" } else { "; " };
-            match path.as_str() {
-                "" => write!(f, "{separator}{message}")?,
-                path => write!(f, "{separator}{path}: {message}")?,
-            }
-        }
-        match count.saturating_sub(MAX_TOLD) {
-            0 => Ok(()),
-            more => write!(f, "; and {more} more"),
-        }
-    }
-}
 
 /// Reads a configuration. No bytes, or only blanks, are an empty object.
 pub fn parse<T>(bytes: &[u8], read: impl FnOnce(&mut Section) -> T) -> Result<T, ConfigError> {
@@ -83,8 +32,8 @@ pub fn parse<T>(bytes: &[u8], read: impl FnOnce(&mut Section) -> T) -> Result<T,
 
 /// Reads a configuration, and goes on where it can, for a caller who has more to check.
 pub fn parse_with<T>(bytes: &[u8], problems: &mut Vec<Problem>, read: impl FnOnce(&mut Section) -> T) -> T {
-    let text = document::read(bytes, problems);
-    let object = Json::new(&text).object().unwrap_or_default();
+    let document = Document::read(bytes, problems);
+    let object = document.root().object().unwrap_or_default();
     let mut section = Section { object: &object, path: String::new(), known: Vec::new(), problems };
     let value = read(&mut section);
     section.finish();
@@ -102,15 +51,14 @@ pub struct Section<'a> {
 impl<'a> Section<'a> {
     /// `true` or `false`; Istio's own configurations write them as text, too.
     pub fn boolean(&mut self, name: &'static str, default: bool) -> bool {
-        self.read(name, "true or false", |value| value.text().as_deref().unwrap_or(value.source()).parse().ok())
-            .unwrap_or(default)
+        self.read(name, "true or false", |value| value.text_or_source().parse().ok()).unwrap_or(default)
     }
 
     /// A whole number within `range`; protobuf JSON writes large ones as text.
     pub fn integer(&mut self, name: &'static str, range: RangeInclusive<u64>, default: u64) -> u64 {
         let allowed = format!("a whole number from {} to {}", range.start(), range.end());
         self.read(name, &allowed, |value| {
-            let number = value.text().as_deref().unwrap_or(value.source()).parse().ok()?;
+            let number = value.text_or_source().parse().ok()?;
             range.contains(&number).then_some(number)
         })
         .unwrap_or(default)
@@ -136,8 +84,8 @@ impl<'a> Section<'a> {
 
     /// One of the texts `allowed`.
     pub fn choice(&mut self, name: &'static str, allowed: &[&'static str]) -> Option<&'static str> {
-        let quoted: Vec<String> = allowed.iter().map(|text| format!("{text:?}")).collect();
-        self.read(name, &quoted.join(" or "), |value| {
+        let quoted = joined(&["\"", &joined(allowed, "\" or \""), "\""], "");
+        self.read(name, &quoted, |value| {
             let text = value.text()?;
             allowed.iter().find(|allowed| **allowed == text).copied()
         })
@@ -156,7 +104,7 @@ impl<'a> Section<'a> {
     /// An object whose fields are all texts.
     pub fn text_map(&mut self, name: &'static str) -> TextMap {
         self.read(name, "an object of texts", |value| {
-            value.object()?.fields.into_iter().map(|(name, value)| Some((name, value.text()?))).collect()
+            value.object()?.fields().map(|(name, value)| Some((name.into(), value.text()?))).collect()
         })
         .unwrap_or_default()
     }
@@ -190,8 +138,7 @@ impl<'a> Section<'a> {
 
     /// Reports a mistake that only the filter can see.
     pub fn refuse(&mut self, name: &str, message: String) {
-        let path = self.path_of(name);
-        self.problems.push(Problem { path, message });
+        tell(self.problems, self.path_of(name), message);
     }
 
     /// What `convert` makes of a field; nothing if it is not there.
@@ -199,7 +146,7 @@ impl<'a> Section<'a> {
         let value = self.find(name)?;
         let converted = convert(value);
         if converted.is_none() {
-            self.refuse(name, format!("{} is not allowed, must be {allowed}", value.quote()));
+            self.refuse(name, joined(&[&value.quote(), " is not allowed, must be ", allowed], ""));
         }
         converted
     }
@@ -232,13 +179,20 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Reports the fields that nobody asked for.
     fn finish(mut self) {
-        let known = core::mem::take(&mut self.known);
-        for (name, value) in &self.object.fields {
-            if !known.iter().any(|known| known == name || &camel_case(known) == name) {
-                let message = format!("unknown field (value {}), known are {}", value.quote(), known.join(", "));
-                self.refuse(name, message);
+        let mut is_known = vec![false; self.object.names().len()];
+        for name in &self.known {
+            for spelling in [name, camel_case(name).as_str()] {
+                if let Some(known) = self.object.names().get(spelling).and_then(|field| is_known.get_mut(field)) {
+                    *known = true;
+                }
             }
+        }
+        let known = joined(&self.known, ", ");
+        for ((name, value), _) in self.object.fields().zip(is_known).filter(|(_, is_known)| !is_known) {
+            let message = joined(&["unknown field (value ", &value.quote(), "), known are ", &known], "");
+            self.refuse(&Cut(name).to_string(), message);
         }
     }
 }
