@@ -33,23 +33,17 @@ impl TextMap {
         }
     }
 
-    /// Of entries with the same name, the last one counts.
-    #[inline(never)]
-    fn of(mut entries: Vec<(String, String)>) -> Self {
-        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
-        entries.dedup_by(|later, earlier| {
-            let is_same = later.0 == earlier.0;
-            if is_same {
-                core::mem::swap(later, earlier);
-            }
-            is_same
-        });
-        Self { entries }
-    }
-
     /// Names and texts.
     pub fn iter(&self) -> Texts<'_> {
         self.into_iter()
+    }
+
+    /// Those whose names begin with `beginning`.
+    pub fn beginning_with(&self, beginning: &str) -> Texts<'_> {
+        let start = self.entries.partition_point(|(name, _)| name.as_str() < beginning);
+        let (_, rest) = self.entries.split_at_checked(start).unwrap_or_default();
+        let end = rest.partition_point(|(name, _)| name.starts_with(beginning));
+        Texts { entries: rest.get(..end).unwrap_or_default().iter() }
     }
 
     /// How many there are.
@@ -69,7 +63,21 @@ impl TextMap {
 
 impl FromIterator<(String, String)> for TextMap {
     fn from_iter<T: IntoIterator<Item = (String, String)>>(texts: T) -> Self {
-        Self::of(texts.into_iter().collect())
+        texts.into_iter().collect::<Vec<_>>().into()
+    }
+}
+
+/// Of entries with the same name, the last one counts.
+impl From<Vec<(String, String)>> for TextMap {
+    #[inline(never)]
+    fn from(mut entries: Vec<(String, String)>) -> Self {
+        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let mut map = Self::default();
+        for (name, text) in entries {
+            // At the end, or in place of the last one.
+            map.insert(name, text);
+        }
+        map
     }
 }
 
@@ -118,6 +126,9 @@ mod tests {
         map.insert("b".into(), "4".into());
         assert_eq!(map.iter().collect::<Vec<_>>(), [("a", "3"), ("b", "4"), ("c", "2")]);
         assert_eq!((map.get("c"), map.get("d"), map.len()), (Some("2"), None, 3));
+        assert_eq!(map.beginning_with("b").collect::<Vec<_>>(), [("b", "4")]);
+        assert_eq!(map.beginning_with("").count(), 3);
+        assert_eq!(map.beginning_with("d").next(), None);
         let again = ["b", "a", "b", "c", "b"].iter().zip(1..).map(|(name, text)| (name.to_string(), text.to_string()));
         let expected = [("a", "2"), ("b", "5"), ("c", "4")].map(|(name, text)| (name.into(), text.into()));
         assert_eq!(again.collect::<TextMap>(), TextMap { entries: expected.into() });

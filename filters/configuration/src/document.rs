@@ -5,7 +5,7 @@ use core::fmt;
 use serde::de::IgnoredAny;
 
 use crate::json::{is_too_large, quote, Json};
-use crate::problem::{tell, Problem};
+use crate::problem::Problem;
 use crate::quote::Cut;
 use crate::scan::{spans, without_trailing_commas, Span};
 
@@ -35,7 +35,7 @@ impl Document {
     #[inline(never)]
     pub(super) fn read(bytes: &[u8], problems: &mut Vec<Problem>) -> Self {
         let text = parse(bytes).unwrap_or_else(|message| {
-            tell(problems, String::new(), message);
+            problems.push(Problem { path: String::new(), message });
             "{}".into()
         });
         let document = Self { spans: spans(&text), text };
@@ -79,9 +79,8 @@ fn is_json(text: &str) -> Result<IgnoredAny, serde_json::Error> {
 /// Finds what serde_json leaves to those who use it: fields that are given twice, texts with escapes that mean nothing, and
 /// numbers that are too large.
 fn check(value: Json, path: Option<&Path>, depth: usize, problems: &mut Vec<Problem>) {
-    let here = |path: Option<&Path>| path.map(Path::to_string).unwrap_or_default();
     if depth > MAX_DEPTH {
-        return tell(problems, here(path), "nested too deeply".into());
+        return tell(problems, path, "nested too deeply");
     }
     let depth = depth.saturating_add(1);
     let is_valid = match value.first() {
@@ -97,8 +96,7 @@ fn check(value: Json, path: Option<&Path>, depth: usize, problems: &mut Vec<Prob
                     check(value, Some(&Path { parent: path, step: Step::Name(name) }), depth, problems);
                 }
                 for name in &object.twice {
-                    let path = Path { parent: path, step: Step::Name(name) };
-                    tell(problems, here(Some(&path)), "duplicate field".into());
+                    tell(problems, Some(&Path { parent: path, step: Step::Name(name) }), "duplicate field");
                 }
                 true
             }
@@ -109,8 +107,14 @@ fn check(value: Json, path: Option<&Path>, depth: usize, problems: &mut Vec<Prob
     };
     if !is_valid {
         let message = "not valid JSON: an escape that stands for no character, or too large a number";
-        tell(problems, here(path), message.into());
+        tell(problems, path, message);
     }
+}
+
+#[inline(never)]
+fn tell(problems: &mut Vec<Problem>, path: Option<&Path>, message: &str) {
+    let path = path.map(Path::to_string).unwrap_or_default();
+    problems.push(Problem { path, message: message.into() });
 }
 
 impl fmt::Display for Path<'_> {

@@ -119,11 +119,6 @@ impl<'a> Object<'a> {
         self.values.get(self.names.get(name)?).copied()
     }
 
-    /// The names of the fields.
-    pub(super) fn names(&self) -> &Names {
-        &self.names
-    }
-
     /// The fields.
     pub(super) fn fields(&self) -> impl Iterator<Item = (&str, Json<'a>)> {
         self.names.iter().map(String::as_str).zip(self.values.iter().copied())
@@ -155,52 +150,69 @@ pub(super) fn quote(json: &str) -> String {
 
 /// A text without its escapes; `None` if one of them stands for no character.
 fn unescaped(text: &str) -> Option<String> {
-    let mut output = String::with_capacity(text.len());
-    let mut signs = text.chars();
-    while let Some(sign) = signs.next() {
-        output.push(match sign {
-            '\\' => match signs.next()? {
-                'b' => '\u{8}',
-                'f' => '\u{c}',
-                'n' => '\n',
-                'r' => '\r',
-                't' => '\t',
-                'u' => code(&mut signs)?,
+    let mut output = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        output.push(match byte {
+            b'\\' => match bytes.next()? {
+                b'b' => 8,
+                b'f' => 12,
+                b'n' => b'\n',
+                b'r' => b'\r',
+                b't' => b'\t',
+                b'u' => {
+                    let character = character(&mut bytes)?;
+                    output.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+                    continue;
+                }
                 itself => itself,
             },
-            sign => sign,
+            byte => byte,
         });
     }
-    Some(output)
+    String::from_utf8(output).ok()
 }
 
 /// The character of an escape, or of two that are the halves of one.
-fn code(signs: &mut core::str::Chars) -> Option<char> {
-    let first = unit(signs)?;
+fn character(bytes: &mut core::str::Bytes) -> Option<char> {
+    let first = unit(bytes);
     if first & 0xfc00 != 0xd800 {
         return char::from_u32(first);
     }
-    let (Some('\\'), Some('u')) = (signs.next(), signs.next()) else {
+    let (Some(b'\\'), Some(b'u')) = (bytes.next(), bytes.next()) else {
         return None;
     };
-    let second = unit(signs).filter(|second| second & 0xfc00 == 0xdc00)?;
+    let second = Some(unit(bytes)).filter(|second| second & 0xfc00 == 0xdc00)?;
     char::from_u32(((first & 0x3ff) << 10 | second & 0x3ff).saturating_add(0x1_0000))
 }
 
 /// The number of four hexadecimal digits.
-fn unit(signs: &mut core::str::Chars) -> Option<u32> {
-    signs.by_ref().take(4).try_fold(0, |unit, digit| Some(unit << 4 | digit.to_digit(16)?))
+fn unit(bytes: &mut core::str::Bytes) -> u32 {
+    // Letters follow 0x40 or 0x60, digits 0x30.
+    let digit = |byte: u8| u32::from(byte & 0xf).saturating_add(if byte > b'9' { 9 } else { 0 });
+    bytes.by_ref().take(4).fold(0, |unit, byte| unit << 4 | digit(byte))
 }
 
 /// Whether a number is larger than a float can be.
 pub(super) fn is_too_large(number: &str) -> bool {
-    let (digits, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
-    let whole = digits.split('.').next().unwrap_or_default().trim_start_matches(['-', '0']);
-    if digits.bytes().all(|digit| !matches!(digit, b'1'..=b'9')) {
-        return false;
+    let (mut digits, mut exponent, mut is_zero, mut is_negative) = (0_i64, None, true, false);
+    let mut is_whole = true;
+    for byte in number.bytes() {
+        match (byte, &mut exponent) {
+            (b'0'..=b'9', Some(exponent)) => {
+                *exponent = i64::from(byte & 0xf).saturating_add(i64::saturating_mul(*exponent, 10));
+            }
+            (b'0'..=b'9', None) => {
+                is_zero &= byte == b'0';
+                digits = digits.saturating_add(i64::from(is_whole && !is_zero));
+            }
+            (b'-', Some(_)) => is_negative = true,
+            (b'.', _) => is_whole = false,
+            (b'e' | b'E', _) => exponent = Some(0),
+            _ => {}
+        }
     }
-    match exponent.parse::<i64>() {
-        Ok(exponent) => exponent.saturating_add(whole.len() as i64) > MAX_DIGITS,
-        Err(_) => !exponent.starts_with('-'),
-    }
+    let exponent = exponent.unwrap_or_default();
+    let exponent = if is_negative { exponent.saturating_neg() } else { exponent };
+    !is_zero && digits.saturating_add(exponent) > MAX_DIGITS
 }

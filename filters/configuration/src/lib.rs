@@ -16,11 +16,11 @@ use core::time::Duration;
 
 use document::Document;
 use json::{Json, Object};
-use problem::tell;
 
 pub use problem::{ConfigError, Problem};
 pub use quote::{joined, Cut, Quoted};
 
+use collections::names::Names;
 use collections::text_map::TextMap;
 
 /// Reads a configuration. No bytes, or only blanks, are an empty object.
@@ -34,7 +34,7 @@ pub fn parse<T>(bytes: &[u8], read: impl FnOnce(&mut Section) -> T) -> Result<T,
 pub fn parse_with<T>(bytes: &[u8], problems: &mut Vec<Problem>, read: impl FnOnce(&mut Section) -> T) -> T {
     let document = Document::read(bytes, problems);
     let object = document.root().object().unwrap_or_default();
-    let mut section = Section { object: &object, path: String::new(), known: Vec::new(), problems };
+    let mut section = Section::new(&object, String::new(), problems);
     let value = read(&mut section);
     section.finish();
     value
@@ -44,11 +44,18 @@ pub fn parse_with<T>(bytes: &[u8], problems: &mut Vec<Problem>, read: impl FnOnc
 pub struct Section<'a> {
     object: &'a Object<'a>,
     path: String,
+    /// The names that were asked for, in order.
     known: Vec<&'static str>,
+    /// The same in both spellings.
+    spellings: Names,
     problems: &'a mut Vec<Problem>,
 }
 
 impl<'a> Section<'a> {
+    fn new(object: &'a Object<'a>, path: String, problems: &'a mut Vec<Problem>) -> Self {
+        Self { object, path, known: Vec::new(), spellings: Names::default(), problems }
+    }
+
     /// `true` or `false`; Istio's own configurations write them as text, too.
     pub fn boolean(&mut self, name: &'static str, default: bool) -> bool {
         self.read(name, "true or false", |value| value.text_or_source().parse().ok()).unwrap_or(default)
@@ -76,8 +83,11 @@ impl<'a> Section<'a> {
     pub fn texts(&mut self, name: &'static str, max: usize) -> Vec<String> {
         let allowed = format!("a list of at most {max} texts, none empty");
         self.read(name, &allowed, |value| {
-            let list = value.list().filter(|list| list.len() <= max)?;
-            list.into_iter().map(|item| item.text().filter(|text| !text.is_empty())).collect()
+            let mut texts = Vec::new();
+            for item in value.list().filter(|list| list.len() <= max)? {
+                texts.push(item.text().filter(|text| !text.is_empty())?);
+            }
+            Some(texts)
         })
         .unwrap_or_default()
     }
@@ -97,6 +107,7 @@ impl<'a> Section<'a> {
     }
 
     /// A text; an empty one is none.
+    #[inline(never)]
     pub fn optional_text(&mut self, name: &'static str) -> Option<String> {
         self.read(name, "a text", Json::text).filter(|text| !text.is_empty())
     }
@@ -104,22 +115,37 @@ impl<'a> Section<'a> {
     /// An object whose fields are all texts.
     pub fn text_map(&mut self, name: &'static str) -> TextMap {
         self.read(name, "an object of texts", |value| {
-            value.object()?.fields().map(|(name, value)| Some((name.into(), value.text()?))).collect()
+            let mut texts = Vec::new();
+            for (name, value) in value.object()?.fields() {
+                texts.push((name.to_string(), value.text()?));
+            }
+            Some(texts)
         })
         .unwrap_or_default()
+        .into()
     }
 
     /// A list of objects, each read by `read`.
     pub fn objects<T>(&mut self, name: &'static str, mut read: impl FnMut(&mut Section) -> T) -> Vec<T> {
-        let list = self.read(name, "a list of objects", |value| {
-            value.list()?.into_iter().map(Json::object).collect::<Option<Vec<Object>>>()
-        });
         let mut values = Vec::new();
-        for (index, object) in list.unwrap_or_default().iter().enumerate() {
+        for (index, object) in self.list(name).iter().enumerate() {
             let path = format!("{}[{index}]", self.path_of(name));
             values.push(self.inside(object, path, &mut read));
         }
         values
+    }
+
+    /// Apart from [`Self::objects`], of which there is one for each type.
+    #[inline(never)]
+    fn list(&mut self, name: &'static str) -> Vec<Object<'a>> {
+        let list = self.read(name, "a list of objects", |value| {
+            let mut objects = Vec::new();
+            for item in value.list()? {
+                objects.push(item.object()?);
+            }
+            Some(objects)
+        });
+        list.unwrap_or_default()
     }
 
     /// Fields that Istio knows but that have no effect here.
@@ -138,7 +164,8 @@ impl<'a> Section<'a> {
 
     /// Reports a mistake that only the filter can see.
     pub fn refuse(&mut self, name: &str, message: String) {
-        tell(self.problems, self.path_of(name), message);
+        let path = self.path_of(name);
+        self.problems.push(Problem { path, message });
     }
 
     /// What `convert` makes of a field; nothing if it is not there.
@@ -146,21 +173,31 @@ impl<'a> Section<'a> {
         let value = self.find(name)?;
         let converted = convert(value);
         if converted.is_none() {
-            self.refuse(name, joined(&[&value.quote(), " is not allowed, must be ", allowed], ""));
+            self.refuse_value(name, value, allowed);
         }
         converted
     }
 
-    /// Keeps the names in order: sorting them would be more code.
-    fn know(&mut self, name: &'static str) {
+    #[inline(never)]
+    fn refuse_value(&mut self, name: &str, value: Json, allowed: &str) {
+        self.refuse(name, joined(&[&value.quote(), " is not allowed, must be ", allowed], ""));
+    }
+
+    /// Remembers that a field was asked for, and returns its other spelling. Names are few, and kept in order: sorting them would
+    /// be more code.
+    fn know(&mut self, name: &'static str) -> String {
         let place = self.known.partition_point(|known| *known < name);
         self.known.insert(place, name);
+        let camel = camel_case(name);
+        for spelling in [name, &camel] {
+            self.spellings.add(spelling);
+        }
+        camel
     }
 
     #[inline(never)]
     fn find(&mut self, name: &'static str) -> Option<Json<'a>> {
-        self.know(name);
-        let camel = camel_case(name);
+        let camel = self.know(name);
         match (self.object.get(name), self.object.get(&camel).filter(|_| camel != name)) {
             (Some(_), Some(_)) => {
                 self.refuse(name, format!("given twice, also as {camel}"));
@@ -181,18 +218,12 @@ impl<'a> Section<'a> {
 
     /// Reports the fields that nobody asked for.
     fn finish(mut self) {
-        let mut is_known = vec![false; self.object.names().len()];
-        for name in &self.known {
-            for spelling in [name, camel_case(name).as_str()] {
-                if let Some(known) = self.object.names().get(spelling).and_then(|field| is_known.get_mut(field)) {
-                    *known = true;
-                }
-            }
-        }
         let known = joined(&self.known, ", ");
-        for ((name, value), _) in self.object.fields().zip(is_known).filter(|(_, is_known)| !is_known) {
-            let message = joined(&["unknown field (value ", &value.quote(), "), known are ", &known], "");
-            self.refuse(&Cut(name).to_string(), message);
+        for (name, value) in self.object.fields() {
+            if self.spellings.get(name).is_none() {
+                let message = joined(&["unknown field (value ", &value.quote(), "), known are ", &known], "");
+                self.refuse(&Cut(name).to_string(), message);
+            }
         }
     }
 }

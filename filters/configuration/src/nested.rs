@@ -2,9 +2,9 @@
 
 use core::ops::RangeInclusive;
 
-use super::{camel_case, joined, tell, Json, Object, Quoted, Section};
+use super::{camel_case, joined, Json, Object, Problem, Quoted, Section};
 
-impl Section<'_> {
+impl<'a> Section<'a> {
     /// Whether the field is there, with whatever value.
     pub fn has(&self, name: &str) -> bool {
         self.peek(name).is_some()
@@ -81,40 +81,53 @@ impl Section<'_> {
 
     /// An object, read by `read`; `None` when it is not there.
     pub fn object<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Section) -> T) -> Option<T> {
-        let object = self.read(name, "an object", Json::object)?;
+        let object = self.inner(name)?;
         let path = self.path_of(name);
         Some(self.inside(&object, path, read))
     }
 
     /// An object, read by `read`; an empty one when it is not there.
     pub fn object_or_empty<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Section) -> T) -> T {
-        let object = self.read(name, "an object", Json::object).unwrap_or_default();
+        let object = self.inner(name).unwrap_or_default();
         let path = self.path_of(name);
         self.inside(&object, path, read)
     }
 
+    #[inline(never)]
+    fn inner(&mut self, name: &'static str) -> Option<Object<'a>> {
+        self.read(name, "an object", Json::object)
+    }
+
     /// An object whose fields have names of the operator's choice and are objects, each read by `read` with its name.
     pub fn object_map<T>(&mut self, name: &'static str, mut read: impl FnMut(&str, &mut Section) -> T) -> Vec<T> {
-        let objects = self.read(name, "an object of objects", |value| {
-            let object = value.object()?;
-            let objects = object.fields().map(|(name, value)| Some((name.to_string(), value.object()?)));
-            objects.collect::<Option<Vec<_>>>()
-        });
         let mut values = Vec::new();
-        for (key, object) in objects.unwrap_or_default() {
+        for (key, object) in self.map(name) {
             let path = format!("{}[{}]", self.path_of(name), Quoted(&key));
             values.push(self.inside(&object, path, |section| read(&key, section)));
         }
         values
     }
 
+    #[inline(never)]
+    fn map(&mut self, name: &'static str) -> Vec<(String, Object<'a>)> {
+        let objects = self.read(name, "an object of objects", |value| {
+            let mut objects = Vec::new();
+            for (name, value) in value.object()?.fields() {
+                objects.push((name.to_string(), value.object()?));
+            }
+            Some(objects)
+        });
+        objects.unwrap_or_default()
+    }
+
     /// Reports a mistake in the object itself.
     pub fn refuse_all(&mut self, message: String) {
-        tell(self.problems, self.path.clone(), message);
+        let path = self.path.clone();
+        self.problems.push(Problem { path, message });
     }
 
     pub(super) fn inside<T>(&mut self, object: &Object, path: String, read: impl FnOnce(&mut Section) -> T) -> T {
-        let mut section = Section { object, path, known: Vec::new(), problems: self.problems };
+        let mut section = Section::new(object, path, self.problems);
         let value = read(&mut section);
         section.finish();
         value

@@ -18,19 +18,12 @@ pub struct ConfigError {
 }
 
 /// One wrong field.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Where, as in `metrics[0].name`; empty for the whole document.
     pub path: String,
     /// What is wrong, with the value.
     pub message: String,
-}
-
-/// Adds a problem. One that will not be told only counts.
-#[inline(never)]
-pub(super) fn tell(problems: &mut Vec<Problem>, path: String, message: String) {
-    let is_told = problems.len() < MAX_TOLD;
-    problems.push(if is_told { Problem { path, message } } else { Problem::default() });
 }
 
 impl ConfigError {
