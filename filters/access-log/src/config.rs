@@ -2,8 +2,9 @@
 
 use core::time::Duration;
 
+use collections::names::Names;
 use collections::text_map::TextMap;
-use configuration::{self, ConfigError, Problem, Section};
+use configuration::{self, ConfigError, Problem, Quoted, Section};
 use expression::Kind;
 
 use crate::fields::Style;
@@ -191,7 +192,7 @@ impl Config {
         let is_mixer = format == Format::Json && preset == Preset::Mixer;
         section.refuse_unless(is_mixer, "format be \"JSON\" and preset be \"MIXER\"", &OF_MIXER);
         let mut index = 0usize;
-        let fields = section.objects("fields", |section| {
+        let mut fields = section.objects("fields", |section| {
             let field = Field::read(section, &format!("fields[{index}]"));
             index = index.saturating_add(1);
             field
@@ -199,12 +200,15 @@ impl Config {
         if fields.len() > MAX_FIELDS {
             section.refuse("fields", format!("{} are too many, must be at most {MAX_FIELDS}", fields.len()));
         }
+        let mut names = Names::default();
         for (index, field) in fields.iter().enumerate() {
-            if fields.iter().take(index).any(|earlier| earlier.name == field.name) {
+            if !names.add(&field.name).1 {
                 let path = format!("fields[{index}].name");
-                section.refuse(&path, format!("{:?} is given twice, must be another", field.name));
+                section.refuse(&path, format!("{} is given twice, must be another", Quoted(&field.name)));
             }
         }
+        // Those that are too many are not looked at any further.
+        fields.truncate(MAX_FIELDS);
         let period = section.duration("tcp_reporting_duration", Duration::ZERO..=MAX_PERIOD, Duration::ZERO);
         if period > Duration::ZERO && period < MIN_PERIOD {
             section.refuse("tcp_reporting_duration", "is too short, must be at least 100ms, or 0s for never".into());

@@ -1,7 +1,7 @@
 //! What a line consists of, decided when the plugin is configured: bytes that never change, and between them values, each
 //! from a place that is known.
 
-use configuration::Problem;
+use configuration::{Cut, Problem, Quoted};
 use expression::evaluation::{node_value, Engine, Value};
 use expression::{self, Kind, Parsed};
 use host::property::{self, Property};
@@ -176,11 +176,14 @@ impl<H: Host> Planner<'_, H> {
             let taken = cells.iter().any(|(other, _)| other == new_name);
             match cells.iter_mut().find(|(other, _)| other == name) {
                 _ if taken => self.refuse(
-                    &format!("rename_fields.{name}"),
-                    format!("{new_name:?} is a field already, must be another"),
+                    &format!("rename_fields.{}", Cut(name)),
+                    format!("{} is a field already, must be another", Quoted(new_name)),
                 ),
                 Some((other, _)) => *other = new_name.into(),
-                None => self.refuse(&format!("rename_fields.{name}"), format!("{name:?} is not a field of the line")),
+                None => self.refuse(
+                    &format!("rename_fields.{}", Cut(name)),
+                    format!("{} is not a field of the line", Quoted(name)),
+                ),
             }
         }
         if config.preset == Preset::Mixer {
@@ -247,7 +250,7 @@ impl<H: Host> Planner<'_, H> {
             text_format::Value::Field(name) => match find(name) {
                 Some(field) => return Some(self.known(&field)),
                 None => {
-                    self.refuse(text_format::PATH, format!("{name:?} is not a known field"));
+                    self.refuse(text_format::PATH, format!("{} is not a known field", Quoted(name)));
                     return None;
                 }
             },
@@ -271,14 +274,14 @@ impl<H: Host> Planner<'_, H> {
             if !cells.iter().any(|(other, _)| other == name) {
                 match find(name) {
                     Some(known) => cells.push((name.clone(), Wanted::Known(known))),
-                    None => self.refuse(&format!("only_fields[{index}]"), format!("{name:?} is not a field")),
+                    None => self.refuse(&format!("only_fields[{index}]"), format!("{} is not a field", Quoted(name))),
                 }
             }
         }
         for (index, name) in config.remove_fields.iter().enumerate() {
             // A field of the other kind of stream is no mistake: one configuration may serve both.
             if !cells.iter().any(|(other, _)| other == name) && find(name).is_none() {
-                self.refuse(&format!("remove_fields[{index}]"), format!("{name:?} is not a field"));
+                self.refuse(&format!("remove_fields[{index}]"), format!("{} is not a field", Quoted(name)));
             }
         }
         if !config.only_fields.is_empty() {
@@ -309,7 +312,7 @@ impl<H: Host> Planner<'_, H> {
                     cell = Cell { places: [cell.places, known.places].into_iter().flatten().collect(), ..known };
                 }
                 None if operand.known => {
-                    self.refuse(&operand.path, format!("{:?} is not a known field", operand.text));
+                    self.refuse(&operand.path, format!("{} is not a known field", Quoted(&operand.text)));
                 }
                 None => {
                     let place = self.operand(operand);
@@ -353,14 +356,16 @@ impl<H: Host> Planner<'_, H> {
         Some(match expression::parse(text) {
             Parsed::Text(text) => Place::Constant(Value::Text(text.into_bytes())),
             Parsed::Number(number) => Place::Constant(Value::Integer(number.try_into().unwrap_or(i64::MAX))),
-            Parsed::Node(path) => Place::Constant(Value::Text(node_value(self.host, &path.join("\0")).into_bytes())),
+            Parsed::Node(path) => {
+                Place::Constant(Value::Text(node_value(self.host, &expression::property(&path)).into_bytes()))
+            }
             Parsed::Attribute(path, kind) | Parsed::Time(path, kind, _) => {
-                Place::Slot(self.reads.slot(&path.join("\0")), kind, Form::Whole)
+                Place::Slot(self.reads.slot(&expression::property(&path)), kind, Form::Whole)
             }
             Parsed::Other(_) if expression::path(text).is_some_and(|path| MAPS.iter().any(|map| path == *map)) => {
                 self.refuse(
                     &operand.path,
-                    format!("{text:?} is all of a map, with secrets in it, must name what is in it"),
+                    format!("{} is all of a map, with secrets in it, must name what is in it", Quoted(text)),
                 );
                 return None;
             }

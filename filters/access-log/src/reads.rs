@@ -8,6 +8,7 @@
 use core::cell::{Cell, OnceCell};
 use core::ops::Range;
 
+use collections::names::Names;
 use host::pairs::Pairs;
 use host::property::{self, Property};
 use host::{HeaderMap, Host};
@@ -38,6 +39,8 @@ const KNOWN: [Property; 4] =
 #[derive(Debug, Default)]
 pub struct Reads {
     slots: Vec<Slot>,
+    /// The paths of the slots.
+    paths: Names,
     /// How many are headers of the request, and how many of the response.
     headers: [usize; 2],
     maps: [OnceCell<Vec<u8>>; 2],
@@ -47,7 +50,6 @@ pub struct Reads {
 
 #[derive(Debug)]
 struct Slot {
-    path: String,
     header: Option<(HeaderMap, String)>,
     /// Whether it is absent where there are no response flags.
     only_flagged: bool,
@@ -75,10 +77,10 @@ pub struct Values<'a, H> {
 impl Reads {
     /// A place for an attribute; the same for the same path.
     pub fn slot(&mut self, path: &str) -> usize {
-        if let Some(known) = self.slots.iter().position(|slot| slot.path == path) {
-            return known;
+        let (place, is_new) = self.paths.add(path);
+        if !is_new {
+            return place;
         }
-        let place = self.slots.len();
         let header = header_of(path);
         if let Some(count) = header.as_ref().and_then(|(map, _)| self.headers.get_mut(index(*map))) {
             *count = count.saturating_add(1);
@@ -90,7 +92,7 @@ impl Reads {
             }
         }
         let (value, joined, has_several) = (OnceCell::new(), OnceCell::new(), Cell::new(false));
-        self.slots.push(Slot { path: path.into(), header, only_flagged, value, joined, has_several });
+        self.slots.push(Slot { header, only_flagged, value, joined, has_several });
         place
     }
 
@@ -120,6 +122,7 @@ impl Reads {
 impl<'a, H: Host> Values<'a, H> {
     /// An attribute's bytes, if it is there.
     pub fn bytes(&self, slot: usize) -> Option<&'a [u8]> {
+        let path = self.reads.paths.text(slot);
         let slot = self.reads.slots.get(slot)?;
         if slot.only_flagged && self.has_no_flags() {
             return None;
@@ -127,7 +130,7 @@ impl<'a, H: Host> Values<'a, H> {
         if let (None, Some((map, _))) = (slot.value.get(), &slot.header) {
             self.read_map(*map);
         }
-        let read = || self.host.property(Property(&slot.path));
+        let read = || self.host.property(Property(path));
         let bytes = match slot.value.get_or_init(|| read().map(Held::Bytes)).as_ref()? {
             Held::Line(_) if slot.has_several.get() => slot.joined.get_or_init(read).as_ref()?,
             Held::Line(range) => {

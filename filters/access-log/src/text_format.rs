@@ -1,5 +1,6 @@
 //! Lines of text: Istio's default format, or one of the operator's own, with Envoy's command operators.
 
+use configuration::{Cut, Quoted};
 use expression::Kind;
 
 use crate::fields::{Absent, Field, Form, Made, Source, Style};
@@ -140,13 +141,15 @@ fn piece(text: &str) -> Piece<'_> {
     match value(name, argument) {
         Some(value) => Piece::Value(value, max),
         None => Piece::Wrong(format!(
-            "%{name}% is not known here; operators of Envoy that are not in the README need Envoy's own access logger"
+            "%{}% is not known here; operators of Envoy that are not in the README need Envoy's own access logger",
+            Cut(name)
         )),
     }
 }
 
 fn no_operator(text: &str) -> Piece<'_> {
-    Piece::Wrong(format!("{text:?} is no operator, must be as \"%REQ(X-USER?:PATH):20%\"; a percent sign is \"%%\""))
+    let text = Quoted(text);
+    Piece::Wrong(format!("{text} is no operator, must be as \"%REQ(X-USER?:PATH):20%\"; a percent sign is \"%%\""))
 }
 
 /// The value of an operator that is known.

@@ -2,7 +2,7 @@
 
 /// Texts by name, in the order of the names.
 ///
-/// A list and not a tree, whose code is ten times as large: these maps have a handful of entries.
+/// A list and not a tree, whose code is ten times as large: most of these maps have a handful of entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TextMap {
     entries: Vec<(String, String)>,
@@ -38,6 +38,14 @@ impl TextMap {
         self.into_iter()
     }
 
+    /// Those whose names begin with `beginning`.
+    pub fn beginning_with(&self, beginning: &str) -> Texts<'_> {
+        let start = self.entries.partition_point(|(name, _)| name.as_str() < beginning);
+        let (_, rest) = self.entries.split_at_checked(start).unwrap_or_default();
+        let end = rest.partition_point(|(name, _)| name.starts_with(beginning));
+        Texts { entries: rest.get(..end).unwrap_or_default().iter() }
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -55,8 +63,18 @@ impl TextMap {
 
 impl FromIterator<(String, String)> for TextMap {
     fn from_iter<T: IntoIterator<Item = (String, String)>>(texts: T) -> Self {
+        texts.into_iter().collect::<Vec<_>>().into()
+    }
+}
+
+/// Of entries with the same name, the last one counts.
+impl From<Vec<(String, String)>> for TextMap {
+    #[inline(never)]
+    fn from(mut entries: Vec<(String, String)>) -> Self {
+        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
         let mut map = Self::default();
-        for (name, text) in texts {
+        for (name, text) in entries {
+            // At the end, or in place of the last one.
             map.insert(name, text);
         }
         map
@@ -108,5 +126,11 @@ mod tests {
         map.insert("b".into(), "4".into());
         assert_eq!(map.iter().collect::<Vec<_>>(), [("a", "3"), ("b", "4"), ("c", "2")]);
         assert_eq!((map.get("c"), map.get("d"), map.len()), (Some("2"), None, 3));
+        assert_eq!(map.beginning_with("b").collect::<Vec<_>>(), [("b", "4")]);
+        assert_eq!(map.beginning_with("").count(), 3);
+        assert_eq!(map.beginning_with("d").next(), None);
+        let again = ["b", "a", "b", "c", "b"].iter().zip(1..).map(|(name, text)| (name.to_string(), text.to_string()));
+        let expected = [("a", "2"), ("b", "5"), ("c", "4")].map(|(name, text)| (name.into(), text.into()));
+        assert_eq!(again.collect::<TextMap>(), TextMap { entries: expected.into() });
     }
 }

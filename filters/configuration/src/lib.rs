@@ -5,74 +5,23 @@
 //! forgiven, because the configuration that came with Istio 1.5 has them.
 
 mod document;
+mod json;
 mod nested;
+mod problem;
+mod quote;
+mod scan;
 
-use core::fmt;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
-use document::{Json, Object};
+use document::Document;
+use json::{Json, Object};
 
+pub use problem::{ConfigError, Problem};
+pub use quote::{joined, Cut, Quoted};
+
+use collections::names::Names;
 use collections::text_map::TextMap;
-
-/// More problems than this are not told at once: the log line would be too long to read.
-const MAX_TOLD: usize = 50;
-/// A longer value is cut when it is quoted.
-const MAX_QUOTED: usize = 80;
-
-/// Why a configuration is refused: all that is wrong with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
-    problems: Vec<Problem>,
-}
-
-/// One wrong field.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// Where, as in `metrics[0].name`; empty for the whole document.
-    pub path: String,
-    /// What is wrong, with the value.
-    pub message: String,
-}
-
-impl ConfigError {
-    /// An error if there is any problem.
-    pub fn unless_empty(problems: Vec<Problem>) -> Result<(), Self> {
-        if problems.is_empty() {
-            Ok(())
-        } else {
-            Err(Self { problems })
-        }
-    }
-}
-
-impl Problem {
-    /// The same problem, where the configuration that it is in is the field `name` of another.
-    pub fn within(self, name: &str) -> Self {
-        let path = if self.path.is_empty() { name.into() } else { format!("{name}.{}", self.path) };
-        Self { path, ..self }
-    }
-}
-
-impl core::error::Error for ConfigError {}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.problems.len();
-        write!(f, "configuration refused, {count} {}: ", if count == 1 { "problem" } else { "problems" })?;
-        for (index, Problem { path, message }) in self.problems.iter().take(MAX_TOLD).enumerate() {
-            let separator = if index == 0 { "" } else { "; " };
-            match path.as_str() {
-                "" => write!(f, "{separator}{message}")?,
-                path => write!(f, "{separator}{path}: {message}")?,
-            }
-        }
-        match count.saturating_sub(MAX_TOLD) {
-            0 => Ok(()),
-            more => write!(f, "; and {more} more"),
-        }
-    }
-}
 
 /// Reads a configuration. No bytes, or only blanks, are an empty object.
 pub fn parse<T>(bytes: &[u8], read: impl FnOnce(&mut Section) -> T) -> Result<T, ConfigError> {
@@ -83,9 +32,9 @@ pub fn parse<T>(bytes: &[u8], read: impl FnOnce(&mut Section) -> T) -> Result<T,
 
 /// Reads a configuration, and goes on where it can, for a caller who has more to check.
 pub fn parse_with<T>(bytes: &[u8], problems: &mut Vec<Problem>, read: impl FnOnce(&mut Section) -> T) -> T {
-    let text = document::read(bytes, problems);
-    let object = Json::new(&text).object().unwrap_or_default();
-    let mut section = Section { object: &object, path: String::new(), known: Vec::new(), problems };
+    let document = Document::read(bytes, problems);
+    let object = document.root().object().unwrap_or_default();
+    let mut section = Section::new(&object, String::new(), problems);
     let value = read(&mut section);
     section.finish();
     value
@@ -95,22 +44,28 @@ pub fn parse_with<T>(bytes: &[u8], problems: &mut Vec<Problem>, read: impl FnOnc
 pub struct Section<'a> {
     object: &'a Object<'a>,
     path: String,
+    /// The names that were asked for, in order.
     known: Vec<&'static str>,
+    /// The same in both spellings.
+    spellings: Names,
     problems: &'a mut Vec<Problem>,
 }
 
 impl<'a> Section<'a> {
+    fn new(object: &'a Object<'a>, path: String, problems: &'a mut Vec<Problem>) -> Self {
+        Self { object, path, known: Vec::new(), spellings: Names::default(), problems }
+    }
+
     /// `true` or `false`; Istio's own configurations write them as text, too.
     pub fn boolean(&mut self, name: &'static str, default: bool) -> bool {
-        self.read(name, "true or false", |value| value.text().as_deref().unwrap_or(value.source()).parse().ok())
-            .unwrap_or(default)
+        self.read(name, "true or false", |value| value.text_or_source().parse().ok()).unwrap_or(default)
     }
 
     /// A whole number within `range`; protobuf JSON writes large ones as text.
     pub fn integer(&mut self, name: &'static str, range: RangeInclusive<u64>, default: u64) -> u64 {
         let allowed = format!("a whole number from {} to {}", range.start(), range.end());
         self.read(name, &allowed, |value| {
-            let number = value.text().as_deref().unwrap_or(value.source()).parse().ok()?;
+            let number = value.text_or_source().parse().ok()?;
             range.contains(&number).then_some(number)
         })
         .unwrap_or(default)
@@ -128,16 +83,19 @@ impl<'a> Section<'a> {
     pub fn texts(&mut self, name: &'static str, max: usize) -> Vec<String> {
         let allowed = format!("a list of at most {max} texts, none empty");
         self.read(name, &allowed, |value| {
-            let list = value.list().filter(|list| list.len() <= max)?;
-            list.into_iter().map(|item| item.text().filter(|text| !text.is_empty())).collect()
+            let mut texts = Vec::new();
+            for item in value.list().filter(|list| list.len() <= max)? {
+                texts.push(item.text().filter(|text| !text.is_empty())?);
+            }
+            Some(texts)
         })
         .unwrap_or_default()
     }
 
     /// One of the texts `allowed`.
     pub fn choice(&mut self, name: &'static str, allowed: &[&'static str]) -> Option<&'static str> {
-        let quoted: Vec<String> = allowed.iter().map(|text| format!("{text:?}")).collect();
-        self.read(name, &quoted.join(" or "), |value| {
+        let quoted = joined(&["\"", &joined(allowed, "\" or \""), "\""], "");
+        self.read(name, &quoted, |value| {
             let text = value.text()?;
             allowed.iter().find(|allowed| **allowed == text).copied()
         })
@@ -149,6 +107,7 @@ impl<'a> Section<'a> {
     }
 
     /// A text; an empty one is none.
+    #[inline(never)]
     pub fn optional_text(&mut self, name: &'static str) -> Option<String> {
         self.read(name, "a text", Json::text).filter(|text| !text.is_empty())
     }
@@ -156,22 +115,37 @@ impl<'a> Section<'a> {
     /// An object whose fields are all texts.
     pub fn text_map(&mut self, name: &'static str) -> TextMap {
         self.read(name, "an object of texts", |value| {
-            value.object()?.fields.into_iter().map(|(name, value)| Some((name, value.text()?))).collect()
+            let mut texts = Vec::new();
+            for (name, value) in value.object()?.fields() {
+                texts.push((name.to_string(), value.text()?));
+            }
+            Some(texts)
         })
         .unwrap_or_default()
+        .into()
     }
 
     /// A list of objects, each read by `read`.
     pub fn objects<T>(&mut self, name: &'static str, mut read: impl FnMut(&mut Section) -> T) -> Vec<T> {
-        let list = self.read(name, "a list of objects", |value| {
-            value.list()?.into_iter().map(Json::object).collect::<Option<Vec<Object>>>()
-        });
         let mut values = Vec::new();
-        for (index, object) in list.unwrap_or_default().iter().enumerate() {
+        for (index, object) in self.list(name).iter().enumerate() {
             let path = format!("{}[{index}]", self.path_of(name));
             values.push(self.inside(object, path, &mut read));
         }
         values
+    }
+
+    /// Apart from [`Self::objects`], of which there is one for each type.
+    #[inline(never)]
+    fn list(&mut self, name: &'static str) -> Vec<Object<'a>> {
+        let list = self.read(name, "a list of objects", |value| {
+            let mut objects = Vec::new();
+            for item in value.list()? {
+                objects.push(item.object()?);
+            }
+            Some(objects)
+        });
+        list.unwrap_or_default()
     }
 
     /// Fields that Istio knows but that have no effect here.
@@ -199,21 +173,31 @@ impl<'a> Section<'a> {
         let value = self.find(name)?;
         let converted = convert(value);
         if converted.is_none() {
-            self.refuse(name, format!("{} is not allowed, must be {allowed}", value.quote()));
+            self.refuse_value(name, value, allowed);
         }
         converted
     }
 
-    /// Keeps the names in order: sorting them would be more code.
-    fn know(&mut self, name: &'static str) {
+    #[inline(never)]
+    fn refuse_value(&mut self, name: &str, value: Json, allowed: &str) {
+        self.refuse(name, joined(&[&value.quote(), " is not allowed, must be ", allowed], ""));
+    }
+
+    /// Remembers that a field was asked for, and returns its other spelling. Names are few, and kept in order: sorting them would
+    /// be more code.
+    fn know(&mut self, name: &'static str) -> String {
         let place = self.known.partition_point(|known| *known < name);
         self.known.insert(place, name);
+        let camel = camel_case(name);
+        for spelling in [name, &camel] {
+            self.spellings.add(spelling);
+        }
+        camel
     }
 
     #[inline(never)]
     fn find(&mut self, name: &'static str) -> Option<Json<'a>> {
-        self.know(name);
-        let camel = camel_case(name);
+        let camel = self.know(name);
         match (self.object.get(name), self.object.get(&camel).filter(|_| camel != name)) {
             (Some(_), Some(_)) => {
                 self.refuse(name, format!("given twice, also as {camel}"));
@@ -232,12 +216,13 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Reports the fields that nobody asked for.
     fn finish(mut self) {
-        let known = core::mem::take(&mut self.known);
-        for (name, value) in &self.object.fields {
-            if !known.iter().any(|known| known == name || &camel_case(known) == name) {
-                let message = format!("unknown field (value {}), known are {}", value.quote(), known.join(", "));
-                self.refuse(name, message);
+        let known = joined(&self.known, ", ");
+        for (name, value) in self.object.fields() {
+            if self.spellings.get(name).is_none() {
+                let message = joined(&["unknown field (value ", &value.quote(), "), known are ", &known], "");
+                self.refuse(&Cut(name).to_string(), message);
             }
         }
     }

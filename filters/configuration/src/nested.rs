@@ -2,9 +2,9 @@
 
 use core::ops::RangeInclusive;
 
-use super::{camel_case, Json, Object, Section};
+use super::{camel_case, joined, Json, Object, Problem, Quoted, Section};
 
-impl Section<'_> {
+impl<'a> Section<'a> {
     /// Whether the field is there, with whatever value.
     pub fn has(&self, name: &str) -> bool {
         self.peek(name).is_some()
@@ -21,7 +21,7 @@ impl Section<'_> {
     pub fn refuse_unless(&mut self, has_effect: bool, condition: &str, names: &[&str]) {
         for name in names.iter().filter(|_| !has_effect) {
             if let Some(value) = self.peek(name).map(Json::quote) {
-                self.refuse(name, [&value, " has no effect, must be left out or ", condition].concat());
+                self.refuse(name, joined(&[&value, " has no effect, must be left out or ", condition], ""));
             }
         }
     }
@@ -29,14 +29,13 @@ impl Section<'_> {
     /// A whole number within `range`, which has no default; `None` if it is refused, too.
     pub fn optional_integer(&mut self, name: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
         let value = self.find(name)?;
-        let text = value.text();
-        let written = text.as_deref().unwrap_or(value.source());
+        let written = value.text_or_source();
         let number = written.parse().ok().filter(|number| range.contains(number));
         if number.is_none() {
             let is_whole = written.bytes().all(|byte| matches!(byte, b'-' | b'0'..=b'9'));
             let problem = match is_whole {
-                true => [&value.quote(), " is not"].concat(),
-                false => [&value.instead_of("integer"), ", must be"].concat(),
+                true => value.quote() + " is not",
+                false => value.instead_of("integer") + ", must be",
             };
             self.refuse(name, format!("{problem} in range {}-{}", range.start(), range.end()));
         }
@@ -49,7 +48,7 @@ impl Section<'_> {
         match parse(&text) {
             Ok(value) => Some(value),
             Err(message) => {
-                self.refuse(name, [&quoted, " ", message.as_str()].concat());
+                self.refuse(name, joined(&[&quoted, &message], " "));
                 None
             }
         }
@@ -59,7 +58,7 @@ impl Section<'_> {
     #[inline(never)]
     fn written(&mut self, name: &'static str) -> Option<(String, String)> {
         self.read(name, "a text", |value| {
-            let text = value.text().or_else(|| value.is_number().then(|| value.source().into()));
+            let text = value.text().or_else(|| value.number().map(String::from));
             Some((text?, value.quote()))
         })
     }
@@ -75,47 +74,60 @@ impl Section<'_> {
         let value = self.find(name)?;
         let text = value.text();
         if text.is_none() {
-            self.refuse(name, [&value.instead_of("string"), allowed].concat());
+            self.refuse(name, value.instead_of("string") + allowed);
         }
         text
     }
 
     /// An object, read by `read`; `None` when it is not there.
     pub fn object<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Section) -> T) -> Option<T> {
-        let object = self.read(name, "an object", Json::object)?;
+        let object = self.inner(name)?;
         let path = self.path_of(name);
         Some(self.inside(&object, path, read))
     }
 
     /// An object, read by `read`; an empty one when it is not there.
     pub fn object_or_empty<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Section) -> T) -> T {
-        let object = self.read(name, "an object", Json::object).unwrap_or_default();
+        let object = self.inner(name).unwrap_or_default();
         let path = self.path_of(name);
         self.inside(&object, path, read)
     }
 
+    #[inline(never)]
+    fn inner(&mut self, name: &'static str) -> Option<Object<'a>> {
+        self.read(name, "an object", Json::object)
+    }
+
     /// An object whose fields have names of the operator's choice and are objects, each read by `read` with its name.
     pub fn object_map<T>(&mut self, name: &'static str, mut read: impl FnMut(&str, &mut Section) -> T) -> Vec<T> {
-        let objects = self.read(name, "an object of objects", |value| {
-            let fields = value.object()?.fields.into_iter();
-            fields.map(|(name, value)| Some((name, value.object()?))).collect::<Option<Vec<_>>>()
-        });
         let mut values = Vec::new();
-        for (key, object) in objects.unwrap_or_default() {
-            let path = format!("{}[{key:?}]", self.path_of(name));
+        for (key, object) in self.map(name) {
+            let path = format!("{}[{}]", self.path_of(name), Quoted(&key));
             values.push(self.inside(&object, path, |section| read(&key, section)));
         }
         values
     }
 
+    #[inline(never)]
+    fn map(&mut self, name: &'static str) -> Vec<(String, Object<'a>)> {
+        let objects = self.read(name, "an object of objects", |value| {
+            let mut objects = Vec::new();
+            for (name, value) in value.object()?.fields() {
+                objects.push((name.to_string(), value.object()?));
+            }
+            Some(objects)
+        });
+        objects.unwrap_or_default()
+    }
+
     /// Reports a mistake in the object itself.
     pub fn refuse_all(&mut self, message: String) {
         let path = self.path.clone();
-        self.problems.push(super::Problem { path, message });
+        self.problems.push(Problem { path, message });
     }
 
     pub(super) fn inside<T>(&mut self, object: &Object, path: String, read: impl FnOnce(&mut Section) -> T) -> T {
-        let mut section = Section { object, path, known: Vec::new(), problems: self.problems };
+        let mut section = Section::new(object, path, self.problems);
         let value = read(&mut section);
         section.finish();
         value

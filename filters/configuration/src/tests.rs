@@ -124,6 +124,62 @@ fn escapes_without_meaning_and_deep_nesting_are_refused() {
 }
 
 #[test]
+fn texts_are_what_serde_json_reads() {
+    let escapes = [
+        "\\\"", "\\\\", "\\/", "\\b", "\\f", "\\n", "\\r", "\\t", "\\u0000", "\\u00E9", "\\uffff", "\\ud83d",
+        "\\ude00", "ü", "u", "0",
+    ];
+    for one in escapes {
+        for two in escapes {
+            for three in escapes {
+                let json = format!("\"{one}{two}{three}\"");
+                let expected = serde_json::from_str::<String>(&json).ok();
+                let read = parse(format!("{{\"a\": {json}}}").as_bytes(), |section| section.any_text("a"));
+                assert_eq!(read.ok().flatten(), expected, "{json}");
+            }
+        }
+    }
+}
+
+#[test]
+fn numbers_that_no_float_holds_are_refused() {
+    for (number, is_read) in [
+        ("1e308", true),
+        ("-123.5E+3", true),
+        ("0e999", true),
+        ("1e-99999999999999999999", true),
+        ("1e309", false),
+        ("-1e999", false),
+        ("1e99999999999999999999", false),
+        (&"1".repeat(309), true),
+        (&"1".repeat(310), false),
+    ] {
+        let read = parse(format!("{{\"a\": [{number}]}}").as_bytes(), |section| section.ignore(&["a"]));
+        assert_eq!(read.is_ok(), is_read, "{number}");
+        assert_eq!(serde_json::from_str::<f64>(number).is_ok(), is_read, "{number}");
+    }
+}
+
+#[test]
+fn values_are_found_between_any_white_space() {
+    let json = "\t{ \"a\" :\r\n[ ] ,\"b\":{\"c\":[true,{\"d\":\"}\\\\\"},null,-1.5e3 ]} , \"e\":\"\"}\n";
+    let read = parse(json.as_bytes(), |section| {
+        let inner = section.object("b", |section| {
+            section.refuse("c", section.has("c").to_string());
+            section.ignore(&["c"]);
+        });
+        (section.texts("a", 1), inner, section.any_text("e"))
+    });
+    assert_eq!(read.map_err(|error| error.to_string()), Err("configuration refused, 1 problem: b.c: true".into()));
+    let error = read_any(&json.replace("\"b\"", "\"f\""));
+    assert_eq!(error, "configuration refused, 1 problem: f: unknown field (value {\"c\":[true,{\"d\":\"}\\\\\"},null,-1.5e3]}), known are a, e");
+}
+
+fn read_any(json: &str) -> String {
+    parse(json.as_bytes(), |section| section.ignore(&["a", "e"])).expect_err("refused").to_string()
+}
+
+#[test]
 fn what_stands_within_objects_is_read_and_named() {
     let read = |json: &str| {
         parse(json.as_bytes(), |section| {
@@ -207,6 +263,49 @@ fn thousands_of_problems_are_not_all_told() {
         error.starts_with("configuration refused, 1000 problems: ") && error.ends_with("; and 950 more"),
         "{error}"
     );
+}
+
+#[test]
+fn texts_and_names_are_cut_between_characters() {
+    let long = "ü\"".repeat(50);
+    assert_eq!(Quoted("a \"ü\"\n").to_string(), r#""a \"ü\"\n""#);
+    assert_eq!(Quoted(&long).to_string(), format!("{:?}…", "ü\"".repeat(40)));
+    assert_eq!(Cut("a \"ü\"").to_string(), "a \"ü\"");
+    assert_eq!(Cut(&long).to_string(), format!("{}…", "ü\"".repeat(40)));
+    assert_eq!(Cut(&"x".repeat(80)).to_string(), "x".repeat(80));
+}
+
+#[test]
+fn an_error_is_a_line_of_20_kilobytes_at_most() {
+    let problem = |bytes: usize| Problem { path: "a".into(), message: "ü".repeat(bytes) };
+    for (problems, told) in [(vec![problem(1_000_000)], 1), (vec![problem(700); 60], 11), (vec![problem(1); 60], 50)] {
+        let count = problems.len();
+        let error = ConfigError::unless_empty(problems).expect_err("refused").to_string();
+        assert!(error.len() <= 20_000, "{}", error.len());
+        assert_eq!(error.matches(": ").count(), told + 1, "{error}");
+        assert_eq!(error.ends_with(&format!("; and {} more", count - told)), count > told, "{error}");
+    }
+}
+
+#[test]
+fn long_names_are_cut_in_paths() {
+    let name = "n".repeat(1_000_000);
+    let cut = "n".repeat(80);
+    for (json, expected) in [
+        (format!(r#"{{"{name}": 1}}"#), format!("{cut}…: unknown field (value 1), known are map")),
+        (
+            format!(r#"{{"{name}": 1, "{name}": 1}}"#),
+            format!("{cut}…: duplicate field; {cut}…: unknown field (value 1), known are map"),
+        ),
+        (
+            format!(r#"{{"map": {{"{name}": {{"a": 1, "a": 2}}}}}}"#),
+            format!("map.{cut}….a: duplicate field; map[\"{cut}\"…].a: unknown field (value 1), known are "),
+        ),
+    ] {
+        let error =
+            parse(json.as_bytes(), |section| section.object_map("map", |_, _| ())).expect_err("refused").to_string();
+        assert!(error.ends_with(&expected), "{error}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Expressions at work: compiled while the plugin is configured, evaluated for a stream.
 
-use crate::{parse, Kind, Parsed};
-use configuration::Problem;
+use crate::{parse, property, Kind, Parsed};
+use configuration::{Problem, Quoted};
 use host::property::Property;
 use host::{text_of, Expression, Host};
 
@@ -66,10 +66,10 @@ impl Compiled {
         Some(match parse(text) {
             Parsed::Text(text) => Self::Constant(Value::Text(text.into_bytes())),
             Parsed::Number(number) => Self::Constant(Value::Integer(number.try_into().unwrap_or(i64::MAX))),
-            Parsed::Node(path) => Self::Constant(Value::Text(node_value(host, &path.join("\0")).into_bytes())),
-            Parsed::Attribute(path, kind) => Self::Attribute(path.join("\0"), kind),
+            Parsed::Node(path) => Self::Constant(Value::Text(node_value(host, &property(&path)).into_bytes())),
+            Parsed::Attribute(path, kind) => Self::Attribute(property(&path), kind),
             Parsed::Time(parts, kind, rewritten) => {
-                Self::Time(parts.join("\0"), kind, Engine::new(host, &rewritten, text, path, problems)?)
+                Self::Time(property(&parts), kind, Engine::new(host, &rewritten, text, path, problems)?)
             }
             Parsed::Other(rewritten) => Self::Engine(Engine::new(host, &rewritten, text, path, problems)?),
         })
@@ -154,7 +154,8 @@ pub fn create(
         problems.push(Problem {
             path: path.into(),
             message: format!(
-                "{text:?} is not an expression that Envoy can evaluate ({error}; its log says why, at level info)"
+                "{} is not an expression that Envoy can evaluate ({error}; its log says why, at level info)",
+                Quoted(text)
             ),
         });
     }

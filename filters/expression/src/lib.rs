@@ -168,13 +168,19 @@ pub fn path(text: &str) -> Option<Vec<String>> {
     path_of(&tokens(text.trim()))
 }
 
+/// The path whose parts are `path`, as Envoy takes it.
+#[inline(never)]
+pub fn property(path: &[String]) -> String {
+    path.join("\0")
+}
+
 /// What `text` names, by the first part of each path and how many parts it has: `a`, 2 in `a.b == 'c'`.
 pub fn names(text: &str) -> Vec<(&str, usize)> {
     let tokens = tokens(text);
     let (mut names, mut rest, mut after_dot) = (Vec::new(), tokens.as_slice(), false);
     while let Some((token, after)) = rest.split_first() {
-        rest = match (token, chain(rest)) {
-            (Token::Name(first), Some((parts, after))) if !after_dot => {
+        rest = match (token, chain_unless(after_dot, rest)) {
+            (Token::Name(first), Some((parts, after))) => {
                 names.push((*first, parts.len()));
                 after
             }
@@ -248,8 +254,8 @@ fn rewrite(tokens: &[Token]) -> String {
     let mut rest = tokens;
     let mut after_dot = false;
     while let Some((first, after)) = rest.split_first() {
-        match (chain(rest), first) {
-            (Some((parts, after)), _) if !after_dot => {
+        match (chain_unless(after_dot, rest), first) {
+            (Some((parts, after)), _) => {
                 write_chain(&mut output, &canonical(parts));
                 rest = after;
             }
@@ -273,6 +279,12 @@ fn write_chain(output: &mut String, parts: &[Part]) {
             Part::Index(index) => output.extend(["[", index, "]"]),
         }
     }
+}
+
+/// The same, unless a dot stands before `tokens`, which then go on with something else.
+fn chain_unless<'t, 'a>(after_dot: bool, tokens: &'t [Token<'a>]) -> Option<(Vec<Part<'a>>, &'t [Token<'a>])> {
+    // Asked first: what follows dots would be read from each of them to the end.
+    (!after_dot).then(|| chain(tokens)).flatten()
 }
 
 /// The names and indices at the beginning of `tokens`, `a.b['c'][0]`, and what follows. A function is none of them.

@@ -3,7 +3,8 @@
 mod fault;
 mod gathered;
 
-use configuration::{self, ConfigError, Section};
+use collections::names::Names;
+use configuration::{self, ConfigError, Quoted, Section};
 use host::Host;
 use rules::fields::{self, Expiry};
 use rules::matches;
@@ -95,13 +96,14 @@ impl Config {
 
     fn read(section: &mut Section) -> Self {
         let mut gathered = Gathered::default();
-        let mut names: Vec<String> = Vec::new();
+        let mut names = Names::default();
+        let mut index = 0_usize;
         let mut rules = section.objects("http", |section| {
-            let rule = Rule::read(section, names.len(), &mut gathered);
-            if names.contains(&rule.name) {
+            let rule = Rule::read(section, index, &mut gathered);
+            if !names.add(&rule.name).1 {
                 section.refuse("name", format!("\"{}\" is the name of another rule", rule.name));
             }
-            names.push(rule.name.clone());
+            index = index.saturating_add(1);
             rule
         });
         if rules.len() > MAX_RULES {
@@ -120,7 +122,7 @@ impl Config {
             Some("envoy") => Engine::Envoy,
             Some("wasm") | None => Engine::Wasm,
             Some(other) => {
-                section.refuse("engine", format!("{other:?} must be wasm or envoy"));
+                section.refuse("engine", format!("{} must be wasm or envoy", Quoted(other)));
                 Engine::Wasm
             }
         };

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use adapter::{Envoy, Live, StreamKind};
+use configuration::Quoted;
 use host::property;
 use host::Host;
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
@@ -144,7 +145,7 @@ impl Context for NoFilter {}
 impl RootContext for NoFilter {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
         let root_id = Envoy.text(property::PLUGIN_ROOT_ID).unwrap_or_default();
-        log::error!("root_id: {root_id:?} is not a filter, must be one of {}", Filter::NAMES.join(", "));
+        log::error!("root_id: {} is not a filter, must be one of {}", Quoted(&root_id), Filter::NAMES.join(", "));
         false
     }
 }

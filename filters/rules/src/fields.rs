@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use configuration::{self, Section};
+use configuration::{self, Quoted, Section};
 
 use crate::moment;
 
@@ -65,7 +65,7 @@ pub fn milliseconds(
     let text = section.any_text_such_as(name, ", must be a duration (examples: 7s, 2.8s, 100ms)")?;
     let read = in_milliseconds(&text, min, max);
     if let Err(message) = &read {
-        section.refuse(name, format!("{text:?} {message}"));
+        section.refuse(name, format!("{} {message}", Quoted(&text)));
     }
     read.ok()
 }

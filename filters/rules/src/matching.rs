@@ -1,5 +1,6 @@
 //! Which requests a rule is for: Istio's `HTTPMatchRequest`, with what is asked of Envoy kept small.
 
+use collections::names::Names;
 use host::pairs::Pairs;
 use host::property::{self, Property};
 use host::{HeaderMap, Host};
@@ -9,6 +10,9 @@ use labels::service;
 use labels::side::DOWNSTREAM;
 
 use crate::pattern::Pattern;
+
+/// No condition has a higher [`cost`](Condition::cost).
+pub const MAX_COST: u8 = 4;
 
 /// What all of a match must hold.
 #[derive(Clone, Debug)]
@@ -48,7 +52,7 @@ pub struct HeaderId(usize);
 
 /// The headers that rules ask for.
 #[derive(Clone, Debug)]
-pub struct HeaderNames(Vec<String>);
+pub struct HeaderNames(Names);
 
 /// What is known of the request at hand. Nothing is asked twice.
 #[derive(Debug, Default)]
@@ -94,7 +98,7 @@ impl Condition {
             Self::Header(..) | Self::Path(_) | Self::Query(..) => 1,
             Self::NotHeader(..) => 2,
             Self::Port(_) | Self::Principal(_) | Self::Cluster(_) | Self::Route(_) => 3,
-            Self::Source(_) => 4,
+            Self::Source(_) => MAX_COST,
         }
     }
 
@@ -174,7 +178,7 @@ impl HeaderNames {
 
     /// No headers but those that every request has.
     pub fn new() -> Self {
-        Self([":path", ":method", ":authority", ":scheme"].map(String::from).into())
+        Self([":path", ":method", ":authority", ":scheme"].into_iter().collect())
     }
 
     /// The place of a header, whose name is in small letters.
@@ -183,15 +187,12 @@ impl HeaderNames {
         if name == "host" {
             return Self::AUTHORITY;
         }
-        let known = self.0.iter().position(|known| known == name);
-        HeaderId(known.unwrap_or_else(|| {
-            self.0.push(name.into());
-            self.0.len().saturating_sub(1)
-        }))
+        let (number, _) = self.0.add(name);
+        HeaderId(number)
     }
 
     fn name(&self, id: HeaderId) -> &str {
-        self.0.get(id.0).map_or("", String::as_str)
+        self.0.text(id.0)
     }
 }
 

@@ -5,7 +5,8 @@ mod headers;
 mod limits;
 mod mirror;
 
-use configuration::{self, ConfigError, Section};
+use collections::names::Names;
+use configuration::{self, ConfigError, Quoted, Section};
 use host::Host;
 use rules::fields::{self, Expiry};
 use rules::matches::{self, is_header_name};
@@ -139,13 +140,14 @@ impl Rule {
             section.refuse("mirrorPercentage", "only with mirror; mirrors have percentage".into());
         }
         section.ignore(&["mirror", "mirrorPercentage"]);
-        let mut names: Vec<String> = Vec::new();
+        let mut names = Names::default();
+        let mut index = 0_usize;
         let list = section.objects("mirrors", |section| {
-            let mirror = Mirror::read(section, &format!("{name}-{}", names.len()), gathered);
-            if names.contains(&mirror.name) {
+            let mirror = Mirror::read(section, &format!("{name}-{index}"), gathered);
+            if !names.add(&mirror.name).1 {
                 section.refuse("name", format!("duplicate \"{}\"", mirror.name));
             }
-            names.push(mirror.name.clone());
+            index = index.saturating_add(1);
             mirror
         });
         if has_list && !(1..=MAX_MIRRORS).contains(&list.len()) {
@@ -170,14 +172,14 @@ fn marker(section: &mut Section) -> Option<String> {
     if name.is_empty() {
         return None;
     }
-    let lower = name.to_ascii_lowercase();
+    let (lower, quoted) = (name.to_ascii_lowercase(), Quoted(&name));
     if !is_header_name(&name) {
-        section.refuse("markerHeader", format!("{name:?} is not a header name"));
+        section.refuse("markerHeader", format!("{quoted} is not a header name"));
     } else if !lower.starts_with("x-") {
-        section.refuse("markerHeader", format!("{name:?} must begin with x-, such as x-shadow-mirror"));
+        section.refuse("markerHeader", format!("{quoted} must begin with x-, such as x-shadow-mirror"));
     } else if let Some(known) = KNOWN.iter().find(|known| lower.starts_with(**known)) {
         let message = format!(
-            "{name:?} begins with {known}, as headers of other requests do, must be another, such as x-shadow-mirror"
+            "{quoted} begins with {known}, as headers of other requests do, must be another, such as x-shadow-mirror"
         );
         section.refuse("markerHeader", message);
     }

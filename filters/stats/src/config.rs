@@ -2,8 +2,9 @@
 
 use core::time::Duration;
 
+use collections::names::Names;
 use collections::text_map::TextMap;
-use configuration::{self, ConfigError, Problem, Section};
+use configuration::{self, ConfigError, Cut, Problem, Quoted, Section};
 use expression::{is_name, is_taken};
 use host::MetricKind;
 use series::metric_name::Separators;
@@ -147,6 +148,21 @@ impl Config {
             || self.metrics.iter().any(|change| !change.dimensions.is_empty())
     }
 
+    /// Visits all dimensions in order: the label, its expression, and the list and index of the entry in which they stand.
+    pub fn dimensions<'a>(&'a self, visit: &mut dyn FnMut(&'a str, &'a str, &'static str, usize)) {
+        let mut entry = |list, index, dimensions: &'a TextMap| {
+            for (label, expression) in dimensions {
+                visit(label, expression, list, index);
+            }
+        };
+        for (index, definition) in self.definitions.iter().enumerate() {
+            entry("definitions", index, &definition.dimensions);
+        }
+        for (index, change) in self.metrics.iter().enumerate() {
+            entry("metrics", index, &change.dimensions);
+        }
+    }
+
     /// Reads the configuration of stats.
     #[inline(never)]
     pub fn read(section: &mut Section) -> Self {
@@ -165,10 +181,11 @@ impl Config {
             value: separator(section, "value_separator").unwrap_or(standard.value),
         };
         let attributes = section.objects("attributes", Attribute::read);
+        let mut made = Names::default();
         for (index, attribute) in attributes.iter().enumerate() {
-            if attributes.iter().take(index).any(|earlier| earlier.name == attribute.name) {
+            if !made.add(&attribute.name).1 {
                 let field = format!("attributes[{index}].output_attribute");
-                section.refuse(&field, format!("{:?} is made twice, must be another", attribute.name));
+                section.refuse(&field, format!("{} is made twice, must be another", Quoted(&attribute.name)));
             }
         }
         if separators.field == separators.value {
@@ -241,7 +258,10 @@ impl Attribute {
         if is_taken(&name) || name.len() > MAX_ATTRIBUTE_NAME {
             section.refuse(
                 "output_attribute",
-                format!("{name:?} is Envoy's or metadata exchange's, or longer than {MAX_ATTRIBUTE_NAME} bytes, must be another"),
+                format!(
+                    "{} is Envoy's or metadata exchange's, or longer than {MAX_ATTRIBUTE_NAME} bytes, must be another",
+                    Quoted(&name)
+                ),
             );
         }
         Self {
@@ -273,8 +293,9 @@ fn unit(section: &mut Section) -> Option<Unit> {
         match nanoseconds(&le).filter(|nanoseconds| last.is_none_or(|last| *nanoseconds > last)) {
             Some(nanoseconds) => buckets.push(Bucket { le, nanoseconds }),
             None => {
+                let le = Quoted(&le);
                 let message =
-                    format!("{le:?} is not allowed, must be seconds such as \"0.25\", more than the one before");
+                    format!("{le} is not allowed, must be seconds such as \"0.25\", more than the one before");
                 section.refuse("buckets", message);
             }
         }
@@ -305,12 +326,12 @@ fn nanoseconds(seconds: &str) -> Option<u64> {
 fn dimensions(section: &mut Section) -> TextMap {
     let dimensions = section.text_map("dimensions");
     for (label, expression) in &dimensions {
-        let field = format!("dimensions.{label}");
+        let (field, quoted) = (format!("dimensions.{}", Cut(label)), Quoted(label));
         if !is_name(label) {
-            section.refuse(&field, format!("{label:?} is not a label, must be letters, digits and underscores"));
+            section.refuse(&field, format!("{quoted} is not a label, must be letters, digits and underscores"));
         }
         if RESERVED_LABELS.contains(&label) || label.starts_with("__") {
-            section.refuse(&field, format!("{label:?} is a label that is made elsewhere, must be another"));
+            section.refuse(&field, format!("{quoted} is a label that is made elsewhere, must be another"));
         }
         if expression.trim().is_empty() {
             section.refuse(&field, "\"\" is not allowed, must be an expression".into());
@@ -323,7 +344,8 @@ fn dimensions(section: &mut Section) -> TextMap {
 fn separator(section: &mut Section, field: &'static str) -> Option<String> {
     let text = section.text(field)?;
     if !text.bytes().all(|byte| byte.is_ascii_punctuation() && byte != b'_') {
-        section.refuse(field, format!("{text:?} is not allowed, must be punctuation other than \"_\""));
+        let text = Quoted(&text);
+        section.refuse(field, format!("{text} is not allowed, must be punctuation other than \"_\""));
     }
     Some(text)
 }
@@ -332,7 +354,8 @@ fn separator(section: &mut Section, field: &'static str) -> Option<String> {
 fn name(section: &mut Section, field: &'static str) -> String {
     let text = required(section, field);
     if !text.is_empty() && !is_name(&text) {
-        section.refuse(field, format!("{text:?} is not a name, must be letters, digits and underscores"));
+        let text = Quoted(&text);
+        section.refuse(field, format!("{text} is not a name, must be letters, digits and underscores"));
     }
     text
 }

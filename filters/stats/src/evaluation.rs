@@ -1,6 +1,7 @@
 //! Expressions as labels and as values of metrics, and the attributes that a configuration makes.
 
-use configuration::Problem;
+use collections::names::Names;
+use configuration::{Cut, Problem, Quoted};
 use expression::evaluation::{create, Compiled, Value};
 use expression::{self, Kind};
 use host::{Expression, Host, StateKind};
@@ -21,9 +22,11 @@ pub const A_NUMBER: &str = "response.code or request.size";
 /// All expressions of a configuration, each text once.
 #[derive(Debug, Default)]
 pub struct Expressions {
-    texts: Vec<String>,
+    texts: Names,
     compiled: Vec<Entry>,
     generated: Vec<Generated>,
+    /// The names of those that are generated.
+    made: Names,
 }
 
 /// An expression, by what this filter does about it.
@@ -52,7 +55,8 @@ impl Expressions {
     /// Compiles the attributes that the configuration makes.
     #[inline(never)]
     pub fn new(host: &impl Host, symbols: &mut Symbols, attributes: &[Attribute], problems: &mut Vec<Problem>) -> Self {
-        let mut expressions = Self::default();
+        let made = attributes.iter().map(|attribute| attribute.name.as_str()).collect();
+        let mut expressions = Self { made, ..Self::default() };
         for (index, attribute) in attributes.iter().enumerate() {
             let mut matches = Vec::new();
             for (place, case) in attribute.matches.iter().enumerate() {
@@ -61,7 +65,7 @@ impl Expressions {
                 matches.push((condition.flatten(), symbols.of(&case.value)));
             }
             if let Err(error) = host.declare_filter_state(&attribute.name, StateKind::Text) {
-                log::warn!("stats: other expressions cannot read {}: {error}", attribute.name);
+                log::warn!("stats: other expressions cannot read {}: {error}", Cut(&attribute.name));
             }
             expressions.generated.push(Generated { name: attribute.name.clone(), value: Symbol::UNKNOWN, matches });
         }
@@ -77,13 +81,13 @@ impl Expressions {
         path: &str,
         problems: &mut Vec<Problem>,
     ) -> usize {
-        if let Some(known) = self.texts.iter().position(|known| known == text) {
+        if let Some(known) = self.texts.get(text) {
             return known;
         }
         let compiled = self.compile(host, symbols, text, path, problems);
-        self.texts.push(text.into());
         self.compiled.push(compiled);
-        self.compiled.len().saturating_sub(1)
+        let (index, _) = self.texts.add(text);
+        index
     }
 
     fn compile(
@@ -101,8 +105,8 @@ impl Expressions {
             Some(Compiled::Constant(Value::Text(_))) if matches!(text, "''" | "\"\"") => Entry::Constant(Symbol::EMPTY),
             Some(Compiled::Constant(Value::Text(text))) => Entry::Constant(symbols.of_bytes(&text)),
             Some(Compiled::Attribute(path, kind)) => {
-                let generated = self.generated.iter().position(|generated| generated.name == path);
-                generated.map_or_else(|| Entry::Compiled(Compiled::Attribute(path, kind)), Entry::Generated)
+                let made = self.made.get(&path);
+                made.map_or_else(|| Entry::Compiled(Compiled::Attribute(path, kind)), Entry::Generated)
             }
             Some(compiled) => Entry::Compiled(compiled),
             None => Entry::Refused,
@@ -127,11 +131,11 @@ impl Expressions {
     /// attributes alone, with those that the configuration makes.
     #[inline(never)]
     pub fn has_label(&self, text: &str, instead: &str, path: &str, problems: &mut Vec<Problem>) -> bool {
-        let is_made = |name: &str| self.generated.iter().any(|generated| generated.name == name);
         let names = expression::names(text);
-        let label = names.iter().find(|(name, _)| TagSource::of_label(name).is_some() && !is_made(name));
+        let is_label = |name: &str| TagSource::of_label(name).is_some() && self.made.get(name).is_none();
+        let label = names.iter().find(|(name, _)| is_label(name));
         if let Some((label, _)) = label {
-            let message = format!("{label:?} is a label, must be an attribute such as {instead}");
+            let message = format!("{} is a label, must be an attribute such as {instead}", Quoted(label));
             problems.push(Problem { path: path.into(), message });
         }
         label.is_some()
@@ -225,9 +229,10 @@ impl Generated {
 /// Whether `text`, an expression for the engine, may come to a number as far as its names tell.
 fn is_of_numbers(text: &str) -> bool {
     let names = expression::names(text);
-    let is_known = |(name, parts): &(&str, usize)| {
+    let alone: Names = names.iter().filter(|(_, parts)| *parts == 1).map(|(name, _)| *name).collect();
+    let is_known = |(name, _): &(&str, usize)| {
         // A variable, as in `exists(x, x.y > 1)`, stands by itself, too; filter state of others is a text.
-        *parts == 1 || expression::is_taken(name) || names.contains(&(name, 1))
+        alone.get(name).is_some() || expression::is_taken(name)
     };
     match names.as_slice() {
         // Such as `-1` or `1.5`.

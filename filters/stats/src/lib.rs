@@ -9,6 +9,7 @@
 //! * [`plan`] is all of that, decided when the plugin is configured
 //! * [`recorder`] turns each [`label_set`] into Envoy's metrics, once
 
+mod collisions;
 pub mod config;
 pub mod evaluation;
 pub mod label_set;

@@ -3,17 +3,22 @@
 //! As in Istio, `definitions` come first, then the entries of `metrics` in order, each changing the metrics that it names,
 //! or all of them.
 
+use collections::names::Names;
 use collections::text_map::TextMap;
-use configuration::Problem;
+use configuration::{Cut, Problem, Quoted};
 use expression;
 use host::MetricKind;
 use labels::{Label, Labels};
 
+use crate::collisions::collisions;
 use crate::config::{Config, Definition, Unit, PREFIX};
 use crate::measurement::{Family, Measurement};
 
 /// Counts the records whose label sets were too many to tell apart.
 pub const OVERFLOW_METRIC: &str = "stats_overflow_total";
+
+/// The names of known metrics are told up to about this length.
+const MAX_KNOWN: usize = 1_000;
 
 /// What Prometheus adds to a histogram's name.
 pub const HISTOGRAM_PARTS: [&str; 3] = ["_bucket", "_sum", "_count"];
@@ -69,6 +74,10 @@ pub struct MetricSpec {
     pub condition: Option<String>,
     /// Labels in the order of the stat's name.
     pub tags: Vec<Tag>,
+    /// Their names, while they may still change.
+    names: Names,
+    /// Not recorded.
+    dropped: bool,
 }
 
 /// A label of a metric.
@@ -97,14 +106,14 @@ const STANDARD: [(&str, MetricKind, Measurement); 10] = [
 ];
 
 impl TagSource {
-    /// What `expression` names: a standard label, unless the configuration makes an attribute of that name, an identity as
+    /// What `expression` names: a standard label, unless the configuration has `made` an attribute of that name, an identity as
     /// Mixer wrote it, or anything else.
-    fn of(expression: &str, config: &Config) -> Self {
+    fn of(expression: &str, made: &Names) -> Self {
         let text = match expression::alternatives(expression).as_slice() {
             [only] => *only,
-            several => return Self::First(several.iter().map(|text| Self::of(text, config)).collect()),
+            several => return Self::First(several.iter().map(|text| Self::of(text, made)).collect()),
         };
-        let is_made = config.attributes.iter().any(|attribute| attribute.name == text);
+        let is_made = made.get(text).is_some();
         Self::of_label(text).filter(|_| !is_made).unwrap_or_else(|| Self::Expression(text.into()))
     }
 
@@ -139,12 +148,21 @@ impl MetricSpec {
     }
 
     /// Adds labels, or gives them another value.
-    fn label(&mut self, dimensions: &TextMap, config: &Config) {
-        for (name, expression) in dimensions {
-            let tag = Tag { name: name.into(), source: TagSource::of(expression, config), hidden: false };
-            match self.tags.iter_mut().find(|tag| tag.name == name) {
-                Some(old) => *old = tag,
-                None => self.tags.push(tag),
+    fn label(&mut self, tags: &[Tag]) {
+        for tag in tags {
+            let (place, _) = self.names.add(&tag.name);
+            match self.tags.get_mut(place) {
+                Some(old) => *old = tag.clone(),
+                None => self.tags.push(tag.clone()),
+            }
+        }
+    }
+
+    /// Removes labels.
+    fn remove(&mut self, names: &[String]) {
+        for name in names {
+            if let Some(tag) = self.names.get(name).and_then(|place| self.tags.get_mut(place)) {
+                tag.hidden = true;
             }
         }
     }
@@ -158,18 +176,66 @@ pub fn standard_names() -> impl Iterator<Item = &'static str> {
 /// The metrics that `config` asks for.
 #[inline(never)]
 pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<MetricSpec> {
-    let mut metrics: Vec<MetricSpec> = STANDARD.into_iter().map(standard).collect();
+    let mut made = Names::default();
+    for attribute in &config.attributes {
+        made.add(&attribute.name);
+    }
+    let mut metrics = STANDARD.into_iter().map(standard).collect();
+    define(config, &made, &mut metrics, problems);
+    change(config, &made, &mut metrics, problems);
+    metrics.retain(|metric| !metric.dropped);
+    refuse_taken(config, &metrics, problems);
+    for metric in &mut metrics {
+        metric.names = Names::default();
+        metric.tags.retain(|tag| !tag.hidden);
+        if let Quantity::Bucket(_, le) = &metric.quantity {
+            let source = TagSource::Expression(["'", le, "'"].concat());
+            metric.tags.push(Tag { name: "le".into(), source, hidden: false });
+        }
+    }
+    if !config.anchored_tags {
+        collisions(config, problems);
+    }
+    metrics
+}
+
+/// Adds the metrics that `config` defines to the standard ones.
+fn define(config: &Config, made: &Names, metrics: &mut Vec<MetricSpec>, problems: &mut Vec<Problem>) {
+    let mut families = Names::default();
+    for metric in metrics.iter() {
+        families.add(&metric.family_name());
+    }
+    // By family, the place of its first metric, and its first definition.
+    let mut firsts: Vec<(usize, Option<&Definition>)> = (0..metrics.len()).map(|place| (place, None)).collect();
     for (index, definition) in config.definitions.iter().enumerate() {
         let path = format!("definitions[{index}]");
         let name = definition.full_name();
-        let same = |metric: &MetricSpec| metric.family_name() == name;
-        let mut earlier = config.definitions.iter().take(index);
-        let earlier = earlier.find(|earlier| earlier.full_name() == name);
-        if earlier.is_some_and(|it| (it.kind, &it.unit) != (definition.kind, &definition.unit)) {
-            let message = format!(
-                "{name:?} is defined before with another type, unit or buckets, must be with the same, or another"
-            );
-            problems.push(Problem { path: [&path, ".name"].concat(), message });
+        let (number, _) = families.add(&name);
+        let first = firsts.get(number).copied();
+        let before = first.and_then(|(place, _)| metrics.get_mut(place));
+        let (mut tags, mut names) = (Vec::new(), Names::default());
+        if let Some(before) = before {
+            (tags, names) = (before.tags.clone(), before.names.clone());
+            // A definition takes the place of a standard metric, not that of another definition.
+            before.dropped |= before.path.is_empty();
+        }
+        match first {
+            Some((_, Some(earlier))) => {
+                if (earlier.kind, &earlier.unit) != (definition.kind, &definition.unit) {
+                    let message = format!(
+                        "{} is defined before with another type, unit or buckets, must be with the same, or another",
+                        Quoted(&name)
+                    );
+                    problems.push(Problem { path: [&path, ".name"].concat(), message });
+                }
+            }
+            _ => {
+                let here = (metrics.len(), Some(definition));
+                match firsts.get_mut(number) {
+                    Some(first) => *first = here,
+                    None => firsts.push(here),
+                }
+            }
         }
         let mut metric = MetricSpec {
             quantity: quantity(definition, &path, problems),
@@ -180,13 +246,11 @@ pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<MetricSpec
             family: if definition.tcp { Family::Connection } else { Family::Request },
             kind: definition.kind,
             condition: definition.condition.clone(),
-            tags: metrics.iter().find(|metric| same(metric)).map(|metric| metric.tags.clone()).unwrap_or_default(),
+            tags,
+            names,
+            dropped: false,
         };
-        // A definition takes the place of a standard metric, not that of another definition.
-        if let (None, Some(place)) = (earlier, metrics.iter().position(same)) {
-            metrics.remove(place);
-        }
-        metric.label(&definition.dimensions, config);
+        metric.label(&tags_of(&definition.dimensions, made));
         let Some(Unit::Seconds(buckets)) = &definition.unit else {
             metrics.push(metric);
             continue;
@@ -201,46 +265,45 @@ pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<MetricSpec
         add("_count", Quantity::AtMost(u64::MAX));
         add("_sum", Quantity::Seconds);
     }
+}
+
+/// Changes `metrics` as `config` says.
+fn change(config: &Config, made: &Names, metrics: &mut [MetricSpec], problems: &mut Vec<Problem>) {
+    // The place of the first metric of each name, and by each metric, the place of the next one of its name.
+    let (mut names, mut firsts, mut nexts) = (Names::default(), Vec::new(), Vec::new());
+    nexts.resize(metrics.len(), usize::MAX);
+    for ((place, metric), next) in metrics.iter().enumerate().zip(&mut nexts).rev() {
+        let (number, is_new) = names.add(&metric.name);
+        if is_new {
+            firsts.push(usize::MAX);
+        }
+        if let Some(first) = firsts.get_mut(number) {
+            *next = core::mem::replace(first, place);
+        }
+    }
     for (index, change) in config.metrics.iter().enumerate() {
-        let names = |metric: &MetricSpec| change.name.as_ref().is_none_or(|name| *name == metric.name);
-        if !metrics.iter().any(names) {
-            let known: Vec<&str> = metrics.iter().map(|metric| metric.name.as_str()).collect();
-            problems.push(Problem {
-                path: format!("metrics[{index}].name"),
-                message: format!(
-                    "{:?} is not a metric at this point, must be one of {}",
-                    change.name.as_deref().unwrap_or_default(),
-                    known.join(", ")
-                ),
-            });
-        }
-        if change.drop {
-            metrics.retain(|metric| !names(metric));
-        }
-        for metric in metrics.iter_mut().filter(|metric| names(metric)) {
-            for tag in metric.tags.iter_mut().filter(|tag| change.tags_to_remove.contains(&tag.name)) {
-                tag.hidden = true;
+        let number = change.name.as_ref().map(|name| names.get(name).unwrap_or(usize::MAX));
+        let tags = tags_of(&change.dimensions, made);
+        let mut place = number.map_or(0, |number| firsts.get(number).copied().unwrap_or(usize::MAX));
+        let mut is_any = false;
+        while let Some(metric) = metrics.get_mut(place) {
+            if !metric.dropped {
+                is_any = true;
+                metric.dropped = change.drop;
+                metric.remove(&change.tags_to_remove);
+                metric.label(&tags);
             }
-            metric.label(&change.dimensions, config);
+            place = match number {
+                Some(_) => nexts.get(place).copied().unwrap_or(usize::MAX),
+                None => place.saturating_add(1),
+            };
+        }
+        if !is_any {
+            let name = Quoted(change.name.as_deref().unwrap_or_default());
+            let message = format!("{name} is not a metric at this point, must be one of {}", known(metrics));
+            problems.push(Problem { path: format!("metrics[{index}].name"), message });
         }
     }
-    for (index, definition) in config.definitions.iter().enumerate() {
-        if let Some(taken) = taken_by(&definition.full_name(), &metrics) {
-            let message = format!("{:?} is a name that {taken} has, must be another", definition.name);
-            problems.push(Problem { path: format!("definitions[{index}].name"), message });
-        }
-    }
-    for metric in &mut metrics {
-        metric.tags.retain(|tag| !tag.hidden);
-        if let Quantity::Bucket(_, le) = &metric.quantity {
-            let source = TagSource::Expression(["'", le, "'"].concat());
-            metric.tags.push(Tag { name: "le".into(), source, hidden: false });
-        }
-    }
-    if !config.anchored_tags {
-        problems.extend(collisions(config));
-    }
-    metrics
 }
 
 /// What `definition`, which stands at `path`, records.
@@ -270,7 +333,8 @@ fn quantity(definition: &Definition, path: &str, problems: &mut Vec<Problem>) ->
         ("receivedBytes", _) if definition.event.is_none() => Quantity::Times(1, Measurement::ReceivedBytes),
         ("sentBytes", _) if definition.event.is_none() => Quantity::Times(1, Measurement::SentBytes),
         _ => {
-            refuse("value", format!("{text:?} is not allowed for TCP, must be a whole number or, without event, receivedBytes or sentBytes"));
+            let text = Quoted(text);
+            refuse("value", format!("{text} is not allowed for TCP, must be a whole number or, without event, receivedBytes or sentBytes"));
             Quantity::Times(1, event)
         }
     }
@@ -278,14 +342,15 @@ fn quantity(definition: &Definition, path: &str, problems: &mut Vec<Problem>) ->
 
 /// The names of all labels of `metrics`, the standard ones first, each once.
 pub fn label_names(metrics: &[MetricSpec]) -> Vec<String> {
-    let used = |name: &str| metrics.iter().any(|metric| metric.tags.iter().any(|tag| tag.name == name));
-    let mut names: Vec<String> = labels::names().into_iter().filter(|name| used(name)).map(String::from).collect();
-    for tag in metrics.iter().flat_map(|metric| &metric.tags) {
-        if !names.contains(&tag.name) {
-            names.push(tag.name.clone());
-        }
-    }
-    names
+    let used: Names = metrics.iter().flat_map(|metric| &metric.tags).map(|tag| tag.name.as_str()).collect();
+    let standard = labels::names();
+    let of_standard = standard.into_iter().filter(|name| used.get(name).is_some());
+    let others = used.iter().map(String::as_str).filter(|name| !standard.contains(name));
+    of_standard.chain(others).map(String::from).collect()
+}
+
+fn names_of(tags: &[Tag]) -> Names {
+    tags.iter().map(|tag| tag.name.as_str()).collect()
 }
 
 /// The standard labels that metrics of `family` have.
@@ -300,15 +365,47 @@ pub fn used_labels(metrics: &[MetricSpec], family: Family) -> Labels<bool> {
     used
 }
 
-/// What else Prometheus would show under the full name `name` of a definition.
-fn taken_by(name: &str, metrics: &[MetricSpec]) -> Option<String> {
-    if matches!(name, "istio_build" | OVERFLOW_METRIC) {
-        return Some(name.into());
+/// Refuses definitions whose names Prometheus would show for something else, too.
+fn refuse_taken(config: &Config, metrics: &[MetricSpec], problems: &mut Vec<Problem>) {
+    let is_histogram = |metric: &&MetricSpec| metric.kind == MetricKind::Histogram || !metric.suffix.is_empty();
+    let mut histograms = Names::default();
+    for metric in metrics.iter().filter(is_histogram) {
+        histograms.add(&metric.family_name());
     }
-    let histogram = HISTOGRAM_PARTS.into_iter().find_map(|suffix| name.strip_suffix(suffix))?;
-    let mut histograms =
-        metrics.iter().filter(|metric| metric.kind == MetricKind::Histogram || !metric.suffix.is_empty());
-    histograms.any(|metric| metric.family_name() == histogram).then(|| format!("the histogram {histogram}"))
+    for (index, definition) in config.definitions.iter().enumerate() {
+        let name = definition.full_name();
+        let histogram = HISTOGRAM_PARTS.into_iter().find_map(|suffix| name.strip_suffix(suffix));
+        let taken = match histogram.filter(|name| histograms.get(name).is_some()) {
+            _ if matches!(name.as_str(), "istio_build" | OVERFLOW_METRIC) => name,
+            Some(histogram) => format!("the histogram {}", Cut(histogram)),
+            None => continue,
+        };
+        let message = format!("{} is a name that {taken} has, must be another", Quoted(&definition.name));
+        problems.push(Problem { path: format!("definitions[{index}].name"), message });
+    }
+}
+
+/// The names of `metrics`, as far as they are not too many to be read.
+fn known(metrics: &[MetricSpec]) -> String {
+    let mut known = String::new();
+    for metric in metrics.iter().filter(|metric| !metric.dropped) {
+        known.push_str(if known.is_empty() { "" } else { ", " });
+        if known.len() > MAX_KNOWN {
+            known.push('…');
+            break;
+        }
+        known.push_str(&Cut(&metric.name).to_string());
+    }
+    known
+}
+
+/// The labels of an entry.
+fn tags_of(dimensions: &TextMap, made: &Names) -> Vec<Tag> {
+    let mut tags = Vec::new();
+    for (name, written) in dimensions {
+        tags.push(Tag { name: name.into(), source: TagSource::of(written, made), hidden: false });
+    }
+    tags
 }
 
 fn standard((name, kind, measurement): (&str, MetricKind, Measurement)) -> MetricSpec {
@@ -319,6 +416,7 @@ fn standard((name, kind, measurement): (&str, MetricKind, Measurement)) -> Metri
         Family::Connection => labels::TCP_COUNT,
     };
     let tag = |label: Label| Tag { name: label.name().into(), source: TagSource::Label(label), hidden: false };
+    let tags: Vec<Tag> = Label::ALL.into_iter().take(count).map(tag).collect();
     MetricSpec {
         path: String::new(),
         prefix: PREFIX,
@@ -331,40 +429,8 @@ fn standard((name, kind, measurement): (&str, MetricKind, Measurement)) -> Metri
             measurement => Quantity::Times(1, measurement),
         },
         condition: None,
-        tags: Label::ALL.into_iter().take(count).map(tag).collect(),
+        names: names_of(&tags),
+        tags,
+        dropped: false,
     }
-}
-
-/// New labels that the regular expressions of Istio's own bootstrap could not tell from others: those match a label that
-/// merely ends in the same letters.
-#[inline(never)]
-fn collisions(config: &Config) -> Vec<Problem> {
-    let standard = labels::names();
-    let mut added: Vec<(&str, &str, usize)> = Vec::new();
-    for (index, definition) in config.definitions.iter().enumerate() {
-        for (label, _) in &definition.dimensions {
-            added.push((label, "definitions", index));
-        }
-    }
-    for (index, change) in config.metrics.iter().enumerate() {
-        for (label, _) in &change.dimensions {
-            added.push((label, "metrics", index));
-        }
-    }
-    let mut problems = Vec::new();
-    for (name, list, index) in added.iter().filter(|(name, ..)| !standard.contains(name)) {
-        let ends_alike = |other: &&str| *other != *name && other.ends_with(name);
-        let clash = standard.iter().find(|other| ends_alike(other) || name.ends_with(**other));
-        if let Some(other) = clash.or_else(|| added.iter().map(|(other, ..)| other).find(|other| ends_alike(other))) {
-            problems.push(Problem {
-                path: format!("{list}[{index}].dimensions.{name}"),
-                message: format!(
-                    "{name:?} and the label {other:?} end alike, and the regular expression of one would match the \
-                     other, must be a name that no other label ends in, and that ends in none of the standard ones, or \
-                     anchored_tags set with a bootstrap made by mesh stats-tags"
-                ),
-            });
-        }
-    }
-    problems
 }

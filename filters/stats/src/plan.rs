@@ -1,7 +1,7 @@
 //! What is recorded of each family, decided when the plugin is configured.
 
-use collections::text_map::TextMap;
-use configuration::Problem;
+use collections::names::Names;
+use configuration::{Cut, Problem, Quoted};
 use expression;
 use host::{Expression, Host, MetricKind};
 use labels::{Label, Labels, UNKNOWN};
@@ -91,13 +91,33 @@ struct Compiler<'a, H> {
     symbols: &'a mut Symbols,
     expressions: &'a mut Expressions,
     problems: &'a mut Vec<Problem>,
+    /// Where expressions stand, once somebody wants to know.
+    places: Option<Places>,
+}
+
+/// Where in the configuration each expression of a label stands first.
+struct Places {
+    texts: Names,
+    paths: Vec<String>,
+}
+
+/// The expressions whose values are in the label sets of a family.
+#[derive(Default)]
+struct More {
+    expressions: Vec<usize>,
+    /// Where each expression is among them; `usize::MAX` if it is not.
+    places: Vec<usize>,
 }
 
 impl<H: Host> Compiler<'_, H> {
     /// An expression of a label.
     fn expression(&mut self, text: &str) -> usize {
-        let path = path_of_label(self.config, text);
-        self.expressions.add(self.host, self.symbols, text, &path, self.problems)
+        let told = self.problems.len();
+        let index = self.expressions.add(self.host, self.symbols, text, "", self.problems);
+        if let Some(problem) = self.problems.get_mut(told) {
+            problem.path = self.places.get_or_insert_with(|| Places::of(self.config)).path(text);
+        }
+        index
     }
 
     fn condition(&mut self, text: &str, path: &str) -> Option<Expression> {
@@ -113,11 +133,47 @@ impl<H: Host> Compiler<'_, H> {
         let index = self.expressions.add(self.host, self.symbols, text, &path, self.problems);
         if self.problems.len() == told && !self.expressions.may_be_number(index, text) {
             let message = format!(
-                "{text:?} is not allowed for HTTP, must be a whole number, or an attribute or expression of one"
+                "{} is not allowed for HTTP, must be a whole number, or an attribute or expression of one",
+                Quoted(text)
             );
             self.problems.push(Problem { path, message });
         }
         index
+    }
+}
+
+impl Places {
+    fn of(config: &Config) -> Self {
+        let mut places = Self { texts: Names::default(), paths: Vec::new() };
+        config.dimensions(&mut |label, written, list, index| {
+            for text in expression::alternatives(written) {
+                if places.texts.add(text).1 {
+                    places.paths.push(format!("{list}[{index}].dimensions.{}", Cut(label)));
+                }
+            }
+        });
+        places
+    }
+
+    fn path(&self, text: &str) -> String {
+        self.texts.get(text).and_then(|number| self.paths.get(number)).cloned().unwrap_or_default()
+    }
+}
+
+impl More {
+    /// Where the value of an expression is; it gets a place if it has none.
+    fn place(&mut self, expression: usize) -> usize {
+        if expression >= self.places.len() {
+            self.places.resize(expression.saturating_add(1), usize::MAX);
+        }
+        let Some(place) = self.places.get_mut(expression) else {
+            return usize::MAX;
+        };
+        if *place == usize::MAX {
+            *place = self.expressions.len();
+            self.expressions.push(expression);
+        }
+        *place
     }
 }
 
@@ -131,7 +187,7 @@ impl Plans {
     ) -> (Self, Expressions) {
         let metrics = metrics::of_config(config, problems);
         let mut expressions = Expressions::new(host, symbols, &config.attributes, problems);
-        let mut compiler = Compiler { config, host, symbols, expressions: &mut expressions, problems };
+        let mut compiler = Compiler { config, host, symbols, expressions: &mut expressions, problems, places: None };
         let mut plan = |family| Plan::new(&metrics, family, &mut compiler);
         let plans = Self {
             request: plan(Family::Request),
@@ -154,8 +210,8 @@ impl Plans {
 impl Plan {
     /// What of `metrics` is recorded for `family`.
     fn new<H: Host>(metrics: &[MetricSpec], family: Family, compiler: &mut Compiler<H>) -> Self {
-        let mut expressions: Vec<usize> = Vec::new();
-        let (mut conditions, mut texts): (Vec<Expression>, Vec<&str>) = (Vec::new(), Vec::new());
+        let mut more = More::default();
+        let (mut conditions, mut texts) = (Vec::new(), Names::default());
         let mut compiled = Vec::new();
         for metric in metrics.iter().filter(|metric| metric.family == family) {
             let number = match &metric.quantity {
@@ -169,16 +225,15 @@ impl Plan {
             };
             let mut tags = Vec::new();
             for tag in &metric.tags {
-                let part = Part::of(&tag.source, &mut expressions, compiler);
+                let part = Part::of(&tag.source, &mut more, compiler);
                 tags.push((tag.name.clone(), part));
             }
             let condition = metric.condition.as_ref().map_or(0, |text| {
-                let known = texts.iter().position(|known| *known == text);
-                bit(known.unwrap_or_else(|| {
-                    texts.push(text);
+                let (index, is_new) = texts.add(text);
+                if is_new {
                     conditions.extend(compiler.condition(text, &[&metric.path, ".match"].concat()));
-                    texts.len().saturating_sub(1)
-                }))
+                }
+                bit(index)
             });
             let name = [metric.prefix, &metric.name, metric.suffix].concat();
             compiled.push(PlannedMetric { name, kind: metric.kind, number, condition, tags });
@@ -199,8 +254,8 @@ impl Plan {
         Self {
             metrics: compiled,
             used: metrics::used_labels(metrics, family),
-            needs_stream: expressions.iter().any(|index| compiler.expressions.needs_stream(*index)),
-            expressions,
+            needs_stream: more.expressions.iter().any(|index| compiler.expressions.needs_stream(*index)),
+            expressions: more.expressions,
             conditions,
             needs,
         }
@@ -214,24 +269,20 @@ impl Plan {
 }
 
 impl Part {
-    /// Where to find what `source` says; `expressions` are those whose values are in the label set.
-    fn of<H: Host>(source: &TagSource, expressions: &mut Vec<usize>, compiler: &mut Compiler<H>) -> Self {
+    /// Where to find what `source` says, if need be with one more value in the label set.
+    fn of<H: Host>(source: &TagSource, more: &mut More, compiler: &mut Compiler<H>) -> Self {
         match source {
             TagSource::Label(label) => Self::Label(*label),
             TagSource::Identity(label) => Self::Identity(*label),
             TagSource::First(sources) => {
-                Self::First(sources.iter().map(|source| Self::of(source, expressions, compiler)).collect())
+                Self::First(sources.iter().map(|source| Self::of(source, more, compiler)).collect())
             }
             TagSource::Expression(text) => {
                 let index = compiler.expression(text);
                 if let Some(symbol) = compiler.expressions.constant(index) {
                     return Self::Fixed(symbol);
                 }
-                let known = expressions.iter().position(|known| *known == index);
-                Self::More(known.unwrap_or_else(|| {
-                    expressions.push(index);
-                    expressions.len().saturating_sub(1)
-                }))
+                Self::More(more.place(index))
             }
         }
     }
@@ -294,24 +345,4 @@ impl PlannedMetric {
 /// The bit of condition number `index`.
 fn bit(index: usize) -> u64 {
     1_u64.wrapping_shl(index as u32)
-}
-
-/// Where in the configuration an expression of a label stands first.
-fn path_of_label(config: &Config, text: &str) -> String {
-    let label = |dimensions: &TextMap| {
-        let mut labels = dimensions.iter();
-        let has = |written: &str| expression::alternatives(written).contains(&text);
-        labels.find(|(_, written)| has(written)).map(|(label, _)| label.to_string())
-    };
-    for (index, definition) in config.definitions.iter().enumerate() {
-        if let Some(label) = label(&definition.dimensions) {
-            return format!("definitions[{index}].dimensions.{label}");
-        }
-    }
-    for (index, change) in config.metrics.iter().enumerate() {
-        if let Some(label) = label(&change.dimensions) {
-            return format!("metrics[{index}].dimensions.{label}");
-        }
-    }
-    String::new()
 }

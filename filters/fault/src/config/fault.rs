@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use configuration::Section;
+use configuration::{Quoted, Section};
 use rules::percentage::Percentage;
 use rules::{fields, matches};
 
@@ -172,7 +172,7 @@ fn answer_headers(section: &mut Section) -> Vec<(String, String)> {
         section.refuse("headers", format!("{} headers, at most {MAX_HEADERS}", headers.len()));
     }
     for (name, value) in &headers {
-        let path = format!("headers[{name:?}]");
+        let path = format!("headers[{}]", Quoted(name));
         let is_envoy_s = ["content-length", "transfer-encoding", "connection"];
         if !matches::is_header_name(name) || name.starts_with(':') {
             section.refuse(&path, "not a header name".into());

@@ -1,6 +1,6 @@
 //! `headers`: what a mirrored request has that the original has not.
 
-use configuration::Section;
+use configuration::{Quoted, Section};
 use rules::matches::is_header_name;
 
 use crate::connection_headers::is_of_connection;
@@ -42,7 +42,7 @@ fn lines(section: &mut Section, field: &'static str) -> Vec<(String, String)> {
         section.refuse(field, format!("{} headers, at most {MAX_HEADERS}", lines.len()));
     }
     for (name, value) in &lines {
-        let path = format!("{field}[{name:?}]");
+        let path = format!("{field}[{}]", Quoted(name));
         if check_name(section, &path, name) && is_of_connection(name.to_ascii_lowercase().as_bytes()) {
             section.refuse(&path, "is set by Envoy".into());
         }

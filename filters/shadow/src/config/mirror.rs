@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use configuration::Section;
+use configuration::{Quoted, Section};
 use rules::fields;
 use rules::percentage::Percentage;
 use rules::sampling::Sampling;
@@ -205,7 +205,7 @@ fn destination(section: &mut Section) -> Option<String> {
     let host = short_text(section, "host");
     section.require("host");
     if let Some(host) = host.as_ref().filter(|host| !host.contains('.')) {
-        section.refuse("host", format!("{host:?} must be fully qualified"));
+        section.refuse("host", format!("{} must be fully qualified", Quoted(host)));
     }
     let subset = section.any_text("subset").unwrap_or_default();
     let port = section.object_or_empty("port", |section| {
@@ -246,7 +246,7 @@ fn authority(section: &mut Section, rewritten: Option<String>, gathered: &mut Ga
         return if is_same { Authority::Same } else { Authority::WithSuffix };
     };
     if host.len() > MAX_TEXT || host.chars().any(|sign| sign.is_control() || sign.is_whitespace()) {
-        section.refuse("authority", format!("{host:?} is not a host"));
+        section.refuse("authority", format!("{} is not a host", Quoted(&host)));
     }
     if section.has("disableShadowHostSuffixAppend") && !is_same {
         let path = section.path_of("authority");
@@ -258,7 +258,7 @@ fn authority(section: &mut Section, rewritten: Option<String>, gathered: &mut Ga
 fn path(section: &mut Section) -> Option<String> {
     let uri = short_text(section, "uri")?;
     if !uri.starts_with('/') || uri.chars().any(|sign| sign.is_control() || sign.is_whitespace() || sign == '#') {
-        section.refuse("uri", format!("{uri:?} is not a path, which begins with /"));
+        section.refuse("uri", format!("{} is not a path, which begins with /", Quoted(&uri)));
     }
     Some(uri)
 }
