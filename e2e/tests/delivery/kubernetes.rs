@@ -109,7 +109,7 @@ fn first(context: &str, filter: &Value) -> Value {
 
 /// What the table says that is in a ConfigMap.
 fn modules_of(config_map: ConfigMap) -> Vec<String> {
-    let mut files: Vec<String> = config_map.modules().map(catalog::Module::file).collect();
+    let mut files: Vec<String> = catalog::modules_in(config_map).map(catalog::Module::file).collect();
     files.sort_unstable();
     files
 }

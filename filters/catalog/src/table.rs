@@ -1,6 +1,6 @@
 //! The table. CONTRIBUTING.md says what else a filter needs; `cargo test --test catalog` says what is missing.
 
-use crate::{ConfigMap, Context, Dashboards, EnvoyFilter, Filter, Metric, Module, Place, Reference, Root};
+use crate::filter::{ConfigMap, Context, Dashboards, EnvoyFilter, Filter, Metric, Module, Place, Reference, Root};
 
 use Context::{Gateway, Inbound, Outbound};
 use Place::{AccessLogger, HttpFilter, NetworkFilter};

@@ -43,7 +43,7 @@ pub fn files(filters: &Files, modules: &Files, digests: &BTreeMap<String, String
     files.insert("bootstrap/custom_bootstrap.json".to_owned(), bootstrap(&bootstraps)?.into_bytes());
     for config_map in ConfigMap::ALL {
         for directory in directories(config_map) {
-            for file in config_map.modules().map(catalog::Module::file) {
+            for file in catalog::modules_in(config_map).map(catalog::Module::file) {
                 let module = modules.get(&file).with_context(|| format!("{file} is not built: run \"make build\""))?;
                 files.insert(format!("{directory}/{file}"), module.clone());
             }
@@ -73,7 +73,7 @@ fn list_modules(files: &mut Files, path: &str, config_map: ConfigMap, directory:
     let source = text(files.get(path).with_context(|| format!("envoy/kubernetes/{path} is missing"))?)?;
     let place = source.lines().find_map(|line| line.strip_suffix(EMPTY));
     let indent = place.with_context(|| format!("envoy/kubernetes/{path} has no line `{EMPTY}`"))?;
-    let mut names: Vec<String> = config_map.modules().map(catalog::Module::file).collect();
+    let mut names: Vec<String> = catalog::modules_in(config_map).map(catalog::Module::file).collect();
     names.sort_unstable();
     let list: String = names.iter().map(|name| format!("\n{indent}  - {directory}{name}")).collect();
     let filled = source.replace(EMPTY, &format!("files:{list}"));
