@@ -12,7 +12,7 @@ use rules::percentage::Percentage;
 use rules::sampling::Sampling;
 
 use crate::abort::AbortKind;
-use gathered::Gathered;
+use gathered::FaultNotes;
 
 pub use fault::{Abort, Aborts, Delay, Delays};
 
@@ -24,15 +24,15 @@ const MAX_COUNT: u64 = u32::MAX as u64;
 
 /// What an operator can set.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct FaultConfig {
     /// `http`, or `match` and `fault` for a single rule: the first rule that a request matches is its only one.
-    pub rules: Vec<Rule>,
+    pub rules: Vec<FaultRule>,
     /// The headers that the rules ask for.
     pub headers: HeaderNames,
     /// `maxActiveFaults`: how many requests may be delayed at once, by all workers and rules together.
     pub max_active: Option<u64>,
     /// `engine`: who delays and answers.
-    pub engine: Engine,
+    pub engine: FaultEngine,
     /// `stripControlHeaders`: take the headers off that a rule with `headerControlled` has obeyed.
     pub strip_control_headers: bool,
     /// `enabled`.
@@ -47,7 +47,7 @@ pub struct Config {
 
 /// Who delays and answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Engine {
+pub enum FaultEngine {
     /// This module.
     Wasm,
     /// Envoy's own fault filter behind this one, which is told by headers what to do.
@@ -56,7 +56,7 @@ pub enum Engine {
 
 /// What is done to which requests.
 #[derive(Clone, Debug)]
-pub struct Rule {
+pub struct FaultRule {
     /// `name`, the label of its metrics.
     pub name: String,
     /// `match`: any of them, of which all must hold; every request if there is none.
@@ -75,7 +75,7 @@ pub struct Rule {
     pub sampling: Sampling,
 }
 
-impl Config {
+impl FaultConfig {
     /// Reads the plugin configuration.
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
         configuration::parse(json, Self::read)
@@ -83,7 +83,7 @@ impl Config {
 
     /// Whether no rule can ever do anything.
     pub fn is_idle(&self) -> bool {
-        !self.enabled || self.rules.iter().all(Rule::is_idle)
+        !self.enabled || self.rules.iter().all(FaultRule::is_idle)
     }
 
     /// Finds out which rules ask for this proxy's own workload.
@@ -94,10 +94,10 @@ impl Config {
     }
 
     fn read(section: &mut Section) -> Self {
-        let mut gathered = Gathered::default();
+        let mut gathered = FaultNotes::default();
         let mut names: Vec<String> = Vec::new();
         let mut rules = section.objects("http", |section| {
-            let rule = Rule::read(section, names.len(), &mut gathered);
+            let rule = FaultRule::read(section, names.len(), &mut gathered);
             if names.contains(&rule.name) {
                 section.refuse("name", format!("\"{}\" is the name of another rule", rule.name));
             }
@@ -112,19 +112,19 @@ impl Config {
             section.refuse("http", "cannot be combined with top-level match/fault".into());
         }
         if has_shorthand {
-            rules.push(Rule::shorthand(section, &mut gathered));
+            rules.push(FaultRule::shorthand(section, &mut gathered));
         } else {
             section.ignore(&["match", "fault"]);
         }
         let engine = match section.any_text("engine").as_deref() {
-            Some("envoy") => Engine::Envoy,
-            Some("wasm") | None => Engine::Wasm,
+            Some("envoy") => FaultEngine::Envoy,
+            Some("wasm") | None => FaultEngine::Wasm,
             Some(other) => {
                 section.refuse("engine", format!("{other:?} must be wasm or envoy"));
-                Engine::Wasm
+                FaultEngine::Wasm
             }
         };
-        if engine == Engine::Envoy {
+        if engine == FaultEngine::Envoy {
             refuse_without_engine(section, &rules, has_shorthand);
         }
         Self {
@@ -141,8 +141,8 @@ impl Config {
     }
 }
 
-impl Rule {
-    fn read(section: &mut Section, index: usize, gathered: &mut Gathered) -> Self {
+impl FaultRule {
+    fn read(section: &mut Section, index: usize, gathered: &mut FaultNotes) -> Self {
         let name = fields::name(section);
         let sampling = section.object("sampling", |section| Sampling::read(section, &mut gathered.headers)).flatten();
         Self {
@@ -156,7 +156,7 @@ impl Rule {
     }
 
     /// The fields that may also stand at the top.
-    fn shorthand(section: &mut Section, gathered: &mut Gathered) -> Self {
+    fn shorthand(section: &mut Section, gathered: &mut FaultNotes) -> Self {
         let matches = matches::read(section, &mut gathered.headers);
         let (delay, abort) = fault::read(section, gathered);
         Self {
@@ -180,7 +180,7 @@ impl Rule {
 }
 
 /// What Envoy's filter cannot be told by headers.
-fn refuse_without_engine(section: &mut Section, rules: &[Rule], is_shorthand: bool) {
+fn refuse_without_engine(section: &mut Section, rules: &[FaultRule], is_shorthand: bool) {
     const MESSAGE: &str = "not available with engine envoy";
     for (index, rule) in rules.iter().enumerate() {
         let path = |field: &str| match is_shorthand {

@@ -9,7 +9,7 @@ use expression;
 use host::MetricKind;
 use labels::{Label, Labels};
 
-use crate::config::{Config, Definition, Unit, PREFIX};
+use crate::config::{Definition, StatsConfig, Unit, PREFIX};
 use crate::measurement::{Family, Measurement};
 
 /// Counts the records whose label sets were too many to tell apart.
@@ -99,7 +99,7 @@ const STANDARD: [(&str, MetricKind, Measurement); 10] = [
 impl TagSource {
     /// What `expression` names: a standard label, unless the configuration makes an attribute of that name, an identity as
     /// Mixer wrote it, or anything else.
-    fn of(expression: &str, config: &Config) -> Self {
+    fn of(expression: &str, config: &StatsConfig) -> Self {
         let text = match expression::alternatives(expression).as_slice() {
             [only] => *only,
             several => return Self::First(several.iter().map(|text| Self::of(text, config)).collect()),
@@ -139,7 +139,7 @@ impl MetricSpec {
     }
 
     /// Adds labels, or gives them another value.
-    fn label(&mut self, dimensions: &TextMap, config: &Config) {
+    fn label(&mut self, dimensions: &TextMap, config: &StatsConfig) {
         for (name, expression) in dimensions {
             let tag = Tag { name: name.into(), source: TagSource::of(expression, config), hidden: false };
             match self.tags.iter_mut().find(|tag| tag.name == name) {
@@ -157,7 +157,7 @@ pub fn standard_names() -> impl Iterator<Item = &'static str> {
 
 /// The metrics that `config` asks for.
 #[inline(never)]
-pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<MetricSpec> {
+pub fn of_config(config: &StatsConfig, problems: &mut Vec<Problem>) -> Vec<MetricSpec> {
     let mut metrics: Vec<MetricSpec> = STANDARD.into_iter().map(standard).collect();
     for (index, definition) in config.definitions.iter().enumerate() {
         let path = format!("definitions[{index}]");
@@ -338,7 +338,7 @@ fn standard((name, kind, measurement): (&str, MetricKind, Measurement)) -> Metri
 /// New labels that the regular expressions of Istio's own bootstrap could not tell from others: those match a label that
 /// merely ends in the same letters.
 #[inline(never)]
-fn collisions(config: &Config) -> Vec<Problem> {
+fn collisions(config: &StatsConfig) -> Vec<Problem> {
     let standard = labels::names();
     let mut added: Vec<(&str, &str, usize)> = Vec::new();
     for (index, definition) in config.definitions.iter().enumerate() {
