@@ -3,15 +3,15 @@
 // Helpers outside of test functions are not excused by clippy.toml.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
-use access_log::config::Config as LogConfig;
+use access_log::config::LogConfig;
 use access_log::{fields as log_fields, mixer};
 use configuration::ConfigError;
-use fault::config::Config as FaultConfig;
+use fault::config::FaultConfig;
 use fault::injector;
-use metadata_exchange::config::Config as ExchangeConfig;
-use shadow::config::Config as ShadowConfig;
+use metadata_exchange::config::ExchangeConfig;
+use shadow::config::ShadowConfig;
 use shadow::mirroring;
-use stats::config::Config as StatsConfig;
+use stats::config::StatsConfig;
 use stats::metrics;
 
 const README: &str = include_str!("../../README.md");
@@ -74,7 +74,7 @@ fn refused<T>(parsed: Result<T, ConfigError>) -> String {
 /// Each kind of object in a configuration: whose it is, its place there, where its table is, and the fields that one with an
 /// unknown field is told.
 fn objects() -> Vec<(&'static str, &'static str, &'static str, &'static str, Vec<String>)> {
-    let telemetry = |json: &str| refused(remixer::config::Config::parse(json.as_bytes()));
+    let telemetry = |json: &str| refused(remixer::config::TelemetryConfig::parse(json.as_bytes()));
     let exchange = |json: &str| refused(ExchangeConfig::parse(json.as_bytes()));
     let stats = |json: &str| refused(StatsConfig::parse(json.as_bytes()));
     let log = |json: &str| refused(LogConfig::parse(json.as_bytes()));
@@ -208,7 +208,7 @@ fn examples_of_rules_are_accepted() {
 
 #[test]
 fn the_access_log_s_tables_have_every_field() {
-    let names = |fields: &'static [log_fields::Field]| fields.iter().map(|field| field.name).collect::<Vec<_>>();
+    let names = |fields: &'static [log_fields::LineField]| fields.iter().map(|field| field.name).collect::<Vec<_>>();
     assert_eq!(first_column(LOG, "## Fields"), names(&log_fields::DEFAULT));
     assert_eq!(first_column(LOG, "These can be named, too:"), names(&log_fields::OTHER));
     let mut variables = names(&mixer::REQUEST);

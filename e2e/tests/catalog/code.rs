@@ -2,7 +2,7 @@
 
 use catalog::{Filter, Metric, Reference, OPERATIONS, TABLE};
 use labels::direction::Direction;
-use remixer::filter::Filter as Part;
+use remixer::filter::PluginFilter;
 
 use super::repository::Repository;
 
@@ -149,7 +149,8 @@ pub fn parts_of_remixer(repository: &Repository) -> Vec<String> {
     let mut missing = Vec::new();
     for filter in &repository.filters {
         let (name, is_part) = (filter.name, filter.modules.contains(&"remixer"));
-        for id in filter.roots.iter().map(|root| root.id).filter(|id| Part::of_root_id(id).is_some() != is_part) {
+        for id in filter.roots.iter().map(|root| root.id).filter(|id| PluginFilter::of_root_id(id).is_some() != is_part)
+        {
             missing.push(match is_part {
                 true => format!("{FILE}: `Filter::of_root_id` does not know \"{id}\" of `{name}`: add a line"),
                 false => format!("{TABLE}: \"{id}\" of `{name}` is a root id of remixer: add \"remixer\" to `modules`"),
@@ -157,7 +158,7 @@ pub fn parts_of_remixer(repository: &Repository) -> Vec<String> {
         }
     }
     let has = |id: &str| repository.filters.iter().flat_map(|filter| filter.roots).any(|root| root.id == id);
-    let others = Part::NAMES.iter().filter(|name| !has(name));
+    let others = PluginFilter::NAMES.iter().filter(|name| !has(name));
     missing.extend(others.map(|id| format!("{TABLE}: no filter has \"{id}\" of {FILE}: add `Root::plain(\"{id}\")`")));
     missing
 }

@@ -15,10 +15,10 @@ use labels::resolver::Resolver;
 use labels::response_flags::Mark;
 use labels::stream::Stream;
 
-use crate::config::{Config, Format};
+use crate::config::{Format, LogConfig};
 use crate::fields::Made;
-use crate::line::{Event, Moment, Writer};
-use crate::plan::{Place, Plan, CONTENT_TYPE};
+use crate::line::{ConnectionEvent, Moment, Writer};
+use crate::plan::{LinePlan, ValuePlace, CONTENT_TYPE};
 use crate::policy::{Policy, DECISION};
 use crate::reads::{Reads, Values};
 use crate::time::nanoseconds;
@@ -52,7 +52,7 @@ pub struct AccessLog {
 
 /// What makes lines.
 struct Lines {
-    plan: Plan,
+    plan: LinePlan,
     writer: Writer,
     evaluated: Vec<Option<Value>>,
     needs_time: bool,
@@ -70,7 +70,7 @@ pub struct FromStats<'a> {
 
 /// What is remembered of a live connection.
 #[derive(Debug, Default)]
-pub struct Connection {
+pub struct LoggedConnection {
     /// What the policy said, once it did.
     decision: Option<bool>,
     /// Bytes received and sent by the line before.
@@ -83,7 +83,7 @@ impl AccessLog {
     /// Reads the configuration and who this proxy is. Call it while the plugin is configured.
     pub fn new(json: &[u8], host: &impl Host) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
-        let config = Config::parse_with(json, &mut problems);
+        let config = LogConfig::parse_with(json, &mut problems);
         let access_log = Self::of_config(&config, Peer::local(host, &[]), host, &mut problems);
         ConfigError::unless_empty(problems)?;
         Ok(access_log)
@@ -92,12 +92,12 @@ impl AccessLog {
     /// Begins with what was read of the configuration. `local` is who this proxy is. Call it while the plugin is configured;
     /// what it finds is good for nothing if it has `problems`.
     #[inline(never)]
-    pub fn of_config(config: &Config, local: Peer, host: &impl Host, problems: &mut Vec<Problem>) -> Self {
+    pub fn of_config(config: &LogConfig, local: Peer, host: &impl Host, problems: &mut Vec<Problem>) -> Self {
         let root_id = host.text(property::PLUGIN_ROOT_ID).unwrap_or_default();
         let vm_id = host.text(property::PLUGIN_VM_ID).unwrap_or_default();
         let tcp = [&root_id, &vm_id].iter().any(|id| id.starts_with("tcp_"));
         let mut reads = Reads::default();
-        let plan = Plan::new(config, tcp, host, &mut reads, problems);
+        let plan = LinePlan::new(config, tcp, host, &mut reads, problems);
         let policy = Policy::new(&config.policy, host, &mut reads, problems);
         for key in [LINE, DECISION] {
             if let Err(error) = host.declare_filter_state(key, StateKind::Text) {
@@ -145,9 +145,9 @@ impl AccessLog {
     }
 
     /// A connection begins.
-    pub fn on_connection_open(&mut self, host: &impl Host, connection: &mut Connection) {
+    pub fn on_connection_open(&mut self, host: &impl Host, connection: &mut LoggedConnection) {
         if self.open_line {
-            self.on_event(host, Some((Event::Open, connection)), None, false);
+            self.on_event(host, Some((ConnectionEvent::Open, connection)), None, false);
         } else if self.reporting_period.is_some() && !self.policy.is_known_in_tick() {
             self.reads.clear();
             let values = self.reads.values(host);
@@ -157,15 +157,15 @@ impl AccessLog {
     }
 
     /// A connection lives on. Called within a tick.
-    pub fn on_connection_tick(&mut self, host: &impl Host, connection: &mut Connection) {
+    pub fn on_connection_tick(&mut self, host: &impl Host, connection: &mut LoggedConnection) {
         if self.reporting_period.is_some() {
-            self.on_event(host, Some((Event::Continue, connection)), None, true);
+            self.on_event(host, Some((ConnectionEvent::Continue, connection)), None, true);
         }
     }
 
     /// A connection ends.
-    pub fn on_connection_end(&mut self, host: &impl Host, connection: &mut Connection) {
-        self.on_event(host, Some((Event::Close, connection)), None, false);
+    pub fn on_connection_end(&mut self, host: &impl Host, connection: &mut LoggedConnection) {
+        self.on_event(host, Some((ConnectionEvent::Close, connection)), None, false);
     }
 
     /// Whether connections have lines before they end.
@@ -177,12 +177,12 @@ impl AccessLog {
     fn on_event<H: Host>(
         &mut self,
         host: &H,
-        connection: Option<(Event, &mut Connection)>,
+        connection: Option<(ConnectionEvent, &mut LoggedConnection)>,
         stats: Option<FromStats>,
         within_tick: bool,
     ) {
         let (before, ends) = match &connection {
-            Some((event, connection)) => (connection.decision, *event == Event::Close),
+            Some((event, connection)) => (connection.decision, *event == ConnectionEvent::Close),
             None => (None, true),
         };
         if !mem::take(&mut self.has_begun) {
@@ -232,8 +232,8 @@ impl AccessLog {
 }
 
 impl Lines {
-    fn new(config: &Config, tcp: bool, plan: Plan, reads: &mut Reads) -> Self {
-        let times = |place: &Place| matches!(place, Place::Made(Made::Elapsed | Made::ElapsedWhenClosed));
+    fn new(config: &LogConfig, tcp: bool, plan: LinePlan, reads: &mut Reads) -> Self {
+        let times = |place: &ValuePlace| matches!(place, ValuePlace::Made(Made::Elapsed | Made::ElapsedWhenClosed));
         Self {
             needs_time: plan.needs_now || tcp && plan.cells.iter().flat_map(|cell| &cell.places).any(times),
             content_type: if plan.needs.labels && !tcp { reads.slot(CONTENT_TYPE.0) } else { usize::MAX },
@@ -264,7 +264,7 @@ impl Lines {
         host: &H,
         values: &Values<H>,
         stream: &Stream,
-        connection: Option<(Event, [i64; 2])>,
+        connection: Option<(ConnectionEvent, [i64; 2])>,
         within_tick: bool,
     ) {
         self.evaluated.clear();

@@ -37,7 +37,7 @@ const MAX_PERIOD: Duration = Duration::from_secs(3600);
 
 /// What an operator can set.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Config {
+pub struct LogConfig {
     /// `preset`: the names and forms of whose log.
     pub preset: Preset,
     /// `format`: whether a line is JSON, text, or is not made at all.
@@ -45,7 +45,7 @@ pub struct Config {
     /// `text_format`: what a line of text is; Istio's default if empty.
     pub text_format: String,
     /// `fields`: fields that are added, or replaced.
-    pub fields: Vec<Field>,
+    pub fields: Vec<ConfiguredField>,
     /// `only_fields`: names of those that are written, in order; all if empty.
     pub only_fields: Vec<String>,
     /// `remove_fields`: names of those that are not written.
@@ -61,7 +61,7 @@ pub struct Config {
     /// `max_value_length`, in bytes.
     pub max_value: usize,
     /// `policy`.
-    pub policy: Policy,
+    pub policy: PolicyConfig,
     /// `instance`: Mixer's name of the log; by default that of Istio's.
     pub instance: Option<String>,
     /// `level`: Mixer's level of the lines.
@@ -98,7 +98,7 @@ pub enum Format {
 
 /// A field that is added or replaced.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Field {
+pub struct ConfiguredField {
     /// `name`.
     pub name: String,
     /// `value` and `fallback`: expressions, or names of known fields; the first that has a value gives it.
@@ -128,9 +128,9 @@ pub struct Operand {
 
 /// Which streams get a line.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Policy {
+pub struct PolicyConfig {
     /// `log`.
-    pub rule: Rule,
+    pub rule: PolicyRule,
     /// `match`: an expression of those of which there may be a line.
     pub condition: Option<String>,
     /// `always_errors`: whether errors get one whatever else is said.
@@ -139,7 +139,7 @@ pub struct Policy {
 
 /// The rule by which lines are written.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Rule {
+pub enum PolicyRule {
     /// `ALL`.
     All,
     /// `ERRORS`.
@@ -150,7 +150,7 @@ pub enum Rule {
     Window(Duration, usize),
 }
 
-impl Config {
+impl LogConfig {
     /// Reads the plugin configuration.
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
         configuration::parse(json, Self::read)
@@ -193,7 +193,7 @@ impl Config {
         section.refuse_unless(is_mixer, "format be \"JSON\" and preset be \"MIXER\"", &OF_MIXER);
         let mut index = 0usize;
         let mut fields = section.objects("fields", |section| {
-            let field = Field::read(section, &format!("fields[{index}]"));
+            let field = ConfiguredField::read(section, &format!("fields[{index}]"));
             index = index.saturating_add(1);
             field
         });
@@ -225,7 +225,7 @@ impl Config {
             ascii: section.boolean("ascii", false),
             max_line: length(section, "max_line_length", LINE, DEFAULT_LINE),
             max_value: length(section, "max_value_length", VALUE, DEFAULT_VALUE),
-            policy: section.object("policy", Policy::read).unwrap_or(Policy::ALL),
+            policy: section.object("policy", PolicyConfig::read).unwrap_or(PolicyConfig::ALL),
             instance: section.text("instance"),
             level: section.choice("level", &["info", "warn", "error"]).unwrap_or("info"),
             open_line: section.boolean("tcp_open_line", false),
@@ -236,7 +236,7 @@ impl Config {
     }
 }
 
-impl Field {
+impl ConfiguredField {
     fn read(section: &mut Section, path: &str) -> Self {
         let name = section.text("name");
         if name.is_none() {
@@ -284,9 +284,9 @@ impl Field {
     }
 }
 
-impl Policy {
+impl PolicyConfig {
     /// Everything gets a line.
-    pub const ALL: Self = Self { rule: Rule::All, condition: None, always_errors: false };
+    pub const ALL: Self = Self { rule: PolicyRule::All, condition: None, always_errors: false };
 
     fn read(section: &mut Section) -> Self {
         let rule = section.choice("log", &["ALL", "ERRORS", "PERCENTAGE", "FIRST_IN_WINDOW"]);
@@ -301,10 +301,10 @@ impl Policy {
         }
         Self {
             rule: match rule {
-                Some("ERRORS") => Rule::Errors,
-                Some("PERCENTAGE") => Rule::Percentage(percentage.unwrap_or_default()),
-                Some("FIRST_IN_WINDOW") => Rule::Window(window, peers),
-                _ => Rule::All,
+                Some("ERRORS") => PolicyRule::Errors,
+                Some("PERCENTAGE") => PolicyRule::Percentage(percentage.unwrap_or_default()),
+                Some("FIRST_IN_WINDOW") => PolicyRule::Window(window, peers),
+                _ => PolicyRule::All,
             },
             condition: section.text("match"),
             // As in Istio's policy of that kind, a window is for what went well.

@@ -11,11 +11,11 @@ use crate::who::Who;
 
 /// A field by name.
 #[derive(Clone, Copy, Debug)]
-pub struct Field {
+pub struct LineField {
     /// Its name.
     pub name: &'static str,
     /// Where its value comes from: from the first of these that has one.
-    pub sources: &'static [Source],
+    pub sources: &'static [FieldSource],
     /// How it is written.
     pub style: Style,
     /// What stands there if there is none.
@@ -24,7 +24,7 @@ pub struct Field {
 
 /// Where a value comes from.
 #[derive(Clone, Copy, Debug)]
-pub enum Source {
+pub enum FieldSource {
     /// An attribute of the stream, by its path.
     Attribute(&'static str, Kind, Form),
     /// A side of the request.
@@ -113,20 +113,20 @@ pub enum Absent {
     NoTime,
 }
 
-const fn field(name: &'static str, sources: &'static [Source], absent: Absent) -> Field {
-    Field { name, sources, style: Style::Plain, absent }
+const fn field(name: &'static str, sources: &'static [FieldSource], absent: Absent) -> LineField {
+    LineField { name, sources, style: Style::Plain, absent }
 }
 
-const fn text(path: &'static str) -> Source {
-    Source::Attribute(path, Kind::Text, Form::Whole)
+const fn text(path: &'static str) -> FieldSource {
+    FieldSource::Attribute(path, Kind::Text, Form::Whole)
 }
 
-const fn integer(path: &'static str) -> Source {
-    Source::Attribute(path, Kind::Integer, Form::Whole)
+const fn integer(path: &'static str) -> FieldSource {
+    FieldSource::Attribute(path, Kind::Integer, Form::Whole)
 }
 
-const fn side(who: Who) -> Source {
-    Source::Side(who, Form::Whole)
+const fn side(who: Who) -> FieldSource {
+    FieldSource::Side(who, Form::Whole)
 }
 
 const UNKNOWN: Absent = Absent::Text("unknown");
@@ -138,27 +138,27 @@ macro_rules! of_label {
     };
 }
 
-const START: Source = Source::Attribute("request\0time", Kind::Timestamp, Form::Whole);
-const ORIGINAL_PATH: Source = text("request\0headers\0x-envoy-original-path");
+const START: FieldSource = FieldSource::Attribute("request\0time", Kind::Timestamp, Form::Whole);
+const ORIGINAL_PATH: FieldSource = text("request\0headers\0x-envoy-original-path");
 const TRACEPARENT: &str = "request\0headers\0traceparent";
 const B3: &str = "request\0headers\0b3";
 const SERVICE_TIME: &str = "response\0headers\0x-envoy-upstream-service-time";
 
 /// The fields of a line unless configured otherwise, in order. The first 24 have the names of Istio's JSON access log.
-pub const DEFAULT: [Field; 48] = [
+pub const DEFAULT: [LineField; 48] = [
     field("start_time", &[START], Absent::Null),
     field("method", &[text("request\0method")], Absent::Null),
     field("path", &[ORIGINAL_PATH, text("request\0path")], Absent::Null),
     field("protocol", &[text("request\0protocol")], Absent::Null),
     field("response_code", &[integer("response\0code")], Absent::Number(0)),
-    field("response_flags", &[Source::Made(Made::Flags)], Absent::Text("-")),
+    field("response_flags", &[FieldSource::Made(Made::Flags)], Absent::Text("-")),
     field("response_code_details", &[text("response\0code_details")], Absent::Null),
     field("connection_termination_details", &[text("connection\0termination_details")], Absent::Null),
     field("upstream_transport_failure_reason", &[text("upstream\0transport_failure_reason")], Absent::Null),
     field("bytes_received", &[integer("request\0size")], Absent::Number(0)),
     field("bytes_sent", &[integer("response\0size")], Absent::Number(0)),
-    field("duration", &[Source::Made(Made::Elapsed)], Absent::Null),
-    field("upstream_service_time", &[Source::Attribute(SERVICE_TIME, Kind::Text, Form::Number)], Absent::Null),
+    field("duration", &[FieldSource::Made(Made::Elapsed)], Absent::Null),
+    field("upstream_service_time", &[FieldSource::Attribute(SERVICE_TIME, Kind::Text, Form::Number)], Absent::Null),
     field("x_forwarded_for", &[text("request\0headers\0x-forwarded-for")], Absent::Null),
     field("user_agent", &[text("request\0useragent")], Absent::Null),
     field("request_id", &[text("request\0id")], Absent::Null),
@@ -191,39 +191,39 @@ pub const DEFAULT: [Field; 48] = [
     of_label!(DestinationCanonicalRevision),
     of_label!(DestinationCluster),
     of_label!(ConnectionSecurityPolicy),
-    field("grpc_status", &[Source::Made(Made::GrpcStatus)], Absent::Null),
+    field("grpc_status", &[FieldSource::Made(Made::GrpcStatus)], Absent::Null),
     field(
         "trace_id",
         &[
-            Source::Attribute(TRACEPARENT, Kind::Text, Form::ParentTrace),
+            FieldSource::Attribute(TRACEPARENT, Kind::Text, Form::ParentTrace),
             text("request\0headers\0x-b3-traceid"),
-            Source::Attribute(B3, Kind::Text, Form::B3Trace),
+            FieldSource::Attribute(B3, Kind::Text, Form::B3Trace),
         ],
         Absent::Null,
     ),
     field(
         "span_id",
         &[
-            Source::Attribute(TRACEPARENT, Kind::Text, Form::ParentSpan),
+            FieldSource::Attribute(TRACEPARENT, Kind::Text, Form::ParentSpan),
             text("request\0headers\0x-b3-spanid"),
-            Source::Attribute(B3, Kind::Text, Form::B3Span),
+            FieldSource::Attribute(B3, Kind::Text, Form::B3Span),
         ],
         Absent::Null,
     ),
 ];
 
 /// What a line of a TCP connection has before the default fields.
-pub const EVENT: Field = field("connection_event", &[Source::Made(Made::Event)], Absent::Null);
+pub const EVENT: LineField = field("connection_event", &[FieldSource::Made(Made::Event)], Absent::Null);
 
 /// More fields that a configuration can name.
-pub const OTHER: [Field; 16] = [
+pub const OTHER: [LineField; 16] = [
     field("source_name", &[side(Who::Name(End::Source))], UNKNOWN),
     field("source_owner", &[side(Who::Owner(End::Source))], UNKNOWN),
     field("destination_name", &[side(Who::Name(End::Destination))], UNKNOWN),
     field("destination_owner", &[side(Who::Owner(End::Destination))], UNKNOWN),
     field("source_ip", &[SOURCE_IP], Absent::Null),
-    field("destination_ip", &[Source::Made(Made::DestinationIp)], Absent::Null),
-    field("request_protocol", &[Source::Made(Made::Protocol)], Absent::Null),
+    field("destination_ip", &[FieldSource::Made(Made::DestinationIp)], Absent::Null),
+    field("request_protocol", &[FieldSource::Made(Made::Protocol)], Absent::Null),
     field("scheme", &[text("request\0scheme")], Absent::Null),
     field("url_path", &[text("request\0url_path")], Absent::Null),
     field("referer", &[text("request\0referer")], Absent::Null),
@@ -232,9 +232,9 @@ pub const OTHER: [Field; 16] = [
     field("response_total_bytes", &[integer("response\0total_size")], Absent::Number(0)),
     field("upstream_request_attempt_count", &[integer("upstream\0request_attempt_count")], Absent::Number(0)),
     field("connection_id", &[integer("connection\0id")], Absent::Null),
-    field("end_time", &[Source::Made(Made::Now)], Absent::Null),
+    field("end_time", &[FieldSource::Made(Made::Now)], Absent::Null),
 ];
 
-const SOURCE_IP: Source = Source::Attribute("source\0address", Kind::Text, Form::Host);
-const GRPC_MESSAGE: Source = text("response\0trailers\0grpc-message");
-const GRPC_MESSAGE_OF_HEADERS: Source = text("response\0headers\0grpc-message");
+const SOURCE_IP: FieldSource = FieldSource::Attribute("source\0address", Kind::Text, Form::Host);
+const GRPC_MESSAGE: FieldSource = text("response\0trailers\0grpc-message");
+const GRPC_MESSAGE_OF_HEADERS: FieldSource = text("response\0headers\0grpc-message");

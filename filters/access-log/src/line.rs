@@ -12,7 +12,7 @@ use labels::stream::{LabelValue, Stream};
 use crate::digest::sha256;
 use crate::escape::Escaping;
 use crate::fields::{Form, Made, Style};
-use crate::plan::{Cell, Place, Plan};
+use crate::plan::{Cell, LinePlan, ValuePlace};
 use crate::reads::Values;
 use crate::time;
 
@@ -37,12 +37,12 @@ pub struct Moment<'a, H> {
     /// The time, if the plan needs it.
     pub now: i64,
     /// Of a connection: what happened, and the bytes received and sent by the line before.
-    pub connection: Option<(Event, [i64; 2])>,
+    pub connection: Option<(ConnectionEvent, [i64; 2])>,
 }
 
 /// What happened to a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum ConnectionEvent {
     /// It began.
     Open,
     /// It lives.
@@ -52,7 +52,7 @@ pub enum Event {
 }
 
 /// A value on its way into the line.
-enum Found<'a> {
+enum LineValue<'a> {
     Text(&'a [u8]),
     Made(String),
     Integer(i64),
@@ -78,7 +78,7 @@ impl Writer {
     }
 
     /// The line, with a newline.
-    pub fn line<H: Host>(&mut self, plan: &Plan, moment: &Moment<H>) -> &[u8] {
+    pub fn line<H: Host>(&mut self, plan: &LinePlan, moment: &Moment<H>) -> &[u8] {
         let mut longest = self.write(plan, moment, usize::MAX, false);
         for shorter in SHORTER {
             if self.buffer.len() > self.max && shorter < longest {
@@ -94,7 +94,7 @@ impl Writer {
 
     /// Writes all cells, of which texts are cut at `max`; where `drop` says so, only as many as there is room for. Returns
     /// the length of the longest text.
-    fn write<H: Host>(&mut self, plan: &Plan, moment: &Moment<H>, max: usize, drop: bool) -> usize {
+    fn write<H: Host>(&mut self, plan: &LinePlan, moment: &Moment<H>, max: usize, drop: bool) -> usize {
         let buffer = &mut self.buffer;
         buffer.clear();
         let (mut longest, mut cut) = (0, false);
@@ -129,7 +129,7 @@ impl Writer {
 /// Writes a cell; returns the length of its text, and whether it was cut.
 fn write_cell<H: Host>(
     buffer: &mut Vec<u8>,
-    plan: &Plan,
+    plan: &LinePlan,
     cell: &Cell,
     moment: &Moment<H>,
     escaping: Escaping,
@@ -142,10 +142,10 @@ fn write_cell<H: Host>(
         return (0, false);
     };
     buffer.extend_from_slice(&cell.before);
-    let found = if cell.hash { Found::Made(hashed(&found, cell.style)) } else { found };
+    let found = if cell.hash { LineValue::Made(hashed(&found, cell.style)) } else { found };
     match &found {
-        Found::Text(text) => write_text(buffer, plan.json, text, escaping),
-        Found::Made(text) => write_text(buffer, plan.json, text.as_bytes(), escaping),
+        LineValue::Text(text) => write_text(buffer, plan.json, text, escaping),
+        LineValue::Made(text) => write_text(buffer, plan.json, text.as_bytes(), escaping),
         _ => {
             write_other(buffer, plan.json, cell.style, &found);
             (0, false)
@@ -154,10 +154,10 @@ fn write_cell<H: Host>(
 }
 
 /// The digest of what would be written, whatever it is.
-fn hashed(found: &Found, style: Style) -> String {
+fn hashed(found: &LineValue, style: Style) -> String {
     match found {
-        Found::Text(text) => sha256(text),
-        Found::Made(text) => sha256(text.as_bytes()),
+        LineValue::Text(text) => sha256(text),
+        LineValue::Made(text) => sha256(text.as_bytes()),
         other => {
             let mut text = Vec::new();
             write_other(&mut text, false, style, other);
@@ -178,9 +178,9 @@ fn write_text(buffer: &mut Vec<u8>, quoted: bool, text: &[u8], escaping: Escapin
 }
 
 /// Writes what is no text: numbers, and what is made of them.
-fn write_other(buffer: &mut Vec<u8>, json: bool, style: Style, found: &Found) {
-    let is_time = matches!(found, Found::Timestamp(_));
-    let is_span = matches!(found, Found::Duration(_));
+fn write_other(buffer: &mut Vec<u8>, json: bool, style: Style, found: &LineValue) {
+    let is_time = matches!(found, LineValue::Timestamp(_));
+    let is_span = matches!(found, LineValue::Duration(_));
     let as_text = match style {
         Style::Plain => is_time,
         Style::Text => true,
@@ -193,18 +193,20 @@ fn write_other(buffer: &mut Vec<u8>, json: bool, style: Style, found: &Found) {
         buffer.push(b'"');
     }
     match (found, style) {
-        (Found::Integer(number), _) => time::integer(buffer, *number),
-        (Found::Double(number), _) => time::double(buffer, *number),
-        (Found::Boolean(is), _) => buffer.extend_from_slice(if *is { b"true" } else { b"false" }),
-        (Found::Duration(time) | Found::Timestamp(time), Style::Seconds) => time::decimal(buffer, *time, PER_SECOND),
-        (Found::Duration(time) | Found::Timestamp(time), Style::Nanoseconds) => time::integer(buffer, *time),
-        (Found::Duration(time), Style::Go) => time::go_duration(buffer, *time),
-        (Found::Timestamp(time), Style::Milliseconds) | (Found::Duration(time), _) => {
+        (LineValue::Integer(number), _) => time::integer(buffer, *number),
+        (LineValue::Double(number), _) => time::double(buffer, *number),
+        (LineValue::Boolean(is), _) => buffer.extend_from_slice(if *is { b"true" } else { b"false" }),
+        (LineValue::Duration(time) | LineValue::Timestamp(time), Style::Seconds) => {
+            time::decimal(buffer, *time, PER_SECOND)
+        }
+        (LineValue::Duration(time) | LineValue::Timestamp(time), Style::Nanoseconds) => time::integer(buffer, *time),
+        (LineValue::Duration(time), Style::Go) => time::go_duration(buffer, *time),
+        (LineValue::Timestamp(time), Style::Milliseconds) | (LineValue::Duration(time), _) => {
             time::integer(buffer, time.div_euclid(PER_MILLISECOND));
         }
-        (Found::Timestamp(time), Style::Microtime) => time::rfc3339(buffer, *time, 6),
-        (Found::Timestamp(time), _) => time::rfc3339(buffer, *time, 3),
-        (Found::Text(_) | Found::Made(_), _) => {}
+        (LineValue::Timestamp(time), Style::Microtime) => time::rfc3339(buffer, *time, 6),
+        (LineValue::Timestamp(time), _) => time::rfc3339(buffer, *time, 3),
+        (LineValue::Text(_) | LineValue::Made(_), _) => {}
     }
     if quoted {
         buffer.push(b'"');
@@ -212,31 +214,31 @@ fn write_other(buffer: &mut Vec<u8>, json: bool, style: Style, found: &Found) {
 }
 
 /// The value of a place, if there is one.
-fn find<'a, H: Host>(plan: &Plan, place: &'a Place, moment: &'a Moment<H>) -> Option<Found<'a>> {
+fn find<'a, H: Host>(plan: &LinePlan, place: &'a ValuePlace, moment: &'a Moment<H>) -> Option<LineValue<'a>> {
     match place {
-        Place::Constant(value) => Some(Found::of(value)),
-        Place::Slot(slot, Kind::Text, form) => formed(moment.values.bytes(*slot)?, *form),
-        Place::Slot(slot, Kind::Boolean, _) => moment.values.boolean(*slot).map(Found::Boolean),
-        Place::Slot(slot, kind, _) => {
+        ValuePlace::Constant(value) => Some(LineValue::of(value)),
+        ValuePlace::Slot(slot, Kind::Text, form) => formed(moment.values.bytes(*slot)?, *form),
+        ValuePlace::Slot(slot, Kind::Boolean, _) => moment.values.boolean(*slot).map(LineValue::Boolean),
+        ValuePlace::Slot(slot, kind, _) => {
             let number = moment.values.int(*slot)?;
             Some(match kind {
-                Kind::Duration => Found::Duration(number),
-                Kind::Timestamp => Found::Timestamp(number),
-                _ => Found::Integer(number),
+                Kind::Duration => LineValue::Duration(number),
+                Kind::Timestamp => LineValue::Timestamp(number),
+                _ => LineValue::Integer(number),
             })
         }
-        Place::Engine(index) => moment.evaluated.get(*index)?.as_ref().map(Found::of),
-        Place::Side(who, form) => match who.value(moment.stream) {
+        ValuePlace::Engine(index) => moment.evaluated.get(*index)?.as_ref().map(LineValue::of),
+        ValuePlace::Side(who, form) => match who.value(moment.stream) {
             LabelValue::Text(text) => formed(text, *form),
-            LabelValue::Number(number) => Some(Found::Integer(number)),
+            LabelValue::Number(number) => Some(LineValue::Integer(number)),
             LabelValue::Flags(flags) => of_flags(flags),
             LabelValue::None => None,
         },
-        Place::Made(made) => make(plan, *made, moment),
+        ValuePlace::Made(made) => make(plan, *made, moment),
     }
 }
 
-impl<'a> Found<'a> {
+impl<'a> LineValue<'a> {
     fn of(value: &'a Value) -> Self {
         match value {
             Value::Text(text) => Self::Text(text),
@@ -250,11 +252,11 @@ impl<'a> Found<'a> {
 }
 
 /// What is taken of a text; nothing of an empty one.
-fn formed(text: &[u8], form: Form) -> Option<Found<'_>> {
+fn formed(text: &[u8], form: Form) -> Option<LineValue<'_>> {
     let part = |separator: u8, index: usize| text.split(|byte| *byte == separator).nth(index);
     let text = match form {
         Form::Whole => text,
-        Form::Number => return core::str::from_utf8(text).ok()?.parse().ok().map(Found::Integer),
+        Form::Number => return core::str::from_utf8(text).ok()?.parse().ok().map(LineValue::Integer),
         Form::Host => host_of(text),
         Form::First => part(b',', 0)?,
         Form::Spiffe => text.strip_prefix(b"spiffe://").unwrap_or(text),
@@ -264,7 +266,7 @@ fn formed(text: &[u8], form: Form) -> Option<Found<'_>> {
         Form::B3Trace => part(b'-', 0).filter(|trace| trace.len() > 1)?,
         Form::B3Span => part(b'-', 1)?,
     };
-    (!text.is_empty()).then_some(Found::Text(text))
+    (!text.is_empty()).then_some(LineValue::Text(text))
 }
 
 /// An address without its port: `10.0.0.1:80`, `[::1]:80`.
@@ -278,25 +280,25 @@ pub fn host_of(address: &[u8]) -> &[u8] {
     }
 }
 
-fn make<'a, H: Host>(plan: &Plan, made: Made, moment: &'a Moment<H>) -> Option<Found<'a>> {
+fn make<'a, H: Host>(plan: &LinePlan, made: Made, moment: &'a Moment<H>) -> Option<LineValue<'a>> {
     let values = moment.values;
     let slots = &plan.slots;
     let since = |slot, index: usize| {
         let before = moment.connection.and_then(|(_, before)| before.get(index).copied()).unwrap_or(0);
-        values.int(slot).map(|total| Found::Integer(total.saturating_sub(before)))
+        values.int(slot).map(|total| LineValue::Integer(total.saturating_sub(before)))
     };
     let is_grpc = || values.bytes(slots.content_type).is_some_and(is_grpc);
     match made {
         Made::Flags => of_flags(values.flags(slots.flags)),
-        Made::GrpcStatus => is_grpc().then(|| Found::Integer(grpc_status(values.int(slots.grpc_status)))),
-        Made::ElapsedWhenClosed if !matches!(moment.connection, Some((Event::Close, _))) => None,
+        Made::GrpcStatus => is_grpc().then(|| LineValue::Integer(grpc_status(values.int(slots.grpc_status)))),
+        Made::ElapsedWhenClosed if !matches!(moment.connection, Some((ConnectionEvent::Close, _))) => None,
         Made::Elapsed | Made::ElapsedWhenClosed => match (values.int(slots.duration), moment.connection) {
-            (Some(duration), _) => Some(Found::Duration(duration)),
-            (None, Some(_)) => Some(Found::Duration(moment.now.saturating_sub(values.int(slots.start)?).max(0))),
+            (Some(duration), _) => Some(LineValue::Duration(duration)),
+            (None, Some(_)) => Some(LineValue::Duration(moment.now.saturating_sub(values.int(slots.start)?).max(0))),
             (None, None) => None,
         },
-        Made::Now => Some(Found::Timestamp(moment.now)),
-        Made::Event => moment.connection.map(|(event, _)| Found::Text(event.name())),
+        Made::Now => Some(LineValue::Timestamp(moment.now)),
+        Made::Event => moment.connection.map(|(event, _)| LineValue::Text(event.name())),
         Made::ReceivedSince => since(slots.received, 0),
         Made::SentSince => since(slots.sent, 1),
         Made::Protocol => {
@@ -305,7 +307,7 @@ fn make<'a, H: Host>(plan: &Plan, made: Made, moment: &'a Moment<H>) -> Option<F
                 None if is_grpc() => Protocol::Grpc,
                 None => Protocol::Http,
             };
-            Some(Found::Text(protocol.name().as_bytes()))
+            Some(LineValue::Text(protocol.name().as_bytes()))
         }
         Made::DestinationIp => {
             let inbound = moment.stream.facts().direction == Direction::Inbound;
@@ -316,11 +318,11 @@ fn make<'a, H: Host>(plan: &Plan, made: Made, moment: &'a Moment<H>) -> Option<F
 }
 
 /// The names of response flags; nothing where none is set.
-fn of_flags(flags: u64) -> Option<Found<'static>> {
-    (flags != 0).then(|| Found::Made(response_flags::text(flags)))
+fn of_flags(flags: u64) -> Option<LineValue<'static>> {
+    (flags != 0).then(|| LineValue::Made(response_flags::text(flags)))
 }
 
-impl Event {
+impl ConnectionEvent {
     /// As Mixer called it.
     fn name(self) -> &'static [u8] {
         match self {

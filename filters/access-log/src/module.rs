@@ -8,7 +8,7 @@ use host::Host;
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 
-use crate::access_log::{AccessLog, Connection};
+use crate::access_log::{AccessLog, LoggedConnection};
 
 /// What a plugin of this filter begins with.
 pub fn new_root() -> Box<dyn RootContext> {
@@ -32,7 +32,7 @@ struct AccessLogRoot {
 struct Shared {
     access_log: AccessLog,
     /// The connections that live, if they have lines before they end.
-    connections: Live<Connection>,
+    connections: Live<LoggedConnection>,
 }
 
 struct HttpStream {
@@ -42,7 +42,7 @@ struct HttpStream {
 struct TcpStream {
     shared: Rc<RefCell<Shared>>,
     id: u32,
-    connection: Rc<RefCell<Connection>>,
+    connection: Rc<RefCell<LoggedConnection>>,
 }
 
 impl Context for AccessLogRoot {}

@@ -9,9 +9,9 @@ use host::Host;
 use labels::resolver::Needs;
 use labels::Label;
 
-use crate::config::{self, Config, Format, Operand, Preset};
+use crate::config::{self, Format, LogConfig, Operand, Preset};
 use crate::escape::Escaping;
-use crate::fields::{self, Absent, Form, Made, Source, Style};
+use crate::fields::{self, Absent, FieldSource, Form, Made, Style};
 use crate::mixer;
 use crate::reads::Reads;
 use crate::text_format::{self, Piece};
@@ -23,7 +23,7 @@ const MAPS: [[&str; 2]; 4] =
 
 /// What a line consists of.
 #[derive(Debug)]
-pub struct Plan {
+pub struct LinePlan {
     /// Whether texts stand in quotes, and cuts are told.
     pub json: bool,
     /// The values, in order.
@@ -37,7 +37,7 @@ pub struct Plan {
     /// Whether the time is asked for.
     pub needs_now: bool,
     /// Where made values find theirs.
-    pub slots: Slots,
+    pub slots: LineSlots,
 }
 
 /// A value with the bytes before it.
@@ -46,7 +46,7 @@ pub struct Cell {
     /// The bytes before it.
     pub before: Vec<u8>,
     /// Where it comes from.
-    pub places: Vec<Place>,
+    pub places: Vec<ValuePlace>,
     /// How it is written.
     pub style: Style,
     /// What stands there if there is no value; `None` if then not even `before` does.
@@ -59,7 +59,7 @@ pub struct Cell {
 
 /// Where a value is found.
 #[derive(Debug)]
-pub enum Place {
+pub enum ValuePlace {
     /// Nowhere: it never changes.
     Constant(Value),
     /// Among the attributes.
@@ -74,7 +74,7 @@ pub enum Place {
 
 /// Where the attributes are of which values are made; `usize::MAX` for those that are not needed.
 #[derive(Debug)]
-pub struct Slots {
+pub struct LineSlots {
     /// Response flags.
     pub flags: usize,
     /// `content-type` of the request.
@@ -100,7 +100,7 @@ pub struct Slots {
 /// A field that may be chosen; it is planned when it is.
 enum Wanted {
     /// One of the tables.
-    Known(fields::Field),
+    Known(fields::LineField),
     /// One of the configuration, by index.
     Configured(usize),
     /// A text.
@@ -113,12 +113,18 @@ struct Planner<'a, H> {
     reads: &'a mut Reads,
     problems: &'a mut Vec<Problem>,
     escaping: Escaping,
-    plan: Plan,
+    plan: LinePlan,
 }
 
-impl Plan {
+impl LinePlan {
     /// The plan of a configuration, for requests or for connections. The attributes that it takes are added to `reads`.
-    pub fn new(config: &Config, tcp: bool, host: &impl Host, reads: &mut Reads, problems: &mut Vec<Problem>) -> Self {
+    pub fn new(
+        config: &LogConfig,
+        tcp: bool,
+        host: &impl Host,
+        reads: &mut Reads,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
         let plan = Self {
             json: config.format == Format::Json,
             cells: Vec::new(),
@@ -126,7 +132,7 @@ impl Plan {
             engines: Vec::new(),
             needs: Needs::default(),
             needs_now: false,
-            slots: Slots::NONE,
+            slots: LineSlots::NONE,
         };
         let escaping = Escaping { ascii: config.ascii, max: config.max_value };
         let mut planner = Planner { host, reads, problems, escaping, plan };
@@ -139,7 +145,7 @@ impl Plan {
     }
 }
 
-impl Slots {
+impl LineSlots {
     const NONE: Self = Self {
         flags: usize::MAX,
         content_type: usize::MAX,
@@ -156,8 +162,8 @@ impl Slots {
 
 impl<H: Host> Planner<'_, H> {
     /// The cells of a line of JSON.
-    fn json(&mut self, config: &Config, tcp: bool) {
-        let known: &[fields::Field] = match (config.preset, tcp) {
+    fn json(&mut self, config: &LogConfig, tcp: bool) {
+        let known: &[fields::LineField] = match (config.preset, tcp) {
             (Preset::Istio, _) => &fields::DEFAULT,
             (Preset::Mixer, true) => &mixer::CONNECTION,
             (Preset::Mixer, false) => &mixer::REQUEST,
@@ -214,7 +220,7 @@ impl<H: Host> Planner<'_, H> {
                     Some(field) => self.configured(field, *index),
                     None => continue,
                 },
-                Wanted::Constant(text) => Cell::of(vec![Place::Constant(Value::Text(text.as_bytes().into()))]),
+                Wanted::Constant(text) => Cell::of(vec![ValuePlace::Constant(Value::Text(text.as_bytes().into()))]),
             };
             cell.before = [b",\"".as_slice(), &self.escaped(name.as_bytes()), b"\":"].concat();
             if config.omit_absent && cell.absent.as_deref() == Some(b"null") {
@@ -244,22 +250,24 @@ impl<H: Host> Planner<'_, H> {
     }
 
     /// The value of an operator; `None` if there is none, and that was reported.
-    fn operator(&mut self, value: text_format::Value) -> Option<Cell> {
+    fn operator(&mut self, value: text_format::OperatorValue) -> Option<Cell> {
         let places = match value {
-            text_format::Value::Operator(field) => return Some(self.known(field)),
-            text_format::Value::Field(name) => match find(name) {
+            text_format::OperatorValue::Operator(field) => return Some(self.known(field)),
+            text_format::OperatorValue::Field(name) => match find(name) {
                 Some(field) => return Some(self.known(&field)),
                 None => {
                     self.refuse(text_format::PATH, format!("{} is not a known field", Quoted(name)));
                     return None;
                 }
             },
-            text_format::Value::Attribute(path) => vec![Place::Slot(self.reads.slot(&path), Kind::Text, Form::Whole)],
-            text_format::Value::Headers(map, names) => {
-                let paths = names.split('?').map(|name| text_format::header(map, name));
-                paths.map(|path| Place::Slot(self.reads.slot(&path), Kind::Text, Form::Whole)).collect()
+            text_format::OperatorValue::Attribute(path) => {
+                vec![ValuePlace::Slot(self.reads.slot(&path), Kind::Text, Form::Whole)]
             }
-            text_format::Value::Expression(text) => {
+            text_format::OperatorValue::Headers(map, names) => {
+                let paths = names.split('?').map(|name| text_format::header(map, name));
+                paths.map(|path| ValuePlace::Slot(self.reads.slot(&path), Kind::Text, Form::Whole)).collect()
+            }
+            text_format::OperatorValue::Expression(text) => {
                 let path = text_format::PATH.into();
                 let operand = Operand { path, text: text.into(), known: false, kind: Kind::Text };
                 self.operand(&operand).into_iter().collect()
@@ -269,7 +277,7 @@ impl<H: Host> Planner<'_, H> {
     }
 
     /// Applies `only_fields` and `remove_fields`.
-    fn choose(&mut self, config: &Config, cells: &mut Vec<(String, Wanted)>) {
+    fn choose(&mut self, config: &LogConfig, cells: &mut Vec<(String, Wanted)>) {
         for (index, name) in config.only_fields.iter().enumerate() {
             if !cells.iter().any(|(other, _)| other == name) {
                 match find(name) {
@@ -297,13 +305,13 @@ impl<H: Host> Planner<'_, H> {
     }
 
     /// A field by the tables.
-    fn known(&mut self, field: &fields::Field) -> Cell {
+    fn known(&mut self, field: &fields::LineField) -> Cell {
         let places = field.sources.iter().map(|source| self.place(*source)).collect();
         Cell { style: field.style, absent: Some(self.absent(field.absent)), ..Cell::of(places) }
     }
 
     /// A field of the configuration.
-    fn configured(&mut self, field: &config::Field, index: usize) -> Cell {
+    fn configured(&mut self, field: &config::ConfiguredField, index: usize) -> Cell {
         let mut cell = Cell::of(Vec::new());
         for operand in &field.values {
             match find(&operand.text).filter(|_| operand.known) {
@@ -323,14 +331,14 @@ impl<H: Host> Planner<'_, H> {
         if field.number {
             for place in &mut cell.places {
                 match place {
-                    Place::Slot(_, Kind::Text, form) | Place::Side(_, form) if *form == Form::Whole => {
+                    ValuePlace::Slot(_, Kind::Text, form) | ValuePlace::Side(_, form) if *form == Form::Whole => {
                         *form = Form::Number
                     }
                     _ => {}
                 }
             }
         }
-        let timed = cell.places.iter().any(Place::is_time);
+        let timed = cell.places.iter().any(ValuePlace::is_time);
         let style = field.style.unwrap_or(cell.style);
         if !timed && !matches!(style, Style::Plain | Style::Text) && !self.has_engine(&cell) {
             self.refuse(&format!("fields[{index}].as"), "is for times and durations, which this is not".into());
@@ -340,8 +348,8 @@ impl<H: Host> Planner<'_, H> {
     }
 
     fn has_engine(&self, cell: &Cell) -> bool {
-        let time = |place: &Place| match place {
-            Place::Engine(index) => {
+        let time = |place: &ValuePlace| match place {
+            ValuePlace::Engine(index) => {
                 self.plan.engines.get(*index).is_none_or(|(_, kind)| matches!(kind, Kind::Duration | Kind::Timestamp))
             }
             _ => false,
@@ -351,16 +359,16 @@ impl<H: Host> Planner<'_, H> {
     }
 
     /// Where an expression's value is found; `None` if it cannot be, and that was reported.
-    fn operand(&mut self, operand: &Operand) -> Option<Place> {
+    fn operand(&mut self, operand: &Operand) -> Option<ValuePlace> {
         let text = operand.text.as_str();
         Some(match expression::parse(text) {
-            Parsed::Text(text) => Place::Constant(Value::Text(text.into_bytes())),
-            Parsed::Number(number) => Place::Constant(Value::Integer(number.try_into().unwrap_or(i64::MAX))),
+            Parsed::Text(text) => ValuePlace::Constant(Value::Text(text.into_bytes())),
+            Parsed::Number(number) => ValuePlace::Constant(Value::Integer(number.try_into().unwrap_or(i64::MAX))),
             Parsed::Node(path) => {
-                Place::Constant(Value::Text(node_value(self.host, &expression::property(&path)).into_bytes()))
+                ValuePlace::Constant(Value::Text(node_value(self.host, &expression::property(&path)).into_bytes()))
             }
             Parsed::Attribute(path, kind) | Parsed::Time(path, kind, _) => {
-                Place::Slot(self.reads.slot(&expression::property(&path)), kind, Form::Whole)
+                ValuePlace::Slot(self.reads.slot(&expression::property(&path)), kind, Form::Whole)
             }
             Parsed::Other(_) if expression::path(text).is_some_and(|path| MAPS.iter().any(|map| path == *map)) => {
                 self.refuse(
@@ -376,22 +384,22 @@ impl<H: Host> Planner<'_, H> {
                 };
                 let engine = Engine::new(self.host, &rewritten, text, &operand.path, self.problems)?;
                 self.plan.engines.push((engine, operand.kind));
-                Place::Engine(self.plan.engines.len().saturating_sub(1))
+                ValuePlace::Engine(self.plan.engines.len().saturating_sub(1))
             }
         })
     }
 
     /// Where a value of the tables is found.
-    fn place(&mut self, source: Source) -> Place {
+    fn place(&mut self, source: FieldSource) -> ValuePlace {
         match source {
-            Source::Attribute(path, kind, form) => Place::Slot(self.reads.slot(path), kind, form),
-            Source::Side(who, form) => {
+            FieldSource::Attribute(path, kind, form) => ValuePlace::Slot(self.reads.slot(path), kind, form),
+            FieldSource::Side(who, form) => {
                 who.add_to(&mut self.plan.needs);
-                Place::Side(who, form)
+                ValuePlace::Side(who, form)
             }
-            Source::Made(made) => {
+            FieldSource::Made(made) => {
                 self.prepare(made);
-                Place::Made(made)
+                ValuePlace::Made(made)
             }
         }
     }
@@ -461,7 +469,7 @@ impl<H: Host> Planner<'_, H> {
 
 impl Cell {
     /// A cell that is found in these places.
-    fn of(places: Vec<Place>) -> Self {
+    fn of(places: Vec<ValuePlace>) -> Self {
         Self {
             before: Vec::new(),
             places,
@@ -473,7 +481,7 @@ impl Cell {
     }
 }
 
-impl Place {
+impl ValuePlace {
     fn is_time(&self) -> bool {
         match self {
             Self::Slot(_, kind, _) => matches!(kind, Kind::Duration | Kind::Timestamp),
@@ -484,7 +492,7 @@ impl Place {
 }
 
 /// The field of a name.
-fn find(name: &str) -> Option<fields::Field> {
+fn find(name: &str) -> Option<fields::LineField> {
     let mine = fields::DEFAULT.iter().chain([&fields::EVENT]).chain(&fields::OTHER);
     let all = mine.chain(&mixer::REQUEST).chain(&mixer::CONNECTION);
     all.into_iter().find(|field| field.name == name).copied()

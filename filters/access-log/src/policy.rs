@@ -15,7 +15,7 @@ use labels::content_type::is_grpc;
 use labels::direction::Direction;
 use labels::response_flags;
 
-use crate::config::{self, Rule};
+use crate::config::{self, PolicyRule};
 use crate::line::host_of;
 use crate::reads::{Reads, Values};
 use crate::time::nanoseconds;
@@ -33,16 +33,16 @@ const ALL: u64 = 100_000;
 
 /// A policy at work.
 pub struct Policy {
-    rule: Rule,
+    rule: PolicyRule,
     always_errors: bool,
     condition: Option<Expression>,
-    slots: Slots,
+    slots: PolicySlots,
     /// When there was a line of a peer, by whatever tells peers apart.
     peers: BoundedCache<Vec<u8>, i64>,
 }
 
 /// Where the attributes are; `usize::MAX` for those that are not needed.
-struct Slots {
+struct PolicySlots {
     code: usize,
     flags: usize,
     content_type: usize,
@@ -56,7 +56,12 @@ struct Slots {
 
 impl Policy {
     /// Compiles a policy. Works only while the plugin is configured. The attributes that it takes are added to `reads`.
-    pub fn new(policy: &config::Policy, host: &impl Host, reads: &mut Reads, problems: &mut Vec<Problem>) -> Self {
+    pub fn new(
+        policy: &config::PolicyConfig,
+        host: &impl Host,
+        reads: &mut Reads,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
         let condition = policy
             .condition
             .as_ref()
@@ -65,10 +70,10 @@ impl Policy {
             true => reads.slot(path),
             false => usize::MAX,
         };
-        let errors = policy.always_errors || policy.rule == Rule::Errors;
-        let percentage = matches!(policy.rule, Rule::Percentage(_));
-        let window = matches!(policy.rule, Rule::Window(..));
-        let slots = Slots {
+        let errors = policy.always_errors || policy.rule == PolicyRule::Errors;
+        let percentage = matches!(policy.rule, PolicyRule::Percentage(_));
+        let window = matches!(policy.rule, PolicyRule::Window(..));
+        let slots = PolicySlots {
             code: slot(errors, property::RESPONSE_CODE.0),
             flags: slot(errors, property::RESPONSE_FLAGS.0),
             content_type: slot(errors, "request\0headers\0content-type"),
@@ -80,7 +85,7 @@ impl Policy {
             upstream: ["upstream\0address", property::UPSTREAM_PEER_SAN.0].map(|path| slot(window, path)),
         };
         let peers = match policy.rule {
-            Rule::Window(_, peers) => peers,
+            PolicyRule::Window(_, peers) => peers,
             _ => 0,
         };
         Self {
@@ -94,12 +99,12 @@ impl Policy {
 
     /// Whether every stream gets a line.
     pub fn is_all(&self) -> bool {
-        self.rule == Rule::All && self.condition.is_none()
+        self.rule == PolicyRule::All && self.condition.is_none()
     }
 
     /// Whether an error is not known before the stream ends.
     pub fn needs_end(&self) -> bool {
-        self.rule == Rule::Errors
+        self.rule == PolicyRule::Errors
     }
 
     /// Whether a decision can be made within a tick, where no expression can be evaluated.
@@ -119,7 +124,7 @@ impl Policy {
         if self.is_all() {
             return true;
         }
-        let errors = self.always_errors || self.rule == Rule::Errors;
+        let errors = self.always_errors || self.rule == PolicyRule::Errors;
         let error = errors && self.is_error(values, tcp);
         if error && self.always_errors {
             return true;
@@ -130,10 +135,10 @@ impl Policy {
             }
         }
         match self.rule {
-            Rule::All => true,
-            Rule::Errors => error,
-            Rule::Percentage(percentage) => self.draw(values) < percentage,
-            Rule::Window(window, _) => self.is_first(host, values, direction, window),
+            PolicyRule::All => true,
+            PolicyRule::Errors => error,
+            PolicyRule::Percentage(percentage) => self.draw(values) < percentage,
+            PolicyRule::Window(window, _) => self.is_first(host, values, direction, window),
         }
     }
 

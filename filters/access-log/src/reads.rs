@@ -38,7 +38,7 @@ const KNOWN: [Property; 4] =
 /// The attributes that may be read, and what was read of the current stream.
 #[derive(Debug, Default)]
 pub struct Reads {
-    slots: Vec<Slot>,
+    slots: Vec<AttributeSlot>,
     /// The paths of the slots.
     paths: Names,
     /// How many are headers of the request, and how many of the response.
@@ -49,18 +49,18 @@ pub struct Reads {
 }
 
 #[derive(Debug)]
-struct Slot {
+struct AttributeSlot {
     header: Option<(HeaderMap, String)>,
     /// Whether it is absent where there are no response flags.
     only_flagged: bool,
-    value: OnceCell<Option<Held>>,
+    value: OnceCell<Option<ReadValue>>,
     /// Of a header of several lines, all of them, as Envoy joins them.
     joined: OnceCell<Option<Vec<u8>>>,
     has_several: Cell<bool>,
 }
 
 #[derive(Debug)]
-enum Held {
+enum ReadValue {
     Bytes(Vec<u8>),
     Number([u8; 8]),
     /// Where it is in the header map.
@@ -92,7 +92,7 @@ impl Reads {
             }
         }
         let (value, joined, has_several) = (OnceCell::new(), OnceCell::new(), Cell::new(false));
-        self.slots.push(Slot { header, only_flagged, value, joined, has_several });
+        self.slots.push(AttributeSlot { header, only_flagged, value, joined, has_several });
         place
     }
 
@@ -131,14 +131,14 @@ impl<'a, H: Host> Values<'a, H> {
             self.read_map(*map);
         }
         let read = || self.host.property(Property(path));
-        let bytes = match slot.value.get_or_init(|| read().map(Held::Bytes)).as_ref()? {
-            Held::Line(_) if slot.has_several.get() => slot.joined.get_or_init(read).as_ref()?,
-            Held::Line(range) => {
+        let bytes = match slot.value.get_or_init(|| read().map(ReadValue::Bytes)).as_ref()? {
+            ReadValue::Line(_) if slot.has_several.get() => slot.joined.get_or_init(read).as_ref()?,
+            ReadValue::Line(range) => {
                 let (map, _) = slot.header.as_ref()?;
                 self.reads.maps.get(index(*map))?.get()?.get(range.clone())?
             }
-            Held::Bytes(bytes) => bytes,
-            Held::Number(bytes) => bytes.as_slice(),
+            ReadValue::Bytes(bytes) => bytes,
+            ReadValue::Number(bytes) => bytes.as_slice(),
         };
         Some(bytes).filter(|bytes| !bytes.is_empty())
     }
@@ -164,7 +164,7 @@ impl<'a, H: Host> Values<'a, H> {
         // No response has this code.
         self.set(code, || Some(facts.response_code).filter(|code| *code != 0).map(number));
         self.set(flags, || Some(number(facts.response_flags.cast_signed())));
-        self.set(cluster, || facts.cluster.as_ref().map(|name| Held::Bytes(name.to_vec())));
+        self.set(cluster, || facts.cluster.as_ref().map(|name| ReadValue::Bytes(name.to_vec())));
         if let Some(duration) = duration {
             self.set(took, || Some(number(duration)));
         }
@@ -177,7 +177,7 @@ impl<'a, H: Host> Values<'a, H> {
         is(flags) == Some(0) && is(code).is_some()
     }
 
-    fn set(&self, slot: Option<usize>, value: impl FnOnce() -> Option<Held>) {
+    fn set(&self, slot: Option<usize>, value: impl FnOnce() -> Option<ReadValue>) {
         if let Some(slot) = slot.and_then(|slot| self.reads.slots.get(slot)) {
             let _ = slot.value.get_or_init(value);
         }
@@ -189,15 +189,15 @@ impl<'a, H: Host> Values<'a, H> {
         let (Some(2..), Some(read)) = (self.reads.headers.get(at), self.reads.maps.get(at)) else {
             return;
         };
-        let of_map = |slot: &&Slot| matches!(&slot.header, Some((other, _)) if *other == map);
+        let of_map = |slot: &&AttributeSlot| matches!(&slot.header, Some((other, _)) if *other == map);
         // A connection has no headers.
         let bytes = read.get_or_init(|| self.host.header_pairs(map).unwrap_or_default());
         let start = bytes.as_ptr().addr();
         for (name, value) in Pairs::new(bytes) {
-            let is_it = |slot: &&Slot| matches!(&slot.header, Some((_, wanted)) if wanted.as_bytes() == name);
+            let is_it = |slot: &&AttributeSlot| matches!(&slot.header, Some((_, wanted)) if wanted.as_bytes() == name);
             for slot in self.reads.slots.iter().filter(of_map).filter(is_it) {
                 let at = value.as_ptr().addr().saturating_sub(start);
-                let line = Held::Line(at..at.saturating_add(value.len()));
+                let line = ReadValue::Line(at..at.saturating_add(value.len()));
                 slot.has_several.set(slot.value.set(Some(line)).is_err());
             }
         }
@@ -211,8 +211,8 @@ fn index(map: HeaderMap) -> usize {
     usize::from(map == HeaderMap::Response)
 }
 
-fn number(number: i64) -> Held {
-    Held::Number(number.to_le_bytes())
+fn number(number: i64) -> ReadValue {
+    ReadValue::Number(number.to_le_bytes())
 }
 
 /// The header that an attribute is.

@@ -3,7 +3,7 @@
 use configuration::{Cut, Quoted};
 use expression::Kind;
 
-use crate::fields::{Absent, Field, Form, Made, Source, Style};
+use crate::fields::{Absent, FieldSource, Form, LineField, Made, Style};
 
 /// Istio's default format, since 1.9.
 pub const ISTIO: &str = "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" %RESPONSE_CODE% \
@@ -15,34 +15,34 @@ pub const ISTIO: &str = "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-P
 /// Where mistakes of a format are reported.
 pub const PATH: &str = "text_format";
 
-const fn operator(name: &'static str, sources: &'static [Source], absent: Absent) -> Field {
-    Field { name, sources, style: Style::Plain, absent }
+const fn operator(name: &'static str, sources: &'static [FieldSource], absent: Absent) -> LineField {
+    LineField { name, sources, style: Style::Plain, absent }
 }
 
-const fn text(path: &'static str) -> Source {
-    Source::Attribute(path, Kind::Text, Form::Whole)
+const fn text(path: &'static str) -> FieldSource {
+    FieldSource::Attribute(path, Kind::Text, Form::Whole)
 }
 
-const fn host(path: &'static str) -> Source {
-    Source::Attribute(path, Kind::Text, Form::Host)
+const fn host(path: &'static str) -> FieldSource {
+    FieldSource::Attribute(path, Kind::Text, Form::Host)
 }
 
-const fn integer(path: &'static str) -> Source {
-    Source::Attribute(path, Kind::Integer, Form::Whole)
+const fn integer(path: &'static str) -> FieldSource {
+    FieldSource::Attribute(path, Kind::Integer, Form::Whole)
 }
 
 /// Operators that take nothing, by Envoy's names.
-static OPERATORS: [Field; 30] = [
-    operator("START_TIME", &[Source::Attribute("request\0time", Kind::Timestamp, Form::Whole)], Absent::Null),
+static OPERATORS: [LineField; 30] = [
+    operator("START_TIME", &[FieldSource::Attribute("request\0time", Kind::Timestamp, Form::Whole)], Absent::Null),
     operator("PROTOCOL", &[text("request\0protocol")], Absent::Null),
     operator("RESPONSE_CODE", &[integer("response\0code")], Absent::Number(0)),
-    operator("RESPONSE_FLAGS", &[Source::Made(Made::Flags)], Absent::Null),
+    operator("RESPONSE_FLAGS", &[FieldSource::Made(Made::Flags)], Absent::Null),
     operator("RESPONSE_CODE_DETAILS", &[text("response\0code_details")], Absent::Null),
     operator("CONNECTION_TERMINATION_DETAILS", &[text("connection\0termination_details")], Absent::Null),
     operator("UPSTREAM_TRANSPORT_FAILURE_REASON", &[text("upstream\0transport_failure_reason")], Absent::Null),
     operator("BYTES_RECEIVED", &[integer("request\0size")], Absent::Number(0)),
     operator("BYTES_SENT", &[integer("response\0size")], Absent::Number(0)),
-    operator("DURATION", &[Source::Made(Made::Elapsed)], Absent::Null),
+    operator("DURATION", &[FieldSource::Made(Made::Elapsed)], Absent::Null),
     operator("UPSTREAM_HOST", &[text("upstream\0address")], Absent::Null),
     operator("UPSTREAM_CLUSTER", &[text("xds\0cluster_name")], Absent::Null),
     operator("UPSTREAM_CLUSTER_RAW", &[text("xds\0cluster_name")], Absent::Null),
@@ -62,7 +62,7 @@ static OPERATORS: [Field; 30] = [
     operator("VIRTUAL_HOST_NAME", &[text("xds\0virtual_host_name")], Absent::Null),
     operator("FILTER_CHAIN_NAME", &[text("xds\0filter_chain_name")], Absent::Null),
     operator("CONNECTION_ID", &[integer("connection\0id")], Absent::Null),
-    operator("GRPC_STATUS_NUMBER", &[Source::Made(Made::GrpcStatus)], Absent::Null),
+    operator("GRPC_STATUS_NUMBER", &[FieldSource::Made(Made::GrpcStatus)], Absent::Null),
 ];
 
 /// A piece of a format.
@@ -70,15 +70,15 @@ pub enum Piece<'a> {
     /// Stands in each line.
     Text(&'a str),
     /// An operator: its value, and where that is cut.
-    Value(Value<'a>, Option<usize>),
+    Value(OperatorValue<'a>, Option<usize>),
     /// Something that is none, with what is wrong.
     Wrong(String),
 }
 
 /// The value of an operator.
-pub enum Value<'a> {
+pub enum OperatorValue<'a> {
     /// That of a field which has no name but the operator's.
-    Operator(&'static Field),
+    Operator(&'static LineField),
     /// That of a field, by its name.
     Field(&'a str),
     /// An expression.
@@ -153,22 +153,22 @@ fn no_operator(text: &str) -> Piece<'_> {
 }
 
 /// The value of an operator that is known.
-fn value<'a>(name: &str, argument: Option<&'a str>) -> Option<Value<'a>> {
+fn value<'a>(name: &str, argument: Option<&'a str>) -> Option<OperatorValue<'a>> {
     Some(match (name, argument) {
-        ("REQ", Some(names)) => Value::Headers("request\0headers\0", names),
-        ("RESP", Some(names)) => Value::Headers("response\0headers\0", names),
-        ("TRAILER", Some(names)) => Value::Headers("response\0trailers\0", names),
+        ("REQ", Some(names)) => OperatorValue::Headers("request\0headers\0", names),
+        ("RESP", Some(names)) => OperatorValue::Headers("response\0headers\0", names),
+        ("TRAILER", Some(names)) => OperatorValue::Headers("response\0trailers\0", names),
         ("FILTER_STATE", Some(key)) => {
             // Of the forms in which Envoy writes it, only the plain one is text.
             let key = key.strip_suffix(":PLAIN").unwrap_or(key);
-            Value::Attribute(["filter_state\0", key].concat())
+            OperatorValue::Attribute(["filter_state\0", key].concat())
         }
         ("DYNAMIC_METADATA", Some(path)) => {
-            Value::Attribute(["metadata\0filter_metadata\0", &path.replace(':', "\0")].concat())
+            OperatorValue::Attribute(["metadata\0filter_metadata\0", &path.replace(':', "\0")].concat())
         }
-        ("FIELD", Some(name)) => Value::Field(name),
-        ("CEL", Some(text)) => Value::Expression(text),
-        (_, None) => Value::Operator(OPERATORS.iter().find(|operator| operator.name == name)?),
+        ("FIELD", Some(name)) => OperatorValue::Field(name),
+        ("CEL", Some(text)) => OperatorValue::Expression(text),
+        (_, None) => OperatorValue::Operator(OPERATORS.iter().find(|operator| operator.name == name)?),
         (_, Some(_)) => return None,
     })
 }

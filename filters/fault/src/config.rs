@@ -13,7 +13,7 @@ use rules::percentage::Percentage;
 use rules::sampling::Sampling;
 
 use crate::abort::AbortKind;
-use gathered::Gathered;
+use gathered::FaultNotes;
 
 pub use fault::{Abort, Aborts, Delay, Delays};
 
@@ -25,15 +25,15 @@ const MAX_COUNT: u64 = u32::MAX as u64;
 
 /// What an operator can set.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct FaultConfig {
     /// `http`, or `match` and `fault` for a single rule: the first rule that a request matches is its only one.
-    pub rules: Vec<Rule>,
+    pub rules: Vec<FaultRule>,
     /// The headers that the rules ask for.
     pub headers: HeaderNames,
     /// `maxActiveFaults`: how many requests may be delayed at once, by all workers and rules together.
     pub max_active: Option<u64>,
     /// `engine`: who delays and answers.
-    pub engine: Engine,
+    pub engine: FaultEngine,
     /// `stripControlHeaders`: take the headers off that a rule with `headerControlled` has obeyed.
     pub strip_control_headers: bool,
     /// `enabled`.
@@ -48,7 +48,7 @@ pub struct Config {
 
 /// Who delays and answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Engine {
+pub enum FaultEngine {
     /// This module.
     Wasm,
     /// Envoy's own fault filter behind this one, which is told by headers what to do.
@@ -57,7 +57,7 @@ pub enum Engine {
 
 /// What is done to which requests.
 #[derive(Clone, Debug)]
-pub struct Rule {
+pub struct FaultRule {
     /// `name`, the label of its metrics.
     pub name: String,
     /// `match`: any of them, of which all must hold; every request if there is none.
@@ -76,7 +76,7 @@ pub struct Rule {
     pub sampling: Sampling,
 }
 
-impl Config {
+impl FaultConfig {
     /// Reads the plugin configuration.
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
         configuration::parse(json, Self::read)
@@ -84,7 +84,7 @@ impl Config {
 
     /// Whether no rule can ever do anything.
     pub fn is_idle(&self) -> bool {
-        !self.enabled || self.rules.iter().all(Rule::is_idle)
+        !self.enabled || self.rules.iter().all(FaultRule::is_idle)
     }
 
     /// Finds out which rules ask for this proxy's own workload.
@@ -95,11 +95,11 @@ impl Config {
     }
 
     fn read(section: &mut Section) -> Self {
-        let mut gathered = Gathered::default();
+        let mut gathered = FaultNotes::default();
         let mut names = Names::default();
         let mut index = 0_usize;
         let mut rules = section.objects("http", |section| {
-            let rule = Rule::read(section, index, &mut gathered);
+            let rule = FaultRule::read(section, index, &mut gathered);
             if !names.add(&rule.name).1 {
                 section.refuse("name", format!("\"{}\" is the name of another rule", rule.name));
             }
@@ -114,19 +114,19 @@ impl Config {
             section.refuse("http", "cannot be combined with top-level match/fault".into());
         }
         if has_shorthand {
-            rules.push(Rule::shorthand(section, &mut gathered));
+            rules.push(FaultRule::shorthand(section, &mut gathered));
         } else {
             section.ignore(&["match", "fault"]);
         }
         let engine = match section.any_text("engine").as_deref() {
-            Some("envoy") => Engine::Envoy,
-            Some("wasm") | None => Engine::Wasm,
+            Some("envoy") => FaultEngine::Envoy,
+            Some("wasm") | None => FaultEngine::Wasm,
             Some(other) => {
                 section.refuse("engine", format!("{} must be wasm or envoy", Quoted(other)));
-                Engine::Wasm
+                FaultEngine::Wasm
             }
         };
-        if engine == Engine::Envoy {
+        if engine == FaultEngine::Envoy {
             refuse_without_engine(section, &rules, has_shorthand);
         }
         Self {
@@ -143,8 +143,8 @@ impl Config {
     }
 }
 
-impl Rule {
-    fn read(section: &mut Section, index: usize, gathered: &mut Gathered) -> Self {
+impl FaultRule {
+    fn read(section: &mut Section, index: usize, gathered: &mut FaultNotes) -> Self {
         let name = fields::name(section);
         let sampling = section.object("sampling", |section| Sampling::read(section, &mut gathered.headers)).flatten();
         Self {
@@ -158,7 +158,7 @@ impl Rule {
     }
 
     /// The fields that may also stand at the top.
-    fn shorthand(section: &mut Section, gathered: &mut Gathered) -> Self {
+    fn shorthand(section: &mut Section, gathered: &mut FaultNotes) -> Self {
         let matches = matches::read(section, &mut gathered.headers);
         let (delay, abort) = fault::read(section, gathered);
         Self {
@@ -182,7 +182,7 @@ impl Rule {
 }
 
 /// What Envoy's filter cannot be told by headers.
-fn refuse_without_engine(section: &mut Section, rules: &[Rule], is_shorthand: bool) {
+fn refuse_without_engine(section: &mut Section, rules: &[FaultRule], is_shorthand: bool) {
     const MESSAGE: &str = "not available with engine envoy";
     for (index, rule) in rules.iter().enumerate() {
         let path = |field: &str| match is_shorthand {

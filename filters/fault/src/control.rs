@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use host::{HeaderMap, Host};
-use rules::matching::{HeaderId, HeaderNames, Request};
+use rules::matching::{HeaderId, HeaderNames, RequestAtHand};
 use rules::percentage::Percentage;
 
 use crate::abort::AbortKind;
@@ -43,13 +43,13 @@ impl ControlHeaders {
     }
 
     /// The delay that is asked for; no longer than `max`.
-    pub fn delay<H: Host>(&self, request: &mut Request<H>, max: Duration) -> Option<Duration> {
+    pub fn delay<H: Host>(&self, request: &mut RequestAtHand<H>, max: Duration) -> Option<Duration> {
         let milliseconds = number(&request.header(self.value)?)?;
         Some(Duration::from_millis(milliseconds).min(max)).filter(|delay| !delay.is_zero())
     }
 
     /// The status that is asked for; that of HTTP goes first, as in Envoy.
-    pub fn abort<H: Host>(&self, request: &mut Request<H>) -> Option<AbortKind> {
+    pub fn abort<H: Host>(&self, request: &mut RequestAtHand<H>) -> Option<AbortKind> {
         let status =
             |value: Option<Vec<u8>>, most| u16::try_from(number(&value?)?).ok().filter(|status| *status <= most);
         if let Some(status) = status(request.header(self.value), 599).filter(|status| *status >= 200) {
@@ -60,7 +60,7 @@ impl ControlHeaders {
     }
 
     /// The share that is asked for; no more than `most`.
-    pub fn percentage<H: Host>(&self, request: &mut Request<H>, most: Percentage) -> Percentage {
+    pub fn percentage<H: Host>(&self, request: &mut RequestAtHand<H>, most: Percentage) -> Percentage {
         let asked = request.header(self.percentage).and_then(|text| Percentage::asked_for(&text));
         asked.map_or(most, |asked| asked.min(most))
     }

@@ -8,16 +8,16 @@ use hashbrown::HashMap;
 use host::property;
 use host::{HeaderMap, Host, HostError, Reply};
 use labels::response_flags;
-use rules::matching::{Known, Request};
+use rules::matching::{RequestAtHand, RequestCache};
 use rules::percentage::Percentage;
 use rules::random::{self, Random};
 use rules::schedule::Schedule;
-use series::metric::Metric;
+use series::metric::LazyMetric;
 
 use crate::abort::AbortKind;
-use crate::config::{Abort, Aborts, Config, Delays, Engine, Rule};
+use crate::config::{Abort, Aborts, Delays, FaultConfig, FaultEngine, FaultRule};
 use crate::control;
-use crate::limits::{AtOnce, Limits};
+use crate::limits::{AtOnce, RuleLimits};
 use crate::metrics::{self, AbortCounters};
 
 /// Host calls of a request when no rule can do anything: none is configured, all are off or have expired.
@@ -42,7 +42,7 @@ const BATCH: usize = 256;
 
 /// What the callback has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
+pub enum RequestFlow {
     /// Let the request go on.
     Pass,
     /// Stop it: it was answered or broken off. As long as it lives, it must have a [`response_flags::Mark`].
@@ -54,31 +54,31 @@ pub enum Flow {
 
 /// Fault injection on one worker.
 pub struct Injector {
-    config: Config,
-    rules: Vec<RuleState>,
+    config: FaultConfig,
+    rules: Vec<FaultRuleState>,
     /// How many of the rules, from the first, need to be looked at: those after these can do nothing.
     usable: usize,
     root_id: u32,
     random: Random,
-    active: Metric,
+    active: LazyMetric,
     /// `maxActiveFaults` of all rules together.
     at_once: Option<AtOnce>,
     schedule: Schedule,
     waiting: HashMap<u32, Waiting>,
-    known: Known,
+    known: RequestCache,
 }
 
 /// What a rule counts.
-struct RuleState {
-    limits: Limits,
-    delays: Metric,
+struct FaultRuleState {
+    limits: RuleLimits,
+    delays: LazyMetric,
     aborts: AbortCounters,
-    overflow: Metric,
-    cancelled: Metric,
+    overflow: LazyMetric,
+    cancelled: LazyMetric,
 }
 
 /// What is to be done to a request.
-struct Plan {
+struct PlannedFault {
     rule: usize,
     delay: Option<Duration>,
     abort: Option<PlannedAbort>,
@@ -111,31 +111,31 @@ struct Waiting {
 impl Injector {
     /// Reads the plugin configuration. Changes nothing that can be seen: Envoy does this more often than it has workers.
     pub fn new(json: &[u8], host: &impl Host, root_id: u32) -> Result<Self, ConfigError> {
-        let mut config = Config::parse(json)?;
+        let mut config = FaultConfig::parse(json)?;
         config.look_at_node(host);
         let prefix = config.stat_prefix.as_str();
         let plugin = host.text(property::PLUGIN_NAME).unwrap_or_default();
-        let state = |rule: &Rule| {
-            let counter = |name| Metric::counter(prefix, name, &[("rule", &rule.name)]);
-            RuleState {
-                limits: Limits::new(rule, &plugin, prefix, host),
+        let state = |rule: &FaultRule| {
+            let counter = |name| LazyMetric::counter(prefix, name, &[("rule", &rule.name)]);
+            FaultRuleState {
+                limits: RuleLimits::new(rule, &plugin, prefix, host),
                 delays: counter(metrics::DELAYS),
                 aborts: AbortCounters::new(prefix, &rule.name),
                 overflow: counter(metrics::OVERFLOW),
                 cancelled: counter(metrics::CANCELLED),
             }
         };
-        let gauge_of_plugin = || Metric::gauge(prefix, metrics::PLUGIN_ACTIVE, &[("plugin", &plugin)]);
+        let gauge_of_plugin = || LazyMetric::gauge(prefix, metrics::PLUGIN_ACTIVE, &[("plugin", &plugin)]);
         let mut injector = Self {
             rules: config.rules.iter().map(state).collect(),
             usable: 0,
             root_id,
             random: Random::from_host(host, root_id),
-            active: Metric::gauge(prefix, metrics::ACTIVE, &[]),
+            active: LazyMetric::gauge(prefix, metrics::ACTIVE, &[]),
             at_once: config.max_active.map(|max| AtOnce::new(gauge_of_plugin(), max)),
             schedule: Schedule::default(),
             waiting: HashMap::new(),
-            known: Known::default(),
+            known: RequestCache::default(),
             config,
         };
         injector.find_usable();
@@ -161,16 +161,16 @@ impl Injector {
     }
 
     /// The request passes on its way; `id` is that of its context.
-    pub fn on_request(&mut self, host: &impl Host, id: u32) -> Flow {
+    pub fn on_request(&mut self, host: &impl Host, id: u32) -> RequestFlow {
         let plan = if self.usable == 0 { None } else { self.plan(host) };
-        if self.config.engine == Engine::Envoy {
+        if self.config.engine == FaultEngine::Envoy {
             self.tell_envoy(host, plan);
-            return Flow::Pass;
+            return RequestFlow::Pass;
         }
         match plan {
-            Some(Plan { rule, delay: Some(delay), abort }) => self.hold(host, id, (rule, delay, abort)),
-            Some(Plan { rule, delay: None, abort: Some(abort) }) => self.abort(host, rule, &abort, false),
-            _ => Flow::Pass,
+            Some(PlannedFault { rule, delay: Some(delay), abort }) => self.hold(host, id, (rule, delay, abort)),
+            Some(PlannedFault { rule, delay: None, abort: Some(abort) }) => self.abort(host, rule, &abort, false),
+            _ => RequestFlow::Pass,
         }
     }
 
@@ -211,16 +211,16 @@ impl Injector {
     }
 
     /// What the first rule that the request matches wants, if it is not at its limits.
-    fn plan(&mut self, host: &impl Host) -> Option<Plan> {
+    fn plan(&mut self, host: &impl Host) -> Option<PlannedFault> {
         self.known.forget(&self.config.headers);
-        let mut request = Request::new(host, &self.config.headers, &mut self.known);
+        let mut request = RequestAtHand::new(host, &self.config.headers, &mut self.known);
         let rules = self.config.rules.iter().take(self.usable).enumerate();
         let (index, rule) = { rules }.find(|(_, rule)| request.is_meant_by(&rule.matches))?;
         if self.config.expires.at.is_some() && self.has_expired(host) {
             self.usable = 0;
             return None;
         }
-        let mut request = Request::new(host, &self.config.headers, &mut self.known);
+        let mut request = RequestAtHand::new(host, &self.config.headers, &mut self.known);
         let delay = rule.delay.as_ref().and_then(|delay| match &delay.delays {
             Delays::Always(length) => Some((*length, delay.percentage)),
             Delays::AsAsked { headers, max } => {
@@ -253,7 +253,7 @@ impl Injector {
         let (of_delay, of_abort) = (draw("delay"), draw("abort"));
         let jitter = rule.delay.as_ref().map(|delay| delay.jitter).unwrap_or_default();
         let delay = delay.filter(|(_, percentage)| percentage.has(|| number(of_delay, &mut self.random)));
-        Some(Plan {
+        Some(PlannedFault {
             rule: index,
             delay: delay.map(|(length, _)| length.saturating_add(self.longer_by(jitter))),
             abort: abort.map(|(kind, percentage)| PlannedAbort { kind, percentage, draw: of_abort }),
@@ -274,16 +274,16 @@ impl Injector {
         host: &impl Host,
         id: u32,
         (rule, delay, abort): (usize, Duration, Option<PlannedAbort>),
-    ) -> Flow {
+    ) -> RequestFlow {
         // Without a clock the request would wait for ever.
-        let Some(now) = host.monotonic_time() else { return Flow::Pass };
+        let Some(now) = host.monotonic_time() else { return RequestFlow::Pass };
         if self.overflows(host, rule) {
-            return Flow::Pass;
+            return RequestFlow::Pass;
         }
         let until = now.saturating_add(delay);
         self.schedule.push(until, id);
         if !self.arm(host, now) {
-            return Flow::Pass;
+            return RequestFlow::Pass;
         }
         self.waiting.insert(id, Waiting { rule, until, abort });
         self.count_active(host, rule, 1);
@@ -292,7 +292,7 @@ impl Injector {
             state.delays.add(host, 1);
         }
         tell(host, response_flags::DELAY);
-        Flow::Wait
+        RequestFlow::Wait
     }
 
     /// A delay is over.
@@ -303,18 +303,18 @@ impl Injector {
             return;
         }
         let flow = waiting.abort.as_ref().map(|abort| self.abort(host, waiting.rule, abort, true));
-        if flow != Some(Flow::Stop) {
+        if flow != Some(RequestFlow::Stop) {
             report("a delayed request does not go on", host.resume_request());
         }
     }
 
     /// Ends the request, if it is to be ended.
-    fn abort(&mut self, host: &impl Host, rule: usize, abort: &PlannedAbort, was_delayed: bool) -> Flow {
+    fn abort(&mut self, host: &impl Host, rule: usize, abort: &PlannedAbort, was_delayed: bool) -> RequestFlow {
         if !abort.percentage.has(|| number(abort.draw, &mut self.random)) || self.overflows(host, rule) {
-            return Flow::Pass;
+            return RequestFlow::Pass;
         }
         let Some(configured) = self.config.rules.get(rule).and_then(|rule| rule.abort.as_ref()) else {
-            return Flow::Pass;
+            return RequestFlow::Pass;
         };
         let ended = match abort.kind {
             AbortKind::Http(status) => host.reply(&reply(configured, status, None)),
@@ -323,7 +323,7 @@ impl Injector {
         };
         if ended.is_err() {
             report("a request is not aborted", ended);
-            return Flow::Pass;
+            return RequestFlow::Pass;
         }
         tell(host, if was_delayed { response_flags::DELAY | response_flags::FAULT } else { response_flags::FAULT });
         if let Some(state) = self.rules.get_mut(rule) {
@@ -332,7 +332,7 @@ impl Injector {
                 state.limits.injected(host);
             }
         }
-        Flow::Stop
+        RequestFlow::Stop
     }
 
     /// Whether as many requests are delayed as may be, which is counted then.
@@ -357,9 +357,9 @@ impl Injector {
     }
 
     /// Has Envoy's own filter do what is planned, and nothing that the client asks for.
-    fn tell_envoy(&mut self, host: &impl Host, plan: Option<Plan>) {
+    fn tell_envoy(&mut self, host: &impl Host, plan: Option<PlannedFault>) {
         control::remove(host, &control::EFFECTIVE);
-        let Some(Plan { rule, delay, abort }) = plan else { return };
+        let Some(PlannedFault { rule, delay, abort }) = plan else { return };
         let abort = abort.filter(|abort| abort.percentage.has(|| number(abort.draw, &mut self.random)));
         if delay.is_none() && abort.is_none() {
             return;
@@ -397,7 +397,7 @@ impl Injector {
 
     /// Rules that can do nothing still keep later ones from a request; but not the last ones.
     fn find_usable(&mut self) {
-        let is_usable = |(rule, state): (&Rule, &RuleState)| !rule.is_idle() && !state.limits.are_exhausted();
+        let is_usable = |(rule, state): (&FaultRule, &FaultRuleState)| !rule.is_idle() && !state.limits.are_exhausted();
         let last = self.config.rules.iter().zip(&self.rules).rposition(is_usable);
         self.usable = last.filter(|_| self.config.enabled).map_or(0, |last| last.saturating_add(1));
     }
@@ -433,7 +433,7 @@ fn reply(abort: &Abort, status: u16, grpc_status: Option<u8>) -> Reply<'_> {
 }
 
 /// Takes off what the rule has read.
-fn strip(host: &impl Host, rule: &Rule) {
+fn strip(host: &impl Host, rule: &FaultRule) {
     if rule.delay.as_ref().is_some_and(|delay| matches!(delay.delays, Delays::AsAsked { .. })) {
         control::remove(host, &[control::DELAY, control::DELAY_PERCENTAGE]);
     }

@@ -1,15 +1,15 @@
 //! How often a rule may do something.
 
 use host::Host;
-use series::metric::Metric;
+use series::metric::LazyMetric;
 
-use crate::config::Rule;
+use crate::config::FaultRule;
 use crate::metrics;
 
 /// The limits of one rule, which all workers keep together, since they count in the same metrics. Two workers that
 /// decide at the same moment may both do what was left for one.
 #[derive(Debug)]
-pub struct Limits {
+pub struct RuleLimits {
     /// `startAfter`: requests that pass.
     first: Option<Limit>,
     /// `maxInjections`.
@@ -22,21 +22,21 @@ pub struct Limits {
 /// `maxActiveFaults`: how many requests are delayed at once, and how many may be.
 #[derive(Debug)]
 pub struct AtOnce {
-    gauge: Metric,
+    gauge: LazyMetric,
     max: u64,
 }
 
 /// A counter, and how far it may go.
 #[derive(Debug)]
 struct Limit {
-    counter: Metric,
+    counter: LazyMetric,
     max: u64,
     /// What it held when the rule was configured: a rule that is configured anew begins anew.
     before: u64,
 }
 
 impl Limit {
-    fn new(mut counter: Metric, max: u64, host: &impl Host) -> Self {
+    fn new(mut counter: LazyMetric, max: u64, host: &impl Host) -> Self {
         let before = counter.value(host);
         Self { counter, max, before }
     }
@@ -48,7 +48,7 @@ impl Limit {
 
 impl AtOnce {
     /// As many as this gauge holds, which must be no other's; none at first.
-    pub fn new(gauge: Metric, max: u64) -> Self {
+    pub fn new(gauge: LazyMetric, max: u64) -> Self {
         Self { gauge, max }
     }
 
@@ -63,12 +63,12 @@ impl AtOnce {
     }
 }
 
-impl Limits {
+impl RuleLimits {
     /// Those of a rule that begins now, of the plugin of this name.
-    pub fn new(rule: &Rule, plugin: &str, prefix: &str, host: &impl Host) -> Self {
+    pub fn new(rule: &FaultRule, plugin: &str, prefix: &str, host: &impl Host) -> Self {
         let labels = [("rule", rule.name.as_str()), ("plugin", plugin)];
-        let limit = |name, max| Limit::new(Metric::counter(prefix, name, &labels), max, host);
-        let gauge = || Metric::gauge(prefix, metrics::RULE_ACTIVE, &labels);
+        let limit = |name, max| Limit::new(LazyMetric::counter(prefix, name, &labels), max, host);
+        let gauge = || LazyMetric::gauge(prefix, metrics::RULE_ACTIVE, &labels);
         Self {
             first: (rule.start_after > 0).then(|| limit(metrics::MATCHED, rule.start_after)),
             injections: rule.max_injections.map(|max| limit(metrics::INJECTED, max)),

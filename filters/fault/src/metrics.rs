@@ -1,7 +1,7 @@
 //! What is counted, by rule.
 
 use host::Host;
-use series::metric::Metric;
+use series::metric::LazyMetric;
 
 use crate::abort::AbortKind;
 
@@ -45,7 +45,7 @@ pub const METRICS: [(&str, &[&str]); 9] = [
 pub struct AbortCounters {
     prefix: String,
     rule: String,
-    counters: Vec<(AbortKind, Metric)>,
+    counters: Vec<(AbortKind, LazyMetric)>,
 }
 
 impl AbortCounters {
@@ -64,7 +64,7 @@ impl AbortCounters {
             AbortKind::Grpc(status) => format!("grpc{status}"),
             AbortKind::Reset => "reset".into(),
         };
-        let mut counter = Metric::counter(&self.prefix, ABORTS, &[("rule", &self.rule), ("code", &code)]);
+        let mut counter = LazyMetric::counter(&self.prefix, ABORTS, &[("rule", &self.rule), ("code", &code)]);
         counter.add(host, 1);
         self.counters.push((kind, counter));
     }

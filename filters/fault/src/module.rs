@@ -8,7 +8,7 @@ use labels::response_flags::Mark;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
 
-use crate::injector::{Flow, Injector};
+use crate::injector::{Injector, RequestFlow};
 
 /// What a plugin of this filter begins with; `id` is that of its context.
 pub fn new_root(id: u32) -> Box<dyn RootContext> {
@@ -82,10 +82,10 @@ impl HttpContext for HttpStream {
             return Action::Continue;
         };
         let flow = injector.on_request(&Envoy, self.id);
-        if flow == Flow::Pass {
+        if flow == RequestFlow::Pass {
             return Action::Continue;
         }
-        self.waits = flow == Flow::Wait;
+        self.waits = flow == RequestFlow::Wait;
         self.mark = Some(Mark::new());
         Action::Pause
     }

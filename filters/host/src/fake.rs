@@ -13,25 +13,25 @@ use crate::{
 };
 
 /// The lines of each header, by map and name.
-type Headers = BTreeMap<(HeaderMap, String), Vec<Vec<u8>>>;
+type FakeHeaders = BTreeMap<(HeaderMap, String), Vec<Vec<u8>>>;
 
 /// A host whose state is plain maps. It counts the calls that are made to it.
 #[derive(Default)]
 pub struct FakeHost {
     properties: BTreeMap<String, Vec<u8>>,
-    headers: RefCell<Headers>,
+    headers: RefCell<FakeHeaders>,
     filter_state: RefCell<BTreeMap<String, Vec<u8>>>,
     buffers: RefCell<[Vec<u8>; 2]>,
     resumed: RefCell<Vec<Buffer>>,
-    metrics: RefCell<Vec<Metric>>,
+    metrics: RefCell<Vec<FakeMetric>>,
     /// What expressions evaluate to; any other does not compile.
     values: BTreeMap<String, Option<Vec<u8>>>,
     takes_all_expressions: bool,
     expressions: RefCell<Vec<String>>,
     context: Cell<u32>,
-    ends: RefCell<Vec<(u32, End)>>,
+    ends: RefCell<Vec<(u32, FakeEnd)>>,
     bodies: BTreeMap<Body, Vec<u8>>,
-    made: RefCell<Vec<Made>>,
+    made: RefCell<Vec<FakeCall>>,
     /// With which status calls fail.
     call_status: Cell<Option<u32>>,
     tick_period: Cell<Duration>,
@@ -44,11 +44,11 @@ pub struct FakeHost {
     next_token: Cell<u32>,
 }
 
-type Lines = Vec<Vec<u8>>;
+type FakeLines = Vec<Vec<u8>>;
 
 /// What became of a request that a filter held.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum FakeEnd {
     /// It went on.
     Resumed,
     /// It was broken off.
@@ -59,7 +59,7 @@ pub enum End {
 
 /// A call that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Made {
+pub struct FakeCall {
     /// Its token.
     pub token: CallToken,
     /// The cluster.
@@ -72,7 +72,7 @@ pub struct Made {
     pub timeout: Duration,
 }
 
-impl Made {
+impl FakeCall {
     /// The first line of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         let (_, value) = self.headers.iter().find(|(other, _)| other == name)?;
@@ -81,7 +81,7 @@ impl Made {
 }
 
 #[derive(Clone)]
-struct Metric {
+struct FakeMetric {
     name: String,
     kind: MetricKind,
     value: u64,
@@ -185,12 +185,12 @@ impl FakeHost {
     }
 
     /// The calls that were made since the last time that this was asked.
-    pub fn take_made(&self) -> Vec<Made> {
+    pub fn take_made(&self) -> Vec<FakeCall> {
         self.made.take()
     }
 
     /// What became of requests since the last time that this was asked, by the ids of their contexts.
-    pub fn take_ends(&self) -> Vec<(u32, End)> {
+    pub fn take_ends(&self) -> Vec<(u32, FakeEnd)> {
         self.ends.take()
     }
 
@@ -238,7 +238,7 @@ impl FakeHost {
     pub fn headers(&self, map: HeaderMap) -> BTreeMap<String, String> {
         let headers = self.headers.borrow();
         let of_map = headers.iter().filter(|((of, _), _)| *of == map);
-        let first = |lines: &Lines| lines.first().map(|line| String::from_utf8_lossy(line).into_owned());
+        let first = |lines: &FakeLines| lines.first().map(|line| String::from_utf8_lossy(line).into_owned());
         of_map.map(|((_, name), lines)| (name.clone(), first(lines).unwrap_or_default())).collect()
     }
 
@@ -293,7 +293,7 @@ impl FakeHost {
         })
     }
 
-    fn end(&self, end: End) {
+    fn end(&self, end: FakeEnd) {
         self.ends.borrow_mut().push((self.context.get(), end));
     }
 
@@ -301,7 +301,7 @@ impl FakeHost {
         self.calls.set(self.calls.get().saturating_add(1));
     }
 
-    fn update(&self, call: &'static str, id: MetricId, update: impl FnOnce(&mut Metric)) -> Result<(), HostError> {
+    fn update(&self, call: &'static str, id: MetricId, update: impl FnOnce(&mut FakeMetric)) -> Result<(), HostError> {
         self.called();
         let mut metrics = self.metrics.borrow_mut();
         let metric = metrics.get_mut(id.0 as usize).ok_or(HostError { call, status: 2 })?;
@@ -383,7 +383,7 @@ impl Host for FakeHost {
         let token = CallToken(self.next_token.get());
         self.next_token.set(token.0.saturating_add(1));
         let line = |(name, value): &(&[u8], &[u8])| (String::from_utf8_lossy(name).into_owned(), value.to_vec());
-        self.made.borrow_mut().push(Made {
+        self.made.borrow_mut().push(FakeCall {
             token,
             cluster: call.cluster.into(),
             headers: call.headers.iter().map(line).collect(),
@@ -396,19 +396,19 @@ impl Host for FakeHost {
     fn reply(&self, reply: &Reply) -> Result<(), HostError> {
         self.called();
         let body = String::from_utf8_lossy(reply.body).into_owned();
-        self.end(End::Replied(reply.status, reply.grpc_status, reply.details.into(), body, reply.headers.into()));
+        self.end(FakeEnd::Replied(reply.status, reply.grpc_status, reply.details.into(), body, reply.headers.into()));
         Ok(())
     }
 
     fn resume_request(&self) -> Result<(), HostError> {
         self.called();
-        self.end(End::Resumed);
+        self.end(FakeEnd::Resumed);
         Ok(())
     }
 
     fn reset_request(&self) -> Result<(), HostError> {
         self.called();
-        self.end(End::Reset);
+        self.end(FakeEnd::Reset);
         Ok(())
     }
 
@@ -443,7 +443,7 @@ impl Host for FakeHost {
         self.called();
         let mut metrics = self.metrics.borrow_mut();
         let id = u32::try_from(metrics.len()).map_err(|_| HostError { call: "proxy_define_metric", status: 10 })?;
-        metrics.push(Metric { name: name.into(), kind, value: 0, samples: 0 });
+        metrics.push(FakeMetric { name: name.into(), kind, value: 0, samples: 0 });
         Ok(MetricId(id))
     }
 

@@ -6,7 +6,7 @@
 
 use prost::Message;
 
-use crate::protobuf::{Kind, Struct};
+use crate::protobuf::{Struct, ValueKind};
 use collections::text_map::TextMap;
 use host::property::{self, Property};
 use host::Host;
@@ -63,7 +63,7 @@ pub struct Peer {
 }
 
 /// A text of [`Peer`], with its name in node metadata (and on the wire) and in filter state.
-struct Field {
+struct PeerField {
     metadata: &'static str,
     state: &'static str,
     get: fn(&Peer) -> &String,
@@ -72,7 +72,7 @@ struct Field {
 
 macro_rules! field {
     ($metadata:literal, $field:ident) => {
-        Field {
+        PeerField {
             metadata: $metadata,
             state: stringify!($field),
             get: |peer| &peer.$field,
@@ -81,9 +81,9 @@ macro_rules! field {
     };
 }
 
-const NAMESPACE: Field = field!("NAMESPACE", namespace);
+const NAMESPACE: PeerField = field!("NAMESPACE", namespace);
 
-const FIELDS: [Field; 7] = [
+const FIELDS: [PeerField; 7] = [
     field!("NAME", name),
     NAMESPACE,
     field!("WORKLOAD_NAME", workload_name),
@@ -200,7 +200,7 @@ impl Peer {
     }
 
     #[inline(never)]
-    fn read(from: &Struct, name: fn(&Field) -> &'static str, labels: &str) -> Self {
+    fn read(from: &Struct, name: fn(&PeerField) -> &'static str, labels: &str) -> Self {
         let mut peer = Self::default();
         for field in &FIELDS {
             *(field.get_mut)(&mut peer) = from.text(name(field)).into();
@@ -218,7 +218,7 @@ impl Peer {
     }
 
     #[inline(never)]
-    fn write(&self, name: fn(&Field) -> &'static str, labels_name: &str) -> Struct {
+    fn write(&self, name: fn(&PeerField) -> &'static str, labels_name: &str) -> Struct {
         let mut to = Struct::default();
         for field in &FIELDS {
             to.set_text(name(field), (field.get)(self));
@@ -227,7 +227,7 @@ impl Peer {
         for (label, value) in &self.labels {
             labels.set_text(label, value);
         }
-        to.set(labels_name, Kind::Struct(labels));
+        to.set(labels_name, ValueKind::Struct(labels));
         to
     }
 }
@@ -270,8 +270,8 @@ mod tests {
     #[test]
     fn values_that_are_no_text_count_as_absent() {
         let mut metadata = reviews().to_metadata();
-        metadata.set("WORKLOAD_NAME", Kind::Number(1.0));
-        metadata.set("LABELS", Kind::Text("app=reviews".into()));
+        metadata.set("WORKLOAD_NAME", ValueKind::Number(1.0));
+        metadata.set("LABELS", ValueKind::Text("app=reviews".into()));
         let peer = Peer::from_metadata(&metadata);
         assert_eq!(peer.workload_name, "");
         assert!(peer.labels.is_empty());
@@ -286,7 +286,7 @@ mod tests {
         }
         labels.set_text(VERSION, "v1");
         let mut metadata = Struct::default();
-        metadata.set("LABELS", Kind::Struct(labels));
+        metadata.set("LABELS", ValueKind::Struct(labels));
         let peer = Peer::from_metadata(&metadata);
         assert_eq!(peer.labels.len(), MAX_LABELS);
         assert_eq!(peer.label(VERSION), "v1", "those that metrics are made of are kept");

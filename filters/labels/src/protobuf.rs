@@ -7,29 +7,29 @@
 pub struct Struct {
     // On the wire, a map is a list of entries. prost's maps are trees, with three times as much code.
     #[prost(message, repeated, tag = "1")]
-    fields: Vec<Field>,
+    fields: Vec<StructField>,
 }
 
 /// A field of a [`Struct`].
 #[derive(Clone, PartialEq, prost::Message)]
-struct Field {
+struct StructField {
     #[prost(string, tag = "1")]
     name: String,
     #[prost(message, optional, tag = "2")]
-    value: Option<Value>,
+    value: Option<StructValue>,
 }
 
 /// `google.protobuf.Value`.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct Value {
+pub struct StructValue {
     /// What the value is; nothing when a peer sends a kind that we do not know.
-    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6")]
-    pub kind: Option<Kind>,
+    #[prost(oneof = "ValueKind", tags = "1, 2, 3, 4, 5, 6")]
+    pub kind: Option<ValueKind>,
 }
 
-/// The kinds of [`Value`].
+/// The kinds of [`StructValue`].
 #[derive(Clone, PartialEq, prost::Oneof)]
-pub enum Kind {
+pub enum ValueKind {
     /// `null_value`.
     #[prost(int32, tag = "1")]
     Null(i32),
@@ -55,14 +55,14 @@ pub enum Kind {
 pub struct ListValue {
     /// The elements.
     #[prost(message, repeated, tag = "1")]
-    pub values: Vec<Value>,
+    pub values: Vec<StructValue>,
 }
 
 impl Struct {
     /// The text of a field; nothing if it is absent or of another kind.
     pub fn text(&self, name: &str) -> &str {
         match self.get(name) {
-            Some(Kind::Text(text)) => text,
+            Some(ValueKind::Text(text)) => text,
             _ => "",
         }
     }
@@ -70,7 +70,7 @@ impl Struct {
     /// A field that is a struct.
     pub fn structure(&self, name: &str) -> Option<&Struct> {
         match self.get(name)? {
-            Kind::Struct(structure) => Some(structure),
+            ValueKind::Struct(structure) => Some(structure),
             _ => None,
         }
     }
@@ -81,24 +81,24 @@ impl Struct {
     }
 
     /// A field; the last one, where a peer sends several of the name.
-    fn get(&self, name: &str) -> Option<&Kind> {
+    fn get(&self, name: &str) -> Option<&ValueKind> {
         self.fields.iter().rfind(|field| field.name == name)?.value.as_ref()?.kind.as_ref()
     }
 
     /// Sets a text field, unless the text is empty.
     pub fn set_text(&mut self, name: &str, text: &str) {
         if !text.is_empty() {
-            self.set(name, Kind::Text(text.into()));
+            self.set(name, ValueKind::Text(text.into()));
         }
     }
 
     /// Sets a field.
-    pub fn set(&mut self, name: &str, kind: Kind) {
-        let value = Some(Value { kind: Some(kind) });
+    pub fn set(&mut self, name: &str, kind: ValueKind) {
+        let value = Some(StructValue { kind: Some(kind) });
         let place = self.fields.partition_point(|field| field.name.as_str() < name);
         match self.fields.get_mut(place).filter(|field| field.name == name) {
             Some(field) => field.value = value,
-            None => self.fields.insert(place, Field { name: name.into(), value }),
+            None => self.fields.insert(place, StructField { name: name.into(), value }),
         }
     }
 }

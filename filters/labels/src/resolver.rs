@@ -203,3 +203,101 @@ fn remembered(cache: &mut Cache, said: &Bytes, understand: fn(&[u8]) -> Option<P
     cache.insert(said.clone(), Remembered::Peer(Rc::clone(&peer)));
     peer
 }
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+    use crate::stream::{End, LabelValue};
+    use host::fake::FakeHost;
+    use host::property;
+
+    /// Where a request with mutual TLS was called from productpage.
+    fn host() -> FakeHost {
+        let peer = Peer { workload_name: "productpage-v1".into(), ..Peer::default() };
+        let mut host = FakeHost::new();
+        host.with_text(property::CLUSTER_NAME, "inbound|9080||")
+            .with_text(property::REQUEST_HOST, "reviews:9080")
+            .with_text(property::CONNECTION_PEER_SAN, "spiffe://cluster.local/ns/default/sa/productpage")
+            .with_text(property::CONNECTION_LOCAL_SAN, "spiffe://cluster.local/ns/default/sa/reviews")
+            .with_state("downstream_peer", &peer.to_state());
+        host
+    }
+
+    fn resolver(needs: Needs) -> Resolver {
+        Resolver::new(Peer::default(), "stats_inbound", needs, true)
+    }
+
+    /// The text of a label of the request.
+    fn text(resolver: &mut Resolver, host: &FakeHost, label: Label) -> String {
+        let facts = resolver.facts_of_request(host, AlreadyRead::default());
+        match resolver.resolve(host, &facts).value(label) {
+            LabelValue::Text(text) => String::from_utf8_lossy(text).into_owned(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_nobody_needs_is_not_looked_for() {
+        for (label, service, principal, workload) in [
+            (Label::Reporter, "", "", ""),
+            (Label::DestinationService, "reviews:9080", "", "productpage-v1"),
+            (Label::SourcePrincipal, "", "spiffe://cluster.local/ns/default/sa/reviews", ""),
+            (Label::SourceApp, "", "", "productpage-v1"),
+        ] {
+            let (host, mut needs) = (host(), Needs::default());
+            needs.add(label);
+            let mut resolver = resolver(needs);
+            assert_eq!(text(&mut resolver, &host, Label::DestinationService), service, "{label:?}");
+            assert_eq!(text(&mut resolver, &host, Label::DestinationPrincipal), principal, "{label:?}");
+            assert_eq!(text(&mut resolver, &host, Label::SourceWorkload), workload, "{label:?}");
+        }
+    }
+
+    #[test]
+    fn our_own_certificate_is_read_once_for_each_cluster_until_it_may_have_changed() {
+        let (mut host, mut resolver) = (host(), resolver(Needs::ALL));
+        let facts = resolver.facts_of_request(&host, AlreadyRead::default());
+        // What the cluster says of its service takes three calls.
+        for (certificate, is_refreshed, expected, calls) in
+            [("old", false, "old", 1), ("new", false, "old", 0), ("new", true, "new", 4)]
+        {
+            host.with_text(property::CONNECTION_LOCAL_SAN, certificate);
+            if is_refreshed {
+                resolver.refresh();
+            }
+            host.take_calls();
+            let stream = resolver.resolve(&host, &facts);
+            assert_eq!(stream.value(Label::DestinationPrincipal), LabelValue::Text(expected.as_bytes()));
+            assert_eq!(host.take_calls(), calls, "{certificate} {is_refreshed}");
+        }
+    }
+
+    #[test]
+    fn a_peer_is_remembered_with_all_that_it_says_of_itself() {
+        let (mut host, mut resolver) = (host(), resolver(Needs::ALL));
+        let peer = Peer { name: "productpage-v1-1".into(), owner: "kubernetes://x".into(), ..Peer::default() };
+        host.with_state("downstream_peer", &peer.to_state());
+        for _ in 0..2 {
+            let facts = resolver.facts_of_request(&host, AlreadyRead::default());
+            assert_eq!(resolver.resolve(&host, &facts).workload(End::Source), &peer);
+        }
+        assert_eq!(resolver.peers.len(), 1);
+    }
+
+    #[test]
+    fn the_host_header_is_needed_where_the_cluster_does_not_tell_and_clients_are_believed() {
+        for (cluster, believed, expected) in [
+            ("inbound|9080||", true, true),
+            ("inbound|9080||", false, false),
+            ("outbound|9080||reviews.default.svc.cluster.local", true, false),
+        ] {
+            let mut host = host();
+            host.with_text(property::CLUSTER_NAME, cluster);
+            let mut resolver = Resolver::new(Peer::default(), "", Needs::ALL, believed);
+            assert_eq!(resolver.needs_host_header(&host), expected, "{cluster} {believed}");
+        }
+    }
+}

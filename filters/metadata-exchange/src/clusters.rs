@@ -5,19 +5,19 @@ use host::property::{self, Property};
 use host::Host;
 use labels::service;
 
-use crate::remembered::{Cache, Remembered};
+use crate::learned::{Learned, LearnedCache};
 
 /// Clusters remembered.
 const MAX_CLUSTERS: usize = 1000;
 
 /// Whether each cluster is inside the mesh, by its name.
 pub struct MeshClusters {
-    known: Cache,
+    known: LearnedCache,
 }
 
 impl Default for MeshClusters {
     fn default() -> Self {
-        Self { known: Cache::new(MAX_CLUSTERS) }
+        Self { known: LearnedCache::new(MAX_CLUSTERS) }
     }
 }
 
@@ -27,13 +27,13 @@ impl MeshClusters {
         let Some(cluster) = service::cluster(host) else {
             return false;
         };
-        if let Some(Remembered::IsInside(inside)) = self.known.get(&Key(&cluster)) {
+        if let Some(Learned::IsInside(inside)) = self.known.get(&Key(&cluster)) {
             return inside;
         }
         let inside = !service::is_outside(&cluster)
             && !is_set(host, property::CLUSTER_EXTERNAL)
             && !is_set(host, property::CLUSTER_DISABLE_MX);
-        self.known.insert(Bytes::Read(cluster), Remembered::IsInside(inside));
+        self.known.insert(Bytes::Read(cluster), Learned::IsInside(inside));
         inside
     }
 }

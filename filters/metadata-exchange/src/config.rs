@@ -14,7 +14,7 @@ const PROTOCOL: &str = "istio-peer-exchange";
 
 /// What an operator can set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
+pub struct ExchangeConfig {
     /// `max_peer_cache_size`: peers remembered, so that their headers are decoded once. 0 remembers none.
     pub max_peer_cache_size: usize,
     /// `protocol`: named, a TCP connection that this proxy opens begins with its metadata. Name it only where every
@@ -24,7 +24,7 @@ pub struct Config {
     pub additional_labels: Vec<String>,
 }
 
-impl Config {
+impl ExchangeConfig {
     /// Reads the plugin configuration.
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
         configuration::parse(json, Self::read)
@@ -50,18 +50,18 @@ mod tests {
 
     #[test]
     fn istio_s_configuration_is_the_defaults() {
-        let expected = Ok(Config { max_peer_cache_size: 500, introduce: false, additional_labels: vec![] });
-        assert_eq!(Config::parse(b""), expected);
-        assert_eq!(Config::parse(b"{}\n"), expected);
+        let expected = Ok(ExchangeConfig { max_peer_cache_size: 500, introduce: false, additional_labels: vec![] });
+        assert_eq!(ExchangeConfig::parse(b""), expected);
+        assert_eq!(ExchangeConfig::parse(b"{}\n"), expected);
     }
 
     #[test]
     fn every_field_is_read() {
         assert_eq!(
-            Config::parse(
+            ExchangeConfig::parse(
                 br#"{"max_peer_cache_size": 7, "protocol": "istio-peer-exchange", "additional_labels": ["role"]}"#
             ),
-            Ok(Config { max_peer_cache_size: 7, introduce: true, additional_labels: vec!["role".into()] })
+            Ok(ExchangeConfig { max_peer_cache_size: 7, introduce: true, additional_labels: vec!["role".into()] })
         );
     }
 
@@ -69,7 +69,7 @@ mod tests {
     fn every_wrong_field_is_named() {
         let json = br#"{"max_peer_cache_size": -1, "additional_labels": "role", "max_peers": 1, "protocol": "h2"}"#;
         assert_eq!(
-            Config::parse(json).map_err(|error| error.to_string()),
+            ExchangeConfig::parse(json).map_err(|error| error.to_string()),
             Err("configuration refused, 4 problems: \
                  max_peer_cache_size: -1 is not allowed, must be a whole number from 0 to 10000; \
                  protocol: \"h2\" is not allowed, must be \"istio-peer-exchange\"; \

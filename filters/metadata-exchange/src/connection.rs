@@ -17,7 +17,7 @@ use labels::peer::{self, Peer};
 use labels::side::{Side, DOWNSTREAM, UPSTREAM};
 
 use crate::clusters::MeshClusters;
-use crate::counters::{Counters, Event, Rejection};
+use crate::counters::{ExchangeCounters, ExchangeEvent, Rejection};
 use crate::exchange::{contradicts, store};
 use crate::frame::{self, Beginning, PREFIX_BYTES};
 use crate::wire::MAX_METADATA_BYTES;
@@ -35,12 +35,12 @@ pub struct TcpExchange {
     /// Whether to begin the exchange with those we call.
     introduce: bool,
     clusters: MeshClusters,
-    counters: Counters,
+    counters: ExchangeCounters,
 }
 
 /// What is remembered of one connection.
 #[derive(Debug)]
-pub struct Connection {
+pub struct ExchangeConnection {
     direction: Option<Direction>,
     peer: PeerFrame,
     own: OwnFrame,
@@ -75,20 +75,20 @@ enum OwnFrame {
 /// Whether the bytes at hand pass on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Flow {
+pub enum BytesFlow {
     /// They pass.
     Pass,
     /// They wait for more.
     Wait,
 }
 
-impl Default for Connection {
+impl Default for ExchangeConnection {
     fn default() -> Self {
         Self { direction: None, peer: PeerFrame::Undecided, own: OwnFrame::Withheld, held: 0, ticks: 0 }
     }
 }
 
-impl Connection {
+impl ExchangeConnection {
     fn direction(&mut self, host: &impl Host) -> Direction {
         *self.direction.get_or_insert_with(|| Direction::of_listener(host))
     }
@@ -107,7 +107,7 @@ impl TcpExchange {
             own_frame: own_frame.ok().filter(|_| *local != Peer::default()),
             introduce,
             clusters: MeshClusters::default(),
-            counters: Counters::default(),
+            counters: ExchangeCounters::default(),
         }
     }
 
@@ -115,10 +115,10 @@ impl TcpExchange {
     pub fn on_downstream_data(
         &mut self,
         host: &impl Host,
-        connection: &mut Connection,
+        connection: &mut ExchangeConnection,
         size: usize,
         end: bool,
-    ) -> Flow {
+    ) -> BytesFlow {
         let direction = connection.direction(host);
         self.decide(host, connection, direction);
         match direction {
@@ -128,7 +128,13 @@ impl TcpExchange {
     }
 
     /// `size` bytes came from the upstream, the last ones if `end`.
-    pub fn on_upstream_data(&mut self, host: &impl Host, connection: &mut Connection, size: usize, end: bool) -> Flow {
+    pub fn on_upstream_data(
+        &mut self,
+        host: &impl Host,
+        connection: &mut ExchangeConnection,
+        size: usize,
+        end: bool,
+    ) -> BytesFlow {
         match connection.direction(host) {
             // Nothing is decided yet: the application may speak before the TLS handshake has told who the client is.
             Direction::Inbound => self.send(host, connection, Buffer::Upstream),
@@ -142,7 +148,7 @@ impl TcpExchange {
     /// A tick passes while bytes are held back. Those that are less than the beginning of a frame are let go at the second:
     /// frames do not come byte by byte, and an application may be waiting for the answer to them. Returns whether any are
     /// still held.
-    pub fn on_tick(&mut self, host: &impl Host, connection: &mut Connection) -> bool {
+    pub fn on_tick(&mut self, host: &impl Host, connection: &mut ExchangeConnection) -> bool {
         let (Some(direction), PeerFrame::Awaited) = (connection.direction, connection.peer) else {
             return false;
         };
@@ -161,8 +167,8 @@ impl TcpExchange {
         false
     }
 
-    fn not_a_frame(&mut self, host: &impl Host, connection: &mut Connection, side: &Side) {
-        self.counters.count(host, Event::InitialHeaderNotFound);
+    fn not_a_frame(&mut self, host: &impl Host, connection: &mut ExchangeConnection, side: &Side) {
+        self.counters.count(host, ExchangeEvent::InitialHeaderNotFound);
         store_unknown(host, side);
         connection.peer = PeerFrame::Settled;
         // Who does not introduce himself would not understand our frame.
@@ -170,7 +176,7 @@ impl TcpExchange {
     }
 
     /// Decides, once, whether there is any exchange on the connection.
-    fn decide(&mut self, host: &impl Host, connection: &mut Connection, direction: Direction) {
+    fn decide(&mut self, host: &impl Host, connection: &mut ExchangeConnection, direction: Direction) {
         if connection.peer != PeerFrame::Undecided {
             return;
         }
@@ -182,13 +188,13 @@ impl TcpExchange {
             ),
         };
         if takes_part {
-            self.counters.count(host, Event::ExchangeTried);
+            self.counters.count(host, ExchangeEvent::ExchangeTried);
             connection.peer = PeerFrame::Awaited;
             if direction == Direction::Outbound {
                 connection.own = OwnFrame::Due;
             }
         } else {
-            self.counters.count(host, Event::ExchangeNotTried);
+            self.counters.count(host, ExchangeEvent::ExchangeNotTried);
             connection.peer = PeerFrame::Settled;
             connection.own = OwnFrame::Settled;
             store_unknown(host, side);
@@ -196,35 +202,35 @@ impl TcpExchange {
     }
 
     /// Bytes pass towards the peer.
-    fn send(&mut self, host: &impl Host, connection: &mut Connection, buffer: Buffer) -> Flow {
+    fn send(&mut self, host: &impl Host, connection: &mut ExchangeConnection, buffer: Buffer) -> BytesFlow {
         if connection.own == OwnFrame::Due {
             if let Some(frame) = &self.own_frame {
                 match host.replace_front(buffer, 0, frame) {
-                    Ok(()) => self.counters.count(host, Event::MetadataAdded),
+                    Ok(()) => self.counters.count(host, ExchangeEvent::MetadataAdded),
                     Err(error) => log::debug!("metadata_exchange: metadata not added: {error}"),
                 }
             }
         }
         // Whatever goes out now: a frame later would be in the middle of the application's bytes.
         connection.own = OwnFrame::Settled;
-        Flow::Pass
+        BytesFlow::Pass
     }
 
     /// Bytes come from the peer.
     fn receive(
         &mut self,
         host: &impl Host,
-        connection: &mut Connection,
+        connection: &mut ExchangeConnection,
         side: &Side,
         buffer: Buffer,
         size: usize,
         end: bool,
-    ) -> Flow {
+    ) -> BytesFlow {
         match connection.peer {
-            PeerFrame::Settled | PeerFrame::Undecided => return Flow::Pass,
+            PeerFrame::Settled | PeerFrame::Undecided => return BytesFlow::Pass,
             PeerFrame::Dropping(left) => {
                 connection.peer = drop_front(host, buffer, size, left);
-                return Flow::Pass;
+                return BytesFlow::Pass;
             }
             PeerFrame::Awaited => {}
         }
@@ -233,20 +239,20 @@ impl TcpExchange {
             Beginning::Incomplete if !end => {
                 // Nothing may wait that is empty: it would not come again.
                 connection.held = bytes.len();
-                return if bytes.is_empty() { Flow::Pass } else { Flow::Wait };
+                return if bytes.is_empty() { BytesFlow::Pass } else { BytesFlow::Wait };
             }
             Beginning::Incomplete if bytes.len() >= PREFIX_BYTES => {
                 // A frame whose end never comes is still no data of the application's.
-                self.counters.count(host, Event::HeaderNotFound);
+                self.counters.count(host, ExchangeEvent::HeaderNotFound);
                 self.reject(host, side, Rejection::Malformed);
                 connection.peer = drop_front(host, buffer, size, size);
             }
             Beginning::Incomplete | Beginning::Application => {
                 self.not_a_frame(host, connection, side);
-                return Flow::Pass;
+                return BytesFlow::Pass;
             }
             Beginning::Unreadable(length, rejection) => {
-                self.counters.count(host, Event::HeaderNotFound);
+                self.counters.count(host, ExchangeEvent::HeaderNotFound);
                 self.reject(host, side, rejection);
                 connection.peer = drop_front(host, buffer, size, length);
             }
@@ -264,11 +270,11 @@ impl TcpExchange {
         if connection.own == OwnFrame::Withheld {
             connection.own = OwnFrame::Due;
         }
-        Flow::Pass
+        BytesFlow::Pass
     }
 
     fn reject(&mut self, host: &impl Host, side: &Side, rejection: Rejection) {
-        self.counters.count(host, Event::Rejected(rejection));
+        self.counters.count(host, ExchangeEvent::Rejected(rejection));
         store_unknown(host, side);
     }
 }

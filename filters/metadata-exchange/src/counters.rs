@@ -15,7 +15,7 @@ pub enum Rejection {
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum ExchangeEvent {
     /// A peer that is not believed, over HTTP or TCP.
     Rejected(Rejection),
     /// A TCP connection on which the exchange is tried.
@@ -30,7 +30,7 @@ pub enum Event {
     HeaderNotFound,
 }
 
-/// The counters by [`Event`]; the last five are named by Istio, the first two of them after what its filter negotiates.
+/// The counters by [`ExchangeEvent`]; the last five are named by Istio, the first two of them after what its filter negotiates.
 pub const NAMES: [&str; 8] = [
     "metadata_exchange_peer_too_large_total",
     "metadata_exchange_peer_malformed_total",
@@ -42,7 +42,7 @@ pub const NAMES: [&str; 8] = [
     "metadata_exchange.header_not_found",
 ];
 
-impl Event {
+impl ExchangeEvent {
     fn index(self) -> usize {
         match self {
             Self::Rejected(Rejection::TooLarge) => 0,
@@ -59,13 +59,13 @@ impl Event {
 
 /// The counters, defined when they are first needed.
 #[derive(Debug, Default)]
-pub struct Counters {
+pub struct ExchangeCounters {
     ids: [Option<MetricId>; NAMES.len()],
 }
 
-impl Counters {
+impl ExchangeCounters {
     /// Counts one.
-    pub fn count(&mut self, host: &impl Host, event: Event) {
+    pub fn count(&mut self, host: &impl Host, event: ExchangeEvent) {
         let (Some(id), Some(name)) = (self.ids.get_mut(event.index()), NAMES.get(event.index())) else {
             return;
         };
@@ -88,16 +88,16 @@ mod tests {
 
     #[test]
     fn each_event_has_a_counter_of_its_own() {
-        let (host, mut counters) = (FakeHost::new(), Counters::default());
+        let (host, mut counters) = (FakeHost::new(), ExchangeCounters::default());
         for event in [
-            Event::Rejected(Rejection::TooLarge),
-            Event::Rejected(Rejection::Malformed),
-            Event::Rejected(Rejection::Forged),
-            Event::ExchangeTried,
-            Event::ExchangeNotTried,
-            Event::MetadataAdded,
-            Event::InitialHeaderNotFound,
-            Event::HeaderNotFound,
+            ExchangeEvent::Rejected(Rejection::TooLarge),
+            ExchangeEvent::Rejected(Rejection::Malformed),
+            ExchangeEvent::Rejected(Rejection::Forged),
+            ExchangeEvent::ExchangeTried,
+            ExchangeEvent::ExchangeNotTried,
+            ExchangeEvent::MetadataAdded,
+            ExchangeEvent::InitialHeaderNotFound,
+            ExchangeEvent::HeaderNotFound,
         ] {
             counters.count(&host, event);
             counters.count(&host, event);

@@ -21,8 +21,8 @@ use labels::peer::Peer;
 use labels::side::{Side, DOWNSTREAM, UPSTREAM};
 
 use crate::clusters::MeshClusters;
-use crate::counters::{Counters, Event, Rejection};
-use crate::remembered::{Cache, Remembered, UnderstoodPeer};
+use crate::counters::{ExchangeCounters, ExchangeEvent, Rejection};
+use crate::learned::{Learned, LearnedCache, UnderstoodPeer};
 use crate::wire::{self, ID_HEADER, MAX_ID_BYTES, METADATA_HEADER};
 
 /// What a warm request takes, with a peer that takes part and mutual TLS.
@@ -36,10 +36,10 @@ pub struct Exchange {
     /// Known where the root id tells it, else asked of each stream's listener.
     direction: Option<Direction>,
     /// What metadata headers say, by the header itself: a peer cannot speak for another by sending its id.
-    peers: Cache,
+    peers: LearnedCache,
     shares: Shares,
     clusters: MeshClusters,
-    counters: Counters,
+    counters: ExchangeCounters,
 }
 
 /// What is put into filter state for other filters and access loggers: each value costs as much as reading two.
@@ -55,7 +55,7 @@ pub enum Shares {
 
 /// What is remembered of one HTTP stream.
 #[derive(Debug)]
-pub struct Stream {
+pub struct ExchangeStream {
     direction: Direction,
     caller_sent_id: bool,
     caller_sent_metadata: bool,
@@ -107,10 +107,10 @@ impl Exchange {
             own_id: host.text(property::NODE_ID),
             own_metadata,
             direction: Direction::of_root_id(&host.text(property::PLUGIN_ROOT_ID).unwrap_or_default()),
-            peers: Cache::new(max_peer_cache_size),
+            peers: LearnedCache::new(max_peer_cache_size),
             shares: Shares::All,
             clusters: MeshClusters::default(),
-            counters: Counters::default(),
+            counters: ExchangeCounters::default(),
         }
     }
 
@@ -132,8 +132,8 @@ impl Exchange {
     }
 
     /// The request passes on its way to the application or upstream.
-    pub fn on_request_headers(&mut self, host: &impl Host) -> Stream {
-        let mut stream = Stream {
+    pub fn on_request_headers(&mut self, host: &impl Host) -> ExchangeStream {
+        let mut stream = ExchangeStream {
             direction: self.direction.unwrap_or_else(|| Direction::of_listener(host)),
             caller_sent_id: false,
             caller_sent_metadata: false,
@@ -157,7 +157,7 @@ impl Exchange {
     }
 
     /// The response passes on its way back; for a local reply, this may be all that passes.
-    pub fn on_response_headers(&mut self, host: &impl Host, stream: &mut Stream) {
+    pub fn on_response_headers(&mut self, host: &impl Host, stream: &mut ExchangeStream) {
         match stream.direction {
             Direction::Inbound => {
                 let metadata = self.own_metadata.as_deref().filter(|_| stream.caller_sent_metadata);
@@ -175,7 +175,7 @@ impl Exchange {
     fn take(&mut self, host: &impl Host, side: &Side, inside: bool, found: &mut Found) -> Taken {
         // All headers at once come as cheap as one of them.
         let pairs = host.header_pairs(side.headers).unwrap_or_default();
-        let Headers { id, metadata, grpc } = Headers::of(&pairs);
+        let PeerHeaders { id, metadata, grpc } = PeerHeaders::of(&pairs);
         for (name, value) in [(ID_HEADER, id), (METADATA_HEADER, metadata)] {
             if value.is_some() {
                 put(host, side.headers, name, None);
@@ -198,13 +198,13 @@ impl Exchange {
                     found.peer = Some(Bytes::Kept(Rc::clone(&peer.state)));
                 }
                 Err(rejection) => {
-                    self.counters.count(host, Event::Rejected(rejection));
+                    self.counters.count(host, ExchangeEvent::Rejected(rejection));
                     return taken;
                 }
             }
         }
         if id.len() > MAX_ID_BYTES {
-            self.counters.count(host, Event::Rejected(Rejection::TooLarge));
+            self.counters.count(host, ExchangeEvent::Rejected(Rejection::TooLarge));
         } else if taken.id && self.shares == Shares::All {
             store(host, side.peer_id, id);
         }
@@ -233,25 +233,25 @@ impl Exchange {
         if header.len() > wire::MAX_METADATA_BYTES {
             return Err(Rejection::TooLarge);
         }
-        if let Some(Remembered::Peer(peer)) = self.peers.get(&Key(header)) {
+        if let Some(Learned::Peer(peer)) = self.peers.get(&Key(header)) {
             return peer;
         }
         let peer = wire::decode(header)
             .map(|peer| Rc::new(UnderstoodPeer { state: peer.to_state().into(), namespace: peer.namespace }));
-        self.peers.insert(Bytes::Read(header.into()), Remembered::Peer(peer.clone()));
+        self.peers.insert(Bytes::Read(header.into()), Learned::Peer(peer.clone()));
         peer
     }
 }
 
 /// The headers that metadata exchange looks at; of several lines, the first.
 #[derive(Default)]
-struct Headers<'a> {
+struct PeerHeaders<'a> {
     id: Option<&'a [u8]>,
     metadata: Option<&'a [u8]>,
     grpc: bool,
 }
 
-impl<'a> Headers<'a> {
+impl<'a> PeerHeaders<'a> {
     fn of(pairs: &'a [u8]) -> Self {
         let mut headers = Self::default();
         for (name, value) in Pairs::new(pairs) {

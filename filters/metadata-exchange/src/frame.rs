@@ -4,7 +4,7 @@
 //! `google.protobuf.Struct` that holds what the two HTTP headers do. Each side sends it once, before its first byte.
 
 use labels::peer::Peer;
-use labels::protobuf::{Kind, Struct};
+use labels::protobuf::{Struct, ValueKind};
 use prost::Message;
 
 use crate::counters::Rejection;
@@ -52,7 +52,7 @@ pub enum Beginning {
 /// The frame of this proxy.
 pub fn encode(id: Option<&str>, peer: &Peer) -> Result<Vec<u8>, Rejection> {
     let mut fields = Struct::default();
-    fields.set(METADATA_HEADER, Kind::Struct(peer.to_metadata()));
+    fields.set(METADATA_HEADER, ValueKind::Struct(peer.to_metadata()));
     fields.set_text(ID_HEADER, id.unwrap_or_default());
     let body = Any { type_url: STRUCT_TYPE_URL.into(), value: Some(fields) }.encode_to_vec();
     let length = u32::try_from(body.len()).map_err(|_| Rejection::TooLarge)?;

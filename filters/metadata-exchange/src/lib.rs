@@ -14,9 +14,9 @@ pub mod connection;
 pub mod counters;
 pub mod exchange;
 pub mod frame;
+mod learned;
 #[cfg(feature = "callbacks")]
 mod module;
-mod remembered;
 pub mod wire;
 
 #[cfg(feature = "callbacks")]

@@ -10,9 +10,9 @@ use labels::peer::Peer;
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 
-use crate::config::Config;
-use crate::connection::{Connection, Flow, TcpExchange};
-use crate::exchange::{self, Exchange, Stream};
+use crate::config::ExchangeConfig;
+use crate::connection::{BytesFlow, ExchangeConnection, TcpExchange};
+use crate::exchange::{self, Exchange, ExchangeStream};
 
 /// What a plugin of this filter begins with.
 pub fn new_root() -> Box<dyn RootContext> {
@@ -39,27 +39,27 @@ struct ExchangeRoot {
 
 struct HttpStream {
     exchange: Rc<RefCell<Exchange>>,
-    stream: Option<Stream>,
+    stream: Option<ExchangeStream>,
 }
 
 /// What the connections of one root context share.
 struct Tcp {
     exchange: TcpExchange,
     /// Those that hold bytes back.
-    waiting: Live<Connection>,
+    waiting: Live<ExchangeConnection>,
 }
 
 struct TcpStream {
     tcp: Rc<RefCell<Tcp>>,
     id: u32,
-    connection: Rc<RefCell<Connection>>,
+    connection: Rc<RefCell<ExchangeConnection>>,
 }
 
 impl Context for ExchangeRoot {}
 
 impl RootContext for ExchangeRoot {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let config = Config::parse(&adapter::plugin_configuration());
+        let config = ExchangeConfig::parse(&adapter::plugin_configuration());
         let Some(config) = adapter::configured("metadata_exchange", config) else {
             return false;
         };
@@ -116,13 +116,13 @@ impl HttpContext for HttpStream {
 impl Context for TcpStream {}
 
 impl TcpStream {
-    fn handle(&self, handle: impl FnOnce(&mut TcpExchange, &mut Connection) -> Flow) -> Action {
+    fn handle(&self, handle: impl FnOnce(&mut TcpExchange, &mut ExchangeConnection) -> BytesFlow) -> Action {
         let (Ok(mut tcp), Ok(mut connection)) = (self.tcp.try_borrow_mut(), self.connection.try_borrow_mut()) else {
             return Action::Continue;
         };
         match handle(&mut tcp.exchange, &mut connection) {
-            Flow::Pass => Action::Continue,
-            Flow::Wait => {
+            BytesFlow::Pass => Action::Continue,
+            BytesFlow::Wait => {
                 if tcp.waiting.is_empty() {
                     tick_every(TICK);
                 }

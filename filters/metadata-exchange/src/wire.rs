@@ -48,7 +48,7 @@ pub fn decode(header: &[u8]) -> Result<Peer, Rejection> {
 
 #[cfg(test)]
 mod tests {
-    use labels::protobuf::Kind;
+    use labels::protobuf::ValueKind;
 
     use super::*;
     #[cfg(target_arch = "wasm32")]
@@ -131,7 +131,7 @@ mod tests {
         let nested = |depth| {
             (0..depth).fold(Struct::default(), |inner, _| {
                 let mut outer = Struct::default();
-                outer.set("LABELS", Kind::Struct(inner));
+                outer.set("LABELS", ValueKind::Struct(inner));
                 outer
             })
         };

@@ -1,13 +1,13 @@
 //! The configuration of telemetry: that of each filter, under its name.
 
-use access_log::config::Config as LogConfig;
+use access_log::config::LogConfig;
 use configuration::{self, ConfigError, Problem, Section};
-use metadata_exchange::config::Config as ExchangeConfig;
-use stats::config::Config as StatsConfig;
+use metadata_exchange::config::ExchangeConfig;
+use stats::config::StatsConfig;
 
 /// What an operator can set.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Config {
+pub struct TelemetryConfig {
     /// `metadata_exchange`.
     pub metadata_exchange: ExchangeConfig,
     /// `stats`.
@@ -18,7 +18,7 @@ pub struct Config {
     pub share_peers: bool,
 }
 
-impl Config {
+impl TelemetryConfig {
     /// Reads the plugin configuration.
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
         configuration::parse(json, Self::read)

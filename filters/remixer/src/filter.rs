@@ -4,7 +4,7 @@ use labels::direction::split_root_id;
 
 /// The filters of the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Filter {
+pub enum PluginFilter {
     /// Metadata exchange alone, over HTTP or TCP.
     MetadataExchange,
     /// Stats alone, of HTTP or TCP.
@@ -17,7 +17,7 @@ pub enum Filter {
     Fault,
 }
 
-impl Filter {
+impl PluginFilter {
     /// The names of the filters.
     pub const NAMES: [&'static str; 5] = ["metadata_exchange", "stats", "access_log", "telemetry", "fault"];
 
@@ -45,24 +45,24 @@ mod tests {
     #[test]
     fn a_root_id_names_its_filter() {
         for (root_id, filter) in [
-            ("stats", Some(Filter::Stats)),
-            ("stats_inbound", Some(Filter::Stats)),
-            ("tcp_stats_outbound", Some(Filter::Stats)),
-            ("metadata_exchange", Some(Filter::MetadataExchange)),
-            ("tcp_metadata_exchange", Some(Filter::MetadataExchange)),
-            ("access_log", Some(Filter::AccessLog)),
-            ("tcp_access_log_inbound", Some(Filter::AccessLog)),
-            ("telemetry_outbound", Some(Filter::Telemetry)),
-            ("fault", Some(Filter::Fault)),
-            ("fault_outbound", Some(Filter::Fault)),
+            ("stats", Some(PluginFilter::Stats)),
+            ("stats_inbound", Some(PluginFilter::Stats)),
+            ("tcp_stats_outbound", Some(PluginFilter::Stats)),
+            ("metadata_exchange", Some(PluginFilter::MetadataExchange)),
+            ("tcp_metadata_exchange", Some(PluginFilter::MetadataExchange)),
+            ("access_log", Some(PluginFilter::AccessLog)),
+            ("tcp_access_log_inbound", Some(PluginFilter::AccessLog)),
+            ("telemetry_outbound", Some(PluginFilter::Telemetry)),
+            ("fault", Some(PluginFilter::Fault)),
+            ("fault_outbound", Some(PluginFilter::Fault)),
             ("tcp_telemetry", None),
             ("tcp_fault", None),
             ("", None),
             ("Stats", None),
             ("statistics", None),
         ] {
-            assert_eq!(Filter::of_root_id(root_id), filter, "{root_id}");
+            assert_eq!(PluginFilter::of_root_id(root_id), filter, "{root_id}");
         }
-        assert!(Filter::NAMES.iter().all(|name| Filter::of_root_id(name).is_some()));
+        assert!(PluginFilter::NAMES.iter().all(|name| PluginFilter::of_root_id(name).is_some()));
     }
 }

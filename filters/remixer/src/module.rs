@@ -10,25 +10,25 @@ use host::Host;
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 
-use crate::filter::Filter;
-use crate::telemetry::{Request, Telemetry};
+use crate::filter::PluginFilter;
+use crate::telemetry::{Telemetry, TelemetryRequest};
 
 proxy_wasm::main! {{
     proxy_wasm::set_root_context(|id| {
         adapter::start();
         let root_id = Envoy.text(property::PLUGIN_ROOT_ID).unwrap_or_default();
-        match Filter::of_root_id(&root_id) {
-            Some(Filter::MetadataExchange) => metadata_exchange::new_root(),
-            Some(Filter::Stats) => stats::new_root(),
-            Some(Filter::AccessLog) => {
+        match PluginFilter::of_root_id(&root_id) {
+            Some(PluginFilter::MetadataExchange) => metadata_exchange::new_root(),
+            Some(PluginFilter::Stats) => stats::new_root(),
+            Some(PluginFilter::AccessLog) => {
                 // The peers of connections come from another filter.
                 if !root_id.starts_with("tcp_") {
                     PEERS_ARE_WANTED.set(true);
                 }
                 access_log::new_root()
             }
-            Some(Filter::Telemetry) => Box::new(TelemetryRoot { shared: None, kind: StreamKind::of_root() }),
-            Some(Filter::Fault) => fault::new_root(id),
+            Some(PluginFilter::Telemetry) => Box::new(TelemetryRoot { shared: None, kind: StreamKind::of_root() }),
+            Some(PluginFilter::Fault) => fault::new_root(id),
             None => Box::new(NoFilter),
         }
     });
@@ -48,13 +48,13 @@ struct TelemetryRoot {
 struct Shared {
     telemetry: Telemetry,
     /// Those that live.
-    requests: Live<Request>,
+    requests: Live<TelemetryRequest>,
 }
 
 struct HttpStream {
     shared: Rc<RefCell<Shared>>,
     id: u32,
-    request: Rc<RefCell<Request>>,
+    request: Rc<RefCell<TelemetryRequest>>,
 }
 
 impl Context for TelemetryRoot {}
@@ -111,7 +111,7 @@ impl StreamContext for Passing {}
 impl Context for HttpStream {}
 
 impl HttpStream {
-    fn handle(&self, handle: impl FnOnce(&mut Shared, &mut Request)) {
+    fn handle(&self, handle: impl FnOnce(&mut Shared, &mut TelemetryRequest)) {
         if let (Ok(mut shared), Ok(mut request)) = (self.shared.try_borrow_mut(), self.request.try_borrow_mut()) {
             handle(&mut shared, &mut request);
         }
@@ -145,7 +145,7 @@ impl Context for NoFilter {}
 impl RootContext for NoFilter {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
         let root_id = Envoy.text(property::PLUGIN_ROOT_ID).unwrap_or_default();
-        log::error!("root_id: {} is not a filter, must be one of {}", Quoted(&root_id), Filter::NAMES.join(", "));
+        log::error!("root_id: {} is not a filter, must be one of {}", Quoted(&root_id), PluginFilter::NAMES.join(", "));
         false
     }
 }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use access_log::access_log::{AccessLog, FromStats};
-use access_log::config::Config as LogConfig;
+use access_log::config::LogConfig;
 use configuration::ConfigError;
 use host::{Host, WarmCalls};
 use labels::facts::AlreadyRead;
@@ -11,7 +11,7 @@ use labels::peer::Peer;
 use metadata_exchange::exchange::{self, Exchange, Found, Shares};
 use stats::stats::Stats;
 
-use crate::config::Config;
+use crate::config::TelemetryConfig;
 
 /// What a warm request takes, with a peer that takes part, mutual TLS, and the standard metrics and labels.
 pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 17, outbound: 18 };
@@ -30,17 +30,17 @@ pub struct Telemetry {
 
 /// What is remembered of a request.
 #[derive(Debug, Default)]
-pub struct Request {
+pub struct TelemetryRequest {
     /// Nothing until the request's headers have come.
-    exchange: Option<exchange::Stream>,
-    stats: stats::stats::Request,
+    exchange: Option<exchange::ExchangeStream>,
+    stats: stats::stats::ReportedRequest,
 }
 
 impl Telemetry {
     /// Reads the configuration. Call it while the plugin is configured.
     pub fn new(json: &[u8], host: &impl Host) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
-        let config = Config::parse_with(json, &mut problems);
+        let config = TelemetryConfig::parse_with(json, &mut problems);
         let local = Peer::local(host, &config.metadata_exchange.additional_labels);
         let mut of_stats = Vec::new();
         let stats = Stats::of_config(&config.stats, &local, host, &mut of_stats);
@@ -68,19 +68,19 @@ impl Telemetry {
     }
 
     /// The request passes on its way to the application or upstream.
-    pub fn on_request_headers(&mut self, host: &impl Host, request: &mut Request) {
+    pub fn on_request_headers(&mut self, host: &impl Host, request: &mut TelemetryRequest) {
         request.exchange = Some(self.exchange.on_request_headers(host));
     }
 
     /// The response passes on its way back.
-    pub fn on_response_headers(&mut self, host: &impl Host, request: &mut Request) {
+    pub fn on_response_headers(&mut self, host: &impl Host, request: &mut TelemetryRequest) {
         if let Some(exchange) = &mut request.exchange {
             self.exchange.on_response_headers(host, exchange);
         }
     }
 
     /// A request lives on.
-    pub fn on_request_tick(&mut self, host: &impl Host, request: &mut Request) {
+    pub fn on_request_tick(&mut self, host: &impl Host, request: &mut TelemetryRequest) {
         self.stats.on_request_tick(
             host,
             &mut request.stats,
@@ -89,7 +89,7 @@ impl Telemetry {
     }
 
     /// A request ends.
-    pub fn on_request_end(&mut self, host: &impl Host, request: &mut Request) {
+    pub fn on_request_end(&mut self, host: &impl Host, request: &mut TelemetryRequest) {
         let mut before = already_read(request.exchange.take().map(|exchange| exchange.found));
         let Some(log) = &mut self.access_log else {
             self.stats.on_request_end(host, &mut request.stats, before);

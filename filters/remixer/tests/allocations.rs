@@ -15,7 +15,7 @@ use host::{
 };
 use labels::peer::Peer;
 use metadata_exchange::wire::{self, ID_HEADER, METADATA_HEADER};
-use remixer::telemetry::{Request, Telemetry};
+use remixer::telemetry::{Telemetry, TelemetryRequest};
 
 /// Counts the allocations of each thread.
 struct Counting;
@@ -102,7 +102,7 @@ fn a_warm_request_allocates_nothing_but_what_envoy_hands_over() {
                 host.0.with_header(map, name, &value);
             }
             let before = COUNT.get();
-            let mut request = Request::default();
+            let mut request = TelemetryRequest::default();
             telemetry.on_request_headers(&host, &mut request);
             telemetry.on_response_headers(&host, &mut request);
             telemetry.on_request_end(&host, &mut request);

@@ -2,7 +2,7 @@
 
 use configuration::Section;
 
-use crate::matching::{Condition, HeaderId, HeaderNames, Source, MAX_COST};
+use crate::matching::{Condition, HeaderId, HeaderNames, SourceWorkload, MAX_COST};
 use crate::pattern::Pattern;
 
 /// More matches of one rule are refused.
@@ -90,8 +90,8 @@ pub fn is_header_name(name: &str) -> bool {
 }
 
 /// Reads `sourceLabels` and `sourceNamespace`.
-fn source(section: &mut Section) -> Option<Source> {
+fn source(section: &mut Section) -> Option<SourceWorkload> {
     let labels = section.text_map("sourceLabels");
     let namespace = section.text("sourceNamespace");
-    (!labels.is_empty() || namespace.is_some()).then(|| Source::new(labels, namespace))
+    (!labels.is_empty() || namespace.is_some()).then(|| SourceWorkload::new(labels, namespace))
 }

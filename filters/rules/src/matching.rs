@@ -34,12 +34,12 @@ pub enum Condition {
     /// The request took a route that is so.
     Route(Pattern),
     /// The request comes from such a workload.
-    Source(Source),
+    Source(SourceWorkload),
 }
 
 /// Which workload a request comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Source {
+pub struct SourceWorkload {
     /// The texts that it must have: the peer on the way in, this proxy's own workload on the way out.
     texts: Vec<(TextPaths, String)>,
     /// Whether this proxy's own workload has them.
@@ -56,7 +56,7 @@ pub struct HeaderNames(Names);
 
 /// What is known of the request at hand. Nothing is asked twice.
 #[derive(Debug, Default)]
-pub struct Known {
+pub struct RequestCache {
     first_lines: Vec<FirstLine>,
     /// All lines of all headers.
     all: Option<Vec<u8>>,
@@ -74,10 +74,10 @@ enum FirstLine {
 }
 
 /// The request at hand.
-pub struct Request<'a, H> {
+pub struct RequestAtHand<'a, H> {
     host: &'a H,
     names: &'a HeaderNames,
-    known: &'a mut Known,
+    known: &'a mut RequestCache,
 }
 
 /// Finds out which conditions on the source hold for this proxy's own workload. Call it while the plugin is configured.
@@ -102,7 +102,7 @@ impl Condition {
         }
     }
 
-    fn holds<H: Host>(&self, request: &mut Request<H>) -> bool {
+    fn holds<H: Host>(&self, request: &mut RequestAtHand<H>) -> bool {
         let host = request.host;
         match self {
             Self::Header(id, pattern) => request.any_line(*id, |line| pattern.matches(line)),
@@ -122,7 +122,7 @@ impl Condition {
     }
 }
 
-impl Source {
+impl SourceWorkload {
     /// A workload with these labels and in this namespace.
     pub fn new(labels: impl IntoIterator<Item = (String, String)>, namespace: Option<String>) -> Self {
         let mut texts = Vec::new();
@@ -140,7 +140,7 @@ impl Source {
         self.is_self = self.has_texts(host, Direction::Outbound);
     }
 
-    fn is_of<H: Host>(&self, request: &mut Request<H>) -> bool {
+    fn is_of<H: Host>(&self, request: &mut RequestAtHand<H>) -> bool {
         match request.direction() {
             Direction::Outbound => self.is_self,
             Direction::Inbound => self.has_texts(request.host, Direction::Inbound),
@@ -202,7 +202,7 @@ impl Default for HeaderNames {
     }
 }
 
-impl Known {
+impl RequestCache {
     /// Nothing, of a new request.
     pub fn forget(&mut self, names: &HeaderNames) {
         self.first_lines.clear();
@@ -213,9 +213,9 @@ impl Known {
     }
 }
 
-impl<'a, H: Host> Request<'a, H> {
+impl<'a, H: Host> RequestAtHand<'a, H> {
     /// The request at hand, of which this much is known.
-    pub fn new(host: &'a H, names: &'a HeaderNames, known: &'a mut Known) -> Self {
+    pub fn new(host: &'a H, names: &'a HeaderNames, known: &'a mut RequestCache) -> Self {
         Self { host, names, known }
     }
 

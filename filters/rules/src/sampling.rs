@@ -4,7 +4,7 @@ use configuration::Section;
 use host::Host;
 
 use crate::matches;
-use crate::matching::{HeaderId, HeaderNames, Request};
+use crate::matching::{HeaderId, HeaderNames, RequestAtHand};
 use crate::random;
 
 /// What a request must have in common with another so that both are among a share, or neither.
@@ -38,7 +38,7 @@ impl Sampling {
 
     /// What the request has of it. `None` if it is to be drawn: a key that is missing is no reason to treat all who lack it
     /// alike.
-    pub fn key<H: Host>(self, request: &mut Request<H>) -> Option<Vec<u8>> {
+    pub fn key<H: Host>(self, request: &mut RequestAtHand<H>) -> Option<Vec<u8>> {
         let key = match self {
             Self::Random => None,
             Self::RequestId(header) => request.header(header).map(|id| random::request_id_key(&id).collect()),

@@ -7,13 +7,13 @@ use host::{Host, MetricId, MetricKind};
 ///
 /// All workers count in the same one, so what it holds is what all of them did.
 #[derive(Debug)]
-pub struct Metric {
+pub struct LazyMetric {
     kind: MetricKind,
     name: String,
     id: Option<MetricId>,
 }
 
-impl Metric {
+impl LazyMetric {
     /// A counter named `prefix` and `name`, with labels.
     pub fn counter(prefix: &str, name: &str, labels: &[(&str, &str)]) -> Self {
         let mut stat = metric_name::encode(&Separators::default(), labels.iter().copied(), prefix);

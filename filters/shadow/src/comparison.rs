@@ -121,17 +121,17 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
-    use crate::outcome::{Body, Code, Hash};
+    use crate::outcome::{BodySum, Code, Hash};
 
     const PLAIN: Compare = Compare { size: false, max_body_bytes: None, tolerance: 5, log_per_second: 0 };
 
     fn answer(status: u16) -> Outcome {
-        Outcome::Upstream(Answer { code: Code::of_http(status), latency: Some(10), body: Some(Body::default()) })
+        Outcome::Upstream(Answer { code: Code::of_http(status), latency: Some(10), body: Some(BodySum::default()) })
     }
 
     fn with_body(bytes: &[u8], max: usize) -> Outcome {
         let hash = (bytes.len() <= max).then(|| Hash::default().with(bytes).value());
-        let body = Some(Body { length: bytes.len() as u64, hash });
+        let body = Some(BodySum { length: bytes.len() as u64, hash });
         Outcome::Upstream(Answer { code: Code::of_http(200), latency: None, body })
     }
 

@@ -13,9 +13,9 @@ use rules::matches::{self, is_header_name};
 use rules::matching::{self, Condition, HeaderNames};
 use rules::percentage::Percentage;
 
-use gathered::Gathered;
+use gathered::MirrorNotes;
 pub use headers::HeaderChanges;
-pub use limits::Limits;
+pub use limits::MirrorLimits;
 pub use mirror::{Authority, Compare, Mirror, Role, SendOn, TraceContext};
 
 /// More rules are refused.
@@ -48,13 +48,13 @@ pub const KNOWN: [&str; 17] = [
 
 /// What an operator can set.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct ShadowConfig {
     /// `http`: the first rule that a request matches is its only one.
-    pub rules: Vec<Rule>,
+    pub rules: Vec<MirrorRule>,
     /// The headers that the rules ask for.
     pub headers: HeaderNames,
     /// `limits`.
-    pub limits: Limits,
+    pub limits: MirrorLimits,
     /// `markerHeader`: names on a mirrored request the mirror; a request that has it is not mirrored. In small letters. None
     /// if empty.
     pub marker_header: Option<String>,
@@ -70,7 +70,7 @@ pub struct Config {
 
 /// Which requests are mirrored, and where to.
 #[derive(Clone, Debug)]
-pub struct Rule {
+pub struct MirrorRule {
     /// `name`; that of its only mirror, unless that has one.
     pub name: String,
     /// `match`: any of them, of which all must hold; every request if there is none.
@@ -79,7 +79,7 @@ pub struct Rule {
     pub mirrors: Vec<Mirror>,
 }
 
-impl Config {
+impl ShadowConfig {
     /// Reads the plugin configuration.
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
         configuration::parse(json, Self::read)
@@ -87,7 +87,7 @@ impl Config {
 
     /// Whether no rule can ever mirror anything.
     pub fn is_idle(&self) -> bool {
-        !self.enabled || self.rules.iter().all(Rule::is_idle)
+        !self.enabled || self.rules.iter().all(MirrorRule::is_idle)
     }
 
     /// Finds out which rules ask for this proxy's own workload.
@@ -98,11 +98,11 @@ impl Config {
     }
 
     fn read(section: &mut Section) -> Self {
-        let limits = section.object_or_empty("limits", Limits::read);
-        let mut gathered = Gathered { headers: HeaderNames::new(), remarks: Vec::new(), limits };
+        let limits = section.object_or_empty("limits", MirrorLimits::read);
+        let mut gathered = MirrorNotes { headers: HeaderNames::new(), remarks: Vec::new(), limits };
         let mut index = 0_usize;
         let rules = section.objects("http", |section| {
-            let rule = Rule::read(section, index, &mut gathered);
+            let rule = MirrorRule::read(section, index, &mut gathered);
             index = index.saturating_add(1);
             rule
         });
@@ -122,8 +122,8 @@ impl Config {
     }
 }
 
-impl Rule {
-    fn read(section: &mut Section, index: usize, gathered: &mut Gathered) -> Self {
+impl MirrorRule {
+    fn read(section: &mut Section, index: usize, gathered: &mut MirrorNotes) -> Self {
         let name = fields::name(section).unwrap_or_else(|| format!("rule-{index}"));
         let matches = matches::read(section, &mut gathered.headers);
         let (has_one, has_list) = (section.has("mirror"), section.has("mirrors"));

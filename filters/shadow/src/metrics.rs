@@ -102,7 +102,7 @@ impl Skip {
 
 /// The metrics of one mirror. Envoy knows each once it was needed; values of labels are among few.
 #[derive(Debug)]
-pub struct Counters {
+pub struct MirrorCounters {
     prefix: String,
     mirror: String,
     known: Vec<(Sample, MetricId)>,
@@ -111,7 +111,7 @@ pub struct Counters {
 /// A metric with the values of its labels after `mirror`.
 type Sample = (&'static str, [&'static str; 2]);
 
-impl Counters {
+impl MirrorCounters {
     /// Those of a mirror, of which none was needed.
     pub fn new(prefix: &str, mirror: &str) -> Self {
         Self { prefix: prefix.into(), mirror: mirror.into(), known: Vec::new() }
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn each_sample_is_defined_once_with_its_labels() {
         let host = FakeHost::new();
-        let mut counters = Counters::new("p_", "v2");
+        let mut counters = MirrorCounters::new("p_", "v2");
         for _ in 0..3 {
             counters.count(&host, REQUESTS, [""; 2]);
             counters.count(&host, RESPONSES, ["upstream", "2xx"]);

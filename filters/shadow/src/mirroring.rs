@@ -11,15 +11,15 @@ use configuration::ConfigError;
 use host::property;
 use host::{Body, Host};
 use labels::content_type;
-use rules::matching::{self, Condition, Known};
+use rules::matching::{self, Condition, RequestCache};
 use rules::pattern::Pattern;
 use rules::random::{self, Random};
 
-use crate::config::{Config, Mirror, Rule, SendOn};
+use crate::config::{Mirror, MirrorRule, SendOn, ShadowConfig};
 use crate::copied::{lines, Copied};
 use crate::metrics::Skip;
 use crate::outcome::Counts;
-use crate::request::{Complete, Facts, Mirrored, Request, Response};
+use crate::request::{Complete, Mirrored, MirroredRequest, RequestTraits, Response};
 use sending::Sending;
 use target::{largest, skip_all, skip_too_large, Target};
 
@@ -39,17 +39,17 @@ pub const CALLS_OF_MIRRORED: usize = 23;
 
 /// Mirroring on one worker.
 pub struct Mirroring {
-    config: Config,
-    rules: Vec<RuleState>,
+    config: ShadowConfig,
+    rules: Vec<MirrorRuleState>,
     /// How many of the rules, from the first, need to be looked at: those after these can do nothing.
     usable: usize,
     random: Random,
-    known: Known,
+    known: RequestCache,
     sending: Sending,
 }
 
 /// What a rule is for, and which of the targets are its.
-struct RuleState {
+struct MirrorRuleState {
     matches: Vec<Vec<Condition>>,
     targets: Range<usize>,
     is_idle: bool,
@@ -59,19 +59,19 @@ struct RuleState {
 impl Mirroring {
     /// Reads the plugin configuration. Changes nothing that can be seen: Envoy does this more often than it has workers.
     pub fn new(json: &[u8], host: &impl Host, root_id: u32) -> Result<Self, ConfigError> {
-        let mut config = Config::parse(json)?;
+        let mut config = ShadowConfig::parse(json)?;
         config.look_at_node(host);
         let is_idle = config.is_idle();
         let mut targets = Vec::new();
         let rules = mem::take(&mut config.rules);
-        let rules: Vec<RuleState> =
-            rules.into_iter().map(|rule| RuleState::new(rule, &mut targets, &config.stat_prefix)).collect();
+        let rules: Vec<MirrorRuleState> =
+            rules.into_iter().map(|rule| MirrorRuleState::new(rule, &mut targets, &config.stat_prefix)).collect();
         let last = rules.iter().rposition(|rule| !rule.is_idle).filter(|_| !is_idle);
         Ok(Self {
             usable: last.map_or(0, |last| last.saturating_add(1)),
             rules,
             random: Random::from_host(host, root_id),
-            known: Known::default(),
+            known: RequestCache::default(),
             sending: Sending::new(&config, targets, host),
             config,
         })
@@ -91,8 +91,8 @@ impl Mirroring {
     }
 
     /// The request's head passes; `is_all` if nothing follows.
-    pub fn on_request_headers(&mut self, host: &impl Host, is_all: bool) -> Request {
-        let mut request = Request::default();
+    pub fn on_request_headers(&mut self, host: &impl Host, is_all: bool) -> MirroredRequest {
+        let mut request = MirroredRequest::default();
         if self.usable > 0 {
             request.mirrored = self.begin(host).map(Box::new);
         }
@@ -103,7 +103,7 @@ impl Mirroring {
     }
 
     /// A part of the request's body passes.
-    pub fn on_request_body(&mut self, host: &impl Host, request: &mut Request, size: usize, is_last: bool) {
+    pub fn on_request_body(&mut self, host: &impl Host, request: &mut MirroredRequest, size: usize, is_last: bool) {
         let Some(mirrored) = &mut request.mirrored else { return };
         if let Some(copied) = &mut mirrored.copied {
             let length = copied.body.len().saturating_add(size);
@@ -124,7 +124,7 @@ impl Mirroring {
     }
 
     /// The request's trailers pass: it is complete. Envoy sends none with a call.
-    pub fn on_request_trailers(&mut self, host: &impl Host, request: &mut Request) {
+    pub fn on_request_trailers(&mut self, host: &impl Host, request: &mut MirroredRequest) {
         if let Some(mirrored) = &mut request.mirrored {
             mirrored.facts.had_trailers = true;
         }
@@ -132,7 +132,7 @@ impl Mirroring {
     }
 
     /// The response's head passes; `is_all` if nothing follows.
-    pub fn on_response_headers(&mut self, host: &impl Host, request: &mut Request, is_all: bool) {
+    pub fn on_response_headers(&mut self, host: &impl Host, request: &mut MirroredRequest, is_all: bool) {
         let Some(mirrored) = &mut request.mirrored else { return };
         mirrored.response.on_headers(host, mirrored.facts, mirrored.complete_at, is_all);
         if mirrored.waiting.is_empty() || mirrored.is_answered {
@@ -149,21 +149,21 @@ impl Mirroring {
     }
 
     /// A part of the response's body passes.
-    pub fn on_response_body(&mut self, host: &impl Host, request: &mut Request, size: usize, is_last: bool) {
+    pub fn on_response_body(&mut self, host: &impl Host, request: &mut MirroredRequest, size: usize, is_last: bool) {
         if let Some(mirrored) = &mut request.mirrored {
             mirrored.response.on_body(host, size, is_last);
         }
     }
 
     /// The response's trailers pass.
-    pub fn on_response_trailers(&mut self, host: &impl Host, request: &mut Request) {
+    pub fn on_response_trailers(&mut self, host: &impl Host, request: &mut MirroredRequest) {
         if let Some(mirrored) = &mut request.mirrored {
             mirrored.response.on_trailers(host, mirrored.facts);
         }
     }
 
     /// The request has ended, whatever became of it.
-    pub fn on_request_end(&mut self, host: &impl Host, request: &mut Request) {
+    pub fn on_request_end(&mut self, host: &impl Host, request: &mut MirroredRequest) {
         let Some(mut mirrored) = request.mirrored.take() else { return };
         let why = if mirrored.complete.is_some() { Skip::PrimaryUnavailable } else { Skip::Incomplete };
         skip_all(&mut self.sending.targets, &mut mirrored.waiting, host, why);
@@ -196,7 +196,7 @@ impl Mirroring {
     /// Begins to copy the request, if a rule wants it.
     fn begin(&mut self, host: &impl Host) -> Option<Mirrored> {
         self.known.forget(&self.config.headers);
-        let mut request = matching::Request::new(host, &self.config.headers, &mut self.known);
+        let mut request = matching::RequestAtHand::new(host, &self.config.headers, &mut self.known);
         let rule = self.rules.iter().take(self.usable).find(|rule| request.is_meant_by(&rule.matches))?;
         if self.config.expires.at.is_some_and(|end| host.wall_time().is_none_or(|now| now >= end)) {
             self.usable = 0;
@@ -220,7 +220,7 @@ impl Mirroring {
         let direction = request.direction();
         let head = request.into_all();
         let first = |name| lines(&head, name).next();
-        let facts = Facts {
+        let facts = RequestTraits {
             direction,
             prefix,
             is_grpc: first("content-type").is_some_and(content_type::is_grpc),
@@ -259,7 +259,7 @@ impl Mirroring {
     }
 
     /// All of the request has passed.
-    fn complete(&mut self, host: &impl Host, request: &mut Request) {
+    fn complete(&mut self, host: &impl Host, request: &mut MirroredRequest) {
         let Some(mirrored) = &mut request.mirrored else { return };
         let Some(copied) = mirrored.copied.take() else { return };
         mirrored.complete_at = host.monotonic_time();
@@ -268,7 +268,7 @@ impl Mirroring {
     }
 
     /// Lets the copies be sent for which the request need not wait longer.
-    fn send_what_is_due(&mut self, host: &impl Host, request: &mut Request) {
+    fn send_what_is_due(&mut self, host: &impl Host, request: &mut MirroredRequest) {
         let Some(mirrored) = &mut request.mirrored else { return };
         let Some(complete) = mirrored.complete.take() else { return };
         let now = mirrored.complete_at.unwrap_or_default();
@@ -292,8 +292,8 @@ impl Mirroring {
     }
 }
 
-impl RuleState {
-    fn new(rule: Rule, targets: &mut Vec<Target>, prefix: &str) -> Self {
+impl MirrorRuleState {
+    fn new(rule: MirrorRule, targets: &mut Vec<Target>, prefix: &str) -> Self {
         let (is_idle, first) = (rule.is_idle(), targets.len());
         let rewrites = rule.mirrors.iter().any(|mirror| mirror.uri.is_some());
         targets.extend(rule.mirrors.into_iter().map(|mirror| Target::new(mirror, prefix)));
@@ -302,7 +302,7 @@ impl RuleState {
 }
 
 /// How long the prefix of the path is for which the match asks that holds.
-fn prefix<H: Host>(matches: &[Vec<Condition>], request: &mut matching::Request<H>) -> Option<usize> {
+fn prefix<H: Host>(matches: &[Vec<Condition>], request: &mut matching::RequestAtHand<H>) -> Option<usize> {
     let conditions = matches.iter().find(|conditions| request.is_meant_by(core::slice::from_ref(*conditions)))?;
     conditions.iter().find_map(|condition| match condition {
         Condition::Path(Pattern::Prefix(prefix) | Pattern::PrefixAnyCase(prefix)) => Some(prefix.len()),

@@ -9,7 +9,7 @@ use proxy_wasm::types::{Action, ContextType};
 
 use crate::mirroring::Mirroring;
 use crate::outcome::Counts;
-use crate::request::Request;
+use crate::request::MirroredRequest;
 
 proxy_wasm::main! {{
     proxy_wasm::set_root_context(|id| {
@@ -28,7 +28,7 @@ struct ShadowRoot {
 
 struct HttpStream {
     mirroring: Option<Shared>,
-    request: Request,
+    request: MirroredRequest,
 }
 
 impl ShadowRoot {
@@ -63,7 +63,7 @@ impl RootContext for ShadowRoot {
     }
 
     fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(HttpStream { mirroring: self.mirroring.clone(), request: Request::default() }))
+        Some(Box::new(HttpStream { mirroring: self.mirroring.clone(), request: MirroredRequest::default() }))
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -79,7 +79,7 @@ impl Drop for ShadowRoot {
 
 impl HttpStream {
     /// For a request that is mirrored.
-    fn handle(&mut self, handle: impl FnOnce(&mut Mirroring, &mut Request)) {
+    fn handle(&mut self, handle: impl FnOnce(&mut Mirroring, &mut MirroredRequest)) {
         if !self.request.is_mirrored() {
             return;
         }

@@ -16,7 +16,7 @@ pub struct Code {
 
 /// What is known of a body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Body {
+pub struct BodySum {
     /// Its length.
     pub length: u64,
     /// The hash of it, if it was looked at.
@@ -31,7 +31,7 @@ pub struct Answer {
     /// Milliseconds from the end of the request to the beginning of the answer.
     pub latency: Option<u64>,
     /// The body; `None` if the answer can have none.
-    pub body: Option<Body>,
+    pub body: Option<BodySum>,
 }
 
 /// How a request went.
@@ -165,7 +165,7 @@ impl Outcome {
                 (true, size) => host.body(host::Body::CallResponse, size),
                 (false, _) => None,
             };
-            Body { length: counts.body as u64, hash: bytes.map(|bytes| Hash::default().with(&bytes).value()) }
+            BodySum { length: counts.body as u64, hash: bytes.map(|bytes| Hash::default().with(&bytes).value()) }
         });
         Self::Upstream(Answer { code, latency: Some(latency), body })
     }
@@ -267,9 +267,9 @@ mod tests {
             _ => None,
         };
         let hash = Hash::default().with(b"12").with(b"345").value();
-        assert_eq!(body(HTTP), Some(Body { length: 5, hash: None }));
-        assert_eq!(body(Asked { max_body: Some(5), ..HTTP }), Some(Body { length: 5, hash: Some(hash) }));
-        assert_eq!(body(Asked { max_body: Some(4), ..HTTP }), Some(Body { length: 5, hash: None }));
+        assert_eq!(body(HTTP), Some(BodySum { length: 5, hash: None }));
+        assert_eq!(body(Asked { max_body: Some(5), ..HTTP }), Some(BodySum { length: 5, hash: Some(hash) }));
+        assert_eq!(body(Asked { max_body: Some(4), ..HTTP }), Some(BodySum { length: 5, hash: None }));
         assert_eq!(body(Asked { is_head: true, ..HTTP }), None);
         // From the authors of the function.
         assert_eq!(Hash::default().with(b"foobar").value(), 0x8594_4171_f739_67e8);

@@ -27,12 +27,12 @@ pub struct Pair {
 
 /// The pairs that lack one of their outcomes.
 #[derive(Debug, Default)]
-pub struct Pairs {
+pub struct Pairings {
     pairs: HashMap<u32, Pair>,
     next: u32,
 }
 
-impl Pairs {
+impl Pairings {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.pairs.len()
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_pair_is_complete_when_both_are_known_in_any_order() {
-        let mut pairs = Pairs::default();
+        let mut pairs = Pairings::default();
         let ids = [0, 1, 2].map(|target| pairs.begin(target, None, SECOND, SECOND));
         assert!(pairs.primary(ids[0], Outcome::Reset).is_none());
         assert!(pairs.shadow(ids[1], Outcome::Timeout).is_none());
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn those_that_lack_one_for_long_are_given_up() {
-        let mut pairs = Pairs::default();
+        let mut pairs = Pairings::default();
         let id = pairs.begin(0, None, SECOND, SECOND);
         let _ = pairs.shadow(id, Outcome::Reset);
         assert!(pairs.take_overdue(61 * SECOND).is_empty());

@@ -9,14 +9,14 @@ use labels::direction::Direction;
 
 use crate::config::Compare;
 use crate::copied::{number, Copied};
-use crate::outcome::{Answer, Body, Code, Hash, Outcome, GRPC_STATUS, SERVICE_TIME};
+use crate::outcome::{Answer, BodySum, Code, Hash, Outcome, GRPC_STATUS, SERVICE_TIME};
 
 /// The details of a response that an upstream gave.
 const VIA_UPSTREAM: &[u8] = b"via_upstream";
 
 /// A request on its way; nothing is remembered of one that is not mirrored.
 #[derive(Debug, Default)]
-pub struct Request {
+pub struct MirroredRequest {
     pub(crate) mirrored: Option<Box<Mirrored>>,
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct Mirrored {
     /// All of it, as long as a mirror waits.
     pub complete: Option<Rc<Complete>>,
     /// What the copies need to know besides.
-    pub facts: Facts,
+    pub facts: RequestTraits,
     /// When it was complete.
     pub complete_at: Option<Duration>,
     /// An upstream has begun to answer.
@@ -45,12 +45,12 @@ pub(crate) struct Mirrored {
 #[derive(Debug)]
 pub(crate) struct Complete {
     pub copied: Copied,
-    pub facts: Facts,
+    pub facts: RequestTraits,
 }
 
 /// What matters of a request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Facts {
+pub(crate) struct RequestTraits {
     pub direction: Direction,
     /// How long the prefix of the path is for which the rule asked.
     pub prefix: Option<usize>,
@@ -79,7 +79,7 @@ pub(crate) struct Response {
     hash: Hash,
 }
 
-impl Request {
+impl MirroredRequest {
     /// Whether copies of it are made.
     pub fn is_mirrored(&self) -> bool {
         self.mirrored.is_some()
@@ -98,7 +98,7 @@ impl Response {
     }
 
     /// The head passes; `is_all` if nothing follows. `complete_at` is when the request was complete.
-    pub fn on_headers(&mut self, host: &impl Host, facts: Facts, complete_at: Option<Duration>, is_all: bool) {
+    pub fn on_headers(&mut self, host: &impl Host, facts: RequestTraits, complete_at: Option<Duration>, is_all: bool) {
         (self.has_begun, self.is_whole) = (true, is_all);
         if !self.is_compared {
             return;
@@ -113,7 +113,7 @@ impl Response {
     }
 
     /// The trailers pass: it is whole.
-    pub fn on_trailers(&mut self, host: &impl Host, facts: Facts) {
+    pub fn on_trailers(&mut self, host: &impl Host, facts: RequestTraits) {
         self.is_whole = true;
         self.look_for_grpc_status(host, HeaderMap::ResponseTrailers, facts);
     }
@@ -135,7 +135,7 @@ impl Response {
     }
 
     /// Takes the status of gRPC where it may be: once the request has ended, nobody knows it any more.
-    fn look_for_grpc_status(&mut self, host: &impl Host, map: HeaderMap, facts: Facts) {
+    fn look_for_grpc_status(&mut self, host: &impl Host, map: HeaderMap, facts: RequestTraits) {
         if self.is_compared && facts.is_grpc {
             let told = host.header(map, GRPC_STATUS).and_then(|text| number(&text));
             self.grpc_status = told.or(self.grpc_status);
@@ -143,7 +143,7 @@ impl Response {
     }
 
     /// How the request went that has ended.
-    pub fn outcome(&self, host: &impl Host, facts: Facts) -> Outcome {
+    pub fn outcome(&self, host: &impl Host, facts: RequestTraits) -> Outcome {
         // An upstream or a client that broke off, or a limit of time.
         if self.has_begun && !self.is_whole {
             return Outcome::Reset;
@@ -158,7 +158,7 @@ impl Response {
             false => Code::of_http(http),
         };
         let has_body = self.is_counted && !facts.is_head && http != 304;
-        let body = has_body.then(|| Body { length: self.length, hash: self.looked_at.map(|_| self.hash.value()) });
+        let body = has_body.then(|| BodySum { length: self.length, hash: self.looked_at.map(|_| self.hash.value()) });
         Outcome::Upstream(Answer { code, latency: self.latency, body })
     }
 }

@@ -4,12 +4,12 @@ use collections::names::Names;
 use collections::text_map::TextMap;
 use configuration::{Cut, Problem, Quoted};
 
-use crate::config::Config;
+use crate::config::StatsConfig;
 
 /// Finds new labels that the regular expressions of Istio's own bootstrap could not tell from others: those match a label that
 /// merely ends in the same letters.
 #[inline(never)]
-pub fn collisions(config: &Config, problems: &mut Vec<Problem>) {
+pub fn collisions(config: &StatsConfig, problems: &mut Vec<Problem>) {
     let mut added = Names::default();
     config.dimensions(&mut |label, _, _, _| {
         added.add(label);

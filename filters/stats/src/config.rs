@@ -35,7 +35,7 @@ const MAX_TAGS: usize = 100;
 
 /// What an operator can set.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Config {
+pub struct StatsConfig {
     /// `disable_host_header_fallback`: where the cluster does not tell its service, leave the Host header alone. A
     /// client chooses it, so a listener that strangers reach must not make labels of it.
     pub disable_host_header_fallback: bool,
@@ -130,7 +130,7 @@ pub struct Match {
     pub value: String,
 }
 
-impl Config {
+impl StatsConfig {
     /// Reads the plugin configuration.
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
         configuration::parse(json, Self::read)
@@ -376,7 +376,7 @@ mod tests {
 
     #[test]
     fn istio_s_default_configurations_are_read() {
-        let defaults = Config {
+        let defaults = StatsConfig {
             disable_host_header_fallback: false,
             fault_flags: false,
             tcp_reporting_duration: Duration::from_secs(15),
@@ -393,14 +393,14 @@ mod tests {
             ("{\n  \"debug\": \"false\",\n  \"stat_prefix\": \"istio\",\n}\n", defaults.clone()),
             (
                 r#"{"debug": "false", "stat_prefix": "istio", "disable_host_header_fallback": true}"#,
-                Config { disable_host_header_fallback: true, ..defaults.clone() },
+                StatsConfig { disable_host_header_fallback: true, ..defaults.clone() },
             ),
             (
                 r#"{"tcp_reporting_duration": "500ms"}"#,
-                Config { tcp_reporting_duration: Duration::from_millis(500), ..defaults },
+                StatsConfig { tcp_reporting_duration: Duration::from_millis(500), ..defaults },
             ),
         ] {
-            assert_eq!(Config::parse(json.as_bytes()), Ok(expected), "{json}");
+            assert_eq!(StatsConfig::parse(json.as_bytes()), Ok(expected), "{json}");
         }
     }
 
@@ -408,7 +408,7 @@ mod tests {
     fn every_wrong_field_is_named() {
         let json = br#"{"disable_host_header_fallback": 1, "max_series": "many", "tcp_reporting_duration": "1ms"}"#;
         assert_eq!(
-            Config::parse(json).map_err(|error| error.to_string()),
+            StatsConfig::parse(json).map_err(|error| error.to_string()),
             Err("configuration refused, 3 problems: \
                  disable_host_header_fallback: 1 is not allowed, must be true or false; \
                  tcp_reporting_duration: \"1ms\" is not allowed, must be a duration such as \"15s\" or \"500ms\", from 100ms to 3600s; \
@@ -429,7 +429,7 @@ mod tests {
                 {"value": "read", "condition": "request.method == 'GET'"}, {"value": "write"}
             ]}]
         }"#;
-        let config = Config::parse(json.as_bytes()).expect("valid");
+        let config = StatsConfig::parse(json.as_bytes()).expect("valid");
         let definition = Definition {
             prefix: PREFIX,
             name: "size".into(),
@@ -473,7 +473,7 @@ mod tests {
             "field_separator": "__",
             "reporter": "SERVER_GATEWAY"
         }"#;
-        let error = Config::parse(json.as_bytes()).expect_err("refused").to_string();
+        let error = StatsConfig::parse(json.as_bytes()).expect_err("refused").to_string();
         for problem in [
             "reporter: \"SERVER_GATEWAY\" is not allowed, must be \"UNSPECIFIED\"; ",
             "field_separator: \"__\" is not allowed, must be punctuation other than \"_\"; ",

@@ -11,7 +11,7 @@ use host::MetricKind;
 use labels::{Label, Labels};
 
 use crate::collisions::collisions;
-use crate::config::{Config, Definition, Unit, PREFIX};
+use crate::config::{Definition, StatsConfig, Unit, PREFIX};
 use crate::measurement::{Family, Measurement};
 
 /// Counts the records whose label sets were too many to tell apart.
@@ -175,7 +175,7 @@ pub fn standard_names() -> impl Iterator<Item = &'static str> {
 
 /// The metrics that `config` asks for.
 #[inline(never)]
-pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<MetricSpec> {
+pub fn of_config(config: &StatsConfig, problems: &mut Vec<Problem>) -> Vec<MetricSpec> {
     let mut made = Names::default();
     for attribute in &config.attributes {
         made.add(&attribute.name);
@@ -200,7 +200,7 @@ pub fn of_config(config: &Config, problems: &mut Vec<Problem>) -> Vec<MetricSpec
 }
 
 /// Adds the metrics that `config` defines to the standard ones.
-fn define(config: &Config, made: &Names, metrics: &mut Vec<MetricSpec>, problems: &mut Vec<Problem>) {
+fn define(config: &StatsConfig, made: &Names, metrics: &mut Vec<MetricSpec>, problems: &mut Vec<Problem>) {
     let mut families = Names::default();
     for metric in metrics.iter() {
         families.add(&metric.family_name());
@@ -268,7 +268,7 @@ fn define(config: &Config, made: &Names, metrics: &mut Vec<MetricSpec>, problems
 }
 
 /// Changes `metrics` as `config` says.
-fn change(config: &Config, made: &Names, metrics: &mut [MetricSpec], problems: &mut Vec<Problem>) {
+fn change(config: &StatsConfig, made: &Names, metrics: &mut [MetricSpec], problems: &mut Vec<Problem>) {
     // The place of the first metric of each name, and by each metric, the place of the next one of its name.
     let (mut names, mut firsts, mut nexts) = (Names::default(), Vec::new(), Vec::new());
     nexts.resize(metrics.len(), usize::MAX);
@@ -366,7 +366,7 @@ pub fn used_labels(metrics: &[MetricSpec], family: Family) -> Labels<bool> {
 }
 
 /// Refuses definitions whose names Prometheus would show for something else, too.
-fn refuse_taken(config: &Config, metrics: &[MetricSpec], problems: &mut Vec<Problem>) {
+fn refuse_taken(config: &StatsConfig, metrics: &[MetricSpec], problems: &mut Vec<Problem>) {
     let is_histogram = |metric: &&MetricSpec| metric.kind == MetricKind::Histogram || !metric.suffix.is_empty();
     let mut histograms = Names::default();
     for metric in metrics.iter().filter(is_histogram) {

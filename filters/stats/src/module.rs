@@ -12,7 +12,7 @@ use labels::facts::AlreadyRead;
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 
-use crate::stats::{Connection, Request, Stats, Traffic};
+use crate::stats::{ReportedConnection, ReportedRequest, Stats, Traffic};
 
 /// What a plugin of this filter begins with.
 pub fn new_root() -> Box<dyn RootContext> {
@@ -35,14 +35,14 @@ struct StatsRoot {
 /// What the streams of one root context share, with those that live.
 struct Shared {
     stats: Stats,
-    requests: Live<Request>,
+    requests: Live<ReportedRequest>,
     connections: Live<TcpState>,
 }
 
 struct HttpStream {
     shared: Rc<RefCell<Shared>>,
     id: u32,
-    request: Rc<RefCell<Request>>,
+    request: Rc<RefCell<ReportedRequest>>,
 }
 
 struct TcpStream {
@@ -53,7 +53,7 @@ struct TcpStream {
 
 #[derive(Default)]
 struct TcpState {
-    connection: Connection,
+    connection: ReportedConnection,
     /// A tick left its report to the connection's next callback.
     report_due: bool,
 }
@@ -90,7 +90,7 @@ impl RootContext for StatsRoot {
             return;
         }
         if let Some(Ok(mut shared)) = self.shared.as_ref().map(|shared| shared.try_borrow_mut()) {
-            shared.stats.on_request_end(&Envoy, &mut Request::default(), AlreadyRead::default());
+            shared.stats.on_request_end(&Envoy, &mut ReportedRequest::default(), AlreadyRead::default());
         }
     }
 

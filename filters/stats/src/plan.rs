@@ -7,7 +7,7 @@ use host::{Expression, Host, MetricKind};
 use labels::{Label, Labels, UNKNOWN};
 use series::metric_name;
 
-use crate::config::Config;
+use crate::config::StatsConfig;
 use crate::evaluation::{Expressions, A_NUMBER};
 use crate::label_set::LabelSet;
 use crate::measurement::{ByMeasurement, Family, Measured, Measurement};
@@ -22,14 +22,14 @@ const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
 /// What is recorded of each family.
 #[derive(Debug)]
 pub struct Plans {
-    request: Plan,
-    messages: Plan,
-    connection: Plan,
+    request: FamilyPlan,
+    messages: FamilyPlan,
+    connection: FamilyPlan,
 }
 
 /// What is recorded of a family.
 #[derive(Debug)]
-pub struct Plan {
+pub struct FamilyPlan {
     /// The metrics.
     pub metrics: Vec<PlannedMetric>,
     /// The standard labels that any of the metrics has; others do not tell label sets apart.
@@ -54,7 +54,7 @@ pub struct PlannedMetric {
     pub number: Number,
     /// The bit of the family's condition that must hold; none if it is always recorded.
     condition: u64,
-    tags: Vec<(String, Part)>,
+    tags: Vec<(String, TagPart)>,
 }
 
 /// What a metric records.
@@ -74,19 +74,19 @@ pub enum Number {
 
 /// Where a label's value is: a part of a label set, or what is the same in all.
 #[derive(Clone, Debug)]
-enum Part {
+enum TagPart {
     Label(Label),
     /// Without `spiffe://`.
     Identity(Label),
     /// By index.
     More(usize),
     Fixed(Symbol),
-    First(Vec<Part>),
+    First(Vec<TagPart>),
 }
 
 /// Compiles the expressions of a configuration.
 struct Compiler<'a, H> {
-    config: &'a Config,
+    config: &'a StatsConfig,
     host: &'a H,
     symbols: &'a mut Symbols,
     expressions: &'a mut Expressions,
@@ -143,7 +143,7 @@ impl<H: Host> Compiler<'_, H> {
 }
 
 impl Places {
-    fn of(config: &Config) -> Self {
+    fn of(config: &StatsConfig) -> Self {
         let mut places = Self { texts: Names::default(), paths: Vec::new() };
         config.dimensions(&mut |label, written, list, index| {
             for text in expression::alternatives(written) {
@@ -180,7 +180,7 @@ impl More {
 impl Plans {
     /// What `config` asks for, with the expressions that it takes.
     pub fn new<H: Host>(
-        config: &Config,
+        config: &StatsConfig,
         host: &H,
         symbols: &mut Symbols,
         problems: &mut Vec<Problem>,
@@ -188,7 +188,7 @@ impl Plans {
         let metrics = metrics::of_config(config, problems);
         let mut expressions = Expressions::new(host, symbols, &config.attributes, problems);
         let mut compiler = Compiler { config, host, symbols, expressions: &mut expressions, problems, places: None };
-        let mut plan = |family| Plan::new(&metrics, family, &mut compiler);
+        let mut plan = |family| FamilyPlan::new(&metrics, family, &mut compiler);
         let plans = Self {
             request: plan(Family::Request),
             messages: plan(Family::Messages),
@@ -198,7 +198,7 @@ impl Plans {
     }
 
     /// What is recorded of a family.
-    pub fn of(&self, family: Family) -> &Plan {
+    pub fn of(&self, family: Family) -> &FamilyPlan {
         match family {
             Family::Request => &self.request,
             Family::Messages => &self.messages,
@@ -207,7 +207,7 @@ impl Plans {
     }
 }
 
-impl Plan {
+impl FamilyPlan {
     /// What of `metrics` is recorded for `family`.
     fn new<H: Host>(metrics: &[MetricSpec], family: Family, compiler: &mut Compiler<H>) -> Self {
         let mut more = More::default();
@@ -225,7 +225,7 @@ impl Plan {
             };
             let mut tags = Vec::new();
             for tag in &metric.tags {
-                let part = Part::of(&tag.source, &mut more, compiler);
+                let part = TagPart::of(&tag.source, &mut more, compiler);
                 tags.push((tag.name.clone(), part));
             }
             let condition = metric.condition.as_ref().map_or(0, |text| {
@@ -268,7 +268,7 @@ impl Plan {
     }
 }
 
-impl Part {
+impl TagPart {
     /// Where to find what `source` says, if need be with one more value in the label set.
     fn of<H: Host>(source: &TagSource, more: &mut More, compiler: &mut Compiler<H>) -> Self {
         match source {

@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use host::{Host, HostError, MetricId, MetricKind};
 use labels::Labels;
 
-use crate::config::{Config, NANOSECONDS_PER_SECOND};
+use crate::config::{StatsConfig, NANOSECONDS_PER_SECOND};
 use crate::evaluation::Expressions;
 use crate::label_set::LabelSet;
 use crate::measurement::{Family, Measured, Measurement};
@@ -40,12 +40,12 @@ pub struct SeriesId(usize);
 #[derive(Debug)]
 struct Series {
     set: Rc<LabelSet>,
-    slots: Box<[Slot]>,
+    slots: Box<[SeriesSlot]>,
 }
 
 /// A metric of one label set.
 #[derive(Clone, Copy, Debug)]
-enum Slot {
+enum SeriesSlot {
     Undefined,
     /// With the nanoseconds that do not make up a second yet.
     Defined(MetricId, u32),
@@ -56,7 +56,7 @@ enum Slot {
 impl Recorder {
     /// Compiles what `config` asks for. Call it while the plugin is configured.
     #[inline(never)]
-    pub fn new(config: &Config, host: &impl Host, symbols: &mut Symbols, problems: &mut Vec<Problem>) -> Self {
+    pub fn new(config: &StatsConfig, host: &impl Host, symbols: &mut Symbols, problems: &mut Vec<Problem>) -> Self {
         let (plans, expressions) = Plans::new(config, host, symbols, problems);
         Self {
             expressions,
@@ -153,13 +153,13 @@ impl Recorder {
             let Some(value) = metric.value(host, &self.expressions, held, measured) else {
                 continue;
             };
-            if let Slot::Undefined = slot {
+            if let SeriesSlot::Undefined = slot {
                 *slot = match define(host, metric.kind, &metric.stat_name(symbols, set)) {
-                    Some(id) => Slot::Defined(id, 0),
-                    None => Slot::Refused,
+                    Some(id) => SeriesSlot::Defined(id, 0),
+                    None => SeriesSlot::Refused,
                 };
             }
-            let Slot::Defined(id, rest) = slot else {
+            let SeriesSlot::Defined(id, rest) = slot else {
                 continue;
             };
             let value = match metric.number {
@@ -191,7 +191,7 @@ impl Recorder {
         self.reserved = self.reserved.saturating_add(count);
         let set = Rc::new(set);
         self.by_labels.insert(Rc::clone(&set), id);
-        self.series.push(Series { set, slots: vec![Slot::Undefined; count].into_boxed_slice() });
+        self.series.push(Series { set, slots: vec![SeriesSlot::Undefined; count].into_boxed_slice() });
         id
     }
 

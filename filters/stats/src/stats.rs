@@ -15,7 +15,7 @@ use labels::side::Side;
 use labels::{Labels, UNKNOWN};
 use series::metric_name;
 
-use crate::config::Config;
+use crate::config::StatsConfig;
 use crate::label_set::LabelSet;
 use crate::labels::{of_flags, of_stream};
 use crate::measurement::{Family, Measured, Measurement};
@@ -54,7 +54,7 @@ impl Stats {
     /// Reads the configuration and who this proxy is, and sets `istio_build`. Call it while the plugin is configured.
     pub fn new(json: &[u8], host: &impl Host) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
-        let config = Config::parse_with(json, &mut problems);
+        let config = StatsConfig::parse_with(json, &mut problems);
         let stats = Self::of_config(&config, &Peer::local(host, &[]), host, &mut problems);
         ConfigError::unless_empty(problems)?;
         Ok(stats)
@@ -63,7 +63,7 @@ impl Stats {
     /// Begins with what was read of the configuration. `local` is who this proxy is. Call it while the plugin is configured;
     /// what it finds is good for nothing if it has `problems`.
     #[inline(never)]
-    pub fn of_config(config: &Config, local: &Peer, host: &impl Host, problems: &mut Vec<Problem>) -> Self {
+    pub fn of_config(config: &StatsConfig, local: &Peer, host: &impl Host, problems: &mut Vec<Problem>) -> Self {
         let mut symbols = Symbols::new(config.separators.clone(), config.max_series);
         let recorder = Recorder::new(config, host, &mut symbols, problems);
         if problems.is_empty() {
@@ -88,7 +88,7 @@ impl Stats {
     }
 
     /// Reports the messages of a live gRPC request since the last time, once it is answered: before, its peer is not known.
-    pub fn on_request_tick(&mut self, host: &impl Host, request: &mut Request, before: AlreadyRead) {
+    pub fn on_request_tick(&mut self, host: &impl Host, request: &mut ReportedRequest, before: AlreadyRead) {
         if self.recorder.needs_stream(Family::Messages, false) || host.int(property::RESPONSE_CODE).is_none() {
             return;
         }
@@ -108,7 +108,7 @@ impl Stats {
     }
 
     /// A request ends. `before` is what need not be asked for again.
-    pub fn on_request_end(&mut self, host: &impl Host, request: &mut Request, before: AlreadyRead) {
+    pub fn on_request_end(&mut self, host: &impl Host, request: &mut ReportedRequest, before: AlreadyRead) {
         self.on_request_end_telling(host, request, before, |_, _| ());
     }
 
@@ -116,7 +116,7 @@ impl Stats {
     pub fn on_request_end_telling(
         &mut self,
         host: &impl Host,
-        request: &mut Request,
+        request: &mut ReportedRequest,
         before: AlreadyRead,
         tell: impl FnOnce(&Facts, Option<u64>),
     ) {
@@ -185,7 +185,12 @@ impl Stats {
     /// Until the peer is known, or known not to be, there is nothing to report it under. Metadata exchange says so with
     /// the first bytes; where none is attached, bytes are reported the second time that this comes up. Returns whether
     /// it has to be called again in a callback of the connection, because a label or a condition needs that.
-    pub fn on_connection_tick(&mut self, host: &impl Host, connection: &mut Connection, within_tick: bool) -> bool {
+    pub fn on_connection_tick(
+        &mut self,
+        host: &impl Host,
+        connection: &mut ReportedConnection,
+        within_tick: bool,
+    ) -> bool {
         if connection.labels.is_none() || !connection.settled {
             let settled = self.peer_is_settled(host);
             if settled && !connection.settled {
@@ -211,7 +216,7 @@ impl Stats {
     }
 
     /// Reports a TCP connection that ends.
-    pub fn on_connection_end(&mut self, host: &impl Host, connection: &mut Connection) {
+    pub fn on_connection_end(&mut self, host: &impl Host, connection: &mut ReportedConnection) {
         if !connection.settled && self.peer_is_settled(host) {
             connection.labels = None;
         }
@@ -219,7 +224,7 @@ impl Stats {
         self.report(host, connection, true);
     }
 
-    fn report(&mut self, host: &impl Host, connection: &mut Connection, closed: bool) {
+    fn report(&mut self, host: &impl Host, connection: &mut ReportedConnection, closed: bool) {
         let set = match &connection.labels {
             Some(set) => set.with_response_flags(of_flags(&mut self.symbols, response_flags::of_stream(host))),
             None => {
@@ -245,7 +250,7 @@ impl Stats {
         connection.labels = Some(set);
     }
 
-    fn report_messages(&mut self, host: &impl Host, request: &mut Request, set: LabelSet, messages: [u64; 2]) {
+    fn report_messages(&mut self, host: &impl Host, request: &mut ReportedRequest, set: LabelSet, messages: [u64; 2]) {
         let [requests, responses] = messages;
         let [reported_requests, reported_responses] = request.messages;
         let measured = counted([
@@ -264,7 +269,7 @@ impl Stats {
 
 /// What is remembered of an HTTP request.
 #[derive(Debug, Default)]
-pub struct Request {
+pub struct ReportedRequest {
     /// The gRPC messages that were reported: requests, responses.
     messages: [u64; 2],
     /// The labels under which they were.
@@ -273,7 +278,7 @@ pub struct Request {
 
 /// What is remembered of a TCP connection.
 #[derive(Debug, Default)]
-pub struct Connection {
+pub struct ReportedConnection {
     /// What passed since the last report.
     pub traffic: Traffic,
     /// The labels of the last report.

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use configuration::ConfigError;
-use fault::config::Config;
+use fault::config::FaultConfig;
 
 use crate::exposition::Sample;
 use crate::prometheus::Prometheus;
@@ -12,7 +12,7 @@ use crate::rule_file::Kind;
 pub const RULES: Kind = Kind { what: "faults", plugins: &["fault_outbound", "fault_gateway"], names };
 
 fn names(rules: &[u8]) -> Result<Vec<String>, ConfigError> {
-    let config = Config::parse(rules)?;
+    let config = FaultConfig::parse(rules)?;
     let names = config.rules.iter().map(|rule| rule.name.clone());
     Ok(if config.is_idle() { Vec::new() } else { names.collect() })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use configuration::ConfigError;
-use shadow::config::Config;
+use shadow::config::ShadowConfig;
 
 use crate::prometheus::Prometheus;
 use crate::rule_file::Kind;
@@ -13,7 +13,7 @@ use crate::rule_file::Kind;
 pub const RULES: Kind = Kind { what: "shadows", plugins: &["shadow_outbound", "shadow_gateway"], names };
 
 fn names(rules: &[u8]) -> Result<Vec<String>, ConfigError> {
-    let config = Config::parse(rules)?;
+    let config = ShadowConfig::parse(rules)?;
     let mirrors = config.rules.iter().flat_map(|rule| &rule.mirrors);
     let names = mirrors.map(|mirror| format!("{} to {}", mirror.name, mirror.cluster));
     Ok(if config.is_idle() { Vec::new() } else { names.collect() })

@@ -5,7 +5,7 @@ use configuration::ConfigError;
 use envoy_filter::stats_bootstrap;
 use serde_json::Value;
 use series::metric_name::{build_tag_regexes, tag_regex, Separators};
-use stats::config::Config;
+use stats::config::StatsConfig;
 use stats::metrics;
 
 const COMMENT: &str = "\
@@ -57,9 +57,9 @@ pub fn extra_stat_tags(configurations: &[&[u8]]) -> Result<String, ConfigError> 
 fn labels(configuration: &[u8]) -> Result<(Vec<String>, Separators), ConfigError> {
     let mut problems = Vec::new();
     let config = if is_telemetry(configuration) {
-        remixer::config::Config::parse_with(configuration, &mut problems).stats
+        remixer::config::TelemetryConfig::parse_with(configuration, &mut problems).stats
     } else {
-        Config::parse_with(configuration, &mut problems)
+        StatsConfig::parse_with(configuration, &mut problems)
     };
     let metrics = metrics::of_config(&config, &mut problems);
     ConfigError::unless_empty(problems)?;

@@ -557,7 +557,7 @@ fn tcp_host() -> FakeHost {
 fn a_connection_has_lines_as_asked() {
     let mut host = tcp_host();
     let mut access_log = access_log(&host, r#"{"tcp_open_line": true, "tcp_reporting_duration": "1s"}"#);
-    let mut connection = Connection::default();
+    let mut connection = LoggedConnection::default();
     let line =
         |host: &FakeHost| -> Value { serde_json::from_slice(&host.state_of(LINE).expect("a line")).expect("JSON") };
     at(&mut host, START + 1_000_000);
@@ -576,7 +576,7 @@ fn a_connection_has_lines_as_asked() {
 fn mixer_s_lines_of_a_connection_have_what_came_since_the_last_one() {
     let mut host = tcp_host();
     let mut access_log = access_log(&host, r#"{"preset": "MIXER", "tcp_open_line": true}"#);
-    let mut connection = Connection::default();
+    let mut connection = LoggedConnection::default();
     host.with_int(Property("request\0size"), 10).with_int(Property("response\0size"), 20);
     at(&mut host, START + 1_000_000);
     access_log.on_connection_open(&host, &mut connection);
@@ -604,7 +604,7 @@ fn a_connection_that_shall_have_no_line_after_all_leaves_none() {
     let configuration = r#"{"tcp_open_line": true, "policy": {"log": "ERRORS"}}"#;
     let mut access_log = access_log(&host, configuration);
     for (flags, expected) in [(0, false), (0x20, true)] {
-        let mut connection = Connection::default();
+        let mut connection = LoggedConnection::default();
         host.without_state(LINE).with_int(property::RESPONSE_FLAGS, flags);
         access_log.on_connection_open(&host, &mut connection);
         assert_eq!(host.state_of(LINE), None, "whether it is an error shows in the end");

@@ -3,13 +3,13 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
 
-fn read(json: &str) -> Result<Config, String> {
-    Config::parse(json.as_bytes()).map_err(|error| error.to_string())
+fn read(json: &str) -> Result<LogConfig, String> {
+    LogConfig::parse(json.as_bytes()).map_err(|error| error.to_string())
 }
 
 #[test]
 fn everything_has_a_default() {
-    let expected = Config {
+    let expected = LogConfig {
         preset: Preset::Istio,
         format: Format::Json,
         text_format: String::new(),
@@ -21,7 +21,7 @@ fn everything_has_a_default() {
         ascii: false,
         max_line: 16_000,
         max_value: 4_000,
-        policy: Policy::ALL,
+        policy: PolicyConfig::ALL,
         instance: None,
         level: "info",
         open_line: false,
@@ -36,19 +36,19 @@ fn everything_has_a_default() {
 #[test]
 fn policies_are_read() {
     for (json, rule, always_errors) in [
-        (r#"{"log": "ERRORS"}"#, Rule::Errors, false),
-        (r#"{"log": "PERCENTAGE", "percentage": 12.5, "always_errors": true}"#, Rule::Percentage(12_500), true),
-        (r#"{"log": "PERCENTAGE", "percentage": 0.001}"#, Rule::Percentage(1), false),
-        (r#"{"log": "PERCENTAGE", "percentage": 100}"#, Rule::Percentage(100_000), false),
-        (r#"{"log": "FIRST_IN_WINDOW"}"#, Rule::Window(DEFAULT_WINDOW, 500), true),
+        (r#"{"log": "ERRORS"}"#, PolicyRule::Errors, false),
+        (r#"{"log": "PERCENTAGE", "percentage": 12.5, "always_errors": true}"#, PolicyRule::Percentage(12_500), true),
+        (r#"{"log": "PERCENTAGE", "percentage": 0.001}"#, PolicyRule::Percentage(1), false),
+        (r#"{"log": "PERCENTAGE", "percentage": 100}"#, PolicyRule::Percentage(100_000), false),
+        (r#"{"log": "FIRST_IN_WINDOW"}"#, PolicyRule::Window(DEFAULT_WINDOW, 500), true),
         (
             r#"{"log": "FIRST_IN_WINDOW", "window": "1m", "max_peers": 7, "always_errors": false}"#,
-            Rule::Window(Duration::from_secs(60), 7),
+            PolicyRule::Window(Duration::from_secs(60), 7),
             false,
         ),
     ] {
         let policy = read(&format!("{{\"policy\": {json}}}")).expect(json).policy;
-        assert_eq!(policy, Policy { rule, condition: None, always_errors }, "{json}");
+        assert_eq!(policy, PolicyConfig { rule, condition: None, always_errors }, "{json}");
     }
 }
 
@@ -164,9 +164,9 @@ fn what_has_an_effect_is_accepted() {
 #[test]
 fn a_plugin_for_requests_has_no_fields_of_connections() {
     let read = |json: &str| {
-        configuration::parse(json.as_bytes(), Config::read_for_requests).map_err(|error| error.to_string())
+        configuration::parse(json.as_bytes(), LogConfig::read_for_requests).map_err(|error| error.to_string())
     };
-    assert_eq!(read("{}"), Config::parse(b"{}").map_err(|error| error.to_string()));
+    assert_eq!(read("{}"), LogConfig::parse(b"{}").map_err(|error| error.to_string()));
     assert_eq!(
         read(r#"{"tcp_open_line": true, "tcpReportingDuration": "1s"}"#).expect_err("refused"),
         "configuration refused, 2 problems: tcp_open_line: true has no effect, must be left out or root_id be \

@@ -6,7 +6,7 @@ use configuration::{Quoted, Section};
 use rules::percentage::Percentage;
 use rules::{fields, matches};
 
-use super::gathered::Gathered;
+use super::gathered::FaultNotes;
 use crate::abort::AbortKind;
 use crate::control::ControlHeaders;
 use crate::grpc_status;
@@ -70,7 +70,7 @@ pub enum Aborts {
 }
 
 /// Reads `fault`.
-pub(super) fn read(section: &mut Section, gathered: &mut Gathered) -> (Option<Delay>, Option<Abort>) {
+pub(super) fn read(section: &mut Section, gathered: &mut FaultNotes) -> (Option<Delay>, Option<Abort>) {
     let (mut delay, mut abort, mut is_any) = (None, None, false);
     section.object("fault", |section| {
         is_any = section.has("delay") || section.has("abort");
@@ -83,7 +83,7 @@ pub(super) fn read(section: &mut Section, gathered: &mut Gathered) -> (Option<De
     (delay, abort)
 }
 
-fn read_delay(section: &mut Section, gathered: &mut Gathered) -> Option<Delay> {
+fn read_delay(section: &mut Section, gathered: &mut FaultNotes) -> Option<Delay> {
     let fixed = milliseconds(section, "fixedDelay", SHORTEST);
     let is_asked = section.boolean("headerControlled", false);
     if section.has("fixedDelay") == is_asked {
@@ -106,7 +106,7 @@ fn read_delay(section: &mut Section, gathered: &mut Gathered) -> Option<Delay> {
     Some(Delay { delays, jitter, percentage })
 }
 
-fn read_abort(section: &mut Section, gathered: &mut Gathered) -> Option<Abort> {
+fn read_abort(section: &mut Section, gathered: &mut FaultNotes) -> Option<Abort> {
     let http = section.optional_integer("httpStatus", 200..=599).and_then(|status| u16::try_from(status).ok());
     let grpc = section.scalar("grpcStatus", |text| {
         grpc_status::parse(text)
@@ -140,7 +140,7 @@ fn read_abort(section: &mut Section, gathered: &mut Gathered) -> Option<Abort> {
     Some(Abort { aborts, percentage, body, headers })
 }
 
-fn percentage(section: &mut Section, gathered: &mut Gathered) -> Percentage {
+fn percentage(section: &mut Section, gathered: &mut FaultNotes) -> Percentage {
     if section.has("percent") {
         section.ignore(&["percent"]);
         section.refuse("percent", "deprecated, use percentage.value".into());

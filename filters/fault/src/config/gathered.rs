@@ -4,7 +4,7 @@ use rules::matching::HeaderNames;
 
 /// By the rules.
 #[derive(Default)]
-pub(super) struct Gathered {
+pub(super) struct FaultNotes {
     /// The headers that they ask for.
     pub headers: HeaderNames,
     /// What is allowed, but most likely not meant.

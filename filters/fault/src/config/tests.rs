@@ -6,12 +6,12 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
 
-fn parse(json: &str) -> Result<Config, String> {
-    Config::parse(json.as_bytes()).map_err(|error| error.to_string())
+fn parse(json: &str) -> Result<FaultConfig, String> {
+    FaultConfig::parse(json.as_bytes()).map_err(|error| error.to_string())
 }
 
 /// The one rule of a configuration.
-fn rule(json: &str) -> Rule {
+fn rule(json: &str) -> FaultRule {
     let mut config = parse(json).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(config.rules.len(), 1, "{json}");
     config.rules.remove(0)
@@ -320,14 +320,14 @@ fn whatever_bytes_come_nothing_panics() {
     // Every prefix of a large configuration, and every byte of it changed.
     let json = br#"{"http": [{"name": "a", "match": [{"uri": {"regex": "a(b|c)*"}, "headers": {"X": {"prefix": "\u00fc"}}}],
         "fault": {"delay": {"fixedDelay": "1m2.5s", "jitter": "1s", "percentage": {"value": 10.5}}}}], "expiresAt": "2026-01-01T00:00:00Z"}"#;
-    assert!(Config::parse(json).is_ok());
+    assert!(FaultConfig::parse(json).is_ok());
     let mut told = BTreeSet::new();
     for index in 0..json.len() {
-        told.insert(Config::parse(&json[..index]).is_ok());
+        told.insert(FaultConfig::parse(&json[..index]).is_ok());
         let mut changed = *json;
         for byte in [0, b'"', b'{', b'9', b'\\', 0xff] {
             changed[index] = byte;
-            told.insert(Config::parse(&changed).is_ok());
+            told.insert(FaultConfig::parse(&changed).is_ok());
         }
     }
     assert_eq!(told.len(), 2);

@@ -1,6 +1,6 @@
 #![allow(clippy::arithmetic_side_effects)] // of small numbers, in a test
 
-use host::fake::{End, FakeHost};
+use host::fake::{FakeEnd, FakeHost};
 use host::property;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -20,8 +20,8 @@ const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-fn ended(status: u16) -> End {
-    End::Replied(status, None, DETAILS.into(), DEFAULT_BODY.into(), vec![])
+fn ended(status: u16) -> FakeEnd {
+    FakeEnd::Replied(status, None, DETAILS.into(), DEFAULT_BODY.into(), vec![])
 }
 
 impl Worker {
@@ -36,14 +36,14 @@ impl Worker {
     }
 
     /// A request without headers; what becomes of it, and its id.
-    fn request(&mut self) -> (Flow, u32) {
+    fn request(&mut self) -> (RequestFlow, u32) {
         self.next_id += 1;
         self.host.enter(self.next_id);
         (self.injector.on_request(&self.host, self.next_id), self.next_id)
     }
 
     /// A request with these headers and no others.
-    fn with(&mut self, headers: &[(&str, &str)]) -> Flow {
+    fn with(&mut self, headers: &[(&str, &str)]) -> RequestFlow {
         self.host.without_headers();
         for (name, value) in headers {
             self.host.with_line(HeaderMap::Request, name, value.as_bytes());
@@ -52,7 +52,7 @@ impl Worker {
     }
 
     /// Lets time go by; the timer fires when it is due, as in Envoy. What became of requests meanwhile.
-    fn pass(&mut self, time: Duration) -> Vec<(u32, End)> {
+    fn pass(&mut self, time: Duration) -> Vec<(u32, FakeEnd)> {
         let mut left = time;
         while let Some(until) = self.host.next_tick().filter(|until| *until <= left) {
             self.host.pass(until);
@@ -96,7 +96,7 @@ const LEFT: &str = "rule=.=r;.;fault_delay_cancelled_total";
 fn requests_are_aborted_at_once() {
     let mut worker = Worker::new(&always(ABORT, "", ""));
     let (flow, id) = worker.request();
-    assert_eq!(flow, Flow::Stop);
+    assert_eq!(flow, RequestFlow::Stop);
     assert_eq!(worker.host.take_ends(), [(id, ended(503))]);
     assert_eq!(worker.host.state_of(response_flags::FAULT_FLAGS).as_deref(), Some(b"FI".as_slice()));
     assert_eq!((worker.value(ABORTED), worker.value(DELAYED), worker.value("fault_active")), (1, 0, 0));
@@ -107,7 +107,7 @@ fn requests_are_aborted_at_once() {
 fn answers_are_as_configured() {
     let reply = |status, grpc, body: &str, headers: &[(&str, &str)]| {
         let headers = headers.iter().map(|(name, value)| ((*name).to_string(), (*value).to_string())).collect();
-        End::Replied(status, grpc, DETAILS.into(), body.into(), headers)
+        FakeEnd::Replied(status, grpc, DETAILS.into(), body.into(), headers)
     };
     for (abort, code, end) in [
         (
@@ -118,11 +118,11 @@ fn answers_are_as_configured() {
         (r#""httpStatus": 500, "body": """#, "500", reply(500, None, "", &[])),
         (r#""httpStatus": 204"#, "204", reply(204, None, "", &[])),
         (r#""grpcStatus": "UNAVAILABLE""#, "grpc14", reply(200, Some(14), DEFAULT_BODY, &[])),
-        (r#""reset": true"#, "reset", End::Reset),
+        (r#""reset": true"#, "reset", FakeEnd::Reset),
     ] {
         let mut worker = Worker::new(&always(&format!(r#""abort": {{{abort}, ALL}}"#), "", ""));
         let (flow, id) = worker.request();
-        assert_eq!((flow, worker.host.take_ends()), (Flow::Stop, vec![(id, end)]), "{abort}");
+        assert_eq!((flow, worker.host.take_ends()), (RequestFlow::Stop, vec![(id, end)]), "{abort}");
         assert_eq!(worker.value(&format!("rule=.=r;.;code=.={code};.;fault_aborts_injected_total")), 1, "{abort}");
     }
 }
@@ -131,14 +131,14 @@ fn answers_are_as_configured() {
 fn requests_are_delayed_and_never_go_on_early() {
     let mut worker = Worker::new(&always(&delays(300), "", ""));
     let (flow, id) = worker.request();
-    assert_eq!(flow, Flow::Wait);
+    assert_eq!(flow, RequestFlow::Wait);
     assert_eq!(worker.host.state_of(response_flags::FAULT_FLAGS).as_deref(), Some(b"DI".as_slice()));
     assert_eq!((worker.value(DELAYED), worker.value("fault_active")), (1, 1));
     // The timer may be early.
     worker.host.pass(ms(299));
     worker.injector.on_tick(&worker.host);
     assert_eq!(worker.host.take_ends(), []);
-    assert_eq!(worker.pass(ms(1)), [(id, End::Resumed)]);
+    assert_eq!(worker.pass(ms(1)), [(id, FakeEnd::Resumed)]);
     assert_eq!((worker.value(DELAYED), worker.value("fault_active"), worker.value(LEFT)), (1, 0, 0));
     assert!(worker.host.tick_period().is_zero(), "an idle worker has no timer");
 }
@@ -147,7 +147,7 @@ fn requests_are_delayed_and_never_go_on_early() {
 fn a_delay_comes_before_an_abort() {
     let mut worker = Worker::new(&always(&format!("{}, {ABORT}", delays(300)), "", ""));
     let (flow, id) = worker.request();
-    assert_eq!((flow, worker.value(ABORTED)), (Flow::Wait, 0));
+    assert_eq!((flow, worker.value(ABORTED)), (RequestFlow::Wait, 0));
     assert_eq!(worker.pass(ms(300)), [(id, ended(503))]);
     assert_eq!(worker.host.state_of(response_flags::FAULT_FLAGS).as_deref(), Some(b"DI,FI".as_slice()));
     assert_eq!((worker.value(DELAYED), worker.value(ABORTED), worker.value("fault_active")), (1, 1, 0));
@@ -170,11 +170,11 @@ fn a_shorter_delay_is_not_held_up_by_a_longer_one() {
         {"match": [{"headers": {"long": {}}}], "fault": {"delay": {"fixedDelay": "2s", "percentage": {"value": 100}}}},
         {"fault": {"delay": {"fixedDelay": "100ms", "percentage": {"value": 100}}}}]}"#;
     let mut worker = Worker::new(json);
-    assert_eq!(worker.with(&[("long", "1")]), Flow::Wait);
+    assert_eq!(worker.with(&[("long", "1")]), RequestFlow::Wait);
     assert_eq!(worker.pass(ms(500)), []);
-    assert_eq!(worker.with(&[]), Flow::Wait);
-    assert_eq!(worker.pass(ms(100)), [(12, End::Resumed)]);
-    assert_eq!(worker.pass(ms(1400)), [(11, End::Resumed)]);
+    assert_eq!(worker.with(&[]), RequestFlow::Wait);
+    assert_eq!(worker.pass(ms(100)), [(12, FakeEnd::Resumed)]);
+    assert_eq!(worker.pass(ms(1400)), [(11, FakeEnd::Resumed)]);
 }
 
 #[test]
@@ -222,10 +222,10 @@ fn only_so_many_are_delayed_at_once() {
     {
         let mut worker = Worker::new(&limit);
         let flows = [(); 3].map(|()| worker.request().0);
-        assert_eq!(flows, [Flow::Wait, Flow::Pass, Flow::Pass]);
+        assert_eq!(flows, [RequestFlow::Wait, RequestFlow::Pass, RequestFlow::Pass]);
         assert_eq!((worker.value(OVERFLOWN), worker.value("fault_active")), (2, 1));
         assert_eq!(worker.pass(ms(300)).len(), 1);
-        assert_eq!(worker.request().0, Flow::Wait, "there is room again");
+        assert_eq!(worker.request().0, RequestFlow::Wait, "there is room again");
     }
 }
 
@@ -234,22 +234,22 @@ fn workers_share_limits_but_not_forever() {
     let limit = always(&delays(300), "", r#", "maxActiveFaults": 1"#);
     let mut worker = Worker::new(&limit);
     let mut other = injector(&limit, &worker.host);
-    assert_eq!(worker.request().0, Flow::Wait);
-    assert_eq!(other.on_request(&worker.host, 99), Flow::Pass, "the other worker's counts");
+    assert_eq!(worker.request().0, RequestFlow::Wait);
+    assert_eq!(other.on_request(&worker.host, 99), RequestFlow::Pass, "the other worker's counts");
     // A worker that lost its VM leaves less than nothing behind.
     let id = worker.host.define_metric(host::MetricKind::Gauge, PLUGIN_ACTIVE).expect("a gauge");
     worker.host.increment_metric(id, -5).expect("counted");
-    assert_eq!(other.on_request(&worker.host, 100), Flow::Wait);
+    assert_eq!(other.on_request(&worker.host, 100), RequestFlow::Wait);
 }
 
 #[test]
 fn plugins_of_one_proxy_have_limits_of_their_own() {
     let (of_rule, of_all) = (r#", "maxActiveFaults": 1"#, r#", "maxActiveFaults": 2"#);
     for (config, flows) in [
-        (always(ABORT, r#", "maxInjections": 1"#, ""), [Flow::Stop, Flow::Pass, Flow::Pass]),
-        (always(ABORT, r#", "startAfter": 2"#, ""), [Flow::Pass, Flow::Pass, Flow::Stop]),
-        (always(&delays(300), of_rule, ""), [Flow::Wait, Flow::Pass, Flow::Pass]),
-        (always(&delays(300), "", of_all), [Flow::Wait, Flow::Wait, Flow::Pass]),
+        (always(ABORT, r#", "maxInjections": 1"#, ""), [RequestFlow::Stop, RequestFlow::Pass, RequestFlow::Pass]),
+        (always(ABORT, r#", "startAfter": 2"#, ""), [RequestFlow::Pass, RequestFlow::Pass, RequestFlow::Stop]),
+        (always(&delays(300), of_rule, ""), [RequestFlow::Wait, RequestFlow::Pass, RequestFlow::Pass]),
+        (always(&delays(300), "", of_all), [RequestFlow::Wait, RequestFlow::Wait, RequestFlow::Pass]),
     ] {
         let mut outbound = Worker::new(&config);
         outbound.host.with_text(property::PLUGIN_NAME, "fault_inbound");
@@ -264,7 +264,7 @@ fn plugins_of_one_proxy_have_limits_of_their_own() {
 fn no_faults_at_once_are_no_faults() {
     for fault in [delays(300), ABORT.to_string()] {
         let mut worker = Worker::new(&always(&fault, "", r#", "maxActiveFaults": 0"#));
-        assert_eq!(worker.request().0, Flow::Pass);
+        assert_eq!(worker.request().0, RequestFlow::Pass);
         assert_eq!(worker.value(OVERFLOWN), 1);
     }
 }
@@ -272,28 +272,37 @@ fn no_faults_at_once_are_no_faults() {
 #[test]
 fn a_request_that_is_refused_a_delay_is_not_aborted_either() {
     let mut worker = Worker::new(&always(&format!("{}, {ABORT}", delays(300)), "", r#", "maxActiveFaults": 1"#));
-    assert_eq!([(); 3].map(|()| worker.request().0), [Flow::Wait, Flow::Pass, Flow::Pass]);
+    assert_eq!([(); 3].map(|()| worker.request().0), [RequestFlow::Wait, RequestFlow::Pass, RequestFlow::Pass]);
     assert_eq!(worker.value(OVERFLOWN), 2);
 }
 
 #[test]
 fn a_rule_begins_late_and_ends_by_itself() {
     let mut worker = Worker::new(&always(ABORT, r#", "startAfter": 2, "maxInjections": 3"#, ""));
-    let flows: Vec<Flow> = (0..8).map(|_| worker.request().0).collect();
-    let expected = [Flow::Pass, Flow::Pass, Flow::Stop, Flow::Stop, Flow::Stop, Flow::Pass, Flow::Pass, Flow::Pass];
+    let flows: Vec<RequestFlow> = (0..8).map(|_| worker.request().0).collect();
+    let expected = [
+        RequestFlow::Pass,
+        RequestFlow::Pass,
+        RequestFlow::Stop,
+        RequestFlow::Stop,
+        RequestFlow::Stop,
+        RequestFlow::Pass,
+        RequestFlow::Pass,
+        RequestFlow::Pass,
+    ];
     assert_eq!(flows, expected);
     worker.host.take_calls();
     worker.request();
     assert_eq!(worker.host.take_calls(), CALLS_OF_NO_RULE, "it can do nothing any more");
     // Configured anew, it begins anew.
     let mut again = injector(&always(ABORT, r#", "maxInjections": 1"#, ""), &worker.host);
-    assert_eq!([1, 2].map(|id| again.on_request(&worker.host, id)), [Flow::Stop, Flow::Pass]);
+    assert_eq!([1, 2].map(|id| again.on_request(&worker.host, id)), [RequestFlow::Stop, RequestFlow::Pass]);
 }
 
 #[test]
 fn a_delay_and_its_abort_are_one_injection() {
     let mut worker = Worker::new(&always(&format!("{}, {ABORT}", delays(10)), r#", "maxInjections": 1"#, ""));
-    assert_eq!([(); 2].map(|()| worker.request().0), [Flow::Wait, Flow::Pass]);
+    assert_eq!([(); 2].map(|()| worker.request().0), [RequestFlow::Wait, RequestFlow::Pass]);
     assert_eq!(worker.pass(ms(10)), [(11, ended(503))]);
 }
 
@@ -304,16 +313,16 @@ fn faults_expire_at_their_time_and_cost_nothing_then() {
     let mut worker = Worker::new(&json);
     assert_eq!(worker.host.tick_period(), ms(2000));
     assert_eq!(worker.pass(ms(1999)), []);
-    assert_eq!(worker.request().0, Flow::Stop);
+    assert_eq!(worker.request().0, RequestFlow::Stop);
     // The clock was set forward, which no timer knows.
     worker.host.pass(ms(1));
-    assert_eq!(worker.request().0, Flow::Pass);
+    assert_eq!(worker.request().0, RequestFlow::Pass);
     worker.host.take_calls();
-    assert_eq!((worker.request().0, worker.host.take_calls()), (Flow::Pass, CALLS_OF_NO_RULE));
+    assert_eq!((worker.request().0, worker.host.take_calls()), (RequestFlow::Pass, CALLS_OF_NO_RULE));
     let mut worker = Worker::new(&json);
     worker.pass(ms(2000));
     worker.host.take_calls();
-    assert_eq!((worker.request().0, worker.host.take_calls()), (Flow::Pass, CALLS_OF_NO_RULE), "the timer told");
+    assert_eq!((worker.request().0, worker.host.take_calls()), (RequestFlow::Pass, CALLS_OF_NO_RULE), "the timer told");
     assert!(worker.host.tick_period().is_zero());
 }
 
@@ -332,7 +341,7 @@ fn what_is_off_costs_nothing_and_says_so() {
         (always(r#""delay": {"fixedDelay": "1s", "percentage": {"value": 0}}"#, "", ""), vec![]),
     ] {
         let mut worker = Worker::new(&json);
-        assert_eq!((worker.request().0, worker.host.take_calls()), (Flow::Pass, CALLS_OF_NO_RULE), "{json}");
+        assert_eq!((worker.request().0, worker.host.take_calls()), (RequestFlow::Pass, CALLS_OF_NO_RULE), "{json}");
         let told = worker.injector.remarks(&worker.host);
         assert_eq!(told, remarks.iter().map(|(warn, text)| (*warn, (*text).to_string())).collect::<Vec<_>>());
     }
@@ -345,10 +354,10 @@ fn the_first_rule_that_matches_is_the_only_one() {
         {"name": "some", "match": [{"headers": {"b": {}}}, {"headers": {"a": {}}}], "fault": {"abort": {"httpStatus": 501, "percentage": {"value": 100}}}},
         {"name": "last", "match": [{"headers": {"c": {}}}], "fault": {"abort": {"httpStatus": 502, "percentage": {"value": 0}}}}]}"#;
     let mut worker = Worker::new(rules);
-    assert_eq!(worker.with(&[("a", "1"), ("b", "1")]), Flow::Pass);
-    assert_eq!(worker.with(&[("b", "1")]), Flow::Stop);
+    assert_eq!(worker.with(&[("a", "1"), ("b", "1")]), RequestFlow::Pass);
+    assert_eq!(worker.with(&[("b", "1")]), RequestFlow::Stop);
     worker.host.take_calls();
-    assert_eq!(worker.with(&[("c", "1")]), Flow::Pass);
+    assert_eq!(worker.with(&[("c", "1")]), RequestFlow::Pass);
     assert_eq!(worker.host.take_calls(), 2, "the last rule, which can do nothing, is not looked at");
 }
 
@@ -364,7 +373,7 @@ fn a_request_that_no_rule_is_for_costs_what_is_documented() {
     ] {
         let mut worker = Worker::new(&rule(matches));
         for request in 0..3 {
-            assert_eq!(worker.with(&[(":path", "/reviews"), ("user", "bob")]), Flow::Pass);
+            assert_eq!(worker.with(&[(":path", "/reviews"), ("user", "bob")]), RequestFlow::Pass);
             assert_eq!(worker.host.take_calls(), calls, "{matches}, request {request}");
         }
     }
@@ -377,7 +386,7 @@ fn shares_are_met_and_independent() {
     let mut worker = Worker::new(&always(&fault, "", ""));
     let (mut delayed, mut aborted, mut both) = (0_u32, 0_u32, 0_u32);
     for _ in 0..20_000 {
-        let waits = worker.request().0 == Flow::Wait;
+        let waits = worker.request().0 == RequestFlow::Wait;
         let ends = worker.pass(ms(1));
         let is_aborted = ends.iter().any(|(_, end)| *end == ended(503));
         delayed += u32::from(waits);
@@ -415,9 +424,12 @@ fn the_same_key_has_the_same_fate() {
         assert!(flows.iter().all(|flow| *flow == flows[0]));
         fates.push(flows[0]);
     }
-    assert!(fates.contains(&Flow::Stop) && fates.contains(&Flow::Pass));
+    assert!(fates.contains(&RequestFlow::Stop) && fates.contains(&RequestFlow::Pass));
     let without = (0..50).map(|_| by_user.with(&[])).collect::<Vec<_>>();
-    assert!(without.contains(&Flow::Stop) && without.contains(&Flow::Pass), "they have nothing in common");
+    assert!(
+        without.contains(&RequestFlow::Stop) && without.contains(&RequestFlow::Pass),
+        "they have nothing in common"
+    );
     let mut by_id = Worker::new(&always(half, r#", "sampling": {"key": "requestId"}"#, ""));
     for request in 0..50 {
         let [here, there] = ["4", "9"].map(|traced| format!("{request:08x}-5b1e-{traced}f0e-8d0a-0123456789ab"));
@@ -430,24 +442,29 @@ fn requests_ask_for_faults_where_they_may() {
     let fault = r#""delay": {"headerControlled": true, "max": "1s", ALL}, "abort": {"headerControlled": true, ALL}"#;
     let (delay, abort, grpc) = (control::DELAY, control::ABORT, control::ABORT_GRPC);
     for (headers, flow, after, end) in [
-        (&[(delay, "200")][..], Flow::Wait, 200, Some(End::Resumed)),
-        (&[(delay, "99999999999999999999")], Flow::Pass, 0, None),
-        (&[(delay, "5000")], Flow::Wait, 1000, Some(End::Resumed)),
-        (&[(delay, "0")], Flow::Pass, 0, None),
-        (&[(delay, "-5")], Flow::Pass, 0, None),
-        (&[(delay, "")], Flow::Pass, 0, None),
-        (&[(delay, "100"), (control::DELAY_PERCENTAGE, "0")], Flow::Pass, 0, None),
-        (&[(abort, "404")], Flow::Stop, 0, Some(ended(404))),
-        (&[(abort, "199")], Flow::Pass, 0, None),
-        (&[(abort, "600")], Flow::Pass, 0, None),
-        (&[(abort, "abc")], Flow::Pass, 0, None),
-        (&[(abort, "404"), (control::ABORT_PERCENTAGE, "0")], Flow::Pass, 0, None),
-        (&[(abort, "404"), (control::ABORT_PERCENTAGE, "nonsense")], Flow::Stop, 0, Some(ended(404))),
-        (&[(grpc, "5")], Flow::Stop, 0, Some(End::Replied(200, Some(5), DETAILS.into(), DEFAULT_BODY.into(), vec![]))),
-        (&[(grpc, "17")], Flow::Pass, 0, None),
-        (&[(grpc, "5"), (abort, "404")], Flow::Stop, 0, Some(ended(404))),
-        (&[(delay, "100"), (abort, "404")], Flow::Wait, 100, Some(ended(404))),
-        (&[], Flow::Pass, 0, None),
+        (&[(delay, "200")][..], RequestFlow::Wait, 200, Some(FakeEnd::Resumed)),
+        (&[(delay, "99999999999999999999")], RequestFlow::Pass, 0, None),
+        (&[(delay, "5000")], RequestFlow::Wait, 1000, Some(FakeEnd::Resumed)),
+        (&[(delay, "0")], RequestFlow::Pass, 0, None),
+        (&[(delay, "-5")], RequestFlow::Pass, 0, None),
+        (&[(delay, "")], RequestFlow::Pass, 0, None),
+        (&[(delay, "100"), (control::DELAY_PERCENTAGE, "0")], RequestFlow::Pass, 0, None),
+        (&[(abort, "404")], RequestFlow::Stop, 0, Some(ended(404))),
+        (&[(abort, "199")], RequestFlow::Pass, 0, None),
+        (&[(abort, "600")], RequestFlow::Pass, 0, None),
+        (&[(abort, "abc")], RequestFlow::Pass, 0, None),
+        (&[(abort, "404"), (control::ABORT_PERCENTAGE, "0")], RequestFlow::Pass, 0, None),
+        (&[(abort, "404"), (control::ABORT_PERCENTAGE, "nonsense")], RequestFlow::Stop, 0, Some(ended(404))),
+        (
+            &[(grpc, "5")],
+            RequestFlow::Stop,
+            0,
+            Some(FakeEnd::Replied(200, Some(5), DETAILS.into(), DEFAULT_BODY.into(), vec![])),
+        ),
+        (&[(grpc, "17")], RequestFlow::Pass, 0, None),
+        (&[(grpc, "5"), (abort, "404")], RequestFlow::Stop, 0, Some(ended(404))),
+        (&[(delay, "100"), (abort, "404")], RequestFlow::Wait, 100, Some(ended(404))),
+        (&[], RequestFlow::Pass, 0, None),
     ] {
         let mut worker = Worker::new(&always(fault, "", ""));
         assert_eq!(worker.with(headers), flow, "{headers:?}");
@@ -464,7 +481,7 @@ fn requests_cannot_ask_for_more_than_is_configured() {
     let mut worker = Worker::new(&json);
     for (asked, range) in [("100", 400..=600), ("10", 60..=140)] {
         let headers = [(control::ABORT, "404"), (control::ABORT_PERCENTAGE, asked)];
-        let aborted = (0..1000).filter(|_| worker.with(&headers) == Flow::Stop).count();
+        let aborted = (0..1000).filter(|_| worker.with(&headers) == RequestFlow::Stop).count();
         assert!(range.contains(&aborted), "{asked}: {aborted}");
     }
 }
@@ -475,11 +492,11 @@ fn control_headers_are_taken_off_where_they_were_obeyed() {
     let headers = [(control::DELAY, "10"), (control::DELAY_PERCENTAGE, "100"), (control::ABORT, "404")];
     let strip = |rule: &str| always(asked, rule, r#", "stripControlHeaders": true"#);
     let mut worker = Worker::new(&strip(""));
-    assert_eq!(worker.with(&headers), Flow::Wait);
+    assert_eq!(worker.with(&headers), RequestFlow::Wait);
     let left: Vec<String> = worker.host.headers(HeaderMap::Request).into_keys().collect();
     assert_eq!(left, [control::ABORT], "the rule does not read it");
     let mut other = Worker::new(&strip(r#", "match": [{"headers": {"x": {}}}]"#));
-    assert_eq!(other.with(&headers), Flow::Pass);
+    assert_eq!(other.with(&headers), RequestFlow::Pass);
     assert_eq!(other.host.headers(HeaderMap::Request).len(), 3, "no rule is for this request");
 }
 
@@ -489,17 +506,17 @@ fn envoy_s_filter_is_told_what_to_do() {
     let matches = r#", "match": [{"headers": {"x": {}}}]"#;
     let mut worker = Worker::new(&always(fault, matches, r#", "engine": "envoy""#));
     let asked = [(control::DELAY, "1"), (control::ABORT, "404"), (control::DELAY_PERCENTAGE, "0")];
-    assert_eq!(worker.with(&[&asked[..], &[("x", "1")]].concat()), Flow::Pass);
+    assert_eq!(worker.with(&[&asked[..], &[("x", "1")]].concat()), RequestFlow::Pass);
     let told: Vec<_> = worker.host.headers(HeaderMap::Request).into_iter().collect();
     let expected = [("x", "1"), (control::ABORT_GRPC, "7"), (control::DELAY, "2800")];
     assert_eq!(told, expected.map(|(name, value)| (name.to_string(), value.to_string())));
     assert_eq!(worker.value(DELAYED), 1);
     assert_eq!(worker.value("rule=.=r;.;code=.=grpc7;.;fault_aborts_injected_total"), 1);
     // Nobody else can tell it.
-    assert_eq!(worker.with(&asked), Flow::Pass);
+    assert_eq!(worker.with(&asked), RequestFlow::Pass);
     assert_eq!(worker.host.headers(HeaderMap::Request).into_keys().collect::<Vec<_>>(), [control::DELAY_PERCENTAGE]);
     let mut off = Worker::new(r#"{"engine": "envoy"}"#);
-    assert_eq!(off.with(&asked), Flow::Pass);
+    assert_eq!(off.with(&asked), RequestFlow::Pass);
     assert_eq!(off.host.headers(HeaderMap::Request).len(), 1);
 }
 
@@ -518,5 +535,5 @@ fn configuring_counts_nothing_and_reads_the_node_only_where_it_matters() {
     let mut host = FakeHost::new();
     host.with_text(property::Property(&property::node_metadata("NAMESPACE")), "default");
     let mut here = injector(&always(ABORT, r#", "match": [{"sourceNamespace": "default"}]"#, ""), &host);
-    assert_eq!(here.on_request(&host, 2), Flow::Stop);
+    assert_eq!(here.on_request(&host, 2), RequestFlow::Stop);
 }

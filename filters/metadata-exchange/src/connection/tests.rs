@@ -36,15 +36,25 @@ fn ratings_frame() -> Vec<u8> {
 }
 
 /// What comes out behind the filter when `bytes` come in at once.
-fn downstream(exchange: &mut TcpExchange, host: &mut FakeHost, connection: &mut Connection, bytes: &[u8]) -> Vec<u8> {
+fn downstream(
+    exchange: &mut TcpExchange,
+    host: &mut FakeHost,
+    connection: &mut ExchangeConnection,
+    bytes: &[u8],
+) -> Vec<u8> {
     host.with_buffer(Buffer::Downstream, bytes);
-    assert_eq!(exchange.on_downstream_data(host, connection, bytes.len(), false), Flow::Pass);
+    assert_eq!(exchange.on_downstream_data(host, connection, bytes.len(), false), BytesFlow::Pass);
     host.take_buffer(Buffer::Downstream)
 }
 
-fn upstream(exchange: &mut TcpExchange, host: &mut FakeHost, connection: &mut Connection, bytes: &[u8]) -> Vec<u8> {
+fn upstream(
+    exchange: &mut TcpExchange,
+    host: &mut FakeHost,
+    connection: &mut ExchangeConnection,
+    bytes: &[u8],
+) -> Vec<u8> {
     host.with_buffer(Buffer::Upstream, bytes);
-    assert_eq!(exchange.on_upstream_data(host, connection, bytes.len(), false), Flow::Pass);
+    assert_eq!(exchange.on_upstream_data(host, connection, bytes.len(), false), BytesFlow::Pass);
     host.take_buffer(Buffer::Upstream)
 }
 
@@ -59,7 +69,7 @@ fn is_frame_before(bytes: &[u8], rest: &[u8]) -> bool {
 #[test]
 fn a_client_s_frame_is_taken_off_and_answered() {
     let mut host = mongodb(INBOUND);
-    let (mut exchange, mut connection) = (exchange(&host), Connection::default());
+    let (mut exchange, mut connection) = (exchange(&host), ExchangeConnection::default());
     let bytes = [ratings_frame().as_slice(), b"find"].concat();
     assert_eq!(downstream(&mut exchange, &mut host, &mut connection, &bytes), b"find");
     assert_eq!(stored(&host, peer::DOWNSTREAM_PEER), Some(ratings()));
@@ -72,7 +82,7 @@ fn a_client_s_frame_is_taken_off_and_answered() {
 #[test]
 fn a_server_is_sent_our_frame_and_its_own_is_taken_off() {
     let mut host = mongodb(OUTBOUND);
-    let (mut exchange, mut connection) = (exchange(&host), Connection::default());
+    let (mut exchange, mut connection) = (exchange(&host), ExchangeConnection::default());
     assert!(is_frame_before(&downstream(&mut exchange, &mut host, &mut connection, b"find"), b"find"));
     assert_eq!(downstream(&mut exchange, &mut host, &mut connection, b"more"), b"more");
     let bytes = [ratings_frame().as_slice(), b"rows"].concat();
@@ -84,11 +94,11 @@ fn a_server_is_sent_our_frame_and_its_own_is_taken_off() {
 #[test]
 fn a_frame_may_come_byte_by_byte() {
     let mut host = mongodb(INBOUND);
-    let (mut exchange, mut connection) = (exchange(&host), Connection::default());
+    let (mut exchange, mut connection) = (exchange(&host), ExchangeConnection::default());
     let frame = ratings_frame();
     for end in 1..frame.len() {
         host.with_buffer(Buffer::Downstream, &frame[..end]);
-        assert_eq!(exchange.on_downstream_data(&host, &mut connection, end, false), Flow::Wait);
+        assert_eq!(exchange.on_downstream_data(&host, &mut connection, end, false), BytesFlow::Wait);
     }
     assert_eq!(downstream(&mut exchange, &mut host, &mut connection, &frame), b"");
     assert_eq!(stored(&host, peer::DOWNSTREAM_PEER), Some(ratings()));
@@ -97,7 +107,7 @@ fn a_frame_may_come_byte_by_byte() {
 #[test]
 fn a_client_that_does_not_take_part_sees_nothing_and_waits_for_nothing() {
     let mut host = mongodb(INBOUND);
-    let (mut exchange, mut connection) = (exchange(&host), Connection::default());
+    let (mut exchange, mut connection) = (exchange(&host), ExchangeConnection::default());
     assert_eq!(downstream(&mut exchange, &mut host, &mut connection, b"find"), b"find");
     assert_eq!(upstream(&mut exchange, &mut host, &mut connection, b"rows"), b"rows");
     assert_eq!(host.state_of(peer::DOWNSTREAM_PEER_ID), Some(peer::PEER_NOT_FOUND_ID.into()));
@@ -108,7 +118,7 @@ fn a_client_that_does_not_take_part_sees_nothing_and_waits_for_nothing() {
 fn without_mutual_tls_there_is_no_exchange() {
     let mut host = mongodb(INBOUND);
     host.with_boolean(property::CONNECTION_MTLS, false);
-    let (mut exchange, mut connection) = (exchange(&host), Connection::default());
+    let (mut exchange, mut connection) = (exchange(&host), ExchangeConnection::default());
     let frame = ratings_frame();
     assert_eq!(downstream(&mut exchange, &mut host, &mut connection, &frame), frame);
     assert_eq!(stored(&host, peer::DOWNSTREAM_PEER), None);
@@ -116,7 +126,7 @@ fn without_mutual_tls_there_is_no_exchange() {
 
     let mut host = mongodb(OUTBOUND);
     host.without(property::UPSTREAM_PEER_SAN);
-    let mut connection = Connection::default();
+    let mut connection = ExchangeConnection::default();
     assert_eq!(downstream(&mut exchange, &mut host, &mut connection, b"find"), b"find");
 }
 
@@ -124,7 +134,7 @@ fn without_mutual_tls_there_is_no_exchange() {
 fn unless_the_configuration_names_the_protocol_nothing_is_added_to_what_we_open() {
     let mut host = mongodb(OUTBOUND);
     let mut exchange = TcpExchange::new(&Peer::local(&host, &[]), false, &host);
-    let mut connection = Connection::default();
+    let mut connection = ExchangeConnection::default();
     assert_eq!(downstream(&mut exchange, &mut host, &mut connection, b"find"), b"find");
     assert_eq!(host.state_of(peer::UPSTREAM_PEER_ID), Some(peer::PEER_NOT_FOUND_ID.into()));
 }
@@ -133,7 +143,7 @@ fn unless_the_configuration_names_the_protocol_nothing_is_added_to_what_we_open(
 fn a_server_outside_the_mesh_is_sent_nothing_and_not_believed() {
     let mut host = mongodb(OUTBOUND);
     host.with_boolean(property::CLUSTER_EXTERNAL, true);
-    let (mut exchange, mut connection) = (exchange(&host), Connection::default());
+    let (mut exchange, mut connection) = (exchange(&host), ExchangeConnection::default());
     assert_eq!(downstream(&mut exchange, &mut host, &mut connection, b"find"), b"find");
     let frame = ratings_frame();
     assert_eq!(upstream(&mut exchange, &mut host, &mut connection, &frame), frame);
@@ -143,7 +153,7 @@ fn a_server_outside_the_mesh_is_sent_nothing_and_not_believed() {
 #[test]
 fn a_server_that_speaks_first_without_a_frame_is_sent_none() {
     let mut host = mongodb(OUTBOUND);
-    let (mut exchange, mut connection) = (exchange(&host), Connection::default());
+    let (mut exchange, mut connection) = (exchange(&host), ExchangeConnection::default());
     assert_eq!(upstream(&mut exchange, &mut host, &mut connection, b"welcome"), b"welcome");
     assert_eq!(downstream(&mut exchange, &mut host, &mut connection, b"login"), b"login");
 }
@@ -151,7 +161,7 @@ fn a_server_that_speaks_first_without_a_frame_is_sent_none() {
 #[test]
 fn our_frame_is_never_in_the_middle_of_the_application_s_bytes() {
     let mut host = mongodb(INBOUND);
-    let (mut exchange, mut connection) = (exchange(&host), Connection::default());
+    let (mut exchange, mut connection) = (exchange(&host), ExchangeConnection::default());
     assert_eq!(upstream(&mut exchange, &mut host, &mut connection, b"welcome"), b"welcome");
     let bytes = [ratings_frame().as_slice(), b"login"].concat();
     assert_eq!(downstream(&mut exchange, &mut host, &mut connection, &bytes), b"login");
@@ -168,7 +178,7 @@ fn a_frame_that_cannot_be_believed_is_taken_off_and_counted() {
         [(malformed, "metadata_exchange_peer_malformed_total"), (forged, "metadata_exchange_peer_forged_total")]
     {
         let mut host = mongodb(INBOUND);
-        let (mut exchange, mut connection) = (exchange(&host), Connection::default());
+        let (mut exchange, mut connection) = (exchange(&host), ExchangeConnection::default());
         let bytes = [frame.as_slice(), b"find"].concat();
         assert_eq!(downstream(&mut exchange, &mut host, &mut connection, &bytes), b"find", "{counter}");
         assert_eq!(stored(&host, peer::DOWNSTREAM_PEER), None, "{counter}");
@@ -180,7 +190,7 @@ fn a_frame_that_cannot_be_believed_is_taken_off_and_counted() {
 #[test]
 fn a_frame_that_is_too_large_is_dropped_as_it_comes() {
     let mut host = mongodb(INBOUND);
-    let (mut exchange, mut connection) = (exchange(&host), Connection::default());
+    let (mut exchange, mut connection) = (exchange(&host), ExchangeConnection::default());
     let length: usize = 100_000;
     let prefix = [&[0x3d, 0x23, 0x04, 0x67], u32::try_from(length).expect("short").to_be_bytes().as_slice()].concat();
     assert_eq!(downstream(&mut exchange, &mut host, &mut connection, &prefix), b"");
@@ -195,20 +205,20 @@ fn a_frame_that_is_too_large_is_dropped_as_it_comes() {
 #[test]
 fn a_connection_that_ends_early_is_not_held_up() {
     let mut host = mongodb(INBOUND);
-    let (mut exchange, mut connection) = (exchange(&host), Connection::default());
-    assert_eq!(exchange.on_downstream_data(&host, &mut connection, 0, false), Flow::Pass);
+    let (mut exchange, mut connection) = (exchange(&host), ExchangeConnection::default());
+    assert_eq!(exchange.on_downstream_data(&host, &mut connection, 0, false), BytesFlow::Pass);
     host.with_buffer(Buffer::Downstream, &ratings_frame()[..6]);
-    assert_eq!(exchange.on_downstream_data(&host, &mut connection, 6, true), Flow::Pass);
+    assert_eq!(exchange.on_downstream_data(&host, &mut connection, 6, true), BytesFlow::Pass);
     assert_eq!(host.take_buffer(Buffer::Downstream).len(), 6, "they are not ours to drop");
-    let mut connection = Connection::default();
-    assert_eq!(exchange.on_downstream_data(&host, &mut connection, 0, true), Flow::Pass);
+    let mut connection = ExchangeConnection::default();
+    assert_eq!(exchange.on_downstream_data(&host, &mut connection, 0, true), BytesFlow::Pass);
 }
 
 #[test]
 fn an_application_that_speaks_before_the_handshake_is_over_does_not_spoil_the_exchange() {
     let mut host = mongodb(INBOUND);
     host.with_boolean(property::CONNECTION_MTLS, false);
-    let (mut exchange, mut connection) = (exchange(&host), Connection::default());
+    let (mut exchange, mut connection) = (exchange(&host), ExchangeConnection::default());
     assert_eq!(upstream(&mut exchange, &mut host, &mut connection, b"welcome"), b"welcome");
     host.with_boolean(property::CONNECTION_MTLS, true);
     let bytes = [ratings_frame().as_slice(), b"login"].concat();
@@ -220,9 +230,9 @@ fn an_application_that_speaks_before_the_handshake_is_over_does_not_spoil_the_ex
 #[test]
 fn bytes_that_only_look_like_a_frame_are_let_go_after_a_while() {
     let mut host = mongodb(INBOUND);
-    let (mut exchange, mut connection) = (exchange(&host), Connection::default());
+    let (mut exchange, mut connection) = (exchange(&host), ExchangeConnection::default());
     host.with_buffer(Buffer::Downstream, b"=");
-    assert_eq!(exchange.on_downstream_data(&host, &mut connection, 1, false), Flow::Wait);
+    assert_eq!(exchange.on_downstream_data(&host, &mut connection, 1, false), BytesFlow::Wait);
     assert!(exchange.on_tick(&host, &mut connection));
     assert!(!exchange.on_tick(&host, &mut connection));
     assert_eq!(host.resumed(), [Buffer::Downstream]);
@@ -233,9 +243,9 @@ fn bytes_that_only_look_like_a_frame_are_let_go_after_a_while() {
 #[test]
 fn a_frame_that_comes_slowly_is_waited_for() {
     let mut host = mongodb(INBOUND);
-    let (mut exchange, mut connection) = (exchange(&host), Connection::default());
+    let (mut exchange, mut connection) = (exchange(&host), ExchangeConnection::default());
     host.with_buffer(Buffer::Downstream, &ratings_frame()[..5]);
-    assert_eq!(exchange.on_downstream_data(&host, &mut connection, 5, false), Flow::Wait);
+    assert_eq!(exchange.on_downstream_data(&host, &mut connection, 5, false), BytesFlow::Wait);
     for _ in 0..10 {
         assert!(exchange.on_tick(&host, &mut connection));
     }
@@ -248,8 +258,8 @@ fn a_frame_that_comes_slowly_is_waited_for() {
 #[test]
 fn a_frame_that_is_cut_off_by_the_end_never_reaches_the_application() {
     let mut host = mongodb(INBOUND);
-    let (mut exchange, mut connection) = (exchange(&host), Connection::default());
+    let (mut exchange, mut connection) = (exchange(&host), ExchangeConnection::default());
     host.with_buffer(Buffer::Downstream, &ratings_frame()[..30]);
-    assert_eq!(exchange.on_downstream_data(&host, &mut connection, 30, true), Flow::Pass);
+    assert_eq!(exchange.on_downstream_data(&host, &mut connection, 30, true), BytesFlow::Pass);
     assert_eq!(host.take_buffer(Buffer::Downstream), b"");
 }

@@ -38,7 +38,7 @@ fn request(telemetry: &mut Telemetry, host: &mut FakeHost, map: HeaderMap, workl
     let peer = Peer { workload_name: workload.into(), namespace: "default".into(), ..Peer::default() };
     host.with_header(map, METADATA_HEADER, &wire::encode(&peer).expect("fits")).with_header(map, ID_HEADER, workload);
     host.take_calls();
-    let mut request = Request::default();
+    let mut request = TelemetryRequest::default();
     telemetry.on_request_headers(host, &mut request);
     telemetry.on_response_headers(host, &mut request);
     telemetry.on_request_end(host, &mut request);
@@ -79,7 +79,7 @@ fn a_live_grpc_request_has_the_peer_of_the_headers() {
         let peer = Peer { workload_name: "ratings-v1".into(), namespace: "default".into(), ..Peer::default() };
         host.with_header(map, METADATA_HEADER, &wire::encode(&peer).expect("fits"));
         let mut telemetry = Telemetry::new(b"", &host).expect("valid");
-        let mut request = Request::default();
+        let mut request = TelemetryRequest::default();
         telemetry.on_request_headers(&host, &mut request);
         telemetry.on_response_headers(&host, &mut request);
         host.with_text(property::GRPC_MESSAGES, "2,3");
@@ -97,7 +97,7 @@ fn a_live_grpc_request_has_the_peer_of_the_headers() {
 fn what_another_filter_makes_grpc_of_is_grpc() {
     let mut host = reviews("telemetry_outbound");
     let mut telemetry = Telemetry::new(b"", &host).expect("valid");
-    let mut request = Request::default();
+    let mut request = TelemetryRequest::default();
     telemetry.on_request_headers(&host, &mut request);
     host.with_header(HeaderMap::Request, "content-type", "application/grpc");
     telemetry.on_request_end(&host, &mut request);
@@ -109,7 +109,7 @@ fn what_another_filter_makes_grpc_of_is_grpc() {
 fn a_request_without_any_callback_but_the_last_is_counted() {
     let host = reviews("telemetry_inbound");
     let mut telemetry = Telemetry::new(b"", &host).expect("valid");
-    telemetry.on_request_end(&host, &mut Request::default());
+    telemetry.on_request_end(&host, &mut TelemetryRequest::default());
     assert_eq!(counted(&host).into_iter().map(|(_, count)| count).collect::<Vec<_>>(), [1]);
 }
 

@@ -27,9 +27,9 @@ fn is_for(matches: &str, host: &FakeHost) -> bool {
         .unwrap_or_else(|error| panic!("{error}"));
     look_at_node(&mut matches, host);
     host.take_calls();
-    let mut known = Known::default();
+    let mut known = RequestCache::default();
     known.forget(&names);
-    Request::new(host, &names, &mut known).is_meant_by(&matches)
+    RequestAtHand::new(host, &names, &mut known).is_meant_by(&matches)
 }
 
 #[test]

@@ -2,14 +2,14 @@
 
 use rules::matching::HeaderNames;
 
-use super::limits::Limits;
+use super::limits::MirrorLimits;
 
 /// By rules and mirrors.
-pub(super) struct Gathered {
+pub(super) struct MirrorNotes {
     /// The headers that the rules ask for.
     pub headers: HeaderNames,
     /// What the operator may want to know.
     pub remarks: Vec<String>,
     /// `limits`, which mirrors take over.
-    pub limits: Limits,
+    pub limits: MirrorLimits,
 }

@@ -6,7 +6,7 @@ pub(super) const MEBIBYTE: u64 = 1024 * 1024;
 
 /// What may be held at once, by one worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct MirrorLimits {
     /// `maxRequestBytes`: larger bodies are not mirrored, unless the mirror says otherwise.
     pub max_request_bytes: usize,
     /// `maxBufferedBytes`: all copied heads and bodies together.
@@ -17,7 +17,7 @@ pub struct Limits {
     pub max_pairs: usize,
 }
 
-impl Limits {
+impl MirrorLimits {
     /// Reads `limits`.
     pub(super) fn read(section: &mut Section) -> Self {
         let mut bytes = |name, range, default| {

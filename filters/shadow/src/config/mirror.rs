@@ -7,7 +7,7 @@ use rules::fields;
 use rules::percentage::Percentage;
 use rules::sampling::Sampling;
 
-use super::gathered::Gathered;
+use super::gathered::MirrorNotes;
 use super::headers::HeaderChanges;
 use super::limits::{refuse_over_buffered, MEBIBYTE};
 
@@ -128,7 +128,7 @@ impl Compare {
 
 impl Mirror {
     /// Reads the fields `mirror` and `mirrorPercentage` of a rule.
-    pub(super) fn short(section: &mut Section, name: &str, gathered: &mut Gathered) -> Option<Self> {
+    pub(super) fn short(section: &mut Section, name: &str, gathered: &mut MirrorNotes) -> Option<Self> {
         let cluster = section.object("mirror", destination).flatten();
         let percentage = percentage(section, "mirrorPercentage");
         Some(Self {
@@ -152,7 +152,7 @@ impl Mirror {
     }
 
     /// Reads a mirror of the list; `name` is its name if it has none.
-    pub(super) fn read(section: &mut Section, name: &str, gathered: &mut Gathered) -> Self {
+    pub(super) fn read(section: &mut Section, name: &str, gathered: &mut MirrorNotes) -> Self {
         if section.has("cluster") == section.has("destination") {
             section.refuse_all("exactly one of cluster, destination is required".into());
         }
@@ -235,7 +235,7 @@ fn percentage(section: &mut Section, field: &'static str) -> Percentage {
     share.flatten().unwrap_or(Percentage::ALWAYS)
 }
 
-fn authority(section: &mut Section, rewritten: Option<String>, gathered: &mut Gathered) -> Authority {
+fn authority(section: &mut Section, rewritten: Option<String>, gathered: &mut MirrorNotes) -> Authority {
     // An empty one is none.
     let given = section.any_text("authority").filter(|host| !host.is_empty());
     let is_same = section.boolean("disableShadowHostSuffixAppend", false);

@@ -6,8 +6,8 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
 
-fn parse(json: &str) -> Result<Config, String> {
-    Config::parse(json.as_bytes()).map_err(|error| error.to_string())
+fn parse(json: &str) -> Result<ShadowConfig, String> {
+    ShadowConfig::parse(json.as_bytes()).map_err(|error| error.to_string())
 }
 
 /// The one mirror of a configuration.
@@ -71,7 +71,7 @@ fn every_field_is_read() {
     assert_eq!((second.role, second.append_x_forwarded_for), (Role::Control, false));
     let compare = Compare { size: true, max_body_bytes: Some(100), tolerance: 9, log_per_second: 3 };
     assert_eq!((second.compare, third.compare), (Some(compare), None));
-    let limits = Limits { max_request_bytes: 1000, max_buffered_bytes: 5000, max_in_flight: 3, max_pairs: 4 };
+    let limits = MirrorLimits { max_request_bytes: 1000, max_buffered_bytes: 5000, max_in_flight: 3, max_pairs: 4 };
     assert_eq!(config.limits, limits);
     assert_eq!((config.marker_header.as_deref(), config.stat_prefix.as_str()), (Some("x-mark"), "p_"));
     assert!(!config.enabled && config.is_idle() && config.expires.at.is_some());

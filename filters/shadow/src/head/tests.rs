@@ -4,7 +4,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
 use crate::budget::Budget;
-use crate::config::Config;
+use crate::config::ShadowConfig;
 
 const HEAD: [(&str, &str); 4] =
     [(":method", "GET"), (":path", "/a/b?q=1"), (":authority", "a:80"), (":scheme", "http")];
@@ -12,7 +12,7 @@ const HEAD: [(&str, &str); 4] =
 /// The copy of a request with more headers, as a mirror with more fields has it.
 fn copy(more: &[(&str, &str)], body: &[u8], mirror: &str, circumstances: Circumstances) -> Vec<(String, String)> {
     let json = format!(r#"{{"http": [{{"mirrors": [{{"name": "m", "cluster": "c" {mirror}}}]}}]}}"#);
-    let config = Config::parse(json.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+    let config = ShadowConfig::parse(json.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
     let lines = HEAD.iter().chain(more).map(|(name, value)| (name.as_bytes(), value.as_bytes()));
     let mut original = Copied::new(pairs::encode(lines), &Budget::new(1 << 20)).expect("room");
     original.push(body.len(), 1 << 20, || Some(body.to_vec())).expect("room");

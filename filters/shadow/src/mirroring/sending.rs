@@ -12,13 +12,13 @@ use rules::schedule::Schedule;
 use super::target::Target;
 use crate::budget::{Budget, Held};
 use crate::comparison::{self, Comparison};
-use crate::config::{Config, Limits};
+use crate::config::{MirrorLimits, ShadowConfig};
 use crate::copied::lines;
 use crate::head::{self, Circumstances};
 use crate::metrics::{self, Share, Skip};
 use crate::outcome::{Asked, Counts, Outcome};
-use crate::pairing::{self, Pair, Pairs};
-use crate::request::{Complete, Facts};
+use crate::pairing::{self, Pair, Pairings};
+use crate::request::{Complete, RequestTraits};
 
 /// So many copies are sent at most per tick; more at once would keep a worker from everything else.
 const BATCH: usize = 256;
@@ -43,7 +43,7 @@ struct Ready {
 struct Flight {
     target: usize,
     sent: Duration,
-    facts: Facts,
+    facts: RequestTraits,
     pair: Option<u32>,
     /// Envoy's copy of it.
     _held: Option<Held>,
@@ -89,14 +89,14 @@ pub(super) struct Sending {
     /// What they take.
     pub budget: Budget,
     /// Those whose outcomes are compared.
-    pub pairs: Pairs,
+    pub pairs: Pairings,
     ready: VecDeque<Ready>,
     flights: HashMap<u32, Flight>,
     schedule: Schedule,
     next_sweep: Option<Duration>,
     in_flight: Share,
     buffered: Share,
-    limits: Limits,
+    limits: MirrorLimits,
     marker_header: Option<String>,
     /// This proxy's.
     address: Option<String>,
@@ -104,13 +104,13 @@ pub(super) struct Sending {
 
 impl Sending {
     /// Nothing is under way.
-    pub fn new(config: &Config, targets: Vec<Target>, host: &impl Host) -> Self {
+    pub fn new(config: &ShadowConfig, targets: Vec<Target>, host: &impl Host) -> Self {
         let prefix = config.stat_prefix.as_str();
         let node = host.text(property::NODE_ID).unwrap_or_default();
         Self {
             targets,
             budget: Budget::new(config.limits.max_buffered_bytes),
-            pairs: Pairs::default(),
+            pairs: Pairings::default(),
             ready: VecDeque::new(),
             flights: HashMap::new(),
             schedule: Schedule::default(),

@@ -5,13 +5,13 @@ use core::time::Duration;
 use host::Host;
 
 use crate::config::Mirror;
-use crate::metrics::{self, Counters, Skip};
+use crate::metrics::{self, MirrorCounters, Skip};
 use crate::rate::PerSecond;
 
 /// A mirror, and what it counts.
 pub(super) struct Target {
     pub mirror: Mirror,
-    pub counters: Counters,
+    pub counters: MirrorCounters,
     pub rate: Option<PerSecond>,
     pub log_rate: PerSecond,
     pub warned_at: Option<Duration>,
@@ -21,7 +21,7 @@ impl Target {
     /// `prefix` begins the names of its metrics.
     pub fn new(mirror: Mirror, prefix: &str) -> Self {
         Self {
-            counters: Counters::new(prefix, &mirror.name),
+            counters: MirrorCounters::new(prefix, &mirror.name),
             rate: (mirror.max_per_second > 0).then(|| PerSecond::new(mirror.max_per_second)),
             log_rate: PerSecond::new(mirror.compare.map_or(0, |compare| compare.log_per_second)),
             warned_at: None,

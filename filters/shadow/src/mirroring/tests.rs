@@ -1,6 +1,6 @@
 use core::time::Duration;
 
-use host::fake::{FakeHost, Made};
+use host::fake::{FakeCall, FakeHost};
 use host::{HeaderMap, BAD_ARGUMENT};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -38,17 +38,17 @@ impl Worker {
         Self { host, mirroring }
     }
 
-    fn begin(&mut self, is_all: bool) -> Request {
+    fn begin(&mut self, is_all: bool) -> MirroredRequest {
         self.mirroring.on_request_headers(&self.host, is_all)
     }
 
-    fn body(&mut self, request: &mut Request, part: &[u8], is_last: bool) {
+    fn body(&mut self, request: &mut MirroredRequest, part: &[u8], is_last: bool) {
         self.host.with_body(Body::Request, part);
         self.mirroring.on_request_body(&self.host, request, part.len(), is_last);
     }
 
     /// The upstream answers, and the request ends.
-    fn end(&mut self, request: &mut Request, replied: &Replied) {
+    fn end(&mut self, request: &mut MirroredRequest, replied: &Replied) {
         self.host.with_text(property::RESPONSE_CODE_DETAILS, "via_upstream");
         self.host.with_int(property::RESPONSE_CODE, replied.status.into());
         self.host.with_header(HeaderMap::Response, SERVICE_TIME, &replied.took.to_string());
@@ -57,7 +57,7 @@ impl Worker {
     }
 
     /// What is sent when the timer fires next.
-    fn tick(&mut self) -> Vec<Made> {
+    fn tick(&mut self) -> Vec<FakeCall> {
         if let Some(time) = self.host.next_tick() {
             self.host.pass(time);
             self.host.fire();
@@ -67,7 +67,7 @@ impl Worker {
     }
 
     /// The mirror answers.
-    fn answer(&mut self, made: &Made, replied: &Replied) {
+    fn answer(&mut self, made: &FakeCall, replied: &Replied) {
         self.host.with_header(HeaderMap::CallResponse, ":status", &replied.status.to_string());
         self.host.with_header(HeaderMap::CallResponse, SERVICE_TIME, &replied.took.to_string());
         self.mirroring.on_call_response(&self.host, made.token.0, Counts { headers: 2, body: 0, trailers: 0 });
@@ -162,7 +162,7 @@ fn what_is_too_large_is_skipped_before_it_is_held() {
 fn memory_has_a_limit_for_heads_and_bodies_here_and_at_envoy() {
     let limits = r#"{"limits": {"maxBufferedBytes": 10000, "maxRequestBytes": 10000}, "#;
     let mut worker = Worker::new(&ALL.replacen('{', limits, 1));
-    let mut requests: Vec<Request> = (0..20).map(|_| worker.begin(false)).collect();
+    let mut requests: Vec<MirroredRequest> = (0..20).map(|_| worker.begin(false)).collect();
     let held = worker.mirroring.sending.budget.held();
     assert!(held > 0 && held < 5000, "{held}");
     for request in &mut requests {
@@ -190,7 +190,7 @@ fn memory_has_a_limit_for_heads_and_bodies_here_and_at_envoy() {
 fn uploads_that_announce_much_and_send_little_stop_nobody_else() {
     let mut worker = Worker::new(ALL);
     worker.host.with_header(HeaderMap::Request, "content-length", "1000000");
-    let mut idle: Vec<Request> = (0..200).map(|_| worker.begin(false)).collect();
+    let mut idle: Vec<MirroredRequest> = (0..200).map(|_| worker.begin(false)).collect();
     for request in &mut idle {
         worker.body(request, b"x", false);
     }
@@ -364,7 +364,7 @@ fn calls_that_fail_at_once_are_counted_by_reason() {
 fn pairs_have_a_limit_and_do_not_wait_for_ever() {
     let limits = r#"{"limits": {"maxPairs": 2}, "#;
     let mut worker = Worker::new(&ALL.replacen('{', limits, 1));
-    let requests: Vec<Request> = (0..3).map(|_| worker.begin(true)).collect();
+    let requests: Vec<MirroredRequest> = (0..3).map(|_| worker.begin(true)).collect();
     for made in worker.tick() {
         worker.answer(&made, &OK);
     }

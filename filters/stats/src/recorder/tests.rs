@@ -47,7 +47,7 @@ fn fixture(config: &str) -> Fixture {
 
 fn fixture_on(host: FakeHost, config: &str) -> Fixture {
     let mut symbols = Symbols::new(Separators::default(), 1000);
-    let config = Config::parse(config.as_bytes()).expect("valid");
+    let config = StatsConfig::parse(config.as_bytes()).expect("valid");
     let mut problems = Vec::new();
     let recorder = Recorder::new(&config, &host, &mut symbols, &mut problems);
     assert_eq!(problems, []);
@@ -756,7 +756,7 @@ fn labels_may_end_alike_where_the_bootstrap_tells_them_apart() {
 fn separators_are_the_operator_s() {
     let mut symbols = Symbols::new(Separators { value: "==".into(), field: "|".into() }, 1000);
     let host = FakeHost::new();
-    let config = Config::parse(b"").expect("valid");
+    let config = StatsConfig::parse(b"").expect("valid");
     let mut recorder = Recorder::new(&config, &host, &mut symbols, &mut Vec::new());
     let labels = labels([(Label::Reporter, symbols.of("a|b"))]);
     let set = recorder.label_set(&host, &mut symbols, Family::Messages, &labels);

@@ -44,7 +44,7 @@ fn reporters(host: &FakeHost) -> Vec<String> {
 #[test]
 fn sizes_are_bytes_and_the_duration_whole_milliseconds() {
     let host = mesh("stats_inbound");
-    stats(&host).on_request_end(&host, &mut Request::default(), AlreadyRead::default());
+    stats(&host).on_request_end(&host, &mut ReportedRequest::default(), AlreadyRead::default());
     for (metric, expected) in
         [("istio_request_duration_milliseconds", 12), ("istio_request_bytes", 120), ("istio_response_bytes", 3400)]
     {
@@ -65,7 +65,7 @@ fn the_root_id_tells_the_direction_or_else_the_listener() {
     ] {
         let mut host = mesh(root_id);
         host.with_int(property::LISTENER_DIRECTION, listener);
-        stats(&host).on_request_end(&host, &mut Request::default(), AlreadyRead::default());
+        stats(&host).on_request_end(&host, &mut ReportedRequest::default(), AlreadyRead::default());
         assert_eq!(reporters(&host), [expected], "{root_id} {listener}");
     }
 }
@@ -85,9 +85,9 @@ fn a_warm_request_makes_as_many_host_calls_as_stated() {
     for (root_id, expected) in [("stats_inbound", WARM_CALLS.inbound), ("stats_outbound", WARM_CALLS.outbound)] {
         let host = mesh(root_id);
         let mut stats = stats(&host);
-        stats.on_request_end(&host, &mut Request::default(), AlreadyRead::default());
+        stats.on_request_end(&host, &mut ReportedRequest::default(), AlreadyRead::default());
         host.take_calls();
-        stats.on_request_end(&host, &mut Request::default(), AlreadyRead::default());
+        stats.on_request_end(&host, &mut ReportedRequest::default(), AlreadyRead::default());
         assert_eq!(host.take_calls(), expected, "{root_id}");
     }
 }
@@ -99,7 +99,7 @@ fn injected_faults_are_asked_for_where_there_may_be_any() {
         host.with_state("fault_flags", b"DI,FI");
         Stats::new(config, &host).expect("valid").on_request_end(
             &host,
-            &mut Request::default(),
+            &mut ReportedRequest::default(),
             AlreadyRead::default(),
         );
         let names: Vec<String> =
@@ -119,7 +119,7 @@ fn counted(host: &FakeHost) -> Vec<(String, u64)> {
     values.filter_map(|(name, value)| Some((short(name)?, value))).collect()
 }
 
-fn passed(connection: &mut Connection, received: usize, sent: usize) {
+fn passed(connection: &mut ReportedConnection, received: usize, sent: usize) {
     connection.traffic.receive(received);
     connection.traffic.send(sent);
 }
@@ -129,7 +129,7 @@ fn a_long_connection_is_seen_while_it_lives_and_exact_at_its_end() {
     let mut host = mesh("stats_inbound");
     host.with_text(property::DOWNSTREAM_PEER_ID, "productpage");
     let mut stats = stats(&host);
-    let mut connection = Connection::default();
+    let mut connection = ReportedConnection::default();
     for (received, sent) in [(5, 20), (0, 0), (7, 30)] {
         passed(&mut connection, received, sent);
         stats.on_connection_tick(&host, &mut connection, true);
@@ -152,7 +152,7 @@ fn a_connection_without_a_known_peer_waits_one_report() {
     let mut host = mesh("stats_inbound");
     host.without_state("downstream_peer");
     let mut stats = stats(&host);
-    let mut connection = Connection::default();
+    let mut connection = ReportedConnection::default();
     passed(&mut connection, 5, 5);
     stats.on_connection_tick(&host, &mut connection, true);
     assert_eq!(counted(&host), []);
@@ -166,7 +166,7 @@ fn a_connection_that_is_idle_at_first_gets_the_labels_of_its_peer() {
     let mut host = mesh("stats_inbound");
     host.without_state("downstream_peer");
     let mut stats = stats(&host);
-    let mut connection = Connection::default();
+    let mut connection = ReportedConnection::default();
     for _ in 0..5 {
         stats.on_connection_tick(&host, &mut connection, true);
     }
@@ -185,7 +185,7 @@ fn a_peer_that_introduces_itself_late_is_known_from_then_on() {
     let mut host = mesh("stats_inbound");
     host.without_state("downstream_peer");
     let mut stats = stats(&host);
-    let mut connection = Connection::default();
+    let mut connection = ReportedConnection::default();
     for _ in 0..2 {
         passed(&mut connection, 0, 5);
         stats.on_connection_tick(&host, &mut connection, true);
@@ -212,7 +212,7 @@ fn messages_of_a_live_grpc_request_are_reported_as_they_come() {
     let mut host = mesh("stats_inbound");
     host.with_header(host::HeaderMap::Request, "content-type", "application/grpc");
     let mut stats = stats(&host);
-    let mut request = Request::default();
+    let mut request = ReportedRequest::default();
     for messages in ["1,0", "1,3", "2,5"] {
         host.with_text(property::GRPC_MESSAGES, messages);
         stats.on_request_tick(&host, &mut request, AlreadyRead::default());
@@ -232,7 +232,7 @@ fn messages_whose_labels_need_what_is_gone_are_reported_at_the_end() {
     host.without(property::CLUSTER_NAME).with_text(property::GRPC_MESSAGES, "1,3");
     host.with_header(host::HeaderMap::Request, "content-type", "application/grpc");
     let mut stats = Stats::new(b"{}", &host).expect("valid");
-    let mut request = Request::default();
+    let mut request = ReportedRequest::default();
     stats.on_request_tick(&host, &mut request, AlreadyRead::default());
     assert!(!host.values().keys().any(|name| name.ends_with("_messages_total")));
     host.with_text(property::REQUEST_HOST, "reviews.example:9080");
@@ -245,7 +245,7 @@ fn messages_whose_labels_need_what_is_gone_are_reported_at_the_end() {
 #[test]
 fn a_silent_connection_has_no_series_of_bytes() {
     let host = mesh("stats_outbound");
-    let mut connection = Connection::default();
+    let mut connection = ReportedConnection::default();
     stats(&host).on_connection_end(&host, &mut connection);
     let expected = [("connections_closed_total", 1), ("connections_opened_total", 1)];
     assert_eq!(counted(&host), expected.map(|(name, value)| (name.to_string(), value)));
@@ -256,7 +256,7 @@ fn a_connection_has_the_flags_of_the_moment_and_the_labels_of_its_first_report()
     let mut host = mesh("stats_inbound");
     host.with_text(property::DOWNSTREAM_PEER_ID, "productpage");
     let mut stats = stats(&host);
-    let mut connection = Connection::default();
+    let mut connection = ReportedConnection::default();
     stats.on_connection_tick(&host, &mut connection, true);
     host.with_int(property::RESPONSE_FLAGS, 0x20).without_state("downstream_peer");
     stats.on_connection_end(&host, &mut connection);
@@ -288,7 +288,7 @@ fn a_condition_is_evaluated_at_each_report_of_a_connection_within_its_callbacks(
     let mut host = mesh("stats_inbound");
     host.with_text(property::DOWNSTREAM_PEER_ID, "productpage").with_expression("large()", Some(&[0]));
     let mut stats = Stats::new(CONDITIONS.as_bytes(), &host).expect("valid");
-    let mut connection = Connection::default();
+    let mut connection = ReportedConnection::default();
     passed(&mut connection, 5, 20);
     assert!(stats.on_connection_tick(&host, &mut connection, true), "the engine has no connection within a tick");
     assert_eq!(counted(&host), []);
@@ -324,7 +324,7 @@ fn a_condition_is_evaluated_for_each_request_though_its_labels_are_known() {
     let mut stats = Stats::new(CONDITIONS.as_bytes(), &host).expect("valid");
     for (large, expected) in [(true, 1), (false, 1), (true, 2)] {
         host.with_expression("large()", Some(&[large.into()]));
-        stats.on_request_end(&host, &mut Request::default(), AlreadyRead::default());
+        stats.on_request_end(&host, &mut ReportedRequest::default(), AlreadyRead::default());
         assert_eq!(defined(&host), [0, 0, 0, expected]);
     }
 }

@@ -1,12 +1,12 @@
 //! The last check: whether the modules take what is written, which they tell themselves.
 
-use access_log::{access_log::AccessLog, config::Config as LogConfig};
+use access_log::{access_log::AccessLog, config::LogConfig};
 use configuration::Problem;
 use host::fake::FakeHost;
 use host::property;
 use labels::peer::Peer;
 use serde_json::Value as Json;
-use stats::{config::Config as StatsConfig, stats::Stats};
+use stats::{config::StatsConfig, stats::Stats};
 
 use super::resource::Plugin;
 

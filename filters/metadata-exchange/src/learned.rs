@@ -8,11 +8,11 @@ use collections::bytes::Bytes;
 use crate::counters::Rejection;
 
 /// One type for both: each takes 3 KB of code.
-pub(crate) type Cache = BoundedCache<Bytes, Remembered>;
+pub(crate) type LearnedCache = BoundedCache<Bytes, Learned>;
 
 /// What followed from some bytes.
 #[derive(Clone)]
-pub(crate) enum Remembered {
+pub(crate) enum Learned {
     /// From a header that tells of a peer.
     Peer(Result<Rc<UnderstoodPeer>, Rejection>),
     /// From a cluster's name: whether it leads to peers that may know who we are.
