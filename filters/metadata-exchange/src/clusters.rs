@@ -1,15 +1,15 @@
-//! Which clusters lead to peers that may know who we are.
+//! Which clusters are inside the mesh: only their endpoints get our metadata.
 
 use collections::bounded::BoundedCache;
 use host::property::{self, Property};
 use host::Host;
 
-/// Clusters remembered.
+/// Most clusters in the cache.
 const MAX_CLUSTERS: usize = 1000;
-/// Clusters that lead out of the mesh by Istio's naming.
+/// Istio's clusters for destinations outside the mesh.
 const OUTSIDE: [&str; 2] = ["PassthroughCluster", "BlackHoleCluster"];
 
-/// Whether each cluster is inside the mesh, by its name.
+/// Whether each cluster is inside the mesh, cached by its name.
 pub struct MeshClusters {
     inside: BoundedCache<Vec<u8>, bool>,
 }
@@ -37,7 +37,7 @@ impl MeshClusters {
     }
 }
 
-/// Istio writes the marks of a cluster as booleans or as text.
+/// Istio writes these marks as booleans or as text.
 fn is_set(host: &impl Host, mark: Property) -> bool {
     matches!(host.property(mark).as_deref(), Some([1] | b"true"))
 }
