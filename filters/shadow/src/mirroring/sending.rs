@@ -1,4 +1,4 @@
-//! Copies on their way: from the queue to the mirror, and what it answers.
+//! Sends copies from the queue to the mirrors, and receives the answers.
 
 use core::time::Duration;
 use std::rc::Rc;
@@ -15,16 +15,16 @@ use crate::outcome::{Asked, Counts, Outcome};
 use crate::pairing::{self, Pair};
 use crate::request::{Complete, Facts};
 
-/// So many copies are sent at most per tick; more at once would keep a worker from everything else.
+/// Most copies sent per tick. More at once would block the worker.
 const BATCH: usize = 256;
-/// How often pairs are looked at that may wait in vain.
+/// How often to look for pairs that have waited too long.
 const SWEEP: Duration = Duration::from_secs(5);
-/// An unknown cluster is warned of no more often.
+/// Shortest time between two warnings of an unknown cluster.
 const WARNING: Duration = Duration::from_secs(60);
-/// Envoy's timer and ours agree to so much.
+/// Tolerance between Envoy's timer and our clock.
 const EARLY: Duration = Duration::from_millis(2);
 
-/// A copy that waits to be sent.
+/// A copy in the queue.
 pub(super) struct Ready {
     target: usize,
     complete: Rc<Complete>,
@@ -37,12 +37,12 @@ pub(super) struct Flight {
     sent: Duration,
     facts: Facts,
     pair: Option<u32>,
-    /// Envoy's copy of it.
+    /// Memory of Envoy's own copy.
     _held: Option<Held>,
 }
 
 impl Target {
-    /// Has Envoy send a copy; its token, or it is counted why not.
+    /// Makes Envoy send a copy. Returns its token, or counts the failure.
     fn call(&mut self, host: &impl Host, complete: &Complete, how: Circumstances, now: Duration) -> Option<u32> {
         let (mirror, counters) = (&self.mirror, &mut self.counters);
         let lines = head::of(&complete.copied, mirror, how);
@@ -75,7 +75,7 @@ impl Target {
 }
 
 impl Mirroring {
-    /// Time has passed: what is ready is sent.
+    /// Sends the copies in the queue.
     pub fn on_tick(&mut self, host: &impl Host) {
         self.schedule.disarm();
         let now = host.monotonic_time().unwrap_or_default();
@@ -94,14 +94,14 @@ impl Mirroring {
         }
         self.tell(host);
         if !self.arm_at(host, now) {
-            // The timer goes on by itself.
+            // Envoy's timer is periodic.
             if let Err(error) = host.set_tick_period(Duration::ZERO) {
                 log::debug!("shadow: the timer does not stop: {error}");
             }
         }
     }
 
-    /// The answer to a call has come, or the call has failed.
+    /// A call was answered, or has failed.
     pub fn on_call_response(&mut self, host: &impl Host, token: u32, counts: Counts) {
         let Some(flight) = self.flights.remove(&token) else { return };
         let Some(target) = self.targets.get_mut(flight.target) else { return };
@@ -121,12 +121,12 @@ impl Mirroring {
         if let Some(pair) = flight.pair.and_then(|id| self.pairs.shadow(id, outcome)) {
             self.close(host, &pair);
         }
-        // With what was held for it.
+        // Also releases the memory of the copy.
         drop(flight);
         self.tell(host);
     }
 
-    /// The configuration ends. What is under way ends with it.
+    /// The configuration ends, and cancels its copies.
     pub fn on_end(&mut self, host: &impl Host) {
         for ready in core::mem::take(&mut self.ready) {
             if let Some(target) = self.targets.get_mut(ready.target) {
@@ -141,7 +141,7 @@ impl Mirroring {
         self.tell(host);
     }
 
-    /// Puts a copy into the queue, if the limits allow; the pair that it is half of.
+    /// Puts a copy into the queue, if the limits allow it. Returns the pair, if the answers are to be compared.
     pub(super) fn enqueue(
         &mut self,
         host: &impl Host,
@@ -177,7 +177,7 @@ impl Mirroring {
         pair
     }
 
-    /// Sets the timer, if something waits for it.
+    /// Sets the timer, if a copy is in the queue.
     pub(super) fn arm(&mut self, host: &impl Host) {
         if !self.ready.is_empty() {
             self.arm_at(host, Duration::ZERO);
@@ -185,7 +185,7 @@ impl Mirroring {
     }
 
     fn arm_at(&mut self, host: &impl Host, now: Duration) -> bool {
-        // What is ready is due, whatever the time.
+        // Copies in the queue are always due.
         let next = if self.ready.is_empty() { self.next_sweep } else { Some(Duration::ZERO) };
         let Some(period) = self.schedule.arm(now, next) else { return false };
         let is_set = host.set_tick_period(period).is_ok();
@@ -198,7 +198,7 @@ impl Mirroring {
     fn send(&mut self, host: &impl Host, ready: Ready, now: Duration) {
         let Ready { target: index, complete, pair } = ready;
         let Some(target) = self.targets.get_mut(index) else { return };
-        // Envoy keeps a copy until there is an answer. The last mirror leaves it what is held here.
+        // Envoy keeps its own copy until the answer. For the last mirror, our copy's memory is reused for this count.
         let is_last = Rc::strong_count(&complete) == 1;
         let held = if is_last { None } else { self.budget.hold(complete.copied.size()) };
         let sent = if is_last || held.is_some() {
@@ -224,11 +224,11 @@ impl Mirroring {
         self.flights.insert(token, Flight { target: index, sent: now, facts, pair, _held: held });
     }
 
-    /// Both outcomes of a pair are known, or were waited for long enough.
+    /// Both outcomes of a pair are known, or the time is up.
     pub(super) fn close(&mut self, host: &impl Host, pair: &Pair) {
         let Some(target) = self.targets.get_mut(pair.target) else { return };
         let Some(how) = target.mirror.compare else { return };
-        // An end that was waited for in vain is the same as one that broke off.
+        // If an end never came, the answer counts as reset.
         let [primary, shadow] = [pair.primary, pair.shadow].map(|outcome| outcome.unwrap_or(Outcome::Reset));
         let Comparison { result, is_body_uncompared, latency } = comparison::compare(&primary, &shadow, &how);
         let role = target.mirror.role.name();
