@@ -53,7 +53,7 @@ pub struct Abort {
     pub aborts: Aborts,
     /// `percentage`: share of the requests.
     pub percentage: Percentage,
-    /// `body` of the answer, if not [`DEFAULT_BODY`].
+    /// `body` of the answer; `None` for the default.
     pub body: Option<String>,
     /// `headers` of the answer.
     pub headers: Vec<(String, String)>,
