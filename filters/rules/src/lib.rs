@@ -2,7 +2,7 @@
 //!
 //! This is a separate crate, so that filters without rules contain no regular expressions.
 //!
-//! * [`matches`] reads a rule's `match`; [`matching`] evaluates it for a request, with [`pattern`]s for texts
+//! * [`mod@matches`] reads a rule's `match`; [`matching`] evaluates it for a request, with [`pattern`]s for texts
 //! * [`percentage`] and [`random`] select a share of the requests; [`sampling`] makes the selection the same for the same
 //!   key
 //! * [`schedule`] has the deadlines of delayed requests
