@@ -1,8 +1,8 @@
-//! Collections of the filters: bounded, and small where only few entries are expected.
+//! Collections of the filters: bounded, or small where few entries are expected.
 //!
-//! * [`bounded`]: caches that an outsider cannot grow
-//! * [`bytes`]: bytes that were read of Envoy, as keys of caches
-//! * [`text_map`]: a few texts by name
+//! * [`bounded`]: caches that clients cannot grow
+//! * [`bytes`]: bytes read from Envoy, as keys of caches
+//! * [`text_map`]: a small map of texts
 
 pub mod bounded;
 pub mod bytes;

@@ -1,27 +1,27 @@
-//! A few texts by name.
+//! A small map of texts.
 
-/// Texts by name, in the order of the names.
+/// Texts by name, sorted by name.
 ///
-/// A list and not a tree, whose code is ten times as large: these maps have a handful of entries.
+/// A list, not a tree: these maps have few entries, and the code of a tree is ten times as large.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TextMap {
     entries: Vec<(String, String)>,
 }
 
-/// Names and texts of a [`TextMap`], in order.
+/// Iterator over the names and texts of a [`TextMap`], in order.
 #[derive(Clone, Debug)]
 pub struct Texts<'a> {
     entries: core::slice::Iter<'a, (String, String)>,
 }
 
 impl TextMap {
-    /// The text of that name.
+    /// The text with this name.
     pub fn get(&self, name: &str) -> Option<&str> {
         let place = self.place(name).ok()?;
         self.entries.get(place).map(|(_, text)| text.as_str())
     }
 
-    /// Sets a text, in place of the one that has the name.
+    /// Sets the text with this name.
     pub fn insert(&mut self, name: String, text: String) {
         match self.place(&name) {
             Ok(place) => {
@@ -38,12 +38,12 @@ impl TextMap {
         self.into_iter()
     }
 
-    /// How many there are.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
