@@ -5,8 +5,7 @@
 //! | `source_…` | this node | the downstream peer |
 //! | `destination_…` | the upstream peer, else Istio's metadata of the endpoint | this node |
 //! | `…_principal` | certificates of the upstream connection | certificates of the downstream connection |
-//! | `destination_service…` | the cluster's service, else the Host header, for TCP the TLS server name | the same, without
-//! the server name |
+//! | `destination_service…` | the cluster's service, else the Host header, for TCP the TLS server name | the same, without the server name |
 //!
 //! This file decides the value of each label, with all fallbacks. The caller decides the form, also the form of an unknown
 //! value.
