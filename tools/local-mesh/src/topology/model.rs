@@ -112,7 +112,7 @@ pub struct Slow {
     pub by: Duration,
 }
 
-/// Answers number n, n+1 … of every n are errors.
+/// Of every `every` answers, `times` in a row are errors.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fail {
