@@ -1,11 +1,11 @@
-//! What the page for operators must tell.
+//! The required content of the page for operators.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use local_mesh::tools;
 
-/// What our log lines begin with that have a level which proxies log by default.
+/// The calls that write log lines with a level that proxies log by default.
 const MACROS: [&str; 2] = ["log::warn!(", "log::error!("];
 
 /// The page.
@@ -13,8 +13,8 @@ pub fn operations() -> String {
     fs::read_to_string(root().join("docs/operations.md")).unwrap()
 }
 
-/// What is always the same of each warning and error of our modules: the longest text between two placeholders. Those
-/// that only pass on what another has found have none.
+/// The constant part of each warning and error of our modules: the longest text between two placeholders. Lines that only
+/// forward another message have none.
 pub fn log_lines() -> Vec<String> {
     let mut lines = Vec::new();
     for file in sources(&root().join("filters")) {
@@ -34,7 +34,7 @@ pub fn log_lines() -> Vec<String> {
     lines
 }
 
-/// The metrics that filters name in their `metrics.rs`: those of faults, and of whatever has such a file.
+/// The metrics in the filters' `metrics.rs` files: those of fault injection, and of other filters with such a file.
 pub fn named_metrics() -> Vec<String> {
     let mut names = Vec::new();
     for file in sources(&root().join("filters")).iter().filter(|file| file.ends_with("src/metrics.rs")) {
@@ -51,7 +51,7 @@ fn root() -> PathBuf {
     tools::filters().parent().unwrap().to_owned()
 }
 
-/// The sources of the filters, without their tests.
+/// The sources of the filters, except tests.
 fn sources(directory: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).unwrap() {
