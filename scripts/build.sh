@@ -9,7 +9,7 @@ set -euo pipefail
 scripts/setup.sh build
 wasm_select || exit 1
 
-# What a crate must have to be a module; `pack` reads the same table.
+# The manifest section of a module; `pack` reads the same table.
 mapfile -t modules < <(packages_with '^\[package.metadata.module\]')
 [ ${#modules[@]} -gt 0 ] || die "No crate in filters/ has a [package.metadata.module] table: there is nothing to build."
 

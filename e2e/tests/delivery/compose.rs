@@ -1,4 +1,4 @@
-//! docker-compose.yml, and the output of `mesh render` for its containers.
+//! docker-compose.yml, and the output of `mesh render --compose` for its containers.
 
 use std::process::Command;
 
