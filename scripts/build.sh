@@ -9,14 +9,12 @@ set -euo pipefail
 scripts/setup.sh build
 wasm_select || exit 1
 
-# The manifest section of a module; `pack` reads the same table.
-mapfile -t modules < <(packages_with '^\[package.metadata.module\]')
-[ ${#modules[@]} -gt 0 ] || die "No crate in filters/ has a [package.metadata.module] table: there is nothing to build."
-
 say "Compiler: $WASM_NAME"
-STEPS=$((${#modules[@]} + 2))
+STEPS=…
 needed_step "building the pack tool" cargo build -p pack
-for module in "${modules[@]}"; do
+list_modules
+STEPS=$((${#MODULES[@]} + 2))
+for module in "${MODULES[@]}"; do
     needed_step "building ${module//-/_}.wasm" wasm_cargo build --release -p "$module" --features module
 done
 needed_step "packing" cargo run -q -p pack -- ${KEEP_NAMES:+--keep-names} "$TARGET/wasm/$WASM_TARGET/release" dist

@@ -28,10 +28,9 @@ with() {
     for value in "$@"; do WITH+=("$flag" "$value"); done
 }
 
-mapfile -t modules < <(packages_with '^\[package.metadata.module\]')
 mapfile -t pure < <(packages_with '^wasm-bindgen-test')
 mapfile -t native_tests < <(tests_in filters/* tools/*)
-mapfile -t mesh_tests < <(tests_in e2e)
+mapfile -t mesh_tests < <(tests_in e2e | grep -vx catalog)
 
 # --- The checks -------------------------------------------------------------------------------------------------------
 
@@ -42,13 +41,16 @@ clippy() { cargo clippy -q --workspace --all-targets -- -D warnings; }
 # The part of a filter that makes host calls cannot be linked here, only checked.
 clippy_of_modules() {
     local module
-    for module in "${modules[@]}"; do
+    for module in "${MODULES[@]}"; do
         cargo clippy -q -p "$module" --features module -- -D warnings
     done
 }
 
 # Without advisories: their database is not in a package registry (`cargo deny check advisories`).
 dependencies() { cargo-deny --workspace --log-level error check bans licenses sources; }
+
+# Checks that each filter has all required parts. This needs no Envoy.
+table_of_filters() { cargo test --workspace --no-fail-fast --test catalog; }
 
 # Each call of cargo test names all packages, so that no package is compiled again with other features.
 unit_tests() {
@@ -68,11 +70,11 @@ modules() { scripts/build.sh; }
 modules_again() {
     local again=$TARGET/again module
     rm -rf "$again"
-    for module in "${modules[@]}"; do
+    for module in "${MODULES[@]}"; do
         wasm_cargo build --release -p "$module" --features module --target-dir "$again"
     done
     cargo run -q -p pack -- "$again/$WASM_TARGET/release" "$again/dist"
-    for module in "${modules[@]//-/_}"; do cmp "dist/$module.wasm" "$again/dist/$module.wasm"; done
+    for module in "${MODULES[@]//-/_}"; do cmp "dist/$module.wasm" "$again/dist/$module.wasm"; done
     rm -rf "$again"
 }
 
@@ -124,7 +126,8 @@ check() {
 lint() {
     check "formatting" formatting
     check "clippy" clippy
-    [ ${#modules[@]} -eq 0 ] || check "clippy of the modules" clippy_of_modules
+    list_modules
+    check "clippy of the modules" clippy_of_modules
     check "licences, sources and bans of dependencies" dependencies
 }
 
@@ -146,15 +149,16 @@ summary() {
 case ${1:-} in
 lint)
     scripts/setup.sh lint
-    STEPS=$((3 + (${#modules[@]} > 0)))
+    STEPS=4
     lint
     ;;
 test)
     trap summary EXIT
     scripts/setup.sh test
     wasm_select
-    STEPS=$((8 + (${#modules[@]} > 0) + (${#pure[@]} > 0) + 2 * (${#mesh_tests[@]} > 0)))
+    STEPS=$((10 + (${#pure[@]} > 0) + 2 * (${#mesh_tests[@]} > 0)))
     lint
+    check "what the table of filters asks for" table_of_filters
     check "unit tests" unit_tests
     [ ${#pure[@]} -eq 0 ] || check "unit tests under Node, as wasm" tests_under_node
     check "building the modules" modules

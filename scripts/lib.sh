@@ -32,6 +32,14 @@ packages_with() {
     done
 }
 
+# The packages of the modules, in MODULES: those of the table in filters/catalog, if each is a module crate and no other is.
+list_modules() {
+    local list
+    list=$(cargo run -q -p pack -- --list) || exit 1
+    # shellcheck disable=SC2034
+    mapfile -t MODULES <<<"$list"
+}
+
 # --- Steps: one line each, "[2/6] building stats.wasm … 41 s"; output only of those that fail ---------------------
 
 STEP=0
@@ -68,7 +76,7 @@ step() {
     STEP_CODE=0
     STEP_LOG=$LOGS/$STEP-${label//[^A-Za-z0-9.]/-}.log
     mkdir -p "$LOGS"
-    printf '[%d/%d] %s … ' "$STEP" "$STEPS" "$label"
+    printf '[%d/%s] %s … ' "$STEP" "$STEPS" "$label"
     set -m
     "$@" >"$STEP_LOG" 2>&1 </dev/null &
     JOB=$!

@@ -1,9 +1,10 @@
 //! The files for Kubernetes in a release.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpStream;
 use std::path::PathBuf;
 
+use catalog::{ConfigMap, FILTERS};
 use e2e::wait::WAIT;
 use envoy_filter::{FailStrategy, Mode, Phase, WasmPlugin, MODULES};
 use local_mesh::application::ask;
@@ -17,7 +18,7 @@ use super::packed::release;
 use super::{run, yaml, Scratch};
 
 /// Kubernetes' limit for the content of a ConfigMap.
-const LARGEST: usize = 1024 * 1024;
+const LARGEST: usize = catalog::CONFIG_MAP_LIMIT;
 
 const PAIR: &str = "
 name: pair
@@ -106,7 +107,14 @@ fn first(context: &str, filter: &Value) -> Value {
     })
 }
 
-/// Number of bytes in a ConfigMap, and their names.
+/// The files of a ConfigMap, according to the catalog.
+fn modules_of(config_map: ConfigMap) -> Vec<String> {
+    let mut files: Vec<String> = config_map.modules().map(catalog::Module::file).collect();
+    files.sort_unstable();
+    files
+}
+
+/// The content of a ConfigMap: number of bytes, and names.
 fn content(config_map: &str) -> (usize, Vec<String>) {
     let data = yaml(config_map)["binaryData"].as_object().unwrap().clone();
     let length = |text: &Value| text.as_str().unwrap().chars().filter(|c| c.is_ascii_graphic()).count() * 3 / 4;
@@ -120,7 +128,7 @@ fn the_directory_renders_the_filters_for_the_mesh_and_the_module_for_a_namespace
     apply(&kinds["EnvoyFilter"]);
     let [modules, bootstrap] = kinds["ConfigMap"].as_slice() else { panic!("{:?}", kinds["ConfigMap"]) };
     let (bytes, names) = content(modules);
-    assert!(bytes < LARGEST && names == ["remixer.wasm", "shadow.wasm"], "{bytes} {names:?}");
+    assert!(bytes < LARGEST && names == modules_of(ConfigMap::Default), "{bytes} {names:?}");
     assert_eq!(yaml(modules)["metadata"]["name"], "remixer");
     assert_eq!(yaml(bootstrap)["metadata"]["name"], BOOTSTRAP_CONFIG_MAP);
     let mut in_namespace = rendered("modules").unwrap().remove("ConfigMap").unwrap();
@@ -223,8 +231,11 @@ spec:
     let single = mine("single-modules").unwrap();
     let (bytes, names) = content(&single["ConfigMap"][0]);
     assert!(bytes < LARGEST, "{bytes}");
-    let built = release().keys().filter_map(|name| name.strip_prefix("modules/")).filter(|n| *n != "remixer.wasm");
-    assert_eq!(names, built.collect::<Vec<_>>());
+    // Each built module is in one of the two.
+    assert_eq!(names, modules_of(ConfigMap::Single));
+    let built: BTreeSet<&str> = release().keys().filter_map(|name| name.strip_prefix("modules/")).collect();
+    let mounted = modules_of(ConfigMap::Default).into_iter().chain(names);
+    assert_eq!(built, mounted.collect::<BTreeSet<_>>().iter().map(String::as_str).collect());
 }
 
 /// A mesh with the configuration that Istio would generate: all patches except those for the bootstrap, and the file that
@@ -244,14 +255,13 @@ fn what_is_for_the_bootstrap_is_in_the_file_that_istio_merges() {
     }
     let all: Value = serde_json::from_str(&file("bootstrap/custom_bootstrap.json")).unwrap();
     let tags = all["stats_config"]["stats_tags"].as_array().unwrap();
-    for label in ["reporter", "grpc_response_status", "rule", "plugin", "mirror"] {
+    let own = FILTERS.iter().flat_map(catalog::Filter::labels);
+    for label in ["reporter", "grpc_response_status", "rule", "plugin", "mirror"].into_iter().chain(own) {
         assert_eq!(tags.iter().filter(|tag| tag["tag_name"] == label).count(), 1, "{label}");
     }
     assert_eq!(all["layered_runtime"]["layers"][0]["name"], "remixer_shadow");
-    let map = bootstrap_config_map(
-        &["stats", "fault", "shadow"].map(|name| tools::filters().join(format!("{name}-bootstrap.yaml"))),
-    )
-    .unwrap();
+    let files: Vec<PathBuf> = FILTERS.iter().filter_map(|f| Some(tools::filters().join(f.bootstrap?))).collect();
+    let map = bootstrap_config_map(&files).unwrap();
     let printed: Value = serde_json::from_str(yaml(&map)["data"]["custom_bootstrap.json"].as_str().unwrap()).unwrap();
     assert_eq!(printed["layered_runtime"], all["layered_runtime"]);
     assert_eq!(printed["stats_config"]["stats_tags"].as_array().unwrap().len(), tags.len());

@@ -250,8 +250,10 @@ impl<H: Host> Planner<'_, H> {
                     return None;
                 }
             },
-            text_format::Value::Attributes(paths) => {
-                paths.iter().map(|path| Place::Slot(self.reads.slot(path), Kind::Text, Form::Whole)).collect()
+            text_format::Value::Attribute(path) => vec![Place::Slot(self.reads.slot(&path), Kind::Text, Form::Whole)],
+            text_format::Value::Headers(map, names) => {
+                let paths = names.split('?').map(|name| text_format::header(map, name));
+                paths.map(|path| Place::Slot(self.reads.slot(&path), Kind::Text, Form::Whole)).collect()
             }
             text_format::Value::Expression(text) => {
                 let path = text_format::PATH.into();

@@ -82,8 +82,10 @@ pub enum Value<'a> {
     Field(&'a str),
     /// An expression.
     Expression(&'a str),
-    /// The first of these attributes that exists.
-    Attributes(Vec<String>),
+    /// An attribute.
+    Attribute(String),
+    /// The first header of a map that exists: `X-A?X-B`. See [`header`].
+    Headers(&'static str, &'a str),
 }
 
 /// The names of the operators without arguments.
@@ -150,16 +152,16 @@ fn no_operator(text: &str) -> Piece<'_> {
 /// The value of a known operator.
 fn value<'a>(name: &str, argument: Option<&'a str>) -> Option<Value<'a>> {
     Some(match (name, argument) {
-        ("REQ", Some(names)) => headers("request\0headers\0", names),
-        ("RESP", Some(names)) => headers("response\0headers\0", names),
-        ("TRAILER", Some(names)) => headers("response\0trailers\0", names),
+        ("REQ", Some(names)) => Value::Headers("request\0headers\0", names),
+        ("RESP", Some(names)) => Value::Headers("response\0headers\0", names),
+        ("TRAILER", Some(names)) => Value::Headers("response\0trailers\0", names),
         ("FILTER_STATE", Some(key)) => {
             // Of the forms that Envoy has for it, only the plain one is text.
             let key = key.strip_suffix(":PLAIN").unwrap_or(key);
-            Value::Attributes(vec![["filter_state\0", key].concat()])
+            Value::Attribute(["filter_state\0", key].concat())
         }
         ("DYNAMIC_METADATA", Some(path)) => {
-            Value::Attributes(vec![["metadata\0filter_metadata\0", &path.replace(':', "\0")].concat()])
+            Value::Attribute(["metadata\0filter_metadata\0", &path.replace(':', "\0")].concat())
         }
         ("FIELD", Some(name)) => Value::Field(name),
         ("CEL", Some(text)) => Value::Expression(text),
@@ -168,20 +170,17 @@ fn value<'a>(name: &str, argument: Option<&'a str>) -> Option<Value<'a>> {
     })
 }
 
-/// A header, with a fallback: `X-A?X-B`.
-fn headers<'a>(map: &str, names: &str) -> Value<'a> {
-    let paths = names.split('?').map(|name| {
-        let lower = name.to_ascii_lowercase();
-        match lower.as_str() {
-            // These have their own attributes.
-            ":method" => "request\0method".into(),
-            ":path" => "request\0path".into(),
-            ":authority" => "request\0host".into(),
-            ":scheme" => "request\0scheme".into(),
-            other => [map, other].concat(),
-        }
-    });
-    Value::Attributes(paths.collect())
+/// The attribute with a header's value.
+pub fn header(map: &str, name: &str) -> String {
+    let lower = name.to_ascii_lowercase();
+    match lower.as_str() {
+        // These have their own attributes.
+        ":method" => "request\0method".into(),
+        ":path" => "request\0path".into(),
+        ":authority" => "request\0host".into(),
+        ":scheme" => "request\0scheme".into(),
+        other => [map, other].concat(),
+    }
 }
 
 /// `NAME`, `NAME(argument)` or `NAME(argument):10`: the name, the argument, and the length.

@@ -1,4 +1,4 @@
-//! All filters except shadow in one module, with the filters that every proxy has in one pass.
+//! Several filters in one module, with the filters that every proxy has in one pass.
 //!
 //! Each separate filter costs a request a context in the sandbox, and each separate VM costs the proxy megabytes. In this
 //! module, a plugin's root id selects its filter, and all plugins share one VM. [`telemetry`] combines metadata exchange,

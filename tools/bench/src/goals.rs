@@ -1,9 +1,9 @@
 //! What was set as a goal, and what is reached.
 
+use crate::choice;
 use crate::idle::{Idle, ALL, NONE};
 use crate::report::Report;
 use crate::scene::Scene;
-use crate::variants::{self, MODULES, TELEMETRY};
 
 /// A goal, with what a run measured of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,7 +55,7 @@ pub fn of(report: &Report) -> Vec<Goal> {
         for (variant, what, limit) in
             [("telemetry", "metadata exchange + stats", 20.0), ("telemetry-with-log", "the same with access log", 26.0)]
         {
-            if variants::of(scene).any(|other| other.name == variant) {
+            if choice::of(scene).any(|other| other.name == variant) {
                 let reached = report.scene(scene).and_then(|scene| scene.added_by_name(variant));
                 goals.push(Goal::new(format!("{what}, {}: added per request", scene.name()), limit, reached, "µs"));
             }
@@ -64,20 +64,17 @@ pub fn of(report: &Report) -> Vec<Goal> {
     for (filter, scene) in
         [("fault", Scene::Direct), ("fault", Scene::Hop), ("shadow", Scene::Direct), ("shadow", Scene::Hop)]
     {
-        if variants::of(scene).any(|other| other.name == filter) {
+        if choice::of(scene).any(|other| other.name == filter) {
             let reached = report.scene(scene).and_then(|scene| scene.ratio_of_names(filter, "empty-headers"));
             let what = format!("{filter}, not matching, over an empty filter, {}", scene.name());
             goals.push(Goal::new(what, 1.5, reached, "×"));
         }
     }
-    let complete = report.sizes.len() == MODULES.len();
-    let bytes: u64 = report.sizes.iter().filter(|(file, _)| file != TELEMETRY.file).map(|(_, size)| size).sum();
-    goals.push(Goal::new(
-        "the modules of one filter each, together",
-        999_999.0,
-        complete.then_some(bytes as f64),
-        "bytes",
-    ));
+    for module in catalog::MODULES {
+        let file = module.file();
+        let reached = report.sizes.iter().find(|(name, _)| *name == file).map(|(_, size)| *size as f64);
+        goals.push(Goal::new(format!("size of {file}"), module.budget as f64, reached, "bytes"));
+    }
 
     let idle = |set: &str, workers: u32| report.idle.iter().find(|idle| idle.set == set && idle.workers == workers);
     let added = |workers: u32, of: fn(&Idle) -> f64| Some(of(idle(ALL, workers)?) - of(idle(NONE, workers)?));
@@ -124,6 +121,6 @@ mod tests {
         assert_eq!(reached("with one worker"), "30.0");
         assert_eq!(reached("further worker"), "5.00");
         assert_eq!(reached("time to start"), "0.25");
-        assert_eq!(reached("together"), "-");
+        assert_eq!(reached("size of stats.wasm"), "-");
     }
 }

@@ -11,11 +11,12 @@ use local_mesh::sidecar::Sidecar;
 use local_mesh::tools;
 
 use crate::bench::Bench;
+use crate::choice;
 use crate::machine;
 use crate::proxy::{arguments, BOOTSTRAP_FILTER};
 use crate::site::{Site, MEASURED};
 use crate::statistics::median;
-use crate::variants::{Module, MODULES};
+use crate::variants::Module;
 
 /// How often each set is started.
 const TIMES: usize = 3;
@@ -66,7 +67,7 @@ pub fn measure(bench: &Bench, site: &Site) -> Result<Vec<Idle>> {
     let file = |module: &Module| vec![module.filter];
     let all = FIVE.to_vec();
     let mut sets = vec![(NONE, Vec::new(), 1), (BOOTSTRAP, vec![BOOTSTRAP_FILTER], 1)];
-    sets.extend(MODULES.iter().map(|module| (module.file, file(module), 1)));
+    sets.extend(choice::modules().iter().map(|module| (module.file, file(module), 1)));
     sets.extend([(ALL, all.clone(), 1), (NONE, Vec::new(), MORE_WORKERS), (ALL, all, MORE_WORKERS)]);
 
     let mut seen = vec![(Vec::new(), Vec::new()); sets.len()];

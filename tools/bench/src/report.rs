@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use crate::choice;
 use crate::idle::Idle;
 use crate::latency::Comparison;
 use crate::machine::{self, Cores};
 use crate::rounds::Rounds;
 use crate::scene::Scene;
 use crate::series::NewLabels;
-use crate::variants::{Variant, MODULES, NATIVE_STATS};
+use crate::variants::{Variant, NATIVE_STATS};
 
 /// All results of a run.
 #[derive(Debug, Default)]
@@ -49,7 +50,10 @@ impl Report {
         Self {
             cores,
             processor: machine::processor(),
-            sizes: MODULES.iter().filter_map(|module| Some((module.file.to_owned(), size(module.file)?))).collect(),
+            sizes: choice::modules()
+                .iter()
+                .filter_map(|module| Some((module.file.to_owned(), size(module.file)?)))
+                .collect(),
             ..Self::default()
         }
     }

@@ -11,6 +11,7 @@ use local_mesh::interrupt::Interrupt;
 use local_mesh::tools;
 
 use crate::bench::Bench;
+use crate::choice;
 use crate::load::Load;
 use crate::machine::{self, Cores};
 use crate::options::Arguments;
@@ -39,7 +40,7 @@ const SHORT_ROUNDS: usize = 12;
 
 /// Does all that was asked for.
 pub fn bench(arguments: &Arguments) -> Result<ExitCode> {
-    let chosen = variants::choose(&arguments.variants, arguments.short)?;
+    let chosen = choice::choose(&arguments.variants, arguments.short)?;
     let modules = arguments.modules.clone().unwrap_or_else(tools::dist);
     let cores = Cores::choose()?;
     // Before anything is started, so that all threads stay off the proxy's core.

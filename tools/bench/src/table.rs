@@ -2,12 +2,13 @@
 
 use std::fmt::Write;
 
+use crate::choice;
 use crate::goals::{self, Goal, MEGABYTE};
 use crate::report::{Report, SceneReport};
 use crate::scene::Scene;
 use crate::series::SERIES_PER_SET;
 use crate::statistics::Summary;
-use crate::variants::{self, EXTRAS, NATIVE_STATS, VARIANTS};
+use crate::variants::{EXTRAS, NATIVE_STATS};
 
 /// A baseline whose quartiles are further apart than this part of its median is of a machine with other things to do.
 const NOISY: f64 = 0.1;
@@ -17,11 +18,11 @@ const IDLE: f64 = 0.1;
 
 /// The variants and what they are.
 pub fn list() -> String {
-    let width = VARIANTS.iter().map(|variant| variant.id().len()).max().unwrap_or(0);
+    let width = choice::all().iter().map(|variant| variant.id().len()).max().unwrap_or(0);
     let mut text = String::new();
     for scene in Scene::ALL {
         line(&mut text, format_args!("{}: {}", scene.name(), scene.about()));
-        for variant in variants::of(scene) {
+        for variant in choice::of(scene) {
             line(&mut text, format_args!("  {:width$}  {}", variant.id(), variant.about));
         }
     }
@@ -186,7 +187,7 @@ mod tests {
     use crate::rounds::{Look, Rounds};
 
     fn scene(looks: &[(f64, f64, f64)]) -> SceneReport {
-        let variants: Vec<_> = variants::of(Scene::Direct).take(2).copied().collect();
+        let variants: Vec<_> = choice::of(Scene::Direct).take(2).copied().collect();
         let looks = looks.iter().map(|(cpu, rate, busy)| Look { cpu: *cpu, rate: *rate, busy: *busy }).collect();
         let added = vec![Vec::new(), vec![3.0, 4.0, 5.0]];
         SceneReport { scene: Scene::Direct, rounds: Rounds::of(vec![looks, Vec::new()], added), variants }
@@ -215,7 +216,7 @@ mod tests {
     #[test]
     fn every_variant_is_listed_once() {
         let list = list();
-        for variant in VARIANTS {
+        for variant in choice::all() {
             assert_eq!(list.matches(&format!("  {} ", variant.id())).count(), 1, "{}", variant.id());
         }
     }

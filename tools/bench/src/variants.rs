@@ -1,6 +1,6 @@
 //! What is compared: one table, a line each.
 
-use anyhow::{ensure, Result};
+use anyhow::Result;
 use host::WarmCalls;
 use serde_json::Value;
 
@@ -50,8 +50,8 @@ pub struct Module {
     pub filter: &'static str,
     /// Its own file in `dist/`.
     pub file: &'static str,
-    /// Calls of the host that a warm request takes.
-    pub calls: WarmCalls,
+    /// Calls of the host that a warm request takes, if they are known here.
+    pub calls: Option<WarmCalls>,
 }
 
 /// What shows that a variant does what it is there for.
@@ -77,27 +77,31 @@ pub enum Proof {
 pub const METADATA_EXCHANGE: Module = Module {
     filter: "separate/metadata-exchange.yaml",
     file: "metadata_exchange.wasm",
-    calls: metadata_exchange::exchange::WARM_CALLS,
+    calls: Some(metadata_exchange::exchange::WARM_CALLS),
 };
 /// Stats.
-pub const STATS: Module = Module { filter: "separate/stats.yaml", file: "stats.wasm", calls: stats::stats::WARM_CALLS };
+pub const STATS: Module =
+    Module { filter: "separate/stats.yaml", file: "stats.wasm", calls: Some(stats::stats::WARM_CALLS) };
 
 /// Stats, as an access logger.
 pub const STATS_LOGGER: Module = Module { filter: "separate/stats-logger.yaml", ..STATS };
 /// Metadata exchange and stats in one pass.
 pub const TELEMETRY: Module =
-    Module { filter: "telemetry.yaml", file: "remixer.wasm", calls: remixer::telemetry::WARM_CALLS };
+    Module { filter: "telemetry.yaml", file: "remixer.wasm", calls: Some(remixer::telemetry::WARM_CALLS) };
 
 /// The access log, by itself.
-pub const ACCESS_LOG: Module =
-    Module { filter: "separate/access-log.yaml", file: "access_log.wasm", calls: access_log::access_log::WARM_CALLS };
+pub const ACCESS_LOG: Module = Module {
+    filter: "separate/access-log.yaml",
+    file: "access_log.wasm",
+    calls: Some(access_log::access_log::WARM_CALLS),
+};
 /// The access log beside [`TELEMETRY`], in the same VM.
 pub const ACCESS_LOG_BESIDE: Module = Module { filter: "access-log.yaml", file: "remixer.wasm", ..ACCESS_LOG };
 
 /// Metadata exchange, stats and the access log in one pass.
 pub const TELEMETRY_WITH_LOG: Module = Module {
     filter: "one-pass/telemetry-access-log.yaml",
-    calls: remixer::telemetry::WARM_CALLS_WITH_LINE,
+    calls: Some(remixer::telemetry::WARM_CALLS_WITH_LINE),
     ..TELEMETRY
 };
 
@@ -122,11 +126,11 @@ const SHADOW_OFF: Module = Module { calls: calls(shadow::mirroring::CALLS_OF_NO_
 const SHADOW_BY_PATH: Module = Module { calls: calls(shadow::mirroring::CALLS_OF_OTHER_PATH), ..SHADOW };
 
 /// As many calls on the way in as on the way out.
-const fn calls(number: usize) -> WarmCalls {
-    WarmCalls { inbound: number, outbound: number }
+const fn calls(number: usize) -> Option<WarmCalls> {
+    Some(WarmCalls { inbound: number, outbound: number })
 }
 
-/// Every module that is shipped.
+/// The modules in [`VARIANTS`], as a proxy has each of them by itself.
 pub const MODULES: &[Module] = &[METADATA_EXCHANGE, STATS, ACCESS_LOG, FAULT, SHADOW, TELEMETRY];
 
 /// The name of the variant that is subtracted from the others.
@@ -172,7 +176,7 @@ macro_rules! mirrors {
     };
 }
 
-/// All variants. A scene's baseline comes first.
+/// What is measured; [`crate::choice`] adds filters of the catalog that are not here. A scene's baseline comes first.
 #[rustfmt::skip]
 pub const VARIANTS: &[Variant] = &[
     variant(Direct, BASELINE, "no filter but the router", &[CallerOnConnection], Proof::Answers, true),
@@ -246,11 +250,11 @@ impl Variant {
     /// Calls of the host per warm request; None without a module of ours.
     pub fn calls(&self) -> Option<usize> {
         let calls = |module: &Module| match self.scene {
-            Outbound => module.calls.outbound,
-            Direct | Hop => module.calls.inbound,
+            Outbound => module.calls.map(|calls| calls.outbound),
+            Direct | Hop => module.calls.map(|calls| calls.inbound),
         };
         self.modules().next()?;
-        Some(self.modules().map(calls).sum())
+        self.modules().map(calls).sum()
     }
 
     /// Whether new labels are shown on its listener.
@@ -262,11 +266,6 @@ impl Variant {
     pub fn is_meant(&self, wanted: &str) -> bool {
         wanted == self.name || wanted == self.id() || wanted == self.scene.name()
     }
-}
-
-/// What is compared in a scene.
-pub fn of(scene: Scene) -> impl Iterator<Item = &'static Variant> {
-    VARIANTS.iter().filter(move |variant| variant.scene == scene)
 }
 
 /// What else is measured, by the name that asks for it.
@@ -281,21 +280,3 @@ pub const NEW_LABELS: &str = "new-labels";
 pub const IDLE: &str = "idle";
 /// See [`EXTRAS`].
 pub const LATENCY: &str = "latency";
-
-/// Those that are meant by the names, each with its scene's baseline; all if there are no names.
-pub fn choose(names: &[String], short: bool) -> Result<Vec<Variant>> {
-    for name in names {
-        let is_extra = EXTRAS.iter().any(|(extra, _)| extra == name);
-        ensure!(
-            is_extra || VARIANTS.iter().any(|variant| variant.is_meant(name)),
-            "there is no variant `{name}`; --list shows them"
-        );
-    }
-    let wanted = |variant: &Variant| match names.is_empty() {
-        true => variant.short || !short,
-        false => names.iter().any(|name| variant.is_meant(name) || (name == NEW_LABELS && variant.shows_new_labels())),
-    };
-    let scenes: Vec<Scene> = VARIANTS.iter().filter(|variant| wanted(variant)).map(|variant| variant.scene).collect();
-    let needed = |variant: &Variant| wanted(variant) || (variant.is_baseline() && scenes.contains(&variant.scene));
-    Ok(VARIANTS.iter().filter(|variant| needed(variant)).copied().collect())
-}

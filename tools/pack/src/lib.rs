@@ -21,6 +21,6 @@ mod report;
 
 pub use abi::{ALWAYS, CALLBACKS};
 pub use helpers::HELPERS;
-pub use manifest::{filters_in, ModuleCrate};
+pub use manifest::{check_table, filters_in, ModuleCrate};
 pub use module::{pack, Names};
-pub use report::{Packed, Report, SIZE_LIMIT};
+pub use report::{Packed, Report};

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{bail, Context, Result};
-use pack::{filters_in, pack, ModuleCrate, Names, Packed, Report};
+use catalog::MODULES;
+use pack::{check_table, filters_in, pack, ModuleCrate, Names, Packed, Report};
 
 const USAGE: &str = "usage: pack --list | pack [--keep-names] <directory of linked modules> <directory to write to>";
 
@@ -36,6 +37,7 @@ fn run(arguments: impl Iterator<Item = String>) -> Result<String> {
         }
     }
     let crates = filters_in(Path::new("."))?;
+    check_table(&crates, MODULES)?;
     match directories.as_slice() {
         [] if list => Ok(crates.iter().map(|module| format!("{}\n", module.package)).collect()),
         [linked, dist] if !list => pack_all(&crates, linked, dist, names),
@@ -47,13 +49,14 @@ fn pack_all(crates: &[ModuleCrate], linked: &Path, dist: &Path, names: Names) ->
     fs::create_dir_all(dist).with_context(|| format!("cannot make {}", dist.display()))?;
     let mut report = Report::default();
     for module in crates {
-        let name = module.file_name();
+        let row = catalog::module(&module.package).context("a module without a row")?;
+        let name = row.file();
         let before = read(&linked.join(&name))?;
         let after = pack(&before, &module.callbacks, names).with_context(|| name.clone())?;
-        report.push(Packed::new(&name, &before, &after, module.has_all));
+        report.push(Packed::new(&name, &before, &after, row.budget));
         write_if_new(&dist.join(&name), &after)?;
     }
-    report.check_size().with_context(|| report.to_string())?;
+    report.check_sizes().with_context(|| report.to_string())?;
     Ok(report.to_string())
 }
 

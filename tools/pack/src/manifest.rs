@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
+use catalog::{Module, TABLE};
 use serde::Deserialize;
 
 /// A crate that is built into a module.
@@ -13,8 +14,6 @@ pub struct ModuleCrate {
     pub package: String,
     /// The callbacks that its filter implements.
     pub callbacks: Vec<String>,
-    /// Whether it has the filters of the others: a proxy has it instead of them.
-    pub has_all: bool,
 }
 
 #[derive(Deserialize)]
@@ -37,16 +36,9 @@ struct Metadata {
 #[serde(deny_unknown_fields)]
 struct ModuleTable {
     callbacks: Vec<String>,
-    #[serde(default, rename = "has-all")]
-    has_all: bool,
 }
 
 impl ModuleCrate {
-    /// The name of the file that the linker writes: the crate's, which has no dashes.
-    pub fn file_name(&self) -> String {
-        format!("{}.wasm", self.package.replace('-', "_"))
-    }
-
     /// The module crates in the answer of `cargo metadata --no-deps`, by name.
     pub fn from_metadata(json: &[u8]) -> Result<Vec<Self>> {
         let workspace: Workspace = serde_json::from_slice(json)
@@ -56,12 +48,36 @@ impl ModuleCrate {
             .into_iter()
             .filter_map(|package| {
                 let module = package.metadata?.module?;
-                Some(Self { package: package.name, callbacks: module.callbacks, has_all: module.has_all })
+                Some(Self { package: package.name, callbacks: module.callbacks })
             })
             .collect();
         crates.sort_by(|a, b| a.package.cmp(&b.package));
         Ok(crates)
     }
+}
+
+/// Compares the crates that are modules with the table of modules, and says what is missing in which of them.
+pub fn check_table(crates: &[ModuleCrate], table: &[Module]) -> Result<()> {
+    let mut missing = Vec::new();
+    for name in crates.iter().map(|module| &module.package) {
+        if !table.iter().any(|module| module.package == name) {
+            missing.push(format!(
+                "{TABLE}: package `{name}` is a module and has no row in MODULES: add \
+                 `module(\"{name}\", <its size in bytes and 2 % more>, ConfigMap::Default),`, or `ConfigMap::Single` \
+                 if no EnvoyFilter directly in envoy/ loads it"
+            ));
+        }
+    }
+    for name in table.iter().map(|module| module.package) {
+        if !crates.iter().any(|module| module.package == name) {
+            missing.push(format!(
+                "filters/{name}/Cargo.toml: MODULES has `{name}`, which is no module: add a table \
+                 `[package.metadata.module]` with `callbacks = [\"proxy_on_…\"]`"
+            ));
+        }
+    }
+    ensure!(missing.is_empty(), missing.join("\n"));
+    Ok(())
 }
 
 /// Asks cargo for the module crates of the workspace that `directory` is in.

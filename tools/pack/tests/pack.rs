@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use pack::{pack, ModuleCrate, Names, Packed, Report, ALWAYS, CALLBACKS, HELPERS, SIZE_LIMIT};
+use catalog::{ConfigMap, Module as Row, TABLE};
+use pack::{check_table, pack, ModuleCrate, Names, Packed, Report, ALWAYS, CALLBACKS, HELPERS};
 use walrus::Module;
 
 /// What every module has, around the given text.
@@ -241,13 +242,26 @@ fn module_crates_are_those_with_the_table() {
         {"name": "stats", "metadata": {"module": {"callbacks": ["proxy_on_log"]}}},
         {"name": "other", "metadata": {"docs": {}}},
         {"name": "mesh", "metadata": null},
-        {"name": "metadata-exchange", "metadata": {"module": {"callbacks": [], "has-all": true}}}]}"#;
+        {"name": "metadata-exchange", "metadata": {"module": {"callbacks": []}}}]}"#;
     let crates = ModuleCrate::from_metadata(json).expect("crates");
-    let files: Vec<String> = crates.iter().map(ModuleCrate::file_name).collect();
-    assert_eq!(files, ["metadata_exchange.wasm", "stats.wasm"]);
-    let stats = ModuleCrate { package: "stats".to_owned(), callbacks: names(&["proxy_on_log"]), has_all: false };
-    assert_eq!(crates.last(), Some(&stats));
-    assert!(crates.first().is_some_and(|module| module.has_all));
+    let packages: Vec<&str> = crates.iter().map(|module| module.package.as_str()).collect();
+    assert_eq!(packages, ["metadata-exchange", "stats"]);
+    assert_eq!(crates.last(), Some(&module_crate("stats", &["proxy_on_log"])));
+}
+
+fn module_crate(package: &str, callbacks: &[&str]) -> ModuleCrate {
+    ModuleCrate { package: package.to_owned(), callbacks: names(callbacks) }
+}
+
+#[test]
+fn a_crate_without_a_row_and_a_row_without_a_crate_are_named_with_what_to_add() {
+    let row = |package| Row { package, budget: 1, config_map: ConfigMap::Default };
+    let crates = [module_crate("stats", &[]), module_crate("tier", &[])];
+    assert!(check_table(&crates, &[row("tier"), row("stats")]).is_ok());
+    let text = check_table(&crates, &[row("stats"), row("gone")]).expect_err("an error").to_string();
+    let [no_row, no_crate] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+    assert!(no_row.starts_with(TABLE) && no_row.contains("`module(\"tier\", "), "{text}");
+    assert!(no_crate.starts_with("filters/gone/Cargo.toml: ") && no_crate.contains("callbacks = ["), "{text}");
 }
 
 #[test]
@@ -260,24 +274,22 @@ fn misspelt_key_of_the_table_is_refused() {
 #[test]
 fn report_shows_size_and_digest() {
     let mut report = Report::default();
-    report.push(Packed::new("stats.wasm", b"abcd", b"abc", false));
+    report.push(Packed::new("stats.wasm", b"abcd", b"abc", 7));
     let text = report.to_string();
     let row = text.lines().last().expect("a row");
     assert_eq!(
-        row, "stats.wasm         4         3  ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        row,
+        "stats.wasm         4         3         7  ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
         "the digest is FIPS 180-2's example"
     );
 }
 
 #[test]
-fn modules_above_the_limit_together_are_refused() {
-    let half = vec![0; SIZE_LIMIT / 2];
+fn a_module_above_its_budget_is_refused_by_name() {
     let mut report = Report::default();
-    report.push(Packed::new("one.wasm", &half, &half, false));
-    report.push(Packed::new("two.wasm", &half, &half, false));
-    assert!(report.check_size().is_ok());
-    report.push(Packed::new("all.wasm", &half, &half, true));
-    assert!(report.check_size().is_ok(), "a proxy has it instead of the others");
-    report.push(Packed::new("three.wasm", &[0], &[0], false));
-    assert!(report.check_size().expect_err("an error").to_string().contains("1000001 bytes"));
+    report.push(Packed::new("one.wasm", &[0; 9], &[0; 3], 3));
+    assert!(report.check_sizes().is_ok());
+    report.push(Packed::new("two.wasm", &[0; 9], &[0; 4], 3));
+    let text = report.check_sizes().expect_err("an error").to_string();
+    assert!(text.starts_with("two.wasm has 4 bytes, and may have 3: ") && text.contains(TABLE), "{text}");
 }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{anyhow, ensure, Context, Result};
+use catalog::{ConfigMap, FILTERS, TABLE};
 use envoy_filter::{bootstrap_override, MODULES};
 
 use crate::files::{sha256, text, Files};
-use crate::names::{ALL_FILTERS, SHADOW, VERSION};
+use crate::names::{ALL_FILTERS, VERSION};
 
 /// Stands in the sources for the digest of an image.
 const DIGEST: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -32,8 +33,7 @@ pub fn files(filters: &Files, modules: &Files, digests: &BTreeMap<String, String
             bootstraps.push((PathBuf::from(name), text(content)?.to_owned()));
         } else if name.ends_with(".yaml") && !name.contains('/') {
             let filter = selecting(text(content)?).with_context(|| format!("envoy/{name}"))?;
-            // A proxy without metadata exchange over TCP must not take connections: it is not to be fetched.
-            if !name.starts_with("tcp-metadata-exchange") {
+            if may_be_fetched(name) {
                 let remote = fetched(&filter, modules).with_context(|| format!("envoy/{name}"))?;
                 files.insert(format!("remote/{name}"), remote.into_bytes());
             }
@@ -41,17 +41,44 @@ pub fn files(filters: &Files, modules: &Files, digests: &BTreeMap<String, String
         }
     }
     files.insert("bootstrap/custom_bootstrap.json".to_owned(), bootstrap(&bootstraps)?.into_bytes());
-    for (name, module) in modules {
-        if [ALL_FILTERS, SHADOW].contains(&name.as_str()) {
-            files.insert(format!("modules/{name}"), module.clone());
-            files.insert(format!("remote/server/{name}"), module.clone());
-        }
-        if name != ALL_FILTERS {
-            files.insert(format!("single-modules/{name}"), module.clone());
+    for config_map in ConfigMap::ALL {
+        for directory in directories(config_map) {
+            for file in config_map.modules().map(catalog::Module::file) {
+                let module = modules.get(&file).with_context(|| format!("{file} is not built: run \"make build\""))?;
+                files.insert(format!("{directory}/{file}"), module.clone());
+            }
+            list_modules(&mut files, &format!("{directory}/kustomization.yaml"), config_map, "")?;
         }
     }
-    list_single_modules(&mut files)?;
+    list_modules(&mut files, "kustomization.yaml", ConfigMap::Default, "modules/")?;
     Ok(files)
+}
+
+/// Where the modules of a ConfigMap are; each has a kustomization that makes it.
+fn directories(config_map: ConfigMap) -> &'static [&'static str] {
+    match config_map {
+        ConfigMap::Default => &["modules", "remote/server"],
+        ConfigMap::Single => &["single-modules"],
+    }
+}
+
+/// Whether a proxy may run without what the EnvoyFilter `file` attaches.
+fn may_be_fetched(file: &str) -> bool {
+    FILTERS.iter().flat_map(|filter| filter.envoy_filters).any(|filter| filter.file == file && filter.may_be_fetched)
+}
+
+/// Writes the modules of a ConfigMap, which are in `directory`, into the list of a kustomization that is empty in the sources.
+fn list_modules(files: &mut Files, path: &str, config_map: ConfigMap, directory: &str) -> Result<()> {
+    const EMPTY: &str = "files: [] # the modules, which a release has";
+    let source = text(files.get(path).with_context(|| format!("envoy/kubernetes/{path} is missing"))?)?;
+    let place = source.lines().find_map(|line| line.strip_suffix(EMPTY));
+    let indent = place.with_context(|| format!("envoy/kubernetes/{path} has no line `{EMPTY}`"))?;
+    let mut names: Vec<String> = config_map.modules().map(catalog::Module::file).collect();
+    names.sort_unstable();
+    let list: String = names.iter().map(|name| format!("\n{indent}  - {directory}{name}")).collect();
+    let filled = source.replace(EMPTY, &format!("files:{list}"));
+    files.insert(path.to_owned(), filled.into_bytes());
+    Ok(())
 }
 
 /// The digest of the module with all filters, where the images are, and which version.
@@ -100,7 +127,8 @@ fn fetched(filter: &str, modules: &Files) -> Result<String> {
 fn asking(patch: &str, modules: &Files) -> Result<String> {
     let Some((_, rest)) = patch.split_once(&format!("filename: {MODULES}")) else { return Ok(patch.to_owned()) };
     let module = rest.lines().next().unwrap_or_default();
-    let content = modules.get(module).with_context(|| format!("there is no {module}"))?;
+    let content =
+        modules.get(module).with_context(|| format!("it names {module}, which is no module of MODULES in {TABLE}"))?;
     let form = "a patch is not in the form that is known here";
     let field = |name: &str| patch.lines().find_map(|line| line.trim_start().strip_prefix(name)).context(form);
     let (before, typed) = patch.split_once("        typed_config:\n").context(form)?;
@@ -142,19 +170,6 @@ fn asking(patch: &str, modules: &Files) -> Result<String> {
           - {rbac} # what the agent says when the module cannot be had, and fail_open is set
 "
     ))
-}
-
-/// Which single modules there are depends on what was built.
-fn list_single_modules(files: &mut Files) -> Result<()> {
-    let path = "single-modules/kustomization.yaml";
-    let names: Vec<&str> =
-        files.keys().filter_map(|name| name.strip_prefix("single-modules/")).filter(|n| n.ends_with(".wasm")).collect();
-    let list: String = names.iter().map(|name| format!("\n      - {name}")).collect();
-    let source = files.get(path).with_context(|| format!("envoy/kubernetes/{path} is missing"))?;
-    let filled = text(source)?.replace("\n    files: []", &format!("\n    files:{list}"));
-    ensure!(names.is_empty() || filled.contains(&list), "envoy/kubernetes/{path} has no `files: []`");
-    files.insert(path.to_owned(), filled.into_bytes());
-    Ok(())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 pub mod archive;
+pub mod delivered;
 pub mod files;
 pub mod image;
 pub mod kubernetes;
@@ -14,15 +15,15 @@ pub mod links;
 pub mod materials;
 pub mod names;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{ensure, Result};
+use catalog::{MODULES, TABLE};
 
 use files::{read, read_all, sha256, text};
 use image::{Image, Layout};
 use materials::Materials;
-use names::ALL_FILTERS;
 
 pub use files::Files;
 pub use names::{IMAGES, VERSION};
@@ -40,9 +41,7 @@ pub struct Inputs<'a> {
 
 /// A release, with the digests of all its files in `SHA256SUMS`.
 pub fn release(inputs: &Inputs<'_>) -> Result<Files> {
-    let modules: Files = read_all(inputs.modules, "")?.into_iter().filter(|(name, _)| is_module(name)).collect();
-    ensure!(modules.contains_key(ALL_FILTERS), "{} has no {ALL_FILTERS}: run \"make build\"", inputs.modules.display());
-
+    let modules = modules(inputs.modules)?;
     let mut release = Files::new();
     let mut layout = Layout::default();
     let mut digests = BTreeMap::new();
@@ -66,6 +65,8 @@ pub fn release(inputs: &Inputs<'_>) -> Result<Files> {
     for name in ["README.md", "CHANGELOG.md", "LICENSE", "tools/mixer-migrate/README.md"] {
         release.insert(name.to_owned(), read(&inputs.root.join(name))?);
     }
+    let problems = delivered::problems(&release)?;
+    ensure!(problems.is_empty(), problems.join("\n"));
     relink(&mut release)?;
     let materials = Materials::of_modules(inputs.root)?;
     release.insert("sbom.cdx.json".to_owned(), materials.bill(VERSION, &modules)?);
@@ -86,8 +87,23 @@ fn relink(release: &mut Files) -> Result<()> {
     Ok(())
 }
 
-fn is_module(name: &str) -> bool {
-    name.ends_with(".wasm") && !name.contains('/')
+/// The modules of the table, which are to be in `directory`, and no others.
+fn modules(directory: &Path) -> Result<Files> {
+    let built = read_all(directory, "")?.into_iter().filter(|(name, _)| name.ends_with(".wasm") && !name.contains('/'));
+    let modules: Files = built.collect();
+    let expected: BTreeSet<String> = MODULES.iter().map(catalog::Module::file).collect();
+    for file in &expected {
+        ensure!(modules.contains_key(file), "{} has no {file}: run \"make build\"", directory.display());
+    }
+    for file in modules.keys() {
+        let place = directory.join(file);
+        ensure!(
+            expected.contains(file),
+            "{}: no module of that name is in MODULES of {TABLE}: remove the file if it is old, or add the row",
+            place.display()
+        );
+    }
+    Ok(modules)
 }
 
 fn insert(release: &mut Files, directory: &str, files: Files) {

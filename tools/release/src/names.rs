@@ -6,8 +6,5 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Where images are said to be when nobody says it: a name that belongs to no one.
 pub const IMAGES: &str = "registry.example.com/remixer";
 
-/// The module that has all filters but shadowing.
+/// The module that the WasmPlugins name.
 pub const ALL_FILTERS: &str = "remixer.wasm";
-
-/// The module of shadowing.
-pub const SHADOW: &str = "shadow.wasm";

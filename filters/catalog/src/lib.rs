@@ -1,0 +1,274 @@
+//! What filters and modules there are.
+//!
+//! [`FILTERS`] and [`MODULES`] say it once. The build, `pack`, a release, the bench and the tests take their lists from here;
+//! `e2e/tests/catalog` compares the rest with it: manifests, EnvoyFilters, documents, dashboards, tests. What is missing there is
+//! named with the file and what to add.
+//!
+//! This crate is data. No filter depends on it: the modules do not change with the table.
+
+mod table;
+
+pub use table::{FILTERS, MODULES};
+
+/// The file that a contributor changes.
+pub const TABLE: &str = "filters/catalog/src/table.rs";
+
+/// Where the EnvoyFilters are.
+pub const ENVOY_FILTERS: &str = "envoy";
+
+/// What Kubernetes lets a ConfigMap have, in bytes. The API server adds up the values of `data` and `binaryData`, these as they are
+/// before base64. It counts no names.
+pub const CONFIG_MAP_LIMIT: usize = 1024 * 1024;
+
+/// A filter: one plugin of Envoy, whichever module it comes in.
+#[derive(Debug, Clone, Copy)]
+pub struct Filter {
+    /// Its name, as texts and folders have it.
+    pub name: &'static str,
+    /// What it does, in one line.
+    pub about: &'static str,
+    /// Its page, in its crate's folder: everything that its users must know.
+    pub page: &'static str,
+    /// Where its configuration, counters and log lines are listed.
+    pub reference: Reference,
+    /// What it can be in a listener.
+    pub places: &'static [Place],
+    /// Which proxies and directions it is for.
+    pub contexts: &'static [Context],
+    /// The root ids that name it.
+    pub roots: &'static [Root],
+    /// Packages of the modules that it is in.
+    pub modules: &'static [&'static str],
+    /// The files in `envoy/` that attach it. A file with several filters stands at one of them.
+    pub envoy_filters: &'static [EnvoyFilter],
+    /// The file in `envoy/` that makes labels of what is in its metrics' names.
+    pub bootstrap: Option<&'static str>,
+    /// What it counts, as Prometheus shows it.
+    pub metrics: &'static [Metric],
+    /// Whether the dashboards show what it counts.
+    pub dashboards: Dashboards,
+    /// End-to-end tests in `e2e/tests/` that run it in Envoy.
+    pub tests: &'static [&'static str],
+}
+
+/// Where a filter's reference is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reference {
+    /// In `docs/`: fields in `configuration.md`, counters and log lines in `operations.md`.
+    Docs,
+    /// On its own page: fields under `## Configuration`, counters under `## Metrics`, log lines anywhere.
+    OwnPage,
+}
+
+/// What a plugin can be in a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// A filter of HTTP requests.
+    HttpFilter,
+    /// A filter of TCP connections.
+    NetworkFilter,
+    /// An access logger.
+    AccessLogger,
+}
+
+/// A kind of proxy and a direction, as EnvoyFilters name them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Context {
+    /// `SIDECAR_INBOUND`
+    Inbound,
+    /// `SIDECAR_OUTBOUND`
+    Outbound,
+    /// `GATEWAY`
+    Gateway,
+}
+
+/// A root id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Root {
+    /// What stands before an end such as `_inbound`, if it has one.
+    pub id: &'static str,
+    /// Whether such an end tells the filter its direction.
+    pub tells_direction: bool,
+}
+
+/// A file with an EnvoyFilter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EnvoyFilter {
+    /// Its path in `envoy/`.
+    pub file: &'static str,
+    /// Whether a proxy may run without the module, so that it may be fetched (`envoy/kubernetes/remote`).
+    pub may_be_fetched: bool,
+}
+
+/// A metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name in Prometheus.
+    pub name: &'static str,
+    /// Its labels, but for Istio's standard ones.
+    pub labels: &'static [&'static str],
+}
+
+/// Whether the dashboards show what a filter counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dashboards {
+    /// Each metric is in a panel of a dashboard in `dashboards/`.
+    Shown,
+    /// None is, for this reason.
+    NotShown(&'static str),
+}
+
+/// A module: a file that Envoy loads.
+#[derive(Debug, Clone, Copy)]
+pub struct Module {
+    /// The package that it is built from.
+    pub package: &'static str,
+    /// The most that it may have, in bytes: 2 % more than it had when this was set. Each proxy compiles and holds it.
+    pub budget: usize,
+    /// Which ConfigMap a release puts it in.
+    pub config_map: ConfigMap,
+}
+
+/// A ConfigMap of modules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConfigMap {
+    /// `remixer`, which pods mount: what the EnvoyFilters directly in `envoy/` load.
+    Default,
+    /// `remixer-single`, for those who want single filters: what the files of `envoy/separate/` load.
+    Single,
+}
+
+impl Filter {
+    /// The folder of its crate.
+    pub fn folder(&self) -> &'static str {
+        self.page.rsplit_once('/').map_or("", |(folder, _)| folder)
+    }
+
+    /// Its labels besides Istio's, each once.
+    pub fn labels(&self) -> Vec<&'static str> {
+        let mut labels: Vec<&'static str> = self.metrics.iter().flat_map(|metric| metric.labels).copied().collect();
+        labels.sort_unstable();
+        labels.dedup();
+        labels
+    }
+
+    /// The page that lists its counters and log lines.
+    pub fn operations(&self) -> &'static str {
+        match self.reference {
+            Reference::Docs => OPERATIONS,
+            Reference::OwnPage => self.page,
+        }
+    }
+}
+
+/// The page for operators.
+pub const OPERATIONS: &str = "docs/operations.md";
+
+impl EnvoyFilter {
+    /// One that may be mounted or fetched.
+    pub const fn file(file: &'static str) -> Self {
+        Self { file, may_be_fetched: true }
+    }
+
+    /// One whose module must be there before the proxy takes connections.
+    pub const fn mounted_only(file: &'static str) -> Self {
+        Self { file, may_be_fetched: false }
+    }
+}
+
+impl Root {
+    /// One whose end tells the direction.
+    pub const fn with_direction(id: &'static str) -> Self {
+        Self { id, tells_direction: true }
+    }
+
+    /// One whose end tells nothing.
+    pub const fn plain(id: &'static str) -> Self {
+        Self { id, tells_direction: false }
+    }
+}
+
+impl Module {
+    /// Its file: the linker names it after the crate, which has no dashes.
+    pub fn file(&self) -> String {
+        format!("{}.wasm", self.package.replace('-', "_"))
+    }
+}
+
+impl ConfigMap {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Default, Self::Single];
+
+    /// Its name in Kubernetes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Default => "remixer",
+            Self::Single => "remixer-single",
+        }
+    }
+
+    /// The modules in it.
+    pub fn modules(self) -> impl Iterator<Item = &'static Module> {
+        MODULES.iter().filter(move |module| module.config_map == self)
+    }
+}
+
+/// The module of a package.
+pub fn module(package: &str) -> Option<&'static Module> {
+    MODULES.iter().find(|module| module.package == package)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_s_file_is_named_as_the_linker_does() {
+        assert_eq!(module("metadata-exchange").map(Module::file).as_deref(), Some("metadata_exchange.wasm"));
+    }
+
+    #[test]
+    fn modules_of_a_config_map_fit_into_it_even_if_each_uses_all_of_its_budget() {
+        for config_map in ConfigMap::ALL {
+            let sum = config_map.modules().fold(0_usize, |sum, module| sum.saturating_add(module.budget));
+            assert!(
+                sum <= CONFIG_MAP_LIMIT,
+                "{TABLE}: ConfigMap {} may have {CONFIG_MAP_LIMIT} bytes, the budgets of its modules come to {sum}: \
+                 lower a `budget`, or put a module into another `config_map`",
+                config_map.name()
+            );
+        }
+    }
+
+    #[test]
+    fn filters_are_in_modules_that_there_are_and_each_module_has_a_filter() {
+        for filter in FILTERS {
+            for package in filter.modules {
+                let name = filter.name;
+                assert!(module(package).is_some(), "{TABLE}: `{name}` is in module `{package}`: add it to MODULES");
+            }
+        }
+        for module in MODULES {
+            let package = module.package;
+            let of = FILTERS.iter().any(|filter| filter.modules.contains(&package));
+            assert!(of, "{TABLE}: no filter is in module `{package}`: add it to `modules` of one in FILTERS");
+        }
+    }
+
+    #[test]
+    fn names_root_ids_and_files_are_one_filter_s_only() {
+        let all = |of: fn(&Filter) -> Vec<&'static str>| FILTERS.iter().flat_map(of).collect::<Vec<_>>();
+        for mut names in [
+            all(|filter| vec![filter.name]),
+            all(|filter| filter.roots.iter().map(|root| root.id).collect()),
+            all(|filter| filter.envoy_filters.iter().map(|filter| filter.file).chain(filter.bootstrap).collect()),
+            all(|filter| filter.metrics.iter().map(|metric| metric.name).collect()),
+            MODULES.iter().map(|module| module.package).collect(),
+        ] {
+            let all = names.len();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), all, "{TABLE}: something is named twice among {names:?}");
+        }
+    }
+}
