@@ -1,4 +1,4 @@
-# Everything is done by scripts/*.sh; this file only names it.
+# scripts/*.sh do all the work; this file only calls them.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 comma := ,

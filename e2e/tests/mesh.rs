@@ -1,6 +1,6 @@
-//! The local mesh itself, without filters: that it is what it claims to be, and that nothing of it stays behind.
+//! The local mesh without filters: it works as described, and leaves nothing behind.
 
-// Helpers outside of test functions are not excused by clippy.toml.
+// clippy.toml does not exempt helpers outside of test functions.
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects)]
 
 use std::io::Read;
@@ -19,7 +19,7 @@ services:
   - { name: server, port: 9080, protocol: http }
 ";
 
-/// The longest that something may take to come to be.
+/// Time limit for something to appear.
 const WAIT: Duration = Duration::from_secs(20);
 
 /// Answers every request itself, with 418.
@@ -183,7 +183,7 @@ fn nothing_stays_behind_however_the_command_ends() {
         local_mesh::wait_until(WAIT, || output_so_far(&file, &mut up) >= 3).unwrap();
         assert!(Command::new("kill").args([signal, &up.id().to_string()]).status().unwrap().success());
         let ended = up.wait().unwrap();
-        // 0 after it was up, 130 when interrupted before.
+        // 0 if it was up, 130 if it was interrupted before.
         assert!(matches!(ended.code(), Some(0 | 130)) || signal == "-KILL", "{signal}: {ended}");
         local_mesh::wait_until(WAIT, || envoys_on(network) == 0).unwrap();
         std::fs::remove_file(&file).unwrap();
@@ -195,7 +195,7 @@ fn start(arguments: &[&str]) -> Child {
     command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// How many of the mesh's proxies run; the command must not have ended.
+/// Number of running proxies of the mesh. The command must not have ended.
 fn output_so_far(file: &std::path::Path, up: &mut Child) -> usize {
     assert!(up.try_wait().unwrap().is_none(), "mesh up --topology {} ended early", file.display());
     let name = file.file_stem().unwrap().to_string_lossy().into_owned();
@@ -203,7 +203,7 @@ fn output_so_far(file: &std::path::Path, up: &mut Child) -> usize {
     envoys_on(network)
 }
 
-/// Proxies whose stats page on 127.`network` answers.
+/// Number of proxies on 127.`network` with an answering stats page.
 fn envoys_on(network: u8) -> usize {
     let pods = [1, 2, 9].map(|last| std::net::SocketAddr::from(([127, network, 0, last], 15090)));
     pods.iter().filter(|address| answers(address)).count()

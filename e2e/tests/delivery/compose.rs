@@ -1,4 +1,4 @@
-//! docker-compose.yml, and what `mesh render --compose` writes for its containers.
+//! docker-compose.yml, and the output of `mesh render --compose` for its containers.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{root, run, text, yaml, Scratch};
 
-/// What docker-compose makes of the file with every profile; None where it is not installed.
+/// The file with all profiles, as docker-compose reads it; `None` if docker-compose is not installed.
 fn resolved() -> Option<Map<String, Value>> {
     let profiles = ["--profile", "logs", "--profile", "traces"];
     let arguments = [profiles.as_slice(), &["config"]].concat();
@@ -58,7 +58,7 @@ fn every_workload_has_its_proxy_and_its_application_and_nobody_else_has() {
 #[test]
 fn docker_compose_accepts_the_file_and_every_service_that_stays_has_a_health_check() {
     let Some(services) = resolved() else { return };
-    // What ends by itself, and what only sends.
+    // A service that ends, and one that only sends.
     let without = ["config", "traffic"];
     for (name, service) in &services {
         assert_eq!(service.get("healthcheck").is_none(), without.contains(&name.as_str()), "{name}");
@@ -66,7 +66,7 @@ fn docker_compose_accepts_the_file_and_every_service_that_stays_has_a_health_che
     }
 }
 
-/// Docker builds an image once for each service that says how, and all of these at once.
+/// Docker builds an image once for each service with a `build` section, and all of these at once.
 #[test]
 fn each_image_is_built_for_one_service_and_taken_by_the_others() {
     let Some(services) = resolved() else { return };

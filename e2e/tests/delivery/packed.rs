@@ -1,4 +1,4 @@
-//! What `make release` makes.
+//! The output of `make release`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{root, run, Scratch};
 
-/// The release of what is built.
+/// The release of the built modules.
 pub fn release() -> &'static Files {
     static RELEASE: OnceLock<Files> = OnceLock::new();
     RELEASE.get_or_init(made)
@@ -27,7 +27,7 @@ fn json(name: &str) -> Value {
     serde_json::from_slice(&release()[name]).unwrap()
 }
 
-/// What a digest of an image refers to.
+/// The content for a digest in an image.
 fn blob(descriptor: &Value) -> &'static [u8] {
     let digest = descriptor["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
     let content = &release()[&format!("oci/blobs/sha256/{digest}")];
@@ -135,7 +135,7 @@ fn images_have_the_module_where_istio_looks_for_it() {
     }
 }
 
-/// skopeo is what people push such a directory with.
+/// People push such a directory with skopeo.
 #[test]
 fn skopeo_accepts_the_images() {
     let scratch = Scratch::new();

@@ -1,4 +1,4 @@
-//! A line, as its plan says, of what one stream came to.
+//! Writes the line of one stream, following a plan.
 
 use expression::evaluation::Value;
 use expression::Kind;
@@ -16,27 +16,27 @@ use crate::plan::{Cell, Place, Plan};
 use crate::reads::Values;
 use crate::time;
 
-/// Told in a line of JSON of which something is missing.
+/// Marks a JSON line from which something was cut.
 const TRUNCATED: &[u8] = b",\"truncated\":true";
-/// Where values are cut that make a line too long, one after the other until it is short enough.
+/// Lengths to which texts are cut, one after the other, until the line is short enough.
 const SHORTER: [usize; 4] = [1_000, 250, 60, 15];
-/// The last one, at which fields for which there is still no room are left out.
+/// The last such length. Fields that still do not fit are omitted.
 const SHORTEST: usize = 4;
 
 const PER_MILLISECOND: i64 = 1_000_000;
 const PER_SECOND: i64 = 1_000_000_000;
 
-/// What a line tells of.
+/// The data of a line.
 pub struct Moment<'a, H> {
     /// The attributes.
     pub values: &'a Values<'a, H>,
-    /// What the engine's expressions came to.
+    /// Results of the expressions for the engine.
     pub evaluated: &'a [Option<Value>],
-    /// Who called whom.
+    /// The stream, for values of both workloads.
     pub stream: &'a Stream<'a>,
     /// The time, if the plan needs it.
     pub now: i64,
-    /// Of a connection: what happened, and the bytes received and sent by the line before.
+    /// For a connection: the event, and the bytes received and sent as of the previous line.
     pub connection: Option<(Event, [i64; 2])>,
 }
 
@@ -51,7 +51,7 @@ pub enum Event {
     Close,
 }
 
-/// A value on its way into the line.
+/// A value to write.
 enum Found<'a> {
     Text(&'a [u8]),
     Made(String),
@@ -67,7 +67,7 @@ enum Found<'a> {
 pub struct Writer {
     ascii: bool,
     max: usize,
-    /// The line; kept, so that the next one needs no memory.
+    /// The line; kept, so that the next line needs no allocation.
     buffer: Vec<u8>,
 }
 
@@ -92,8 +92,8 @@ impl Writer {
         &self.buffer
     }
 
-    /// Writes all cells, of which texts are cut at `max`; where `drop` says so, only as many as there is room for. Returns
-    /// the length of the longest text.
+    /// Writes all cells, with texts cut at `max`. With `drop`, stops at the first cell that does not fit. Returns the
+    /// length of the longest text.
     fn write<H: Host>(&mut self, plan: &Plan, moment: &Moment<H>, max: usize, drop: bool) -> usize {
         let buffer = &mut self.buffer;
         buffer.clear();
@@ -115,7 +115,7 @@ impl Writer {
             if cut {
                 buffer.extend_from_slice(TRUNCATED);
             }
-            // Each field comes with a comma before it.
+            // Each field has a comma before it.
             match buffer.first_mut() {
                 Some(comma) => *comma = b'{',
                 None => buffer.push(b'{'),
@@ -126,7 +126,7 @@ impl Writer {
     }
 }
 
-/// Writes a cell; returns the length of its text, and whether it was cut.
+/// Writes a cell. Returns the length of its text, and whether it was cut.
 fn write_cell<H: Host>(
     buffer: &mut Vec<u8>,
     plan: &Plan,
@@ -153,7 +153,7 @@ fn write_cell<H: Host>(
     }
 }
 
-/// The digest of what would be written, whatever it is.
+/// The digest of the text that would be written.
 fn hashed(found: &Found, style: Style) -> String {
     match found {
         Found::Text(text) => sha256(text),
@@ -177,7 +177,7 @@ fn write_text(buffer: &mut Vec<u8>, quoted: bool, text: &[u8], escaping: Escapin
     (text.len(), cut)
 }
 
-/// Writes what is no text: numbers, and what is made of them.
+/// Writes a value that is not text.
 fn write_other(buffer: &mut Vec<u8>, json: bool, style: Style, found: &Found) {
     let is_time = matches!(found, Found::Timestamp(_));
     let is_span = matches!(found, Found::Duration(_));
@@ -211,7 +211,7 @@ fn write_other(buffer: &mut Vec<u8>, json: bool, style: Style, found: &Found) {
     }
 }
 
-/// The value of a place, if there is one.
+/// The value of a place, if it has one.
 fn find<'a, H: Host>(plan: &Plan, place: &'a Place, moment: &'a Moment<H>) -> Option<Found<'a>> {
     match place {
         Place::Constant(value) => Some(Found::of(value)),
@@ -249,7 +249,7 @@ impl<'a> Found<'a> {
     }
 }
 
-/// What is taken of a text; nothing of an empty one.
+/// The part of a text to use; `None` if it is empty.
 fn formed(text: &[u8], form: Form) -> Option<Found<'_>> {
     let part = |separator: u8, index: usize| text.split(|byte| *byte == separator).nth(index);
     let text = match form {
@@ -260,7 +260,7 @@ fn formed(text: &[u8], form: Form) -> Option<Found<'_>> {
         Form::Spiffe => text.strip_prefix(b"spiffe://").unwrap_or(text),
         Form::ParentTrace => part(b'-', 1)?,
         Form::ParentSpan => part(b'-', 2)?,
-        // A lone `0` or `1` only says whether to trace.
+        // A lone `0` or `1` is only the sampling decision.
         Form::B3Trace => part(b'-', 0).filter(|trace| trace.len() > 1)?,
         Form::B3Span => part(b'-', 1)?,
     };
@@ -315,13 +315,13 @@ fn make<'a, H: Host>(plan: &Plan, made: Made, moment: &'a Moment<H>) -> Option<F
     }
 }
 
-/// The names of response flags; nothing where none is set.
+/// The short names of the response flags; `None` if no flag is set.
 fn of_flags(flags: u64) -> Option<Found<'static>> {
     (flags != 0).then(|| Found::Made(response_flags::text(flags)))
 }
 
 impl Event {
-    /// As Mixer called it.
+    /// Its name in Mixer.
     fn name(self) -> &'static [u8] {
         match self {
             Self::Open => b"open",

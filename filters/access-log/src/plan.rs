@@ -1,5 +1,4 @@
-//! What a line consists of, decided when the plugin is configured: bytes that never change, and between them values, each
-//! from a place that is known.
+//! The plan of a line, made when the plugin is configured: constant bytes, and between them values from known places.
 
 use configuration::{Cut, Problem, Quoted};
 use expression::evaluation::{node_value, Engine, Value};
@@ -17,26 +16,26 @@ use crate::reads::Reads;
 use crate::text_format::{self, Piece};
 use crate::who::Who;
 
-/// Whole maps, which hold what must not be logged.
+/// Whole maps: they contain values that must not be logged.
 const MAPS: [[&str; 2]; 4] =
     [["request", "headers"], ["response", "headers"], ["request", "trailers"], ["response", "trailers"]];
 
-/// What a line consists of.
+/// The plan of a line.
 #[derive(Debug)]
 pub struct Plan {
-    /// Whether texts stand in quotes, and cuts are told.
+    /// Whether texts are quoted, and cuts are marked.
     pub json: bool,
     /// The values, in order.
     pub cells: Vec<Cell>,
-    /// What follows the last one.
+    /// The bytes after the last value.
     pub tail: Vec<u8>,
-    /// The expressions for the engine, with what they come to.
+    /// The expressions for the engine, with the types of their results.
     pub engines: Vec<(Engine, Kind)>,
-    /// What must be known of the sides.
+    /// The data of both workloads that is needed.
     pub needs: Needs,
-    /// Whether the time is asked for.
+    /// Whether the current time is needed.
     pub needs_now: bool,
-    /// Where made values find theirs.
+    /// The attributes for computed values.
     pub slots: Slots,
 }
 
@@ -45,34 +44,34 @@ pub struct Plan {
 pub struct Cell {
     /// The bytes before it.
     pub before: Vec<u8>,
-    /// Where it comes from.
+    /// Where to find it.
     pub places: Vec<Place>,
-    /// How it is written.
+    /// Its form.
     pub style: Style,
-    /// What stands there if there is no value; `None` if then not even `before` does.
+    /// What to write if there is no value; `None` omits `before` too.
     pub absent: Option<Vec<u8>>,
-    /// Where it is cut.
+    /// Longest text; longer ones are cut.
     pub max: usize,
-    /// Whether its digest is written.
+    /// Whether to write its digest instead.
     pub hash: bool,
 }
 
-/// Where a value is found.
+/// Where to find a value.
 #[derive(Debug)]
 pub enum Place {
-    /// Nowhere: it never changes.
+    /// A constant.
     Constant(Value),
-    /// Among the attributes.
+    /// An attribute.
     Slot(usize, Kind, Form),
-    /// Among the engine's expressions.
+    /// The result of an expression for the engine.
     Engine(usize),
-    /// With the sides.
+    /// A value of one side of the stream.
     Side(Who, Form),
-    /// Made.
+    /// A computed value.
     Made(Made),
 }
 
-/// Where the attributes are of which values are made; `usize::MAX` for those that are not needed.
+/// Where to find the attributes of computed values; `usize::MAX` if not needed.
 #[derive(Debug)]
 pub struct Slots {
     /// Response flags.
@@ -87,7 +86,7 @@ pub struct Slots {
     pub start: usize,
     /// Address of the upstream.
     pub upstream: usize,
-    /// Address that the downstream connected to.
+    /// Local address of the downstream's connection.
     pub local: usize,
     /// Bytes received.
     pub received: usize,
@@ -97,11 +96,11 @@ pub struct Slots {
     pub protocol: usize,
 }
 
-/// A field that may be chosen; it is planned when it is.
+/// A field that may be selected. Only selected fields are planned.
 enum Wanted {
-    /// One of the tables.
+    /// A field of the tables.
     Known(fields::Field),
-    /// One of the configuration, by index.
+    /// A configured field, by index.
     Configured(usize),
     /// A text.
     Constant(String),
@@ -117,7 +116,7 @@ struct Planner<'a, H> {
 }
 
 impl Plan {
-    /// The plan of a configuration, for requests or for connections. The attributes that it takes are added to `reads`.
+    /// The plan of a configuration, for requests or for connections. Adds the needed attributes to `reads`.
     pub fn new(config: &Config, tcp: bool, host: &impl Host, reads: &mut Reads, problems: &mut Vec<Problem>) -> Self {
         let plan = Self {
             json: config.format == Format::Json,
@@ -155,7 +154,7 @@ impl Slots {
 }
 
 impl<H: Host> Planner<'_, H> {
-    /// The cells of a line of JSON.
+    /// The cells of a line in JSON.
     fn json(&mut self, config: &Config, tcp: bool) {
         let known: &[fields::Field] = match (config.preset, tcp) {
             (Preset::Istio, _) => &fields::DEFAULT,
@@ -201,7 +200,7 @@ impl<H: Host> Planner<'_, H> {
             let head = [("level", level), ("time", time), ("instance", Wanted::Constant(name))];
             cells.splice(..0, head.map(|(name, cell)| (name.to_string(), cell)));
         }
-        // What is not chosen is not read for each request, but it is checked.
+        // A field that is not selected is not read for each request, but it is checked.
         for (index, field) in config.fields.iter().enumerate() {
             if !cells.iter().any(|(_, wanted)| matches!(wanted, Wanted::Configured(other) if *other == index)) {
                 self.configured(field, index);
@@ -225,7 +224,7 @@ impl<H: Host> Planner<'_, H> {
         self.plan.tail.push(b'}');
     }
 
-    /// The cells of a line of text.
+    /// The cells of a line in text.
     fn text(&mut self, format: &str) {
         let mut before = Vec::new();
         for piece in text_format::pieces(format) {
@@ -243,7 +242,7 @@ impl<H: Host> Planner<'_, H> {
         self.plan.tail = before;
     }
 
-    /// The value of an operator; `None` if there is none, and that was reported.
+    /// The cell of an operator; `None` if it is invalid, after reporting the problem.
     fn operator(&mut self, value: text_format::Value) -> Option<Cell> {
         let places = match value {
             text_format::Value::Operator(field) => return Some(self.known(field)),
@@ -279,7 +278,7 @@ impl<H: Host> Planner<'_, H> {
             }
         }
         for (index, name) in config.remove_fields.iter().enumerate() {
-            // A field of the other kind of stream is no mistake: one configuration may serve both.
+            // A field of the other kind of stream is not a mistake: one configuration may serve both kinds.
             if !cells.iter().any(|(other, _)| other == name) && find(name).is_none() {
                 self.refuse(&format!("remove_fields[{index}]"), format!("{} is not a field", Quoted(name)));
             }
@@ -296,13 +295,13 @@ impl<H: Host> Planner<'_, H> {
         cells.retain(|(name, _)| !config.remove_fields.contains(name));
     }
 
-    /// A field by the tables.
+    /// The cell of a field of the tables.
     fn known(&mut self, field: &fields::Field) -> Cell {
         let places = field.sources.iter().map(|source| self.place(*source)).collect();
         Cell { style: field.style, absent: Some(self.absent(field.absent)), ..Cell::of(places) }
     }
 
-    /// A field of the configuration.
+    /// The cell of a configured field.
     fn configured(&mut self, field: &config::Field, index: usize) -> Cell {
         let mut cell = Cell::of(Vec::new());
         for operand in &field.values {
@@ -346,11 +345,11 @@ impl<H: Host> Planner<'_, H> {
             }
             _ => false,
         };
-        // What did not compile is reported once.
+        // An expression that did not compile is reported only once.
         cell.places.is_empty() || cell.places.iter().any(time)
     }
 
-    /// Where an expression's value is found; `None` if it cannot be, and that was reported.
+    /// Where to find an expression's value; `None` if it is invalid, after reporting the problem.
     fn operand(&mut self, operand: &Operand) -> Option<Place> {
         let text = operand.text.as_str();
         Some(match expression::parse(text) {
@@ -381,7 +380,7 @@ impl<H: Host> Planner<'_, H> {
         })
     }
 
-    /// Where a value of the tables is found.
+    /// Where to find the value of a source.
     fn place(&mut self, source: Source) -> Place {
         match source {
             Source::Attribute(path, kind, form) => Place::Slot(self.reads.slot(path), kind, form),
@@ -396,7 +395,7 @@ impl<H: Host> Planner<'_, H> {
         }
     }
 
-    /// Sees to it that there is what `made` is made of.
+    /// Adds the attributes of a computed value.
     fn prepare(&mut self, made: Made) {
         let reads = &mut *self.reads;
         let slots = &mut self.plan.slots;
@@ -426,7 +425,7 @@ impl<H: Host> Planner<'_, H> {
         }
     }
 
-    /// What stands for a value that is not there.
+    /// What to write if there is no value.
     fn absent(&self, absent: Absent) -> Vec<u8> {
         let (text, quoted) = match absent {
             Absent::Null if self.plan.json => ("null".into(), false),
@@ -447,7 +446,7 @@ impl<H: Host> Planner<'_, H> {
         self.plan.cells.push(cell);
     }
 
-    /// Reports a mistake.
+    /// Reports a problem.
     fn refuse(&mut self, path: &str, message: String) {
         self.problems.push(Problem { path: path.into(), message });
     }
@@ -460,7 +459,7 @@ impl<H: Host> Planner<'_, H> {
 }
 
 impl Cell {
-    /// A cell that is found in these places.
+    /// A cell with its value in these places.
     fn of(places: Vec<Place>) -> Self {
         Self {
             before: Vec::new(),
@@ -483,7 +482,7 @@ impl Place {
     }
 }
 
-/// The field of a name.
+/// The field with this name.
 fn find(name: &str) -> Option<fields::Field> {
     let mine = fields::DEFAULT.iter().chain([&fields::EVENT]).chain(&fields::OTHER);
     let all = mine.chain(&mixer::REQUEST).chain(&mixer::CONNECTION);

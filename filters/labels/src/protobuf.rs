@@ -5,7 +5,7 @@
 /// `google.protobuf.Struct`.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Struct {
-    // On the wire, a map is a list of entries. prost's maps are trees, with three times as much code.
+    // On the wire, a map is a list of entries. prost's maps are trees, and need three times as much code.
     #[prost(message, repeated, tag = "1")]
     fields: Vec<Field>,
 }
@@ -22,7 +22,7 @@ struct Field {
 /// `google.protobuf.Value`.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Value {
-    /// What the value is; nothing when a peer sends a kind that we do not know.
+    /// The value; `None` if the peer sent an unknown kind.
     #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6")]
     pub kind: Option<Kind>,
 }
@@ -59,7 +59,7 @@ pub struct ListValue {
 }
 
 impl Struct {
-    /// The text of a field; nothing if it is absent or of another kind.
+    /// The text of a field; empty if it is absent or of another kind.
     pub fn text(&self, name: &str) -> &str {
         match self.get(name) {
             Some(Kind::Text(text)) => text,
@@ -80,7 +80,7 @@ impl Struct {
         self.fields.iter().map(|field| field.name.as_str())
     }
 
-    /// A field; the last one, where a peer sends several of the name.
+    /// A field. If a peer sends several of one name, the last one.
     fn get(&self, name: &str) -> Option<&Kind> {
         self.fields.iter().rfind(|field| field.name == name)?.value.as_ref()?.kind.as_ref()
     }

@@ -1,4 +1,4 @@
-//! What requests must have in common so that a share has both or neither.
+//! The key by which a share of the requests is selected.
 
 use configuration::Section;
 use host::Host;
@@ -7,14 +7,14 @@ use crate::matches;
 use crate::matching::{HeaderId, HeaderNames, Request};
 use crate::random;
 
-/// What a request must have in common with another so that both are among a share, or neither.
+/// The sampling key. Requests with the same key are both in a share, or both not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sampling {
-    /// Nothing: it is drawn.
+    /// No key: each request is drawn independently.
     Random,
-    /// Its id: it is the same request at another proxy.
+    /// The request's id, which is the same at all proxies.
     RequestId(HeaderId),
-    /// A header.
+    /// The value of a header.
     Header(HeaderId),
 }
 
@@ -36,8 +36,8 @@ impl Sampling {
         })
     }
 
-    /// What the request has of it. `None` if it is to be drawn: a key that is missing is no reason to treat all who lack it
-    /// alike.
+    /// The request's key. `None` if it must be drawn: requests without the header have nothing in common, so they do not get
+    /// the same result.
     pub fn key<H: Host>(self, request: &mut Request<H>) -> Option<Vec<u8>> {
         let key = match self {
             Self::Random => None,

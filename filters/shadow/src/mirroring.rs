@@ -1,4 +1,4 @@
-//! What becomes of requests: the rules, applied.
+//! Applies the rules to requests: copies them, and compares the answers.
 
 mod sending;
 mod target;
@@ -23,32 +23,31 @@ use crate::request::{Complete, Facts, Mirrored, Request, Response};
 use sending::Sending;
 use target::{largest, skip_all, skip_too_large, Target};
 
-/// Host calls of a request when no rule can do anything: none is configured, all are off or have expired.
+/// Host calls of a request when no rule can mirror: none is configured, all are disabled or expired.
 pub const CALLS_OF_NO_RULE: usize = 0;
-/// Host calls of a request that lacks the one header that rules ask for. The call gives no bytes.
+/// Host calls of a request that lacks the only header in the rules' conditions. The call returns no bytes.
 pub const CALLS_WITHOUT_HEADER: usize = 1;
-/// Host calls of a request whose header has another value than the rule asks for: its other lines are looked at, too.
+/// Host calls of a request whose header has another value than the rule: the header's other lines are also read.
 pub const CALLS_OF_OTHER_VALUE: usize = 2;
-/// Host calls of a request that has another path, method, authority or scheme, or comes for another cluster, than the
-/// rule asks for.
+/// Host calls of a request with another path, method, authority, scheme or cluster than the rule.
 pub const CALLS_OF_OTHER_PATH: usize = 1;
 
-/// What a request without a body takes that a rule without conditions mirrors once, with everything that follows from it,
-/// and the answers compared. The timer's calls are for all requests of a millisecond together.
+/// Host calls of a request without a body that a rule without conditions mirrors once, including the copy and the
+/// comparison. The timer's calls are shared by all requests of a millisecond.
 pub const CALLS_OF_MIRRORED: usize = 23;
 
 /// Mirroring on one worker.
 pub struct Mirroring {
     config: Config,
     rules: Vec<RuleState>,
-    /// How many of the rules, from the first, need to be looked at: those after these can do nothing.
+    /// How many rules to check, from the first. All later rules cannot mirror.
     usable: usize,
     random: Random,
     known: Known,
     sending: Sending,
 }
 
-/// What a rule is for, and which of the targets are its.
+/// The matches of a rule, and the range of its mirrors in `targets`.
 struct RuleState {
     matches: Vec<Vec<Condition>>,
     targets: Range<usize>,
@@ -57,7 +56,8 @@ struct RuleState {
 }
 
 impl Mirroring {
-    /// Reads the plugin configuration. Changes nothing that can be seen: Envoy does this more often than it has workers.
+    /// Reads the plugin configuration. Has no visible effect, because Envoy configures more root contexts than it has
+    /// workers.
     pub fn new(json: &[u8], host: &impl Host, root_id: u32) -> Result<Self, ConfigError> {
         let mut config = Config::parse(json)?;
         config.look_at_node(host);
@@ -77,7 +77,7 @@ impl Mirroring {
         })
     }
 
-    /// What the operator should know of the configuration, each with whether it is a warning.
+    /// Messages about the configuration for the operator; true marks a warning.
     pub fn remarks(&self, host: &impl Host) -> Vec<(bool, String)> {
         let mut remarks: Vec<_> = self.config.remarks.iter().map(|remark| (false, remark.clone())).collect();
         if self.rules.is_empty() {
@@ -90,7 +90,7 @@ impl Mirroring {
         remarks
     }
 
-    /// The request's head passes; `is_all` if nothing follows.
+    /// The request's headers arrive; with `is_all`, nothing follows.
     pub fn on_request_headers(&mut self, host: &impl Host, is_all: bool) -> Request {
         let mut request = Request::default();
         if self.usable > 0 {
@@ -102,7 +102,7 @@ impl Mirroring {
         request
     }
 
-    /// A part of the request's body passes.
+    /// A part of the request's body arrives.
     pub fn on_request_body(&mut self, host: &impl Host, request: &mut Request, size: usize, is_last: bool) {
         let Some(mirrored) = &mut request.mirrored else { return };
         if let Some(copied) = &mut mirrored.copied {
@@ -123,7 +123,7 @@ impl Mirroring {
         self.sending.tell_if_it_lags(host);
     }
 
-    /// The request's trailers pass: it is complete. Envoy sends none with a call.
+    /// The request's trailers arrive: it is complete. Envoy's calls cannot have trailers.
     pub fn on_request_trailers(&mut self, host: &impl Host, request: &mut Request) {
         if let Some(mirrored) = &mut request.mirrored {
             mirrored.facts.had_trailers = true;
@@ -131,7 +131,7 @@ impl Mirroring {
         self.complete(host, request);
     }
 
-    /// The response's head passes; `is_all` if nothing follows.
+    /// The response's headers arrive; with `is_all`, nothing follows.
     pub fn on_response_headers(&mut self, host: &impl Host, request: &mut Request, is_all: bool) {
         let Some(mirrored) = &mut request.mirrored else { return };
         mirrored.response.on_headers(host, mirrored.facts, mirrored.complete_at, is_all);
@@ -148,21 +148,21 @@ impl Mirroring {
         }
     }
 
-    /// A part of the response's body passes.
+    /// A part of the response's body arrives.
     pub fn on_response_body(&mut self, host: &impl Host, request: &mut Request, size: usize, is_last: bool) {
         if let Some(mirrored) = &mut request.mirrored {
             mirrored.response.on_body(host, size, is_last);
         }
     }
 
-    /// The response's trailers pass.
+    /// The response's trailers arrive.
     pub fn on_response_trailers(&mut self, host: &impl Host, request: &mut Request) {
         if let Some(mirrored) = &mut request.mirrored {
             mirrored.response.on_trailers(host, mirrored.facts);
         }
     }
 
-    /// The request has ended, whatever became of it.
+    /// The request has ended, for whatever reason.
     pub fn on_request_end(&mut self, host: &impl Host, request: &mut Request) {
         let Some(mut mirrored) = request.mirrored.take() else { return };
         let why = if mirrored.complete.is_some() { Skip::PrimaryUnavailable } else { Skip::Incomplete };
@@ -173,27 +173,27 @@ impl Mirroring {
                 self.sending.on_original_end(host, id, outcome);
             }
         }
-        // What was held for it and is not ready to be sent is free now.
+        // Releases the memory of the request, unless a copy is still to be sent.
         drop(mirrored);
         self.sending.tell_if_none_is_ready(host);
     }
 
-    /// Time has passed: what is ready is sent.
+    /// Sends the copies in the queue.
     pub fn on_tick(&mut self, host: &impl Host) {
         self.sending.on_tick(host);
     }
 
-    /// The answer to a call has come, or the call has failed.
+    /// A call was answered, or has failed.
     pub fn on_call_response(&mut self, host: &impl Host, token: u32, counts: Counts) {
         self.sending.on_call_response(host, token, counts);
     }
 
-    /// The configuration ends. What is under way ends with it.
+    /// The configuration ends, and cancels its copies.
     pub fn on_end(&mut self, host: &impl Host) {
         self.sending.on_end(host);
     }
 
-    /// Begins to copy the request, if a rule wants it.
+    /// Begins to copy the request, if a rule selects it.
     fn begin(&mut self, host: &impl Host) -> Option<Mirrored> {
         self.known.forget(&self.config.headers);
         let mut request = matching::Request::new(host, &self.config.headers, &mut self.known);
@@ -258,7 +258,7 @@ impl Mirroring {
         })
     }
 
-    /// All of the request has passed.
+    /// The whole request has arrived.
     fn complete(&mut self, host: &impl Host, request: &mut Request) {
         let Some(mirrored) = &mut request.mirrored else { return };
         let Some(copied) = mirrored.copied.take() else { return };
@@ -267,7 +267,7 @@ impl Mirroring {
         self.send_what_is_due(host, request);
     }
 
-    /// Lets the copies be sent for which the request need not wait longer.
+    /// Puts copies into the queue whose mirror need not wait for an answer.
     fn send_what_is_due(&mut self, host: &impl Host, request: &mut Request) {
         let Some(mirrored) = &mut request.mirrored else { return };
         let Some(complete) = mirrored.complete.take() else { return };
@@ -301,7 +301,7 @@ impl RuleState {
     }
 }
 
-/// How long the prefix of the path is for which the match asks that holds.
+/// Length of the path's prefix in the match that holds.
 fn prefix<H: Host>(matches: &[Vec<Condition>], request: &mut matching::Request<H>) -> Option<usize> {
     let conditions = matches.iter().find(|conditions| request.is_meant_by(core::slice::from_ref(*conditions)))?;
     conditions.iter().find_map(|condition| match condition {

@@ -1,4 +1,4 @@
-//! What is remembered of a request that is mirrored.
+//! State of a mirrored request.
 
 use core::time::Duration;
 use std::rc::Rc;
@@ -11,67 +11,67 @@ use crate::config::Compare;
 use crate::copied::{number, Copied};
 use crate::outcome::{Answer, Body, Code, Hash, Outcome, GRPC_STATUS, SERVICE_TIME};
 
-/// The details of a response that an upstream gave.
+/// The response code details of an upstream's response.
 const VIA_UPSTREAM: &[u8] = b"via_upstream";
 
-/// A request on its way; nothing is remembered of one that is not mirrored.
+/// State of a request; empty if it is not mirrored.
 #[derive(Debug, Default)]
 pub struct Request {
     pub(crate) mirrored: Option<Box<Mirrored>>,
 }
 
-/// A request of which copies are made.
+/// State of a request with copies.
 #[derive(Debug)]
 pub(crate) struct Mirrored {
-    /// The mirrors that wait for it to be complete, or for its answer.
+    /// Mirrors that wait for the whole request, or for its answer.
     pub waiting: Vec<usize>,
-    /// What there is of it, until it is complete.
+    /// The copy, until the request is complete.
     pub copied: Option<Copied>,
-    /// All of it, as long as a mirror waits.
+    /// The complete request, as long as a mirror waits.
     pub complete: Option<Rc<Complete>>,
-    /// What the copies need to know besides.
+    /// Other properties that the copies need.
     pub facts: Facts,
-    /// When it was complete.
+    /// Time when the request was complete.
     pub complete_at: Option<Duration>,
-    /// An upstream has begun to answer.
+    /// Whether an upstream has begun to answer.
     pub is_answered: bool,
-    /// The pairs that lack its outcome.
+    /// The pairs that wait for the original's outcome.
     pub pairs: Vec<u32>,
-    /// What is seen of the response.
+    /// State of the response.
     pub response: Response,
 }
 
-/// A complete request, which all its copies share.
+/// A complete request, shared by all its copies.
 #[derive(Debug)]
 pub(crate) struct Complete {
     pub copied: Copied,
     pub facts: Facts,
 }
 
-/// What matters of a request.
+/// The properties of a request that its copies depend on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts {
     pub direction: Direction,
-    /// How long the prefix of the path is for which the rule asked.
+    /// Length of the path's prefix that the rule matched.
     pub prefix: Option<usize>,
     pub is_grpc: bool,
     pub is_head: bool,
-    /// Its trailers were left out.
+    /// Whether its trailers were left out.
     pub had_trailers: bool,
 }
 
-/// What is seen of a response on its way back.
+/// State of a response.
 #[derive(Debug, Default)]
 pub(crate) struct Response {
-    /// Whether anything of it matters.
+    /// Whether it will be compared.
     is_compared: bool,
-    /// Whether its length matters.
+    /// Whether its length is needed.
     is_counted: bool,
-    /// The largest body that is looked at; None once it is larger.
+    /// The largest body to hash; `None` once the body is larger.
     looked_at: Option<usize>,
-    /// The head has passed.
+    /// Whether its headers have arrived.
     has_begun: bool,
-    /// The end has passed.
+    /// Whether its end has arrived.
     is_whole: bool,
     latency: Option<u64>,
     grpc_status: Option<u16>,
@@ -80,14 +80,14 @@ pub(crate) struct Response {
 }
 
 impl Request {
-    /// Whether copies of it are made.
+    /// Whether it is mirrored.
     pub fn is_mirrored(&self) -> bool {
         self.mirrored.is_some()
     }
 }
 
 impl Response {
-    /// One of which nothing has come, and what will be compared of it.
+    /// A response before its headers, with what these comparisons need.
     pub fn compared_by<'a>(all: impl Iterator<Item = &'a Compare>) -> Self {
         all.fold(Self::default(), |response, compare| Self {
             is_compared: true,
@@ -97,7 +97,7 @@ impl Response {
         })
     }
 
-    /// The head passes; `is_all` if nothing follows. `complete_at` is when the request was complete.
+    /// The headers arrive; with `is_all`, nothing follows. `complete_at` is the time when the request was complete.
     pub fn on_headers(&mut self, host: &impl Host, facts: Facts, complete_at: Option<Duration>, is_all: bool) {
         (self.has_begun, self.is_whole) = (true, is_all);
         if !self.is_compared {
@@ -105,20 +105,20 @@ impl Response {
         }
         let told = host.header(HeaderMap::Response, SERVICE_TIME).and_then(|text| number(&text));
         self.latency = told.or_else(|| {
-            // Envoy was told to keep it for itself.
+            // Envoy is configured not to send the header.
             let took = host.monotonic_time()?.saturating_sub(complete_at?);
             u64::try_from(took.as_millis()).ok()
         });
         self.look_for_grpc_status(host, HeaderMap::Response, facts);
     }
 
-    /// The trailers pass: it is whole.
+    /// The trailers arrive: the response is complete.
     pub fn on_trailers(&mut self, host: &impl Host, facts: Facts) {
         self.is_whole = true;
         self.look_for_grpc_status(host, HeaderMap::ResponseTrailers, facts);
     }
 
-    /// A part of the body passes.
+    /// A part of the body arrives.
     pub fn on_body(&mut self, host: &impl Host, size: usize, is_last: bool) {
         self.is_whole = is_last;
         if !self.is_counted || size == 0 {
@@ -134,7 +134,7 @@ impl Response {
         }
     }
 
-    /// Takes the status of gRPC where it may be: once the request has ended, nobody knows it any more.
+    /// Reads the gRPC status now: when the request has ended, it can no longer be read.
     fn look_for_grpc_status(&mut self, host: &impl Host, map: HeaderMap, facts: Facts) {
         if self.is_compared && facts.is_grpc {
             let told = host.header(map, GRPC_STATUS).and_then(|text| number(&text));
@@ -142,9 +142,9 @@ impl Response {
         }
     }
 
-    /// How the request went that has ended.
+    /// The outcome of a request that has ended.
     pub fn outcome(&self, host: &impl Host, facts: Facts) -> Outcome {
-        // An upstream or a client that broke off, or a limit of time.
+        // The upstream or the client broke off, or a timeout ended the stream.
         if self.has_begun && !self.is_whole {
             return Outcome::Reset;
         }

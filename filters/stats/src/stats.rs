@@ -1,4 +1,4 @@
-//! The filter on one worker: labels, then records.
+//! The filter on one worker: finds the labels, then records.
 
 use core::mem;
 use core::time::Duration;
@@ -22,36 +22,36 @@ use crate::measurement::{Family, Measured, Measurement};
 use crate::recorder::{Recorder, SeriesId};
 use crate::symbols::{Symbol, Symbols};
 
-/// What a warm request takes: with the standard metrics and labels, a known peer and mutual TLS.
+/// Host calls of a warm request with the standard metrics and labels, a known peer and mutual TLS.
 pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 13, outbound: 13 };
 
-/// Facts of requests remembered.
+/// Most requests' facts in the cache.
 const MAX_FACTS: usize = 2_000;
-/// Longer ones are not remembered: whoever sends requests chooses the Host header.
+/// Longer facts are not cached: clients choose the Host header.
 const MAX_FACTS_BYTES: usize = 2_048;
 
 /// Stats on one worker.
 pub struct Stats {
-    /// How often live streams are to be reported.
+    /// Time between two reports of a live stream.
     pub reporting_period: Duration,
     symbols: Symbols,
     resolver: Resolver,
     recorder: Recorder,
     seen: BoundedCache<Facts, Seen>,
-    /// Has all streams asked for injected faults.
+    /// Makes every stream read its injected faults.
     _mark: Option<Mark>,
 }
 
-/// What followed from the facts of a request.
+/// The cached result for a request's facts.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     labels: Labels<Symbol>,
-    /// The series, where nothing else tells them apart.
+    /// The series, if the facts alone determine it.
     series: Option<SeriesId>,
 }
 
 impl Stats {
-    /// Reads the configuration and who this proxy is, and sets `istio_build`. Call it while the plugin is configured.
+    /// Reads the configuration and this proxy's metadata, and sets `istio_build`. Call it while the plugin is configured.
     pub fn new(json: &[u8], host: &impl Host) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
         let config = Config::parse_with(json, &mut problems);
@@ -60,8 +60,8 @@ impl Stats {
         Ok(stats)
     }
 
-    /// Begins with what was read of the configuration. `local` is who this proxy is. Call it while the plugin is configured;
-    /// what it finds is good for nothing if it has `problems`.
+    /// Creates the filter from a parsed configuration. `local` is this proxy's metadata. Call it while the plugin is
+    /// configured. The result is not usable if there are `problems`.
     #[inline(never)]
     pub fn of_config(config: &Config, local: &Peer, host: &impl Host, problems: &mut Vec<Problem>) -> Self {
         let mut symbols = Symbols::new(config.separators.clone(), config.max_series);
@@ -80,14 +80,15 @@ impl Stats {
         }
     }
 
-    /// Forgets what a configuration update may have changed: what clusters say, and our certificates. Call it every
+    /// Clears what a configuration update may have changed: the services of clusters, and our certificates. Call it every
     /// reporting period.
     pub fn refresh(&mut self) {
         self.resolver.refresh();
         self.seen = BoundedCache::new(MAX_FACTS);
     }
 
-    /// Reports the messages of a live gRPC request since the last time, once it is answered: before, its peer is not known.
+    /// Reports the messages of a live gRPC request since its last report. Before the response, the peer is not known, and
+    /// nothing is reported.
     pub fn on_request_tick(&mut self, host: &impl Host, request: &mut Request, before: AlreadyRead) {
         if self.recorder.needs_stream(Family::Messages, false) || host.int(property::RESPONSE_CODE).is_none() {
             return;
@@ -95,7 +96,7 @@ impl Stats {
         if let Some(messages) = messages(host) {
             let set = match request.messages_labels.take() {
                 Some(set) => set,
-                // The Host header is gone until the request ends.
+                // The Host header cannot be read until the request ends.
                 None if self.resolver.needs_host_header(host) => return,
                 None => {
                     let facts = self.resolver.facts_of_request(host, before);
@@ -107,12 +108,12 @@ impl Stats {
         }
     }
 
-    /// A request ends. `before` is what need not be asked for again.
+    /// A request ends. `before` holds values that were already read.
     pub fn on_request_end(&mut self, host: &impl Host, request: &mut Request, before: AlreadyRead) {
         self.on_request_end_telling(host, request, before, |_, _| ());
     }
 
-    /// The same, and tells what the request's labels follow from, and how many nanoseconds it took if a metric says so.
+    /// The same. Returns the facts, and the duration in nanoseconds if a metric needs it.
     pub fn on_request_end_telling(
         &mut self,
         host: &impl Host,
@@ -155,7 +156,7 @@ impl Stats {
         }
     }
 
-    /// What is measured of a request; what no metric records is not asked for.
+    /// The measured values of a request. Reads only what a metric records.
     fn measured(&self, host: &impl Host) -> Measured {
         let read = |measurement, path| {
             let value = || u64::try_from(host.int(path)?).ok();
@@ -169,7 +170,7 @@ impl Stats {
         ])
     }
 
-    /// The labels of the current stream, of which these are the facts.
+    /// The labels of the current stream with these facts.
     fn labels(&mut self, host: &impl Host, facts: &Facts) -> Labels<Symbol> {
         let stream = self.resolver.resolve(host, facts);
         of_stream(&mut self.symbols, &stream)
@@ -180,16 +181,16 @@ impl Stats {
         self.recorder.record(host, &self.symbols, &set, measured)
     }
 
-    /// Reports what passed through a live TCP connection since the last time.
+    /// Reports the traffic of a live TCP connection since its last report.
     ///
-    /// Until the peer is known, or known not to be, there is nothing to report it under. Metadata exchange says so with
-    /// the first bytes; where none is attached, bytes are reported the second time that this comes up. Returns whether
-    /// it has to be called again in a callback of the connection, because a label or a condition needs that.
+    /// Nothing is reported until it is known whether there is a peer. Metadata exchange writes this to filter state with
+    /// the first bytes. Without metadata exchange, the second call with traffic reports. Returns whether to call it again in a
+    /// callback of the connection, because a label or a condition needs one.
     pub fn on_connection_tick(&mut self, host: &impl Host, connection: &mut Connection, within_tick: bool) -> bool {
         if connection.labels.is_none() || !connection.settled {
             let settled = self.peer_is_settled(host);
             if settled && !connection.settled {
-                // What was reported under a peer that was not known yet stays; what comes is reported under this one.
+                // Earlier reports without a known peer stay as they are. Later reports have this peer.
                 connection.settled = true;
                 connection.labels = None;
             } else if !settled && connection.labels.is_none() {
@@ -230,7 +231,7 @@ impl Stats {
         };
         let opened = !mem::replace(&mut connection.opened, true);
         let traffic = mem::take(&mut connection.traffic);
-        // Mixer's proxies reported a connection when it was opened, from time to time, and when it was closed.
+        // Mixer's proxies reported a connection at its begin, at regular times, and at its end.
         let continued = mem::take(&mut connection.due).max(u64::from(!closed));
         let reports = continued.saturating_add(opened.into()).saturating_add(closed.into());
         let measured = counted([
@@ -262,29 +263,29 @@ impl Stats {
     }
 }
 
-/// What is remembered of an HTTP request.
+/// State of an HTTP request.
 #[derive(Debug, Default)]
 pub struct Request {
-    /// The gRPC messages that were reported: requests, responses.
+    /// The gRPC messages reported so far: requests, responses.
     messages: [u64; 2],
-    /// The labels under which they were.
+    /// The labels of those reports.
     messages_labels: Option<LabelSet>,
 }
 
-/// What is remembered of a TCP connection.
+/// State of a TCP connection.
 #[derive(Debug, Default)]
 pub struct Connection {
-    /// What passed since the last report.
+    /// Traffic since the last report.
     pub traffic: Traffic,
     /// The labels of the last report.
     labels: Option<LabelSet>,
-    /// Whether the labels were made when it was known whether there is a peer.
+    /// Whether it was known if there is a peer when the labels were made.
     settled: bool,
     /// Whether it was reported as opened.
     opened: bool,
-    /// Whether a report was left out because the peer was not known.
+    /// Whether a report was skipped because the peer was not known.
     waited: bool,
-    /// The reports that ticks left to a callback of the connection.
+    /// Reports that ticks left to a callback of the connection.
     due: u64,
 }
 
@@ -309,12 +310,12 @@ impl Traffic {
     }
 }
 
-/// What was counted since the last report; nothing of what there was none.
+/// Counts since the last report; `None` for zero.
 fn counted<const N: usize>(counts: [(Measurement, u64); N]) -> Measured {
     Measured::from(counts.map(|(measurement, count)| (measurement, (count > 0).then_some(count))))
 }
 
-/// Sets `istio_build`, whose label is the version.
+/// Sets `istio_build`, with the version as label.
 fn set_build(host: &impl Host, version: &str) {
     let version = if version.is_empty() { UNKNOWN } else { version };
     let build = host.define_metric(MetricKind::Gauge, &metric_name::build(version));

@@ -1,5 +1,5 @@
-//! `mesh up`: the local bookinfo mesh with our filters, traffic, and a table of what Prometheus knows about it.
-//! `mesh stats-tags`: what the bootstrap needs for labels of one's own.
+//! `mesh up`: the local bookinfo mesh with our filters, traffic, and a table of the results from Prometheus.
+//! `mesh stats-tags`: the bootstrap settings for your own labels.
 //! `mesh render`, `app`, `traffic`: the parts of the same mesh, for containers.
 
 use std::net::{SocketAddr, ToSocketAddrs};

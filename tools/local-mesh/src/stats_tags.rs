@@ -1,5 +1,5 @@
-//! What a proxy's bootstrap needs for the labels of a stats configuration: `envoy/stats-bootstrap.yaml`, and the like for
-//! labels of one's own.
+//! The bootstrap settings for the labels of a stats configuration: `envoy/stats-bootstrap.yaml`, or the same for your own
+//! labels.
 
 use configuration::ConfigError;
 use envoy_filter::stats_bootstrap;
@@ -17,11 +17,11 @@ Istio up to 1.17 brings such expressions for the standard labels itself; there, 
 
 Made by `mesh stats-tags`, which makes it for a stats configuration with other labels, too.";
 
-/// What stands before the buckets.
+/// The lines before the buckets.
 const BUCKETS: &str = "          # Istio's buckets, which are also Envoy's; a place to change them.\n";
 
-/// The EnvoyFilter that makes the labels of `configurations`, each the JSON of a stats or telemetry plugin: all those that one proxy may
-/// run, as its inbound and its outbound one.
+/// The EnvoyFilter for the labels of `configurations`. Each is the JSON of a stats or telemetry plugin. Pass all
+/// configurations that one proxy may run, for example for inbound and for outbound.
 pub fn bootstrap(configurations: &[&[u8]]) -> Result<String, ConfigError> {
     let mut written: Vec<(String, String)> = Vec::new();
     for configuration in configurations {
@@ -41,7 +41,7 @@ pub fn bootstrap(configurations: &[&[u8]]) -> Result<String, ConfigError> {
     Ok(stats_bootstrap(COMMENT, tags, BUCKETS))
 }
 
-/// The labels of `configurations` as Istio takes them in `proxyConfig.extraStatTags` or in the annotation
+/// The labels of `configurations` in the form of Istio's `proxyConfig.extraStatTags` and of the annotation
 /// `sidecar.istio.io/extraStatTags`.
 pub fn extra_stat_tags(configurations: &[&[u8]]) -> Result<String, ConfigError> {
     let mut all: Vec<String> = Vec::new();
@@ -53,7 +53,7 @@ pub fn extra_stat_tags(configurations: &[&[u8]]) -> Result<String, ConfigError> 
     Ok(all.join(","))
 }
 
-/// The labels of a configuration's metrics, and how they are written.
+/// The labels of a configuration's metrics, and the separators.
 fn labels(configuration: &[u8]) -> Result<(Vec<String>, Separators), ConfigError> {
     let mut problems = Vec::new();
     let config = if is_telemetry(configuration) {
@@ -66,7 +66,7 @@ fn labels(configuration: &[u8]) -> Result<(Vec<String>, Separators), ConfigError
     Ok((metrics::label_names(&metrics), config.separators))
 }
 
-/// Whether a configuration is telemetry's, which has those of its filters under their names.
+/// Whether a configuration is telemetry's, with one section for each filter.
 fn is_telemetry(configuration: &[u8]) -> bool {
     let Ok(Value::Object(fields)) = serde_json::from_slice(configuration) else {
         return false;

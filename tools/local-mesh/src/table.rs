@@ -1,4 +1,4 @@
-//! Who called whom, how often, how fast: one block of rows per edge, from PromQL.
+//! Calls between workloads, with their rates and durations: one block of rows for each edge, from PromQL.
 
 mod layout;
 mod row;
@@ -11,10 +11,10 @@ use self::row::{Key, Row};
 use crate::exposition::Sample;
 use crate::prometheus::Prometheus;
 
-/// What tells edges apart. A request that reached nobody has only the service's name.
+/// The labels that identify an edge. For a request that reached no workload, only the service's name is known.
 const EDGE: &str = "reporter, source_workload, destination_workload, destination_service_name";
 
-/// The table as text; None when there are no such metrics.
+/// The table as text; `None` if the metrics do not exist.
 pub fn render(prometheus: &Prometheus) -> Result<Option<String>> {
     let mut rows: BTreeMap<Key, Row> = BTreeMap::new();
     let by = format!("{EDGE}, destination_version, connection_security_policy");
@@ -82,14 +82,14 @@ fn add_requests(row: &mut Row, sample: &Sample) {
     let (code, flags) = (sample.label("response_code"), sample.label("response_flags"));
     let shown = if flags == "-" { code.to_owned() } else { format!("{code} {flags}") };
     *row.codes.entry(shown).or_default() += sample.value;
-    // A client that left (code 0) got no more than one that was told 5xx.
+    // A client that left (code 0) counts like a 5xx.
     if !code.starts_with('5') && code != "0" {
         row.succeeded += sample.value;
     }
 }
 
 fn describe(row: &mut Row, sample: &Sample) {
-    // A peer that did not answer has no version; another request of the edge tells it.
+    // A peer that did not answer has no version. Another request of the edge has it.
     let version = sample.label("destination_version");
     if row.version.is_empty() || row.version == "unknown" {
         version.clone_into(&mut row.version);

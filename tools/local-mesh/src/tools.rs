@@ -1,22 +1,22 @@
-//! Where the programs and modules are that the mesh runs, and what to do when one is missing.
+//! Finds the programs and modules for the mesh. If one is missing, the error says what to do.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Result};
 
-/// The version of Envoy that is run when none is asked for.
+/// The default version of Envoy.
 pub const ENVOY_VERSION: &str = "1.40.0";
 
-/// The oldest version that we claim.
+/// The oldest version that we support.
 pub const OLDEST_ENVOY: &str = "1.36.2";
 
-/// The versions of Envoy that tests run on.
+/// The versions of Envoy in tests.
 pub const ENVOY_VERSIONS: [&str; 2] = [ENVOY_VERSION, OLDEST_ENVOY];
 
-/// What systems call Chromium, as in scripts/setup.sh.
+/// Names of Chromium on different systems, as in scripts/setup.sh.
 const CHROMIUMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-/// Envoy of a version; by default what `ENVOY` names, or the newest that `make setup` gets.
+/// Envoy of a version; default: the value of `ENVOY`, or the newest that `make setup` downloads.
 pub fn envoy(version: Option<&str>) -> Result<PathBuf> {
     let path = match (version, std::env::var_os("ENVOY")) {
         (None, Some(path)) => PathBuf::from(path),
@@ -31,7 +31,7 @@ pub fn prometheus() -> Result<PathBuf> {
     present(path, "Prometheus", "run \"make setup\", or set PROMETHEUS to its path")
 }
 
-/// A browser without a window, for tests of pages: Chromium or Chrome on the PATH, or what `CHROMIUM` names.
+/// A headless browser for tests of pages: Chromium or Chrome on the PATH, or the value of `CHROMIUM`.
 pub fn chromium() -> Result<PathBuf> {
     let named = std::env::var_os("CHROMIUM").map(PathBuf::from);
     let found = named.or_else(|| CHROMIUMS.iter().find_map(|name| in_path(name)));
@@ -42,7 +42,7 @@ pub fn chromium() -> Result<PathBuf> {
     )
 }
 
-/// promtool, which comes with Prometheus.
+/// promtool, which is part of Prometheus.
 pub fn promtool() -> Result<PathBuf> {
     let path = prometheus()?.with_file_name("promtool");
     present(
@@ -52,7 +52,7 @@ pub fn promtool() -> Result<PathBuf> {
     )
 }
 
-/// `setpriv` of util-linux, which makes a child end with its parent.
+/// `setpriv` of util-linux. It makes a child end with its parent.
 pub fn setpriv() -> Result<PathBuf> {
     match in_path("setpriv") {
         Some(path) => Ok(path),
@@ -80,11 +80,11 @@ pub fn module(path: &Path) -> Result<()> {
     present(path.to_owned(), "the module", "run \"make build\"").map(drop)
 }
 
-/// A program of the workspace, beside the one that runs: Cargo builds it into the same directory.
+/// A program of the workspace. Cargo builds it into the directory of the running program.
 pub fn program(name: &str) -> Result<PathBuf> {
     let mut directory = std::env::current_exe()?;
     directory.pop();
-    // Tests are in `deps`.
+    // Test programs are in `deps`.
     if directory.ends_with("deps") {
         directory.pop();
     }

@@ -1,4 +1,4 @@
-//! The command `mesh up`, from first step to verdict.
+//! The command `mesh up`, from the first step to the verdict.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,35 +19,36 @@ use crate::traffic::Sending;
 use crate::verdict::Missing;
 use crate::{attach, faults, log_lines, own_metrics, plain, shadows, table, tools, verdict};
 
-/// Traffic of a mesh that stays ends after this; the mesh stays.
+/// If the mesh stays, traffic ends after this time; the mesh continues.
 const LONGEST_TRAFFIC: Duration = Duration::from_secs(600);
 
-/// Rules of faults change under way; requests that wait for as long as in Istio's tutorial, 7 s, shall see their end.
+/// Seconds for which requests continue after a change of rules. Requests with a delay of 7 s, as in Istio's tutorial, must
+/// be able to end.
 const DRAIN: u32 = 10;
 
-/// How often the table is shown while the mesh stays.
+/// How often to show the table while the mesh stays.
 const REFRESH: Duration = Duration::from_secs(10);
 
-/// What was asked on the command line.
+/// The command line's arguments.
 #[derive(Debug, Default)]
 pub struct Arguments {
-    /// How long traffic is sent before the verdict; None to stay.
+    /// How long to send traffic before the verdict; `None` to stay.
     pub duration: Option<Duration>,
-    /// Instead of bookinfo.
+    /// Topology; default: bookinfo.
     pub topology: Option<PathBuf>,
-    /// Instead of `envoy/`.
+    /// EnvoyFilters; default: `envoy/`.
     pub filters: Option<Vec<PathBuf>>,
     /// Rules of fault injection.
     pub faults: Option<PathBuf>,
     /// Rules of traffic shadowing.
     pub shadows: Option<PathBuf>,
-    /// Instead of the default.
+    /// Version of Envoy, if not the default.
     pub envoy_version: Option<String>,
-    /// Where spans go.
+    /// Where to send spans.
     pub tracing: Tracing,
 }
 
-/// Runs the mesh to its end; the exit status says whether telemetry was complete.
+/// Runs the mesh to its end. The exit status tells whether telemetry was complete.
 pub fn up(arguments: &Arguments) -> Result<ExitCode> {
     let signals = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_io().build()?;
     let interrupt = Interrupt::on_signals(signals.handle())?;
@@ -90,7 +91,7 @@ pub fn up(arguments: &Arguments) -> Result<ExitCode> {
     }
 }
 
-/// Traffic for a while, then the table and the verdict. `chosen`: the filters are not our own.
+/// Sends traffic for a while, then shows the table and the verdict. `chosen`: the filters are not our own.
 fn timed(mesh: &Mesh, duration: Duration, chosen: bool, rules: &mut Rules, interrupt: &Interrupt) -> Result<ExitCode> {
     step(&format!("sending traffic for {duration:?}"));
     let sending = Sending::start(mesh, duration)?;
@@ -111,7 +112,7 @@ fn timed(mesh: &Mesh, duration: Duration, chosen: bool, rules: &mut Rules, inter
     mesh.prometheus()?.settle(interrupt);
     mesh.check()?;
     show(mesh)?;
-    // Filters of the operator's choice need not have the standard metrics.
+    // Filters chosen by the operator may not have the standard metrics.
     let is_plain = mesh.is_plain() || chosen && mesh.prometheus()?.query("istio_requests_total")?.is_empty();
     let (missing, praise) = match is_plain {
         true => (plain::missing(mesh)?, "every edge had traffic; without the standard metrics there is no more to say"),
@@ -133,7 +134,7 @@ fn timed(mesh: &Mesh, duration: Duration, chosen: bool, rules: &mut Rules, inter
     Ok(ExitCode::FAILURE)
 }
 
-/// Traffic and a table now and then, until Ctrl-C.
+/// Sends traffic and shows the table at intervals, until Ctrl-C.
 fn staying(mesh: &Mesh, rules: &mut Rules, interrupt: &Interrupt) -> Result<ExitCode> {
     step(&format!("sending traffic for {} minutes; Ctrl-C ends the mesh", LONGEST_TRAFFIC.as_secs() / 60));
     let sending = Sending::start(mesh, LONGEST_TRAFFIC)?;
@@ -156,11 +157,11 @@ fn staying(mesh: &Mesh, rules: &mut Rules, interrupt: &Interrupt) -> Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
-/// The files of rules that the mesh follows.
+/// The rule files that the mesh follows.
 struct Rules(Vec<RuleFile>);
 
 impl Rules {
-    /// Gives the mesh the rules of each file, if they have changed.
+    /// Pushes the rules of each file to the mesh, if they have changed.
     fn follow(&mut self, mesh: &Mesh) -> Result<()> {
         for index in 0..self.0.len() {
             let others = self.0.iter().enumerate().filter(|(other, _)| *other != index);
@@ -232,7 +233,7 @@ fn print_urls(mesh: &Mesh, page: &Server, tracing: &Tracing) -> Result<()> {
     Ok(())
 }
 
-/// A step of progress with the time since the first.
+/// Prints a step, with the time since the first step.
 fn step(what: &str) {
     static BEGIN: OnceLock<Instant> = OnceLock::new();
     let begin = BEGIN.get_or_init(Instant::now);

@@ -1,4 +1,4 @@
-//! `mixer-migrate`: Mixer's telemetry configuration in, EnvoyFilters out.
+//! `mixer-migrate`: converts Mixer's telemetry configuration to EnvoyFilters.
 
 use std::{
     io::{Read, Write},
@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use mixer_migrate::{diagnostic::Severity, input, migration::Migration, options::USAGE, report::report, Options};
 
-/// Something is not migrated.
+/// Exit status if something is not migrated.
 const INCOMPLETE: u8 = 2;
 
 fn main() -> ExitCode {

@@ -25,7 +25,7 @@ Writes EnvoyFilters to standard output, and a report to standard error.
 
 Exit status: 0 everything is migrated, 2 something is not, 1 wrong usage or a file that cannot be read.";
 
-/// In which unit distributions of durations are.
+/// The unit of distributions of durations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Seconds, with fractions.
@@ -34,30 +34,30 @@ pub enum Unit {
     Milliseconds,
 }
 
-/// What was asked for.
+/// The options.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// The input; `-` is standard input.
     pub files: Vec<PathBuf>,
-    /// Only report.
+    /// Only write the report.
     pub check: bool,
-    /// Write what can be migrated in spite of errors.
+    /// Write what can be migrated despite errors.
     pub keep_going: bool,
-    /// No notes.
+    /// Omit notes.
     pub quiet: bool,
-    /// The usage was asked for.
+    /// Show the usage.
     pub help: bool,
-    /// Of objects that name none.
+    /// Default namespace of objects.
     pub namespace: String,
-    /// Of two objects of the same name, take the later one.
+    /// If two objects have the same name, use the later one.
     pub last_wins: bool,
-    /// Where objects that are missing come from.
+    /// The Istio release whose objects replace missing ones.
     pub defaults: Option<Version>,
     /// Keep accidental TCP reports.
     pub tcp_parity: bool,
-    /// Of distributions of durations.
+    /// The unit of distributions of durations.
     pub duration_unit: Unit,
-    /// Whether unknown workloads are what kubernetesenv said.
+    /// Whether unknown workloads have the values of kubernetesenv.
     pub kubernetes: bool,
 }
 
@@ -80,7 +80,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Reads the command line; the error is what is wrong with it.
+    /// Parses the command line. The error says what is wrong.
     pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Self, String> {
         let mut options = Self::default();
         let mut words = words.into_iter();

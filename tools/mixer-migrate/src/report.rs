@@ -1,4 +1,4 @@
-//! What a person is told.
+//! The report for the user.
 
 use std::{fmt::Write, rc::Rc};
 
@@ -7,10 +7,10 @@ use crate::{
     migration::Migration,
 };
 
-/// The report: what went where, then what there is to say, then a summary.
+/// The report: the new location of each field, the diagnostics, and a summary.
 pub fn report(migration: &Migration, quiet: bool) -> String {
     let mut text = String::new();
-    // Writing to a String cannot fail, hence the results that are not looked at.
+    // Writing to a String cannot fail, so the results are ignored.
     let mut moves: Vec<&(Place, String)> = migration.output.moves.iter().collect();
     moves.sort_by_key(|(place, _)| (Rc::clone(&place.file), place.position));
     for (place, message) in moves {

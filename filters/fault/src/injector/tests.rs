@@ -9,7 +9,7 @@ use super::*;
 
 const ROOT: u32 = 1;
 
-/// A worker with a configuration, in an Envoy of its own.
+/// A worker with a configuration, in its own Envoy.
 struct Worker {
     host: FakeHost,
     injector: Injector,
@@ -35,14 +35,14 @@ impl Worker {
         Self { host, injector, next_id: 10 }
     }
 
-    /// A request without headers; what becomes of it, and its id.
+    /// A request without headers. Returns its flow and its id.
     fn request(&mut self) -> (Flow, u32) {
         self.next_id += 1;
         self.host.enter(self.next_id);
         (self.injector.on_request(&self.host, self.next_id), self.next_id)
     }
 
-    /// A request with these headers and no others.
+    /// A request with only these headers.
     fn with(&mut self, headers: &[(&str, &str)]) -> Flow {
         self.host.without_headers();
         for (name, value) in headers {
@@ -51,7 +51,7 @@ impl Worker {
         self.request().0
     }
 
-    /// Lets time go by; the timer fires when it is due, as in Envoy. What became of requests meanwhile.
+    /// Advances the clock; the timer fires when due, as in Envoy. Returns how requests ended meanwhile.
     fn pass(&mut self, time: Duration) -> Vec<(u32, End)> {
         let mut left = time;
         while let Some(until) = self.host.next_tick().filter(|until| *until <= left) {
@@ -74,7 +74,7 @@ fn injector(json: &str, host: &FakeHost) -> Injector {
     Injector::new(json.as_bytes(), host, ROOT).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A configuration with this fault for every request, and more fields of the rule and of the whole.
+/// A configuration with this fault for every request, and more fields of the rule and of the top level.
 fn always(fault: &str, of_rule: &str, of_all: &str) -> String {
     let all = r#""percentage": {"value": 100}"#;
     let fault = fault.replace("ALL", all);
@@ -236,7 +236,7 @@ fn workers_share_limits_but_not_forever() {
     let mut other = injector(&limit, &worker.host);
     assert_eq!(worker.request().0, Flow::Wait);
     assert_eq!(other.on_request(&worker.host, 99), Flow::Pass, "the other worker's counts");
-    // A worker that lost its VM leaves less than nothing behind.
+    // A worker that lost its VM can leave a negative value.
     let id = worker.host.define_metric(host::MetricKind::Gauge, PLUGIN_ACTIVE).expect("a gauge");
     worker.host.increment_metric(id, -5).expect("counted");
     assert_eq!(other.on_request(&worker.host, 100), Flow::Wait);
@@ -285,7 +285,7 @@ fn a_rule_begins_late_and_ends_by_itself() {
     worker.host.take_calls();
     worker.request();
     assert_eq!(worker.host.take_calls(), CALLS_OF_NO_RULE, "it can do nothing any more");
-    // Configured anew, it begins anew.
+    // A new configuration starts again.
     let mut again = injector(&always(ABORT, r#", "maxInjections": 1"#, ""), &worker.host);
     assert_eq!([1, 2].map(|id| again.on_request(&worker.host, id)), [Flow::Stop, Flow::Pass]);
 }
@@ -305,7 +305,7 @@ fn faults_expire_at_their_time_and_cost_nothing_then() {
     assert_eq!(worker.host.tick_period(), ms(2000));
     assert_eq!(worker.pass(ms(1999)), []);
     assert_eq!(worker.request().0, Flow::Stop);
-    // The clock was set forward, which no timer knows.
+    // The clock was set forward; no timer notices this.
     worker.host.pass(ms(1));
     assert_eq!(worker.request().0, Flow::Pass);
     worker.host.take_calls();
@@ -495,7 +495,7 @@ fn envoy_s_filter_is_told_what_to_do() {
     assert_eq!(told, expected.map(|(name, value)| (name.to_string(), value.to_string())));
     assert_eq!(worker.value(DELAYED), 1);
     assert_eq!(worker.value("rule=.=r;.;code=.=grpc7;.;fault_aborts_injected_total"), 1);
-    // Nobody else can tell it.
+    // The client cannot control Envoy's filter.
     assert_eq!(worker.with(&asked), Flow::Pass);
     assert_eq!(worker.host.headers(HeaderMap::Request).into_keys().collect::<Vec<_>>(), [control::DELAY_PERCENTAGE]);
     let mut off = Worker::new(r#"{"engine": "envoy"}"#);

@@ -35,7 +35,7 @@ fn ratings_frame() -> Vec<u8> {
     frame::encode(Some("sidecar~ratings"), &ratings()).expect("fits")
 }
 
-/// What comes out behind the filter when `bytes` come in at once.
+/// The bytes after the filter when `bytes` arrive at once.
 fn downstream(exchange: &mut TcpExchange, host: &mut FakeHost, connection: &mut Connection, bytes: &[u8]) -> Vec<u8> {
     host.with_buffer(Buffer::Downstream, bytes);
     assert_eq!(exchange.on_downstream_data(host, connection, bytes.len(), false), Flow::Pass);

@@ -1,15 +1,15 @@
-//! What is gathered while the configuration is read.
+//! Data collected while reading the configuration.
 
 use rules::matching::HeaderNames;
 
 use super::limits::Limits;
 
-/// By rules and mirrors.
+/// Collected from rules and mirrors.
 pub(super) struct Gathered {
-    /// The headers that the rules ask for.
+    /// The headers in the rules' conditions.
     pub headers: HeaderNames,
-    /// What the operator may want to know.
+    /// Messages for the operator.
     pub remarks: Vec<String>,
-    /// `limits`, which mirrors take over.
+    /// `limits`: the defaults of the mirrors.
     pub limits: Limits,
 }

@@ -19,16 +19,16 @@ use crate::topology::{Protocol, Topology};
 use crate::traffic::Sending;
 use crate::wait::wait_until;
 
-/// How long an application may take to say that it is well.
+/// Time limit of an application's health check.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long the gateway's name may take to be known.
+/// Time limit for resolving the gateway's name.
 const NAME_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long traffic is sent: for ever, but no clock overflows.
+/// How long to send traffic: practically forever, but without overflow of a clock.
 const EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-/// What was asked on the command line.
+/// The command line's arguments.
 #[derive(Default)]
 struct Arguments {
     operand: Option<String>,
@@ -40,7 +40,7 @@ struct Arguments {
     check: bool,
 }
 
-/// Runs the part of a mesh that is named `part`, with the rest of the command line.
+/// Runs the command `part` with the rest of the command line.
 pub fn run(part: &str, words: impl Iterator<Item = String>, usage: &str) -> Result<()> {
     let arguments = parse(part, words).with_context(|| usage.to_owned())?;
     let topology = match &arguments.topology {
@@ -102,7 +102,7 @@ fn application(topology: &Topology, workload: &str) -> Result<()> {
     Ok(())
 }
 
-/// Asks the application of a workload, from the same container, whether it answers.
+/// Checks, from inside the same container, whether the application of a workload answers.
 fn check(topology: &Topology, workload: &str) -> Result<()> {
     let found = topology.workload(workload).and_then(|w| Some((w, topology.services_of(w).next()?)));
     let (workload, service) = found.with_context(|| format!("there is no application of `{workload}`"))?;
