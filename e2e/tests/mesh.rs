@@ -179,7 +179,7 @@ fn nothing_stays_behind_however_the_command_ends() {
         let gate = "workloads:\n  - { name: gate, app: gate, address: 127.1.0.9, gateway: { port: 8080, routes: [ { prefix: /, to: server } ] } }";
         let yaml = PAIR.replace("workloads:", gate).replace("127.1.", &format!("127.{network}."));
         std::fs::write(&file, format!("{yaml}{traffic}")).unwrap();
-        let mut up = start(&["up", "--plain", "--topology", file.to_str().unwrap()]);
+        let mut up = start(&["mesh", "--plain", "--topology", file.to_str().unwrap()]);
         local_mesh::wait_until(WAIT, || output_so_far(&file, &mut up) >= 3).unwrap();
         assert!(Command::new("kill").args([signal, &up.id().to_string()]).status().unwrap().success());
         let ended = up.wait().unwrap();
@@ -191,13 +191,13 @@ fn nothing_stays_behind_however_the_command_ends() {
 }
 
 fn start(arguments: &[&str]) -> Child {
-    let mut command = Command::new(local_mesh::tools::program("mesh").unwrap());
+    let mut command = Command::new(local_mesh::tools::program("remixer").unwrap());
     command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 /// How many of the mesh's proxies run; the command must not have ended.
 fn output_so_far(file: &std::path::Path, up: &mut Child) -> usize {
-    assert!(up.try_wait().unwrap().is_none(), "mesh up --topology {} ended early", file.display());
+    assert!(up.try_wait().unwrap().is_none(), "remixer mesh --topology {} ended early", file.display());
     let name = file.file_stem().unwrap().to_string_lossy().into_owned();
     let network = name.rsplit('-').next().unwrap().parse().unwrap();
     envoys_on(network)

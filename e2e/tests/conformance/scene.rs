@@ -63,7 +63,7 @@ impl Default for Setting<'_> {
 }
 
 impl Setting<'_> {
-    /// Starts it on a version of Envoy. Each proxy's bootstrap is what `mesh stats-tags` makes for the configuration: of
+    /// Starts it on a version of Envoy. Each proxy's bootstrap is what `remixer stats-tags` makes for the configuration: of
     /// stats on the way in for those behind a service, else on the way out.
     pub fn start(&self, envoy: &str) -> Scene {
         let topology = Topology::parse(self.topology).unwrap();

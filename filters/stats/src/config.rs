@@ -46,7 +46,7 @@ pub struct Config {
     /// `field_separator` and `value_separator`.
     pub separators: Separators,
     /// `anchored_tags`: whether the bootstrap has expressions that tell labels apart that end alike, as those of
-    /// `mesh stats-tags` do, and Istio's do not.
+    /// `remixer stats-tags` do, and Istio's do not.
     pub anchored_tags: bool,
     /// `definitions`: more metrics, or other values for standard ones.
     pub definitions: Vec<Definition>,

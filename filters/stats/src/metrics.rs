@@ -382,7 +382,7 @@ fn collisions(config: &Config) -> Vec<Problem> {
                 message: format!(
                     "{name:?} and the label {other:?} end alike, and the regular expression of one would match the \
                      other, must be a name that no other label ends in, and that ends in none of the standard ones, or \
-                     anchored_tags set with a bootstrap made by mesh stats-tags"
+                     anchored_tags set with a bootstrap made by remixer stats-tags"
                 ),
             });
         }

@@ -4,7 +4,7 @@
 //! on loopback. What differs is how one gets from one workload to another, and that is all that [`render`] changes:
 //! listeners for others are bound to every address, and other workloads are found by the names of their containers.
 
-mod command;
+mod parts;
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -20,7 +20,7 @@ use crate::options::Options;
 use crate::topology::{Topology, Workload};
 use crate::{pki, prometheus};
 
-pub use command::run;
+pub use parts::{application, check_application, traffic};
 
 /// Every address of a container.
 const ANY: &str = "0.0.0.0";

@@ -12,10 +12,10 @@ const COMMENT: &str = "\
 Labels of the metrics: Envoy has none of its own, so these regular expressions take them out of the stats' names.
 
 A proxy reads its bootstrap when it starts: restart the workloads after applying this. Istio since 1.21 applies no EnvoyFilter to the
-bootstrap, and before only if its agents are told to: there, make a ConfigMap of this by `mesh bootstrap`, or take it from a release.
+bootstrap, and before only if its agents are told to: there, make a ConfigMap of this by `remixer bootstrap`, or take it from a release.
 Istio up to 1.17 brings such expressions for the standard labels itself; there, leave this file out.
 
-Made by `mesh stats-tags`, which makes it for a stats configuration with other labels, too.";
+Made by `remixer stats-tags`, which makes it for a stats configuration with other labels, too.";
 
 /// What stands before the buckets.
 const BUCKETS: &str = "          # Istio's buckets, which are also Envoy's; a place to change them.\n";
@@ -23,6 +23,11 @@ const BUCKETS: &str = "          # Istio's buckets, which are also Envoy's; a pl
 /// The EnvoyFilter that makes the labels of `configurations`, each the JSON of a stats or telemetry plugin: all those that one proxy may
 /// run, as its inbound and its outbound one.
 pub fn bootstrap(configurations: &[&[u8]]) -> Result<String, ConfigError> {
+    Ok(stats_bootstrap(COMMENT, tags(configurations)?, BUCKETS))
+}
+
+/// The names of those labels, each with the regular expression that takes it out of a stat's name.
+pub fn tags(configurations: &[&[u8]]) -> Result<Vec<(String, String)>, ConfigError> {
     let mut written: Vec<(String, String)> = Vec::new();
     for configuration in configurations {
         let (labels, separators) = labels(configuration)?;
@@ -38,7 +43,7 @@ pub fn bootstrap(configurations: &[&[u8]]) -> Result<String, ConfigError> {
             tags.push(tag);
         }
     }
-    Ok(stats_bootstrap(COMMENT, tags, BUCKETS))
+    Ok(tags)
 }
 
 /// The labels of `configurations` as Istio takes them in `proxyConfig.extraStatTags` or in the annotation

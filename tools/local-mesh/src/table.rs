@@ -5,6 +5,7 @@ mod layout;
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use serde::Serialize;
 
 use crate::exposition::Sample;
 use crate::prometheus::Prometheus;
@@ -22,21 +23,45 @@ struct Key {
 }
 
 /// What is known of it.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Row {
     version: String,
     security: String,
     /// Count by `code flags`.
     codes: BTreeMap<String, f64>,
     succeeded: f64,
+    /// Milliseconds.
     p50: Option<f64>,
     p99: Option<f64>,
     connections: f64,
+    /// Of TCP, to the source.
     bytes: f64,
+}
+
+/// A row of the table, for programs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Edge {
+    source: String,
+    destination: String,
+    reporter: String,
+    #[serde(flatten)]
+    row: Row,
 }
 
 /// The table as text; None when there are no such metrics.
 pub fn render(prometheus: &Prometheus) -> Result<Option<String>> {
+    let rows = rows(prometheus)?;
+    Ok((!rows.is_empty()).then(|| layout::text(&rows)))
+}
+
+/// The rows of the table.
+pub fn edges(prometheus: &Prometheus) -> Result<Vec<Edge>> {
+    let edge = |(Key { source, destination, reporter }, row)| Edge { source, destination, reporter: reporter.0, row };
+    Ok(rows(prometheus)?.into_iter().map(edge).collect())
+}
+
+fn rows(prometheus: &Prometheus) -> Result<BTreeMap<Key, Row>> {
     let mut rows: BTreeMap<Key, Row> = BTreeMap::new();
     let by = format!("{EDGE}, destination_version, connection_security_policy");
     let counts = format!("sum by ({by}, response_code, response_flags) (istio_requests_total)");
@@ -61,7 +86,7 @@ pub fn render(prometheus: &Prometheus) -> Result<Option<String>> {
         }
     }
     rows.retain(|_, row| !row.codes.is_empty() || row.connections > 0.0);
-    Ok((!rows.is_empty()).then(|| layout::text(&rows)))
+    Ok(rows)
 }
 
 type Slot = fn(&mut Row) -> &mut Option<f64>;

@@ -38,7 +38,7 @@ pub struct Topology {
     /// How much is traced, when something is.
     #[serde(default)]
     pub tracing: Tracing,
-    /// What `mesh up` sends; a test may do without.
+    /// What `remixer mesh` sends; a test may do without.
     pub traffic: Option<Traffic>,
 }
 
@@ -211,7 +211,7 @@ pub struct ConnectionPool {
     pub max_requests: Option<u32>,
 }
 
-/// What `mesh up` sends through a gateway.
+/// What `remixer mesh` sends through a gateway.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Traffic {
@@ -247,7 +247,7 @@ impl Default for Tracing {
 }
 
 impl Topology {
-    /// The bookinfo mesh that `mesh up` runs.
+    /// The bookinfo mesh that `remixer mesh` runs.
     pub fn bookinfo() -> Result<Self> {
         Self::parse(include_str!("../topology.yaml"))
     }

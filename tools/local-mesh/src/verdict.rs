@@ -4,6 +4,8 @@
 //! that did not answer, a client knows only what its own configuration says of the endpoint, which is neither app nor
 //! version.
 
+use serde::Serialize;
+
 use crate::exposition::Sample;
 use crate::topology::{Edge, Topology};
 
@@ -15,7 +17,7 @@ const UNANSWERED: [&str; 15] =
 const FROM_THE_PEER: [&str; 3] = ["destination_app", "destination_version", "destination_principal"];
 
 /// One thing that is missing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Missing {
     /// `productpage-v1 -> details-v1`.
     pub edge: String,

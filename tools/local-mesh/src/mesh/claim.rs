@@ -10,7 +10,7 @@ use crate::topology::Topology;
 /// Nothing is served there.
 const CLAIM_PORT: u16 = 15999;
 
-/// Networks given to those who want any; 127.0 and 127.1 are left to the system and to `mesh up`.
+/// Networks given to those who want any; 127.0 and 127.1 are left to the system and to `remixer mesh`.
 const FREE: std::ops::RangeInclusive<u8> = 2..=250;
 
 /// A network held until this is dropped.
