@@ -1,12 +1,22 @@
 #!/usr/bin/env bash
 # Makes what a release holds, in dist/release/ and as an archive beside it: the same bytes each time. IMAGES says where its
-# images will be.
+# images will be, PROGRAMS for which machines it has `remixer` ("x86_64 aarch64").
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=scripts/programs.sh
+. scripts/programs.sh
 
+scripts/setup.sh release
 scripts/build.sh
-STEPS=1
+read -ra machines <<<"$PROGRAM_MACHINES"
+STEPS=$((1 + ${#machines[@]}))
+programs=()
+for machine in "${machines[@]}"; do
+    needed_step "building remixer for $machine" program_build "$machine"
+    programs+=("$(program_file "$machine")")
+done
 # With the whole workspace, as the tests do it: alone, it would be compiled anew with fewer features.
-needed_step "packing the release" bash -c 'cargo build --workspace --bins && "$0" dist dist/release' "$TARGET/debug/release"
+needed_step "packing the release" bash -c 'cargo build --workspace --bins && "$0" dist dist/release "$@"' \
+    "$TARGET/debug/release" "${programs[@]}"
 tail -n 1 "$STEP_LOG"

@@ -1,7 +1,7 @@
 //! The local mesh itself, without filters: that it is what it claims to be, and that nothing of it stays behind.
 
 // Helpers outside of test functions are not excused by clippy.toml.
-#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects)]
+#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::panic)]
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -187,6 +187,39 @@ fn nothing_stays_behind_however_the_command_ends() {
         assert!(matches!(ended.code(), Some(0 | 130)) || signal == "-KILL", "{signal}: {ended}");
         local_mesh::wait_until(WAIT, || envoys_on(network) == 0).unwrap();
         std::fs::remove_file(&file).unwrap();
+    }
+}
+
+#[test]
+fn programs_get_the_verdict_as_json_with_fields_that_are_explained() {
+    let file = std::env::temp_dir().join(format!("mesh-test-{}-250.yaml", std::process::id()));
+    let traffic = "traffic: { gateway: gate, perSecond: 20, mix: [ { path: / } ] }";
+    let gate = "workloads:\n  - { name: gate, app: gate, version: v1, address: 127.1.0.9, gateway: { port: 8080, routes: [ { prefix: /, to: server } ] } }";
+    let yaml = PAIR.replace("workloads:", gate).replace("127.1.", "127.250.");
+    std::fs::write(&file, format!("{yaml}{traffic}")).unwrap();
+    let mut command = Command::new(local_mesh::tools::program("remixer").unwrap());
+    command.args(["mesh", "--for", "2s", "--output", "json", "--topology", file.to_str().unwrap()]);
+    let output = command.output().unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{said}"));
+    // Nobody sends from the client.
+    assert_eq!((output.status.code(), &document["complete"]), (Some(2), &false.into()), "{said}");
+    let missing = document["missing"].as_array().unwrap();
+    assert!(missing.iter().all(|item| item["edge"] == "client -> server-v1") && !missing.is_empty(), "{missing:?}");
+    let sent = document["requests"].as_u64().unwrap();
+    assert!(sent > 20 && document["unanswered"] == 0 && document["standardMetrics"] == true, "{document}");
+    let edges = document["edges"].as_array().unwrap();
+    let reporters: Vec<_> = edges.iter().map(|edge| edge["reporter"].as_str().unwrap()).collect();
+    assert_eq!(reporters, ["source", "destination"]);
+    for edge in edges {
+        assert_eq!((&edge["source"], &edge["destination"]), (&"gate".into(), &"server-v1".into()));
+        assert_eq!(edge["codes"]["200"].as_f64(), Some(sent as f64));
+    }
+    let page = include_str!("../../docs/remixer.md");
+    let names = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    for name in [names(&document), names(&edges[0]), names(&missing[0])].concat() {
+        assert!(page.contains(&format!("`{name}`")), "{name}");
     }
 }
 
