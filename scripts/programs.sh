@@ -5,6 +5,9 @@
 # shellcheck shell=bash
 
 PROGRAM_MACHINES=${PROGRAMS:-x86_64 aarch64}
+for machine in $PROGRAM_MACHINES; do
+    case $machine in x86_64 | aarch64) ;; *) die "PROGRAMS cannot be \"$machine\"; allowed: x86_64, aarch64, or both" ;; esac
+done
 PROGRAM_TIMEOUT=${PROGRAM_TIMEOUT:-120} # seconds: without a network rustup does not fail, it waits
 
 program_target() { printf '%s-unknown-linux-musl\n' "$1"; }
@@ -21,21 +24,25 @@ program_ready() { program_has_library "$1" && program_compiles "$1"; }
 
 program_file() { printf '%s/programs/remixer-linux-%s\n' "$TARGET" "$1"; }
 
-# program_build <machine>: the same bytes in every directory.
-program_build() {
-    local machine=$1 target compiler upper file private
-    target=$(program_target "$machine")
-    compiler=$(program_compiler "$machine")
-    upper=$(printf '%s' "$target" | tr a-z- A-Z_)
-    file=$(program_file "$machine")
-    env "CC_${target//-/_}=$compiler" "CARGO_TARGET_${upper}_LINKER=$compiler" \
-        "CARGO_TARGET_${upper}_RUSTFLAGS=--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=/crates" \
-        CARGO_TARGET_DIR="$TARGET/programs" cargo build --profile program -p remixer-cli --bin remixer --target "$target"
-    # With a path of this machine in it, it would be other bytes on the next.
-    for private in "$ROOT" "${CARGO_HOME:-$HOME/.cargo}"; do
-        if grep -qaF "$private/" "$TARGET/programs/$target/program/remixer"; then
-            die "$file would have the path $private in it."
-        fi
+# programs_build <machine>...: the same bytes in every directory. All at once, since each has parts that nothing else waits for.
+programs_build() {
+    local machine target compiler upper private built settings=() targets=()
+    for machine in "$@"; do
+        target=$(program_target "$machine")
+        compiler=$(program_compiler "$machine")
+        upper=$(printf '%s' "$target" | tr a-z- A-Z_)
+        targets+=(--target "$target")
+        settings+=("CC_${target//-/_}=$compiler" "CARGO_TARGET_${upper}_LINKER=$compiler"
+            "CARGO_TARGET_${upper}_RUSTFLAGS=--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=/crates")
     done
-    cp "$TARGET/programs/$target/program/remixer" "$file"
+    env "${settings[@]}" CARGO_TARGET_DIR="$TARGET/programs" \
+        cargo build --profile program -p remixer-cli --bin remixer "${targets[@]}"
+    for machine in "$@"; do
+        built=$TARGET/programs/$(program_target "$machine")/program/remixer
+        # With a path of this machine in it, it would be other bytes on the next.
+        for private in "$ROOT" "${CARGO_HOME:-$HOME/.cargo}"; do
+            if grep -qaF "$private/" "$built"; then die "$built has the path $private in it."; fi
+        done
+        cp "$built" "$(program_file "$machine")"
+    done
 }

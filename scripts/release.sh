@@ -10,12 +10,10 @@ set -euo pipefail
 scripts/setup.sh release
 scripts/build.sh
 read -ra machines <<<"$PROGRAM_MACHINES"
-STEPS=$((1 + ${#machines[@]}))
+STEPS=2
+needed_step "building remixer for ${machines[*]}" programs_build "${machines[@]}"
 programs=()
-for machine in "${machines[@]}"; do
-    needed_step "building remixer for $machine" program_build "$machine"
-    programs+=("$(program_file "$machine")")
-done
+for machine in "${machines[@]}"; do programs+=("$(program_file "$machine")"); done
 # With the whole workspace, as the tests do it: alone, it would be compiled anew with fewer features.
 needed_step "packing the release" bash -c 'cargo build --workspace --bins && "$0" dist dist/release "$@"' \
     "$TARGET/debug/release" "${programs[@]}"

@@ -48,7 +48,10 @@ fn every_workload_has_its_proxy_and_its_application_and_nobody_else_has() {
     }
     for (service, _) in services {
         assert!(!command(service).contains("envoy.json") || proxies.contains(service), "{service} is no workload");
-        assert!(!command(service).starts_with("mesh app ") || applications.contains(service), "{service} is no workload");
+        assert!(
+            !command(service).starts_with("mesh app ") || applications.contains(service),
+            "{service} is no workload"
+        );
     }
     let traffic = topology.traffic.as_ref().unwrap();
     let port = topology.workload(&traffic.gateway).unwrap().gateway.as_ref().unwrap().port;

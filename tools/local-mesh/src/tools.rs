@@ -107,7 +107,8 @@ fn tools() -> PathBuf {
 /// The repository or an unpacked release: the nearest directory above the current one that is, else above this program. A program
 /// that had it built in would work on one machine only, and be other bytes on each.
 fn root() -> PathBuf {
-    let above = |path: PathBuf| path.ancestors().find(|at| at.join("envoy/telemetry.yaml").is_file()).map(PathBuf::from);
+    let above =
+        |path: PathBuf| path.ancestors().find(|at| at.join("envoy/telemetry.yaml").is_file()).map(PathBuf::from);
     let current = std::env::current_dir().ok().and_then(above);
     current.or_else(|| std::env::current_exe().ok().and_then(above)).unwrap_or_default()
 }

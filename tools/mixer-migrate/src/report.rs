@@ -40,17 +40,10 @@ pub fn report(migration: &Migration, quiet: bool) -> String {
 
 /// The same as JSON.
 pub fn json(migration: &Migration, quiet: bool) -> Json {
-    let moves = moves(migration, quiet).into_iter().map(|(place, message)| {
-        let mut object = place_json(place);
-        object["to"] = json!(message);
-        object
-    });
-    let diagnostics = diagnostics(migration, quiet).into_iter().map(|diagnostic| {
-        let mut object = place_json(&diagnostic.place);
-        object["code"] = json!(diagnostic.code.name());
-        object["message"] = json!(diagnostic.message);
-        object
-    });
+    let moves = moves(migration, quiet).into_iter().map(|(place, message)| placed(place, [("to", message.as_str())]));
+    let diagnostics = diagnostics(migration, quiet)
+        .into_iter()
+        .map(|told| placed(&told.place, [("code", told.code.name()), ("message", &told.message)]));
     let count = |severity| migration.diagnostics.count(severity);
     json!({
         "objects": migration.objects,
@@ -76,12 +69,15 @@ fn diagnostics(migration: &Migration, quiet: bool) -> Vec<&Diagnostic> {
     told
 }
 
-fn place_json(place: &Place) -> Json {
-    json!({
-        "file": *place.file,
-        "line": place.position.line,
-        "column": place.position.column,
-        "object": place.object.as_ref().map(ToString::to_string),
-        "field": place.field,
-    })
+/// What is told of a place.
+fn placed<'a>(place: &Place, told: impl IntoIterator<Item = (&'a str, &'a str)>) -> Json {
+    let place = [
+        ("file", json!(*place.file)),
+        ("line", json!(place.position.line)),
+        ("column", json!(place.position.column)),
+        ("object", json!(place.object.as_ref().map(ToString::to_string))),
+        ("field", json!(place.field)),
+    ];
+    let told = told.into_iter().map(|(name, text)| (name, json!(text)));
+    Json::Object(place.into_iter().chain(told).map(|(name, value)| (name.to_owned(), value)).collect())
 }

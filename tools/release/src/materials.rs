@@ -174,7 +174,8 @@ impl Materials {
 fn linked(metadata: Metadata, is_root: fn(&Package) -> bool) -> Vec<Package> {
     let packages: BTreeMap<&str, &Package> = metadata.packages.iter().map(|p| (p.id.as_str(), p)).collect();
     let nodes: BTreeMap<&str, &Node> = metadata.resolve.nodes.iter().map(|n| (n.id.as_str(), n)).collect();
-    let mut to_see: Vec<&str> = metadata.packages.iter().filter(|package| is_root(package)).map(|p| p.id.as_str()).collect();
+    let mut to_see: Vec<&str> =
+        metadata.packages.iter().filter(|package| is_root(package)).map(|p| p.id.as_str()).collect();
     let mut seen = BTreeSet::new();
     while let Some(id) = to_see.pop() {
         let runs_at_build =

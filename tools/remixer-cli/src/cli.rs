@@ -23,7 +23,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Mesh(mesh::Arguments),
+    Mesh(Box<mesh::Arguments>),
     Graph(graph::Arguments),
     Bootstrap(bootstrap::Arguments),
     StatsTags(stats_tags::Arguments),
@@ -40,7 +40,7 @@ impl Cli {
     /// Does what was asked for.
     pub fn run(self) -> Result<Exit> {
         match self.command {
-            Command::Mesh(arguments) => mesh::run(arguments),
+            Command::Mesh(arguments) => mesh::run(*arguments),
             Command::Graph(arguments) => graph::run(&arguments),
             Command::Bootstrap(arguments) => bootstrap::run(&arguments),
             Command::StatsTags(arguments) => stats_tags::run(&arguments),

@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::builder::StyledStr;
 use clap::ValueEnum;
+use serde_json::Value;
 
 /// For whom a result is. (Comments of the variants would be in every help.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -25,8 +26,11 @@ pub fn write(text: &str) -> Result<()> {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("standard output cannot be written")
 }
 
-/// Writes a result as JSON.
-pub fn write_json(value: &serde_json::Value) -> Result<()> {
+/// Writes a result, and some more fields of it, as JSON.
+pub fn write_json<'a>(mut value: Value, more: impl IntoIterator<Item = (&'a str, Value)>) -> Result<()> {
+    if let Some(fields) = value.as_object_mut() {
+        fields.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    }
     write(&format!("{value:#}\n"))
 }
 

@@ -75,8 +75,14 @@ fn every_help_has_examples_that_are_accepted() {
 #[test]
 fn mistakes_are_told_with_option_value_and_what_is_allowed() {
     for (line, told) in [
-        ("mesh --for 20", "error: --for cannot be \"20\"\n  allowed: a duration of at most a day, such as 500ms or 20s\n"),
-        ("mesh --zipkin here", "error: --zipkin cannot be \"here\"\n  allowed: a host and a port, such as 127.0.0.1:9411\n"),
+        (
+            "mesh --for 20",
+            "error: --for cannot be \"20\"\n  allowed: a duration of at most a day, such as 500ms or 20s\n",
+        ),
+        (
+            "mesh --zipkin here",
+            "error: --zipkin cannot be \"here\"\n  allowed: a host and a port, such as 127.0.0.1:9411\n",
+        ),
         ("mesh --plain --filters x", "error: --plain cannot be used with --filters <FILE>\n"),
         ("mesh --topolgy x", "error: --topolgy is unknown\n  did you mean --topology?\n"),
         ("mesh --for", "error: --for needs a value\n"),
@@ -86,7 +92,10 @@ fn mistakes_are_told_with_option_value_and_what_is_allowed() {
         ("mesh app a b", "error: \"b\" is not expected\n"),
         ("mish", "error: there is no command \"mish\"\n  did you mean mesh?\n"),
         ("graph", "error: --prometheus <HOST:PORT> is missing\n"),
-        ("graph --prometheus a", "error: --prometheus cannot be \"a\"\n  allowed: a host and a port, such as 127.0.0.1:9090\n"),
+        (
+            "graph --prometheus a",
+            "error: --prometheus cannot be \"a\"\n  allowed: a host and a port, such as 127.0.0.1:9090\n",
+        ),
         ("bootstrap", "error: no files are given\n"),
         ("bootstrap --output yaml x", "error: --output cannot be \"yaml\"\n  allowed: text, json\n"),
         ("migrate --tcp=no x", "error: --tcp cannot be \"no\"\n  allowed: parity\n"),

@@ -64,7 +64,8 @@ fn standard_input_and_directories_are_read() {
 
 #[test]
 fn errors_write_nothing_unless_asked_for() {
-    let input = include_str!("../../mixer-migrate/testdata/istio-0.7.yaml").replace("source.service |", "source.servic |");
+    let input =
+        include_str!("../../mixer-migrate/testdata/istio-0.7.yaml").replace("source.service |", "source.servic |");
     let output = run(&["-"], &input);
     assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
     assert!(text(&output.stderr).contains("E-UNKNOWN-ATTR"));

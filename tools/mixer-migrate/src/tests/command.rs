@@ -34,14 +34,16 @@ fn programs_are_told_the_same() {
         let (text, json) = (report(&migration, quiet), crate::report::json(&migration, quiet));
         let place = |told: &serde_json::Value| {
             let object = told["object"].as_str().unwrap();
-            let place = format!("a.yaml:{}:{} {object} {}", told["line"], told["column"], told["field"].as_str().unwrap());
+            let place =
+                format!("a.yaml:{}:{} {object} {}", told["line"], told["column"], told["field"].as_str().unwrap());
             place.trim_end().to_owned()
         };
         let moves = json["moves"].as_array().unwrap().iter();
         let moves = moves.map(|told| format!("{} -> {}", place(told), told["to"].as_str().unwrap()));
         let told = json["diagnostics"].as_array().unwrap().iter();
-        let told =
-            told.map(|told| format!("{}: {}: {}", place(told), told["code"].as_str().unwrap(), told["message"].as_str().unwrap()));
+        let told = told.map(|told| {
+            format!("{}: {}: {}", place(told), told["code"].as_str().unwrap(), told["message"].as_str().unwrap())
+        });
         let lines: Vec<String> = moves.chain([String::new()]).chain(told).collect();
         assert_eq!(text.lines().take(lines.len()).collect::<Vec<_>>(), lines);
         assert_eq!((&json["objects"], &json["errors"], &json["warnings"]), (&3.into(), &0.into(), &1.into()));

@@ -33,12 +33,15 @@ pub struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
     match arguments.output {
         Format::Text => output::write(&attach::bootstrap_config_map(&arguments.files)?)?,
-        Format::Json => output::write_json(&json!({
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": attach::BOOTSTRAP_CONFIG_MAP},
-            "data": {"custom_bootstrap.json": format!("{:#}\n", attach::bootstrap_override(&arguments.files)?)},
-        }))?,
+        Format::Json => {
+            let map = json!({
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": attach::BOOTSTRAP_CONFIG_MAP},
+                "data": {"custom_bootstrap.json": format!("{:#}\n", attach::bootstrap_override(&arguments.files)?)},
+            });
+            output::write_json(map, [])?;
+        }
     }
     Ok(Exit::Done)
 }

@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
     if arguments.output == Format::Json {
         let graph = runtime.block_on(Graph::of(&queries, &Selection::parse(&[])?));
         let graph = graph.with_context(|| format!("--prometheus {}: cannot be asked", arguments.prometheus))?;
-        output::write_json(&json!(graph))?;
+        output::write_json(json!(graph), [])?;
         return Ok(Exit::Done);
     }
     let listen = resolve("--listen", &arguments.listen)?;

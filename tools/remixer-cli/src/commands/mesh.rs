@@ -2,9 +2,10 @@
 
 mod app;
 mod render;
+mod shared;
 mod traffic;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -13,9 +14,9 @@ use local_mesh::config::Tracing;
 use local_mesh::topology::parse_duration;
 use local_mesh::up::{self, up, Ending};
 use local_mesh::verdict::Missing;
-use local_mesh::Topology;
 use serde_json::json;
 
+use self::shared::{collector, Chosen};
 use crate::exit::Exit;
 use crate::output::{self, Format};
 
@@ -55,9 +56,8 @@ struct Run {
     /// End after that time of traffic, with a verdict; without it the mesh stays until Ctrl-C
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     duration: Option<Duration>,
-    /// Which workloads, services and traffic, instead of Bookinfo
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    topology: Option<PathBuf>,
+    #[command(flatten)]
+    mesh: Chosen,
     /// EnvoyFilters, instead of those in envoy/: a file or a directory; may be given several times
     #[arg(long, value_name = "FILE", value_hint = ValueHint::AnyPath)]
     filters: Vec<PathBuf>,
@@ -93,7 +93,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit> {
 fn run_mesh(run: Run) -> Result<Exit> {
     let arguments = up::Arguments {
         duration: run.duration,
-        topology: run.topology,
+        topology: run.mesh.topology,
         filters: (run.plain || !run.filters.is_empty()).then_some(run.filters),
         faults: run.fault,
         shadows: run.shadow,
@@ -117,9 +117,7 @@ fn run_mesh(run: Run) -> Result<Exit> {
     let complete = verdict.missing.is_empty();
     match run.output {
         Format::Json => {
-            let mut document = json!(verdict);
-            document["complete"] = json!(complete);
-            output::write_json(&document)?;
+            output::write_json(json!(verdict), [("complete", json!(complete))])?;
         }
         Format::Text if !complete => output::complain(&told(&verdict.missing)),
         Format::Text if verdict.standard_metrics => {
@@ -146,17 +144,8 @@ fn told(missing: &[Missing]) -> String {
     text
 }
 
-/// The topology of a part, which is Bookinfo's unless another was asked for.
-fn topology(path: Option<&Path>) -> Result<Topology> {
-    path.map_or_else(Topology::bookinfo, Topology::load)
-}
-
 fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "a duration of at most a day, such as 500ms or 20s".to_owned())
-}
-
-fn collector(text: &str) -> Result<Tracing, String> {
-    Tracing::to(text).ok_or_else(|| "a host and a port, such as 127.0.0.1:9411".to_owned())
 }
 
 #[cfg(test)]
@@ -167,7 +156,8 @@ mod tests {
     fn what_is_missing_is_told_by_edge() {
         let missing = [("a -> b", "this"), ("a -> b", "that"), ("b -> c", "this")];
         let missing = missing.map(|(edge, what)| Missing { edge: edge.to_owned(), what: what.to_owned() });
-        let lines = ["the telemetry is not complete:", "  a -> b", "      this", "      that", "  b -> c", "      this"];
+        let lines =
+            ["the telemetry is not complete:", "  a -> b", "      this", "      that", "  b -> c", "      this"];
         assert_eq!(told(&missing).lines().collect::<Vec<_>>(), lines);
     }
 }

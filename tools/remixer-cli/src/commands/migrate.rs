@@ -131,9 +131,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
     let resources = || migration.resources(arguments.keep_going);
     match arguments.output {
         Format::Json => {
-            let mut report = report::json(&migration, arguments.quiet);
-            report["resources"] = json!(if arguments.check { None } else { resources() });
-            output::write_json(&report)?;
+            let resources = if arguments.check { None } else { resources() };
+            output::write_json(report::json(&migration, arguments.quiet), [("resources", json!(resources))])?;
         }
         Format::Text => {
             output::tell(&report::report(&migration, arguments.quiet))?;

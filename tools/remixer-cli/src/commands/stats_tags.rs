@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
             let tags = stats_tags::tags(&configurations)?;
             let tags: Vec<_> = tags.iter().map(|(name, regex)| json!({"tag_name": name, "regex": regex})).collect();
             let extra: Vec<&str> = extra.split(',').collect();
-            output::write_json(&json!({"extraStatTags": extra, "stats_tags": tags}))?;
+            output::write_json(json!({"extraStatTags": extra, "stats_tags": tags}), [])?;
         }
     }
     Ok(Exit::Done)

@@ -1,12 +1,10 @@
 //! `remixer mesh app`.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
-use clap::{Args, ValueHint};
+use clap::Args;
 use local_mesh::containers;
 
-use super::topology;
+use super::shared::Chosen;
 use crate::exit::Exit;
 
 const EXAMPLES: &str = "\
@@ -23,13 +21,12 @@ pub(super) struct Arguments {
     /// Ask the one that runs whether it answers: 0 if it does, 1 if not
     #[arg(long)]
     check: bool,
-    /// Which workloads, services and traffic, instead of Bookinfo
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    topology: Option<PathBuf>,
+    #[command(flatten)]
+    mesh: Chosen,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Exit> {
-    let topology = topology(arguments.topology.as_deref())?;
+    let topology = arguments.mesh.load()?;
     match arguments.check {
         true => containers::check_application(&topology, &arguments.workload)?,
         false => containers::application(&topology, &arguments.workload)?,

@@ -7,7 +7,7 @@ use clap::{Args, ValueHint};
 use local_mesh::config::Tracing;
 use local_mesh::{attach, containers, tools, Options};
 
-use super::{collector, topology};
+use super::shared::{collector, Chosen};
 use crate::exit::Exit;
 
 const EXAMPLES: &str = "\
@@ -24,9 +24,8 @@ pub(super) struct Arguments {
     /// Where to write; the containers find it under the same path. Certificates that are there stay
     #[arg(long, value_name = "DIRECTORY", value_hint = ValueHint::DirPath)]
     compose: PathBuf,
-    /// Which workloads, services and traffic, instead of Bookinfo
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    topology: Option<PathBuf>,
+    #[command(flatten)]
+    mesh: Chosen,
     /// EnvoyFilters, instead of those in envoy/: a file or a directory; may be given several times
     #[arg(long, value_name = "FILE", value_hint = ValueHint::AnyPath)]
     filters: Vec<PathBuf>,
@@ -39,7 +38,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<Exit> {
-    let topology = topology(arguments.topology.as_deref())?;
+    let topology = arguments.mesh.load()?;
     let filters = match arguments.filters.is_empty() {
         true => attach::files_of(&[tools::filters()])?,
         false => attach::files_of(&arguments.filters)?,

@@ -1,12 +1,10 @@
 //! `remixer mesh traffic`.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
-use clap::{Args, ValueHint};
+use clap::Args;
 use local_mesh::containers;
 
-use super::topology;
+use super::shared::Chosen;
 use crate::exit::Exit;
 
 const EXAMPLES: &str = "\
@@ -20,13 +18,12 @@ pub(super) struct Arguments {
     /// The gateway; its name may become known within a minute
     #[arg(value_name = "HOST:PORT")]
     gateway: String,
-    /// Which workloads, services and traffic, instead of Bookinfo
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    topology: Option<PathBuf>,
+    #[command(flatten)]
+    mesh: Chosen,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Exit> {
-    let topology = topology(arguments.topology.as_deref())?;
+    let topology = arguments.mesh.load()?;
     containers::traffic(&topology, &arguments.gateway)?;
     Ok(Exit::Done)
 }
