@@ -9,7 +9,7 @@ FROM rust:${RUST_VERSION}-bookworm AS build
 RUN rustup component add rust-src
 WORKDIR /src
 COPY . .
-RUN scripts/build.sh && cargo build --profile quick -p local-mesh --bin mesh
+RUN scripts/build.sh && cargo build --profile quick -p remixer-cli --bin remixer
 
 FROM build AS packed
 ARG IMAGES=registry.example.com/remixer
@@ -22,10 +22,10 @@ FROM envoyproxy/envoy:v${ENVOY_VERSION} AS proxy
 COPY --from=build --chmod=644 /src/dist/*.wasm /var/local/remixer/
 
 FROM debian:bookworm-slim AS mesh
-COPY --from=build /src/target/quick/mesh /usr/local/bin/mesh
+COPY --from=build /src/target/quick/remixer /usr/local/bin/remixer
 # Writing the configuration only checks that these files exist.
 COPY --from=build --chmod=644 /src/dist/*.wasm /var/local/remixer/
-ENTRYPOINT ["mesh"]
+ENTRYPOINT ["remixer"]
 
 FROM fluent/fluentd:v1.17-debian-1 AS fluentd
 USER root

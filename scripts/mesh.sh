@@ -14,7 +14,7 @@ if [ -n "${MIXER:-}" ]; then
     migrated=$TARGET/migrated.yaml
     # Several files or directories, separated by spaces.
     # shellcheck disable=SC2086
-    "$TARGET/debug/mixer-migrate" --quiet $MIXER > "$migrated" || die "Nothing is attached; the report is above."
+    "$TARGET/debug/remixer" migrate --quiet $MIXER > "$migrated" || die "Nothing is attached; the report is above."
     say "What becomes of $MIXER is in $migrated"
     for file in separate/metadata-exchange tcp-metadata-exchange-inbound tcp-metadata-exchange-outbound; do
         set -- "$@" --filters "envoy/$file.yaml"
@@ -23,4 +23,4 @@ if [ -n "${MIXER:-}" ]; then
 fi
 # The mesh replaces this shell. It then gets Ctrl-C itself, and ends its Envoys.
 trap - EXIT INT TERM HUP
-exec "$TARGET/debug/mesh" up "$@"
+exec "$TARGET/debug/remixer" mesh "$@"

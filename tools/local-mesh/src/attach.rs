@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, ensure, Context, Result};
 use envoy_filter::{Applied, EnvoyFilter, Problem, Proxy, ProxyConfig, ProxyKind};
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use crate::config::{SidecarConfig, ISTIO_VERSION};
 use crate::options::Options;
@@ -31,11 +31,15 @@ pub fn envoy_filter(patch: &str) -> String {
     )
 }
 
-/// The bootstrap settings of the EnvoyFilters in `files`, as the ConfigMap that pods name in
-/// `sidecar.istio.io/bootstrapOverride`.
-pub fn bootstrap_config_map(files: &[PathBuf]) -> Result<String> {
+/// What the EnvoyFilters in `files` have for the bootstrap.
+pub fn bootstrap_override(files: &[PathBuf]) -> Result<Value> {
     let filters = envoy_filter::load(files).map_err(refused)?;
-    let json = envoy_filter::bootstrap_override(&filters).map_err(|problem| refused(vec![problem]))?;
+    envoy_filter::bootstrap_override(&filters).map_err(|problem| refused(vec![problem]))
+}
+
+/// The same, as the ConfigMap that pods name in `sidecar.istio.io/bootstrapOverride`.
+pub fn bootstrap_config_map(files: &[PathBuf]) -> Result<String> {
+    let json = bootstrap_override(files)?;
     let indented: String = format!("{json:#}").lines().map(|line| format!("    {line}\n")).collect();
     let metadata = format!("{{ name: {BOOTSTRAP_CONFIG_MAP} }}");
     Ok(format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {metadata}\ndata:\n  custom_bootstrap.json: |\n{indented}"))
@@ -51,6 +55,18 @@ pub fn shipped(directory: &Path, with_shadow: bool) -> Result<Vec<PathBuf>> {
         name.ends_with(".yaml") && (with_shadow || !name.starts_with(SHADOW))
     });
     files.sort();
+    Ok(files)
+}
+
+/// Files as they are, and of directories such as `envoy/` the [`shipped`] EnvoyFilters but shadowing.
+pub fn files_of(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        match path.is_dir() {
+            true => files.extend(shipped(path, false)?),
+            false => files.push(path.clone()),
+        }
+    }
     Ok(files)
 }
 

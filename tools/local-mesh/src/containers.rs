@@ -4,7 +4,7 @@
 //! on loopback. Only the way to other workloads differs, and [`render`] changes only that: listeners for other workloads
 //! are bound to all addresses, and other workloads are found by their containers' names.
 
-mod command;
+mod parts;
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -20,7 +20,7 @@ use crate::options::Options;
 use crate::topology::{Topology, Workload};
 use crate::{pki, prometheus};
 
-pub use command::run;
+pub use parts::{application, check_application, traffic};
 
 /// All addresses of a container.
 const ANY: &str = "0.0.0.0";

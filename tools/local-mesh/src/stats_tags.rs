@@ -9,20 +9,25 @@ use stats::config::Config;
 use stats::metrics;
 
 const COMMENT: &str = "\
-Labels of the metrics: Envoy has none of its own, so these regular expressions take them out of the stats' names.
+Labels of the metrics. Envoy's stats have no labels; these regular expressions extract them from the stats' names.
 
 A proxy reads its bootstrap when it starts: restart the workloads after applying this. Istio since 1.21 applies no EnvoyFilter to the
-bootstrap, and before only if its agents are told to: there, make a ConfigMap of this by `mesh bootstrap`, or take it from a release.
-Istio up to 1.17 brings such expressions for the standard labels itself; there, leave this file out.
+bootstrap, and earlier versions do so only if their agents are configured for it. There, make a ConfigMap of this file with
+`remixer bootstrap`, or take it from a release. Istio up to 1.17 has such expressions for the standard labels itself; there, leave this file out.
 
-Made by `mesh stats-tags`, which makes it for a stats configuration with other labels, too.";
+Made by `remixer stats-tags`, which also makes it for a stats configuration with other labels.";
 
 /// The lines before the buckets.
-const BUCKETS: &str = "          # Istio's buckets, which are also Envoy's; a place to change them.\n";
+const BUCKETS: &str = "          # Istio's buckets, which are also Envoy's. Change them here.\n";
 
 /// The EnvoyFilter for the labels of `configurations`. Each is the JSON of a stats or telemetry plugin. Pass all
 /// configurations that one proxy may run, for example for inbound and for outbound.
 pub fn bootstrap(configurations: &[&[u8]]) -> Result<String, ConfigError> {
+    Ok(stats_bootstrap(COMMENT, tags(configurations)?, BUCKETS))
+}
+
+/// The names of those labels, each with the regular expression that takes it out of a stat's name.
+pub fn tags(configurations: &[&[u8]]) -> Result<Vec<(String, String)>, ConfigError> {
     let mut written: Vec<(String, String)> = Vec::new();
     for configuration in configurations {
         let (labels, separators) = labels(configuration)?;
@@ -38,7 +43,7 @@ pub fn bootstrap(configurations: &[&[u8]]) -> Result<String, ConfigError> {
             tags.push(tag);
         }
     }
-    Ok(stats_bootstrap(COMMENT, tags, BUCKETS))
+    Ok(tags)
 }
 
 /// The labels of `configurations` in the form of Istio's `proxyConfig.extraStatTags` and of the annotation

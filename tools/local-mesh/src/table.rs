@@ -6,6 +6,7 @@ mod row;
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use serde::Serialize;
 
 use self::row::{Key, Row};
 use crate::exposition::Sample;
@@ -14,8 +15,29 @@ use crate::prometheus::Prometheus;
 /// The labels that identify an edge. For a request that reached no workload, only the service's name is known.
 const EDGE: &str = "reporter, source_workload, destination_workload, destination_service_name";
 
+/// A row of the table, for programs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Edge {
+    source: String,
+    destination: String,
+    reporter: String,
+    #[serde(flatten)]
+    row: Row,
+}
+
 /// The table as text; `None` if the metrics do not exist.
 pub fn render(prometheus: &Prometheus) -> Result<Option<String>> {
+    let rows = rows(prometheus)?;
+    Ok((!rows.is_empty()).then(|| layout::text(&rows)))
+}
+
+/// The rows of the table.
+pub fn edges(prometheus: &Prometheus) -> Result<Vec<Edge>> {
+    let edge = |(Key { source, destination, reporter }, row)| Edge { source, destination, reporter: reporter.0, row };
+    Ok(rows(prometheus)?.into_iter().map(edge).collect())
+}
+
+fn rows(prometheus: &Prometheus) -> Result<BTreeMap<Key, Row>> {
     let mut rows: BTreeMap<Key, Row> = BTreeMap::new();
     let by = format!("{EDGE}, destination_version, connection_security_policy");
     let counts = format!("sum by ({by}, response_code, response_flags) (istio_requests_total)");
@@ -40,7 +62,7 @@ pub fn render(prometheus: &Prometheus) -> Result<Option<String>> {
         }
     }
     rows.retain(|_, row| !row.codes.is_empty() || row.connections > 0.0);
-    Ok((!rows.is_empty()).then(|| layout::text(&rows)))
+    Ok(rows)
 }
 
 type Slot = fn(&mut Row) -> &mut Option<f64>;

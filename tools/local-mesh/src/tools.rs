@@ -22,12 +22,17 @@ pub fn envoy(version: Option<&str>) -> Result<PathBuf> {
         (None, Some(path)) => PathBuf::from(path),
         _ => tools().join("envoy").join(version.unwrap_or(ENVOY_VERSION)).join("bin/envoy"),
     };
+    // An Envoy of the system's is of no version in particular.
+    let path = if version.is_none() { or_in_path(path, "envoy") } else { path };
     present(path, "Envoy", "run \"make setup\", or set ENVOY to its path")
 }
 
 /// Prometheus.
 pub fn prometheus() -> Result<PathBuf> {
-    let path = std::env::var_os("PROMETHEUS").map_or_else(|| tools().join("bin/prometheus"), PathBuf::from);
+    let path = match std::env::var_os("PROMETHEUS") {
+        Some(path) => PathBuf::from(path),
+        None => or_in_path(tools().join("bin/prometheus"), "prometheus"),
+    };
     present(path, "Prometheus", "run \"make setup\", or set PROMETHEUS to its path")
 }
 
@@ -60,9 +65,13 @@ pub fn setpriv() -> Result<PathBuf> {
     }
 }
 
-/// The directory of the built modules.
+/// The directory of the built modules: `dist/` of the repository, `modules/` of a release.
 pub fn dist() -> PathBuf {
-    root().join("dist")
+    let packed = root().join("modules");
+    match packed.is_dir() {
+        true => packed,
+        false => root().join("dist"),
+    }
 }
 
 /// The directory of the EnvoyFilters that we ship.
@@ -95,9 +104,20 @@ fn tools() -> PathBuf {
     root().join(".tools")
 }
 
+/// The repository or an unpacked release: the nearest directory above the current one that is, else above this program. A program
+/// that had it built in would work on one machine only, and be other bytes on each.
 fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).unwrap_or(here).to_owned()
+    let above =
+        |path: PathBuf| path.ancestors().find(|at| at.join("envoy/telemetry.yaml").is_file()).map(PathBuf::from);
+    let current = std::env::current_dir().ok().and_then(above);
+    current.or_else(|| std::env::current_exe().ok().and_then(above)).unwrap_or_default()
+}
+
+fn or_in_path(path: PathBuf, program: &str) -> PathBuf {
+    match path.is_file() {
+        true => path,
+        false => in_path(program).unwrap_or(path),
+    }
 }
 
 fn in_path(program: &str) -> Option<PathBuf> {

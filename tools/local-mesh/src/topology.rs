@@ -20,7 +20,7 @@ pub use model::{
 };
 
 impl Topology {
-    /// The bookinfo mesh that `mesh up` runs.
+    /// The bookinfo mesh that `remixer mesh` runs.
     pub fn bookinfo() -> Result<Self> {
         Self::parse(include_str!("../topology.yaml"))
     }

@@ -3,6 +3,8 @@
 //! Istio's contract allows two `unknown` values. A client never knows the `connection_security_policy`. If a peer did not
 //! answer, a client knows only what its own configuration says of the endpoint, which includes neither app nor version.
 
+use serde::Serialize;
+
 use crate::exposition::Sample;
 use crate::topology::{Edge, Topology};
 
@@ -14,7 +16,7 @@ const UNANSWERED: [&str; 15] =
 const FROM_THE_PEER: [&str; 3] = ["destination_app", "destination_version", "destination_principal"];
 
 /// A missing item.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Missing {
     /// `productpage-v1 -> details-v1`.
     pub edge: String,

@@ -10,7 +10,7 @@ use crate::topology::Topology;
 /// The port for the lock. Nothing is served there.
 const CLAIM_PORT: u16 = 15999;
 
-/// The networks to choose from. 127.0 is for the system, 127.1 for `mesh up`.
+/// The networks to choose from. 127.0 is for the system, 127.1 for `remixer mesh`.
 const FREE: std::ops::RangeInclusive<u8> = 2..=250;
 
 /// A reserved network, until dropped.

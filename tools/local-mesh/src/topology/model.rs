@@ -28,7 +28,7 @@ pub struct Topology {
     /// Tracing settings.
     #[serde(default)]
     pub tracing: Tracing,
-    /// Traffic of `mesh up`; optional in tests.
+    /// Traffic of `remixer mesh`; optional in tests.
     pub traffic: Option<Traffic>,
 }
 
@@ -201,7 +201,7 @@ pub struct ConnectionPool {
     pub max_requests: Option<u32>,
 }
 
-/// Traffic of `mesh up` through a gateway.
+/// Traffic of `remixer mesh` through a gateway.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Traffic {

@@ -10,7 +10,7 @@ use crate::cexl::format_double;
 const COMMENT: &str = "\
 Labels of the metrics, those of envoy/stats-bootstrap.yaml and those that Mixer's configuration adds: this replaces that
 file. A proxy reads its bootstrap when it starts: restart the workloads after applying it. Istio since 1.21 applies no EnvoyFilter to the
-bootstrap: there, make a ConfigMap of this by `mesh bootstrap`.";
+bootstrap: there, make a ConfigMap of this by `remixer bootstrap`.";
 
 /// The resource. `added` are labels in addition to the standard ones; `buckets` are by full metric name.
 pub(super) fn write(added: &BTreeSet<String>, buckets: &BTreeMap<String, Vec<f64>>) -> String {
