@@ -1,6 +1,6 @@
-# Images of the mesh of docker-compose.yml: `proxy` is stock Envoy with our modules in it, `mesh` has the applications and
-# what writes the proxies' configuration, `fluentd` is Fluentd with a way to Elasticsearch. And what `make release` makes, for
-# those without a compiler: docker build --target release -o dist/release .
+# Images for docker-compose.yml: `proxy` is stock Envoy with our modules, `mesh` has the applications and writes the
+# proxies' configuration, `fluentd` is Fluentd with support for Elasticsearch. Also the output of `make release` without a
+# compiler: docker build --target release -o dist/release .
 
 ARG ENVOY_VERSION=1.40.0
 ARG RUST_VERSION=1.92
@@ -9,7 +9,7 @@ FROM rust:${RUST_VERSION}-bookworm AS build
 RUN rustup component add rust-src
 WORKDIR /src
 COPY . .
-RUN scripts/build.sh && cargo build --profile quick -p local-mesh --bin mesh
+RUN scripts/build.sh && cargo build --profile quick -p remixer-cli --bin remixer
 
 FROM build AS packed
 ARG IMAGES=registry.example.com/remixer
@@ -22,13 +22,13 @@ FROM envoyproxy/envoy:v${ENVOY_VERSION} AS proxy
 COPY --from=build --chmod=644 /src/dist/*.wasm /var/local/remixer/
 
 FROM debian:bookworm-slim AS mesh
-COPY --from=build /src/target/quick/mesh /usr/local/bin/mesh
-# Read only to tell that they are there, when the configuration that names them is written.
+COPY --from=build /src/target/quick/remixer /usr/local/bin/remixer
+# Writing the configuration only checks that these files exist.
 COPY --from=build --chmod=644 /src/dist/*.wasm /var/local/remixer/
-ENTRYPOINT ["mesh"]
+ENTRYPOINT ["remixer"]
 
 FROM fluent/fluentd:v1.17-debian-1 AS fluentd
 USER root
 RUN gem install --no-document elasticsearch:8.15.0 fluent-plugin-elasticsearch:5.4.3
-# Docker's log files are for root only, so that it stays root.
+# Only root can read Docker's log files, so the user stays root.
 COPY tools/local-mesh/compose/fluent.conf /fluentd/etc/fluent.conf

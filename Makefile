@@ -1,4 +1,4 @@
-# Everything is done by scripts/*.sh; this file only names it.
+# scripts/*.sh do all the work; this file only calls them.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 comma := ,
@@ -28,8 +28,8 @@ mesh: ## run Bookinfo with real Envoys on loopback (FOR=20s: end by itself; FAUL
 bench: ## measure CPU time per request, memory and latency (SHORT=1: a quick look; VARIANT=a,b and ROUNDS=n; LIST=1)
 	@scripts/bench.sh $(if $(SHORT),--short) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LIST),--list) $(patsubst %,--variant %,$(subst $(comma), ,$(VARIANT)))
 
-release: ## pack modules, images, EnvoyFilters and bill of materials into dist/release/ (IMAGES=registry.mine/remixer)
-	@scripts/release.sh
+release: ## pack modules, `remixer`, images, EnvoyFilters and bill of materials into dist/release/ (IMAGES=registry.mine/remixer; PROGRAMS=x86_64: `remixer` for that machine alone)
+	@PROGRAMS="$(PROGRAMS)" scripts/release.sh
 
 clean: ## remove what was built (.tools/, what was fetched, stays)
 	@rm -rf dist target

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures what the modules cost, after building what that needs. Arguments go to the bench.
+# Measures the cost of the modules, after building what this needs. Arguments go to the bench.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -7,8 +7,8 @@ set -euo pipefail
 scripts/setup.sh bench
 scripts/build.sh
 STEPS=1
-# Load must be quicker than Envoy, hence optimised.
+# The load generator must be faster than Envoy, so it is optimised.
 needed_step "building the bench" cargo build --profile quick -p bench
-# Replaced by the bench itself, which then gets Ctrl-C and ends its Envoys.
+# The bench replaces this shell. It then gets Ctrl-C itself, and ends its Envoys.
 trap - EXIT INT TERM HUP
 exec "$TARGET/quick/bench" "$@"

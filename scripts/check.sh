@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The checks, in order, up to the first that fails: check.sh lint|test.
+# Runs the checks in order, until the first failure: check.sh lint|test.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -38,7 +38,7 @@ formatting() { cargo fmt --all --check; }
 
 clippy() { cargo clippy -q --workspace --all-targets -- -D warnings; }
 
-# The half of a filter that speaks to the host cannot be linked here, only checked.
+# The part of a filter that makes host calls cannot be linked here, only checked.
 clippy_of_modules() {
     local module
     for module in "${MODULES[@]}"; do
@@ -46,13 +46,13 @@ clippy_of_modules() {
     done
 }
 
-# Advisories are not among them: their database is not in a package registry (`cargo deny check advisories`).
+# Without advisories: their database is not in a package registry (`cargo deny check advisories`).
 dependencies() { cargo-deny --workspace --log-level error check bans licenses sources; }
 
-# What a filter must have, and where: no Envoy is needed to tell what is missing.
+# Checks that each filter has all required parts. This needs no Envoy.
 table_of_filters() { cargo test --workspace --no-fail-fast --test catalog; }
 
-# All packages are named in each call of cargo test, so that none is compiled anew with other features.
+# Each call of cargo test names all packages, so that no package is compiled again with other features.
 unit_tests() {
     with --test "${native_tests[@]}"
     cargo test --workspace --no-fail-fast --lib --bins "${WITH[@]}"
@@ -66,7 +66,7 @@ tests_under_node() {
 
 modules() { scripts/build.sh; }
 
-# Compiled anew in another directory, they are the same bytes: half a minute.
+# A build in another directory gives the same bytes. Takes half a minute.
 modules_again() {
     local again=$TARGET/again module
     rm -rf "$again"
@@ -83,7 +83,7 @@ end_to_end_tests() {
     cargo test --workspace --no-fail-fast "${WITH[@]}" -- --test-threads="$TEST_THREADS"
 }
 
-# What a scenario does on the oldest Envoy that we claim; the conformance suite chooses its Envoys itself.
+# The scenarios on the oldest supported Envoy. The conformance suite selects its Envoys itself.
 end_to_end_tests_on_the_oldest_envoy() {
     with --test stats exchange_http exchange_tcp
     local oldest
@@ -91,7 +91,7 @@ end_to_end_tests_on_the_oldest_envoy() {
     ENVOY=$ROOT/$oldest cargo test --workspace --no-fail-fast "${WITH[@]}" -- --test-threads="$TEST_THREADS"
 }
 
-# That it works; its numbers are of no interest here, so that the programs need not be optimised.
+# Only checks that the bench works. Its numbers do not matter here, so the programs are not optimised.
 short_bench() {
     cargo build --workspace --bins
     "$TARGET/debug/bench" --short
@@ -104,7 +104,7 @@ mesh() { scripts/mesh.sh --for "$FOR"; }
 passed=0
 failed=0
 
-# Adds up what test runners said, native ones and the one in Node alike.
+# Adds up the results of the test runners, native and in Node.
 count() {
     local sums
     sums=$(awk '/^test result: / { passed += $4; failed += $6 } END { print passed + 0, failed + 0 }' "$STEP_LOG")
@@ -131,7 +131,7 @@ lint() {
     check "licences, sources and bans of dependencies" dependencies
 }
 
-# What tests use if it is there, and do without else.
+# Optional programs that are missing: tests skip what needs them.
 left_out() {
     have kubectl || say "Not checked, for want of kubectl: what the kustomizations render"
     have skopeo || say "Not checked, for want of skopeo: that it copies the images"

@@ -1,4 +1,4 @@
-# What the scripts share. To be sourced first, from anywhere.
+# Functions for all scripts. Source this file first, from anywhere.
 # shellcheck shell=bash
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -22,7 +22,7 @@ at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$2" ]; 
 
 minimum_rust() { sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml; }
 
-# Names of the filters' packages that have a line which matches the pattern in their manifest.
+# Names of the filters' packages with a line in their manifest that matches the pattern.
 packages_with() {
     local manifest
     for manifest in filters/*/Cargo.toml; do
@@ -48,7 +48,7 @@ STEP_CODE=0
 STEP_LOG=
 JOB=
 
-# Ends the running step with everything it started: a step is a process group of its own.
+# Ends the running step with all its processes: a step is a process group of its own.
 end_job() {
     [ -n "$JOB" ] || return 0
     local group=$JOB tenths=0
@@ -67,8 +67,8 @@ trap end_job EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-# step <label> <command>...: the exit code goes to STEP_CODE, and not to the caller's `if` or `||`: bash would ignore
-# `set -e` in a function that is called there.
+# step <label> <command>...: runs a step. The exit code is in STEP_CODE. Do not use `if` or `||` on the call: bash would
+# then ignore `set -e` inside functions that the step calls.
 step() {
     local label=$1 start=$SECONDS
     shift
@@ -91,7 +91,7 @@ step() {
     fi
 }
 
-# The same, for a step that the rest needs.
+# The same, but a failure ends the script.
 needed_step() {
     step "$@"
     [ "$STEP_CODE" -eq 0 ] || exit "$STEP_CODE"

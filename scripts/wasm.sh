@@ -1,10 +1,10 @@
-# Which compiler makes the modules, and how it is called. To be sourced after lib.sh.
+# Selects the compiler for the modules, and calls it. Source this file after lib.sh.
 #
-# The standard library is built along with the modules, from its source: so that a panic is a trap, without the texts and the code
-# that would put them together, which are a seventh of a module. Its source comes from one of two places:
-#   rustup  the toolchain that is in use, with its component rust-src, which rustup can fetch;
+# The standard library is compiled together with the modules. So a panic is a trap, without message texts and the code that
+# formats them, which are a seventh of a module. The library's source comes from one of two places:
+#   rustup  the active toolchain with its component rust-src, which rustup can download;
 #   debian  Debian's rustc and cargo, with the source package of their library.
-# The first that works is taken; WASM_TOOLCHAIN=rustup or =debian allows one only.
+# The first one that works is used. WASM_TOOLCHAIN=rustup or =debian allows only one.
 # shellcheck shell=bash disable=SC2034
 
 WASM_TARGET=wasm32-unknown-unknown
@@ -14,10 +14,10 @@ WASM_TIMEOUT=${WASM_TIMEOUT:-60}          # seconds: without a network rustup do
 
 wasm_allows() { [ "${WASM_TOOLCHAIN:-$1}" = "$1" ]; }
 
-# wasm_has_source <rustc>: whether the source of its standard library is there.
+# wasm_has_source <rustc>: whether it has the source of its standard library.
 wasm_has_source() { [ -d "$("$1" --print sysroot)/lib/rustlib/src/rust/library/std" ]; }
 
-# Rustup need not be asked, and need not exist.
+# Does not call rustup, which need not be installed.
 wasm_rustup_ready() { wasm_allows rustup && have rustc && wasm_has_source rustc; }
 
 wasm_debian_ready() {
@@ -25,7 +25,7 @@ wasm_debian_ready() {
         wasm_has_source /usr/bin/rustc && at_least "$(/usr/bin/rustc --version | cut -d ' ' -f 2)" "$(minimum_rust)"
 }
 
-# Debian's compiler brings no linker for wasm: lld's, or the one inside a rustup toolchain.
+# Debian's compiler has no linker for wasm. Uses lld's, or the one in a rustup toolchain.
 wasm_linker() {
     local linker
     for linker in /usr/bin/wasm-ld /usr/bin/wasm-ld-[0-9]*; do
@@ -41,7 +41,7 @@ wasm_linker() {
     return 1
 }
 
-# Whether rustup is worth asking: not again for a compiler it had nothing for, unless RETRY is set.
+# Whether to try rustup: not again for a compiler for which it had no source, unless RETRY is set.
 wasm_may_fetch() {
     wasm_allows rustup && have rustup && have rustc &&
         { [ -n "${RETRY:-}" ] || [ "$(cat "$WASM_NOT_FETCHED" 2>/dev/null)" != "$(rustc --version)" ]; }
@@ -74,7 +74,7 @@ wasm_select() {
     fi
     WASM_NAME="$($rustc --version), with the standard library from source"
     sysroot=$($rustc --print sysroot)
-    # A message may name a source file: it should name the same one on every machine, or no two builds are alike.
+    # Messages may contain the paths of source files. They must be the same on every machine, so that all builds are equal.
     WASM_REMAP="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=/crates"
     WASM_REMAP+=" --remap-path-prefix=$sysroot/lib/rustlib/src/rust=/rust"
 }
@@ -83,7 +83,7 @@ wasm_select() {
 wasm_cargo() {
     local command=$1 flags=$WASM_REMAP
     shift
-    # Tests are to say why they fail.
+    # Tests need messages for failures.
     [ "$command" = test ] || flags+=" -Z unstable-options -C panic=immediate-abort"
     CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS=$flags "${WASM_CARGO[@]}" "$command" --target "$WASM_TARGET" \
         -Z build-std=std,panic_abort -Z build-std-features=optimize_for_size "$@"

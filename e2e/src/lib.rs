@@ -1,6 +1,6 @@
-//! What several end-to-end tests use. What only one of them needs stands beside that one.
+//! Helpers for several end-to-end tests. Helpers for a single test are next to that test.
 
-// As in the tests themselves: what fails here, fails the test.
+// As in the tests themselves: a failure here fails the test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::arithmetic_side_effects)]
 
 pub mod load;

@@ -1,22 +1,23 @@
-//! Many requests with little effort: bytes that are written in advance, answers of which only the status is read.
+//! Sends many requests at low cost: the bytes are prepared, and of most answers only the status is read.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// Connections, each with one request at a time: Envoy breaks one off on which several wait for answers of its own.
+/// Connections, each with one request at a time. Envoy closes a connection if several requests on it wait for Envoy's own
+/// answers.
 const CONNECTIONS: usize = 8;
 
-/// How clients name the server.
+/// The clients' name for the server.
 pub const SERVER: &str = "server:9080";
 
-/// Sends so many requests; the answers by status. `build` makes the head of each.
+/// Sends `count` requests. Returns the answers by status. `build` creates the head of each request.
 pub fn send(proxy: SocketAddr, count: usize, build: impl Fn(usize) -> String + Sync) -> BTreeMap<u16, u64> {
     send_over(CONNECTIONS, proxy, count, build)
 }
 
-/// Sends so many requests, over so many connections.
+/// Sends `count` requests over several connections.
 pub fn send_over(
     connections: usize,
     proxy: SocketAddr,
@@ -38,15 +39,15 @@ pub fn send_over(
     statuses
 }
 
-/// GET to [`SERVER`], with more headers, each with its line end.
+/// GET to [`SERVER`], with additional headers, each with its line end.
 pub fn get(path: &str, headers: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: {}\r\n{headers}\r\n", SERVER)
 }
 
-/// Opens so many connections, then sends a request on each at once. Status and time of each answer.
+/// Opens `count` connections, then sends a request on each at once. Returns status and duration of each answer.
 pub fn burst(proxy: SocketAddr, count: usize, request: &str) -> Vec<(u16, Duration)> {
     let mut connections: Vec<_> = (0..count).map(|_| Connection::open(proxy)).collect();
-    // Envoy accepts connections when it comes to it.
+    // Envoy accepts connections with a delay.
     std::thread::sleep(Duration::from_millis(300));
     let sent: Vec<Instant> = connections
         .iter_mut()
@@ -68,7 +69,7 @@ fn one(
     let mut connection = Connection::open(proxy);
     let mut statuses = BTreeMap::new();
     for number in numbers {
-        // Envoy closes a connection itself after it has answered 400.
+        // Envoy closes a connection after it has answered 400.
         if connection.ends {
             connection = Connection::open(proxy);
         }
@@ -78,10 +79,10 @@ fn one(
     statuses
 }
 
-/// One connection, for one request after the other.
+/// A connection for consecutive requests.
 pub struct Connection {
     stream: BufReader<TcpStream>,
-    /// The last answer says that there will be no other.
+    /// The last answer closes the connection.
     ends: bool,
 }
 
@@ -98,14 +99,14 @@ impl Connection {
         self.stream.get_mut().write_all(request.as_bytes()).unwrap();
     }
 
-    /// Sends a request; status and body of its answer.
+    /// Sends a request. Returns status and body of its answer.
     pub fn send(&mut self, method: &str, path: &str) -> (u16, String) {
         self.write(&get(path, "").replacen("GET", method, 1));
         let (status, body) = self.answer(method != "HEAD");
         (status, String::from_utf8(body).unwrap())
     }
 
-    /// Reads an answer whose length its head tells.
+    /// Reads an answer whose head contains its length.
     fn answer(&mut self, has_body: bool) -> (u16, Vec<u8>) {
         let (mut status, mut length, mut line) = (0, 0, String::new());
         loop {

@@ -1,17 +1,16 @@
-//! Who may fill the machine, and who takes times.
+//! Coordinates tests that load the machine with tests that measure times.
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// Lets cases that need the machine for themselves run alone: they take the lock for writing, those whose times matter
-/// for reading.
+/// Tests that load the machine take the lock for writing, and so run alone. Tests that measure times take it for reading.
 static MACHINE: RwLock<()> = RwLock::new(());
 
-/// While this is held, nobody fills the machine.
+/// While this is held, no test loads the machine.
 pub fn quiet() -> RwLockReadGuard<'static, ()> {
     MACHINE.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// While this is held, no times are taken.
+/// While this is held, no test measures times.
 pub fn loud() -> RwLockWriteGuard<'static, ()> {
     MACHINE.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,10 +1,10 @@
-//! What the proxies of a mesh have counted.
+//! The counters of the proxies in a mesh.
 
 use local_mesh::{Mesh, Sample};
 
 use crate::wait::WAIT;
 
-/// Waits until a metric under these labels adds up to what is expected.
+/// Waits until a metric with these labels has the expected sum.
 pub fn expect_total(mesh: &Mesh, reporter: &str, metric: &str, labels: &[(&str, &str)], expected: f64) {
     let total = |samples: &[Sample]| -> f64 {
         samples.iter().filter(|s| s.name == metric && s.has(labels)).map(|s| s.value).sum()

@@ -1,4 +1,4 @@
-//! Two workloads that differ in all that telemetry tells, and what one sends to the other.
+//! Two workloads that differ in everything that telemetry reports, and requests between them.
 
 use std::net::TcpStream;
 
@@ -16,7 +16,7 @@ services:
   - { name: server, namespace: back, port: 9080, protocol: http }
 ";
 
-/// How the client names the server.
+/// The client's name for the server.
 pub const SERVER: &str = "server.back:9080";
 
 /// A client and a database.
@@ -34,12 +34,12 @@ pub fn get(mesh: &Mesh, path: &str) -> Request {
     Request::get(mesh.sidecar("client-v1").unwrap().outbound(), path).host(SERVER)
 }
 
-/// Sends a request; the status of its answer.
+/// Sends a request. Returns the status of its answer.
 pub fn status(mesh: &Mesh, request: Request) -> u16 {
     mesh.client().send(&request).unwrap().status
 }
 
-/// A connection of a workload's application, to a port of its proxy.
+/// A connection from a workload's application to a port of its proxy.
 pub fn connect(mesh: &Mesh, workload: &str, port: u16) -> TcpStream {
     let stream = TcpStream::connect(mesh.sidecar(workload).unwrap().address(port)).unwrap();
     stream.set_read_timeout(Some(WAIT)).unwrap();

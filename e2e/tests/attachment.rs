@@ -1,7 +1,7 @@
-//! How the modules sit in Envoy: what they need of the bootstrap, which Envoys take them, what a crash or a bad
-//! configuration does to traffic.
+//! The modules in Envoy: the bootstrap settings that they need, the supported versions of Envoy, and the effect of crashes
+//! and invalid configurations on traffic.
 
-// Helpers outside of test functions are not excused by clippy.toml.
+// clippy.toml does not exempt helpers outside of test functions.
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::panic)]
 
 use std::fs;
@@ -24,7 +24,7 @@ services:
   - { name: server, port: 9080, protocol: http }
 ";
 
-/// The server outside the mesh, so that there is one proxy.
+/// The server is outside the mesh, so that there is only one proxy.
 const ONE_PROXY: &str = "
 name: one
 workloads:
@@ -47,7 +47,7 @@ fn attached() -> Options {
     Options { filters: vec![tools::filters()], ..Options::default() }
 }
 
-/// Each filter by itself.
+/// Each filter alone.
 fn separately() -> Options {
     let files =
         ["stats-bootstrap.yaml", "separate/stats.yaml", "separate/metadata-exchange.yaml", "separate/access-log.yaml"];
@@ -73,7 +73,7 @@ fn send(mesh: &Mesh) {
     assert_eq!(mesh.client().send(&get(mesh, "/status/200")).unwrap().status, 200);
 }
 
-/// Waits until there is one series at a workload, of so many requests with these labels.
+/// Waits until a workload has one series, with this count and these labels.
 fn expect_series(mesh: &Mesh, workload: &str, count: u64, labels: &[(&str, &str)]) {
     let found = |samples: &[Sample]| {
         let series: Vec<_> = samples.iter().filter(|s| s.name == "istio_requests_total").cloned().collect();
@@ -84,7 +84,7 @@ fn expect_series(mesh: &Mesh, workload: &str, count: u64, labels: &[(&str, &str)
     assert!(only.value == count as f64 && only.has(labels), "{workload}: {only:?}");
 }
 
-/// One request is counted once on each side, which knows itself and the other one.
+/// One request is counted once on each side, with the labels of both sides.
 fn expect_telemetry(mesh: &Mesh) {
     send(mesh);
     for (workload, reporter) in [("client", "source"), ("server", "destination")] {
@@ -162,7 +162,7 @@ fn direction_and_reporter_follow_from_the_listener_under_any_root_id_or_none() {
     }
 }
 
-/// An EnvoyFilter with another root id of all its filters, or none.
+/// An EnvoyFilter with another root id, or none, for all its filters.
 fn with_root_id(yaml: &str, root_id: Option<&str>) -> String {
     assert!(yaml.contains("root_id: "));
     let lines = yaml.lines().filter_map(|line| match (line.split_once("root_id: "), root_id) {
@@ -173,7 +173,7 @@ fn with_root_id(yaml: &str, root_id: Option<&str>) -> String {
     lines.collect()
 }
 
-/// A module that runs until the sixth request, or piece of data from a client, and then traps.
+/// A module that works until the sixth request or data chunk from a client, and then traps.
 const CRASHING: &str = r#"
 (module
   (memory (export "memory") 1)
@@ -193,8 +193,8 @@ const CRASHING: &str = r#"
   (func (export "proxy_on_delete") (param i32)))
 "#;
 
-/// What five requests under way, the one that makes the module trap, and a later one are answered, with the crashing
-/// module in the place of ours.
+/// The answers to five requests in progress, to the one that makes the module trap, and to a later one. The crashing module
+/// replaces ours.
 fn statuses_around_a_crash(filter: &str, change: impl Fn(String) -> String) -> Vec<u16> {
     let mesh = with_crashing_module(ONE_PROXY, filter, change);
     let outside = mesh.application("server").unwrap();
@@ -210,7 +210,7 @@ fn statuses_around_a_crash(filter: &str, change: impl Fn(String) -> String) -> V
     statuses
 }
 
-/// A mesh with one of our files, changed, and the crashing module in the place of ours.
+/// A mesh with one of our files, changed, with the crashing module instead of ours.
 fn with_crashing_module(topology: &str, filter: &str, change: impl Fn(String) -> String) -> Mesh {
     let module = Module::write(CRASHING);
     let yaml = change(replace_modules(filter, &module));
@@ -222,7 +222,7 @@ fn expect_crash(mesh: &Mesh) {
     assert!(log.contains("unreachable"), "the module did not crash: {log}");
 }
 
-/// A module in a file, which is removed in the end.
+/// A module in a file, which is removed at the end.
 struct Module(PathBuf);
 
 impl Module {
@@ -241,7 +241,7 @@ impl Drop for Module {
     }
 }
 
-/// One of our files, with another module in the place of ours.
+/// One of our files, with another module instead of ours.
 fn replace_modules(filter: &str, module: &Module) -> String {
     let yaml = file(filter);
     let lines = yaml.lines().map(|line| match line.split_once("filename: ") {
@@ -283,7 +283,7 @@ fn connections_go_on_when_a_module_crashes() {
     }
 }
 
-/// What the alert `VmReloaded` looks at.
+/// The metric of the alert `VmReloaded`.
 #[test]
 fn a_module_that_is_loaded_again_after_a_crash_is_counted() {
     let topology = PAIR.replace("9080, protocol: http", "27017, protocol: tcp");
@@ -303,7 +303,7 @@ fn a_module_that_is_loaded_again_after_a_crash_is_counted() {
     assert_eq!(reloads(), 1.0);
 }
 
-/// Why our files have the deprecated `fail_open` and not this.
+/// The reason why our files use the deprecated `fail_open` and not this.
 #[test]
 fn with_failure_policy_fail_open_a_crash_fails_the_requests_under_way() {
     let statuses = statuses_around_a_crash("separate/stats.yaml", |yaml| {
@@ -314,7 +314,7 @@ fn with_failure_policy_fail_open_a_crash_fails_the_requests_under_way() {
     assert_eq!(statuses, [503, 503, 503, 503, 503, 503, 200]);
 }
 
-/// Configurations of which everything is wrong, by root id, and what is said of each field.
+/// Configurations with errors in all fields, by root id, and the message for each field.
 const BAD: [(&str, &str, &[&str]); 6] = [
     (
         "stats_outbound",
@@ -363,7 +363,7 @@ const BAD: [(&str, &str, &[&str]); 6] = [
     ),
 ];
 
-/// What has this plugin.
+/// The files for this plugin.
 fn with_plugin(plugin: &str) -> Options {
     if plugin.starts_with("telemetry") {
         attached()
@@ -372,7 +372,7 @@ fn with_plugin(plugin: &str) -> Options {
     }
 }
 
-/// There is one message, and it says all that is expected.
+/// There is one message, with all expected parts.
 fn expect_refusal(log: &str, expected: &[&str]) {
     let messages: Vec<&str> = log.lines().filter(|line| line.contains("configuration refused")).collect();
     let [message] = messages[..] else { panic!("not one message: {log}") };
@@ -412,7 +412,7 @@ fn a_good_update_takes_effect_and_no_request_is_lost() {
     let mesh = start(ONE_PROXY, separately()).unwrap();
     let mut sent = 0;
     let mut counts = |service: &str| {
-        // No host of the mesh, so that it depends on the configuration whether it becomes a label.
+        // Not a host of the mesh, so that the configuration decides whether it becomes a label.
         mesh.client().send(&get(&mesh, "/").host("example.com")).unwrap();
         sent += 1;
         let samples = mesh.sidecar("client").unwrap().metric("istio_requests_total").unwrap();

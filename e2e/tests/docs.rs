@@ -1,6 +1,6 @@
-//! The tables in the documentation are what the code does.
+//! The tables in the documentation match the code.
 
-// Helpers outside of test functions are not excused by clippy.toml.
+// clippy.toml does not exempt helpers outside of test functions.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use access_log::config::LogConfig;
@@ -23,14 +23,14 @@ const FAULT: &str = include_str!("../../filters/fault/README.md");
 const SHADOW: &str = include_str!("../../filters/shadow/README.md");
 const LOG: &str = include_str!("../../filters/access-log/README.md");
 
-/// What stands first, in backquotes, in the rows of the table under `heading`.
+/// The first text in backquotes in each row of the table under `heading`.
 fn first_column<'a>(document: &'a str, heading: &str) -> Vec<&'a str> {
     let (_, section) = document.split_once(&format!("{heading}\n")).expect(heading);
     let rows = section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
     rows.filter_map(|row| row.strip_prefix("| `")?.split('`').next()).collect()
 }
 
-/// All that stands in backquotes in the first cells of the table under `heading`.
+/// All texts in backquotes in the first cells of the table under `heading`.
 fn first_cells<'a>(document: &'a str, heading: &str) -> Vec<&'a str> {
     let (_, section) = document.split_once(&format!("{heading}\n")).expect(heading);
     let rows = section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
@@ -38,7 +38,7 @@ fn first_cells<'a>(document: &'a str, heading: &str) -> Vec<&'a str> {
     cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect()
 }
 
-/// The fields that a configuration with an unknown one is told.
+/// The known fields in the error for an unknown field.
 fn fields(error: &str) -> Vec<String> {
     let (_, known) = error.split_once("known are ").unwrap();
     known.split(';').next().unwrap().split(", ").map(str::to_owned).collect()
@@ -66,13 +66,13 @@ fn the_readme_has_every_metric() {
     assert!(documented.contains(&stats::metrics::OVERFLOW_METRIC));
 }
 
-/// What a configuration is refused with.
+/// The error for a configuration.
 fn refused<T>(parsed: Result<T, ConfigError>) -> String {
     parsed.map(drop).unwrap_err().to_string()
 }
 
-/// Each kind of object in a configuration: whose it is, its place there, where its table is, and the fields that one with an
-/// unknown field is told.
+/// Each kind of object in a configuration: the filter, the path, the place of its table, and the known fields in the error
+/// for an unknown field.
 fn objects() -> Vec<(&'static str, &'static str, &'static str, &'static str, Vec<String>)> {
     let telemetry = |json: &str| refused(remixer::config::TelemetryConfig::parse(json.as_bytes()));
     let exchange = |json: &str| refused(ExchangeConfig::parse(json.as_bytes()));

@@ -1,7 +1,7 @@
-//! The local mesh itself, without filters: that it is what it claims to be, and that nothing of it stays behind.
+//! The local mesh without filters: it works as described, and leaves nothing behind.
 
-// Helpers outside of test functions are not excused by clippy.toml.
-#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects)]
+// clippy.toml does not exempt helpers outside of test functions.
+#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::panic)]
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -19,7 +19,7 @@ services:
   - { name: server, port: 9080, protocol: http }
 ";
 
-/// The longest that something may take to come to be.
+/// Time limit for something to appear.
 const WAIT: Duration = Duration::from_secs(20);
 
 /// Answers every request itself, with 418.
@@ -179,31 +179,64 @@ fn nothing_stays_behind_however_the_command_ends() {
         let gate = "workloads:\n  - { name: gate, app: gate, address: 127.1.0.9, gateway: { port: 8080, routes: [ { prefix: /, to: server } ] } }";
         let yaml = PAIR.replace("workloads:", gate).replace("127.1.", &format!("127.{network}."));
         std::fs::write(&file, format!("{yaml}{traffic}")).unwrap();
-        let mut up = start(&["up", "--plain", "--topology", file.to_str().unwrap()]);
+        let mut up = start(&["mesh", "--plain", "--topology", file.to_str().unwrap()]);
         local_mesh::wait_until(WAIT, || output_so_far(&file, &mut up) >= 3).unwrap();
         assert!(Command::new("kill").args([signal, &up.id().to_string()]).status().unwrap().success());
         let ended = up.wait().unwrap();
-        // 0 after it was up, 130 when interrupted before.
+        // 0 if it was up, 130 if it was interrupted before.
         assert!(matches!(ended.code(), Some(0 | 130)) || signal == "-KILL", "{signal}: {ended}");
         local_mesh::wait_until(WAIT, || envoys_on(network) == 0).unwrap();
         std::fs::remove_file(&file).unwrap();
     }
 }
 
+#[test]
+fn programs_get_the_verdict_as_json_with_fields_that_are_explained() {
+    let file = std::env::temp_dir().join(format!("mesh-test-{}-250.yaml", std::process::id()));
+    let traffic = "traffic: { gateway: gate, perSecond: 20, mix: [ { path: / } ] }";
+    let gate = "workloads:\n  - { name: gate, app: gate, version: v1, address: 127.1.0.9, gateway: { port: 8080, routes: [ { prefix: /, to: server } ] } }";
+    let yaml = PAIR.replace("workloads:", gate).replace("127.1.", "127.250.");
+    std::fs::write(&file, format!("{yaml}{traffic}")).unwrap();
+    let mut command = Command::new(local_mesh::tools::program("remixer").unwrap());
+    command.args(["mesh", "--for", "8s", "--output", "json", "--topology", file.to_str().unwrap()]);
+    let output = command.output().unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{said}"));
+    // Nobody sends from the client.
+    assert_eq!((output.status.code(), &document["complete"]), (Some(2), &false.into()), "{said}");
+    let missing = document["missing"].as_array().unwrap();
+    assert!(missing.iter().all(|item| item["edge"] == "client -> server-v1") && !missing.is_empty(), "{missing:?}");
+    let sent = document["requests"].as_u64().unwrap();
+    assert!(sent > 100 && document["unanswered"] == 0 && document["standardMetrics"] == true, "{document}");
+    let edges = document["edges"].as_array().unwrap();
+    let reporters: Vec<_> = edges.iter().map(|edge| edge["reporter"].as_str().unwrap()).collect();
+    assert_eq!(reporters, ["source", "destination"]);
+    for edge in edges {
+        assert_eq!((&edge["source"], &edge["destination"]), (&"gate".into(), &"server-v1".into()));
+        assert!(edge["codes"]["200"].as_f64() > Some(20.0), "{edge}");
+    }
+    let page = include_str!("../../docs/remixer.md");
+    let names = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    for name in [names(&document), names(&edges[0]), names(&missing[0])].concat() {
+        assert!(page.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
 fn start(arguments: &[&str]) -> Child {
-    let mut command = Command::new(local_mesh::tools::program("mesh").unwrap());
+    let mut command = Command::new(local_mesh::tools::program("remixer").unwrap());
     command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// How many of the mesh's proxies run; the command must not have ended.
+/// Number of running proxies of the mesh. The command must not have ended.
 fn output_so_far(file: &std::path::Path, up: &mut Child) -> usize {
-    assert!(up.try_wait().unwrap().is_none(), "mesh up --topology {} ended early", file.display());
+    assert!(up.try_wait().unwrap().is_none(), "remixer mesh --topology {} ended early", file.display());
     let name = file.file_stem().unwrap().to_string_lossy().into_owned();
     let network = name.rsplit('-').next().unwrap().parse().unwrap();
     envoys_on(network)
 }
 
-/// Proxies whose stats page on 127.`network` answers.
+/// Number of proxies on 127.`network` with an answering stats page.
 fn envoys_on(network: u8) -> usize {
     let pods = [1, 2, 9].map(|last| std::net::SocketAddr::from(([127, network, 0, last], 15090)));
     pods.iter().filter(|address| answers(address)).count()

@@ -1,6 +1,6 @@
-//! The live picture: its endpoints, and what a real browser makes of its pages.
+//! The live view: its endpoints, and its pages in a real browser.
 
-// Helpers outside of test functions are not excused by clippy.toml.
+// clippy.toml does not exempt helpers outside of test functions.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use std::net::SocketAddr;
@@ -15,13 +15,13 @@ use local_mesh::{page, percent, tools, Answer, Client, Mesh, Options, Request, T
 use serde_json::{json, Value};
 use tokio::runtime::{Builder, Runtime};
 
-/// Of a page: what is in it when it has asked for its data, and what its scripts complained of.
+/// A page: its content after loading its data, and the errors of its scripts.
 struct Shown {
     dom: String,
     console: Vec<String>,
 }
 
-/// A page over a Prometheus that says what a test wants.
+/// A page with a Prometheus whose answers the test defines.
 struct Scene {
     page: Server,
     client: Client,
@@ -30,7 +30,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// `samples(query)` is what Prometheus answers: labels and values.
+    /// `samples(query)` returns the answer of Prometheus: labels and values.
     fn new(samples: impl Fn(&str) -> Vec<(Value, f64)> + Send + Sync + 'static) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -53,7 +53,7 @@ impl Scene {
     }
 }
 
-/// Opens a page in Chromium and waits for a while of its time.
+/// Opens a page in Chromium, and waits for some of the browser's virtual time.
 fn open(address: SocketAddr, path: &str) -> Shown {
     let profile = std::env::temp_dir().join(format!("page-test-{}-{}", std::process::id(), address.port()));
     let output = Command::new("timeout")
@@ -65,7 +65,7 @@ fn open(address: SocketAddr, path: &str) -> Shown {
         .arg(format!("http://{address}{path}"))
         .output()
         .unwrap();
-    // It may be gone by itself.
+    // It may already be removed.
     let _ = std::fs::remove_dir_all(&profile);
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "Chromium: {} {errors}", output.status);
@@ -100,7 +100,7 @@ impl Shown {
     }
 }
 
-/// What is said of requests from one workload to another, by either reporter.
+/// The labels of requests from one workload to another, from either reporter.
 fn ends(reporter: &str, from: &str, to: &str) -> Value {
     json!({
         "reporter": reporter, "source_workload": from, "source_app": from, "source_workload_namespace": "default",
@@ -117,7 +117,7 @@ fn with(mut labels: Value, more: &[(&str, &str)]) -> Value {
     labels
 }
 
-/// a calls b, a tenth of it in vain and a tenth delayed; b asks c by TCP, and sends copies to a mirror.
+/// a calls b; a tenth of the calls fails, and a tenth is delayed. b calls c over TCP, and sends copies to a mirror.
 fn three(query: &str) -> Vec<(Value, f64)> {
     let request =
         |reporter, code, flags| with(ends(reporter, "a", "b"), &[("response_code", code), ("response_flags", flags)]);
@@ -261,7 +261,7 @@ traffic: { gateway: gate, perSecond: 20, mix: [ { path: / } ] }
     let mesh = Mesh::start(Topology::parse(topology).unwrap(), options).unwrap();
     let _sending = Sending::start(&mesh, Duration::from_secs(60)).unwrap();
     let page = page::of_mesh(&mesh).unwrap();
-    // A new Prometheus takes some seconds to look for the first time, and a rate needs two looks.
+    // A new Prometheus needs some seconds before its first scrape, and a rate needs two scrapes.
     let request = Request::get(page.address(), "/mesh.json?filter_empty=true");
     let rates = || mesh.client().send(&request).unwrap().json().unwrap();
     local_mesh::wait_until(Duration::from_secs(30), || {

@@ -1,6 +1,6 @@
-//! Traces: what a collector gets of a request through bookinfo, without any filter of ours.
+//! Traces: the spans of a request through bookinfo in a collector, without our filters.
 
-// Helpers outside of test functions are not excused by clippy.toml.
+// clippy.toml does not exempt helpers outside of test functions.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use std::net::SocketAddr;
@@ -15,10 +15,10 @@ use local_mesh::server::{answer, Server};
 use local_mesh::{Mesh, Options, Request, Topology};
 use serde_json::Value;
 
-/// Envoy sends what it has every 5 s.
+/// Envoy sends its spans every 5 s.
 const WAIT: Duration = Duration::from_secs(15);
 
-/// What Zipkin's API got, in a place of ours.
+/// The spans that our stand-in for Zipkin's API received.
 struct Collector {
     spans: Arc<Mutex<Vec<Value>>>,
     server: Server,
@@ -58,7 +58,7 @@ fn receive(kept: &Mutex<Vec<Value>>, request: &Received<Bytes>) -> Response<Full
     }
 }
 
-/// Bookinfo whose applications always answer in time, tracing that share of the requests.
+/// Bookinfo with applications that always answer in time, and with this sampling rate.
 fn bookinfo(sampling: &str, tracing: Tracing) -> Mesh {
     let yaml =
         include_str!("../../tools/local-mesh/topology.yaml").replace("sampling: 100", &format!("sampling: {sampling}"));
@@ -70,19 +70,19 @@ fn to(collector: &Collector) -> Tracing {
     Tracing::to(&collector.server.address().to_string()).unwrap()
 }
 
-/// A page view as reviews v2 is tested.
+/// A page view with reviews v2.
 fn view(mesh: &Mesh, path: &str) -> Request {
     Request::get(mesh.gateway("istio-ingressgateway").unwrap(), path).host("bookinfo.example.com")
 }
 
-/// `CLIENT productpage.default > reviews…`: who made the span, and its name.
+/// `CLIENT productpage.default > reviews…`: the sender of the span, and its name.
 fn describe(span: &Value) -> String {
     let service = span["localEndpoint"]["serviceName"].as_str().unwrap();
     let operation = span["name"].as_str().unwrap();
     format!("{} {service} > {operation}", span["kind"].as_str().unwrap())
 }
 
-/// The spans from the root, each with those whose parent it is below it.
+/// The spans as a tree from the root: each span with its children below it.
 fn tree(spans: &[Value], parent: Option<&str>, depth: usize, lines: &mut Vec<String>) {
     let mut children: Vec<&Value> = spans.iter().filter(|span| span["parentId"].as_str() == parent).collect();
     children.sort_by_key(|span| describe(span));

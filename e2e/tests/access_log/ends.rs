@@ -8,11 +8,11 @@ use local_mesh::envoy_filter;
 
 use crate::{get, lines, start, status, told, wait_until, PAIR, SERVER, VERSIONS, WAIT};
 
-/// What tells how a request ended.
+/// The fields that describe how a request ended.
 const END: [&str; 6] =
     ["reporter", "source_workload", "destination_workload", "response_code", "response_flags", "response_code_details"];
 
-/// A filter that answers itself when a header says so.
+/// A filter that answers if a header asks for it.
 const TEAPOT: &str = "{ applyTo: HTTP_FILTER,
     match: { context: SIDECAR_OUTBOUND,
       listener: { filterChain: { filter: { name: envoy.filters.network.http_connection_manager } } } },
@@ -107,7 +107,7 @@ fn grpc_calls_have_their_status_and_reset_streams_a_line() {
     let fields = ["protocol", "response_code", "response_flags", "grpc_status"];
     for workload in ["client-v1", "server-v2"] {
         let lines = lines(&mesh, workload, 2);
-        // No status came, which is "unknown".
+        // There was no status, which counts as "unknown".
         assert_eq!(told(&lines, &fields), ["HTTP/2 200 - 2", "HTTP/2 0 DR null"], "{workload}");
     }
 }

@@ -1,4 +1,4 @@
-//! What a line holds.
+//! The fields of a line.
 
 use serde_json::{json, Value};
 

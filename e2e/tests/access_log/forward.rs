@@ -1,4 +1,4 @@
-//! Fluentd's forward protocol, by Envoy's own Fluentd logger.
+//! Fluentd's forward protocol, with Envoy's own Fluentd logger.
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use serde_json::{json, Map, Value};
 
 use crate::{get, start, status, told, wait_until, PAIR, VERSIONS};
 
-/// Where the EnvoyFilter says that Fluentd is.
+/// The address of Fluentd in the EnvoyFilter.
 const ADDRESS: &str = "address: fluentd.logging.svc.cluster.local\n                        port_value: 24224";
 
 #[test]
@@ -55,7 +55,7 @@ fn a_receiver_of_the_forward_protocol_gets_the_same_records() {
     }
 }
 
-/// An EnvoyFilter without its HTTP filters: the module is there already.
+/// An EnvoyFilter without its HTTP filters, because the module is already attached.
 fn only_logger(yaml: &str) -> String {
     let (head, patches) = yaml.split_once("configPatches:\n").unwrap();
     let kept = patches.split("  - applyTo: ").filter(|patch| patch.starts_with("NETWORK_FILTER"));
@@ -63,7 +63,7 @@ fn only_logger(yaml: &str) -> String {
     format!("{head}configPatches:\n{kept}").replace("name: remixer-access-log\n", "name: stdout-too\n")
 }
 
-/// The records in what was sent: `[tag, [[time, record] …], options]`, each with the line under `log`.
+/// The records in the received bytes: `[tag, [[time, record] …], options]`, each with the line under `log`.
 fn records(bytes: &[u8]) -> Vec<Value> {
     let mut records = Vec::new();
     let mut rest = bytes;
@@ -78,7 +78,7 @@ fn records(bytes: &[u8]) -> Vec<Value> {
     records
 }
 
-/// A value of MessagePack, as far as Envoy makes use of it; `None` if it is not all there.
+/// A value of MessagePack, as far as Envoy uses it; `None` if it is incomplete.
 fn value(rest: &mut &[u8]) -> Option<Value> {
     let [tag] = take(rest, 1)? else { return None };
     Some(match *tag {

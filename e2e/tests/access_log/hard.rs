@@ -1,4 +1,4 @@
-//! Requests that are hard to write on a line.
+//! Requests with content that is difficult to write on a line.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use serde_json::{json, Value};
 
 use crate::{configured, get, lines, start, status, texts, PAIR, SERVER, VERSIONS};
 
-/// Lets requests have headers of up to 90 KB.
+/// Allows requests with headers of up to 90 KB.
 const LARGE_HEADERS: &str = "{ applyTo: NETWORK_FILTER,
     match: { context: ANY, listener: { filterChain: { filter: { name: envoy.filters.network.http_connection_manager } } } },
     patch: { operation: MERGE, value: { typed_config: {
       '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager,
       max_request_headers_kb: 90 } } } }";
 
-/// Sends bytes as a request to the client's proxy, and reads what is answered.
+/// Sends bytes as a request to the client's proxy. Returns the answer.
 fn raw(mesh: &Mesh, request: &[u8]) -> String {
     let address = mesh.sidecar("client-v1").unwrap().outbound();
     let answer = mesh.client().raw(address, request, Duration::from_millis(500)).unwrap();

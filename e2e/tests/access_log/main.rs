@@ -1,7 +1,7 @@
-//! The access log module in real Envoys: what a sidecar writes to its stdout, of each request and connection exactly one
-//! line that parses, however it ended.
+//! The access log module in real Envoys: for each request and connection, a sidecar writes exactly one valid line to its
+//! stdout, however it ended.
 
-// Helpers outside of test functions are not excused by clippy.toml.
+// clippy.toml does not exempt helpers outside of test functions.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -27,7 +27,7 @@ use local_mesh::tools::{self, ENVOY_VERSIONS as VERSIONS};
 use local_mesh::{Mesh, Options, PluginConfig, Topology};
 use serde_json::Value;
 
-/// A mesh with the access log as it is attached by default, run with the changed options.
+/// A mesh with the default access log, and changed options.
 fn start(topology: &str, change: impl FnOnce(&mut Options)) -> Mesh {
     let mut options = Options { filters: filters(), log_level: "warning,wasm:debug".to_owned(), ..Options::default() };
     change(&mut options);
@@ -49,7 +49,7 @@ fn files(names: &[&str]) -> Vec<PathBuf> {
     names.iter().map(|name| tools::filters().join(name).with_extension("yaml")).collect()
 }
 
-/// [`PAIR`] with a configuration of the access log in both proxies.
+/// [`PAIR`], with a configuration of the access log in both proxies.
 fn configured(configuration: &str) -> Mesh {
     start(PAIR, |options| options.plugins = plugins(&["access_log"], configuration))
 }
@@ -65,12 +65,12 @@ fn plugins(names: &[&str], configuration: &str) -> Vec<PluginConfig> {
     names.iter().flat_map(plugin).collect()
 }
 
-/// The lines of a workload's sidecar, once there are so many of them, and a moment longer, as there shall not be more.
+/// The lines of a workload's sidecar. Waits for this many lines, and a moment longer to see that there are no more.
 fn lines(mesh: &Mesh, workload: &str, count: usize) -> Vec<Value> {
     texts(mesh, workload, count).iter().map(|line| serde_json::from_str(line).expect(line)).collect()
 }
 
-/// The same, as they are.
+/// The same, as text.
 fn texts(mesh: &Mesh, workload: &str, count: usize) -> Vec<String> {
     let sidecar = mesh.sidecar(workload).unwrap();
     let read = || -> Vec<String> { sidecar.output().split_inclusive('\n').map(String::from).collect() };
@@ -81,7 +81,7 @@ fn texts(mesh: &Mesh, workload: &str, count: usize) -> Vec<String> {
     lines.into_iter().map(|line| line.strip_suffix('\n').expect("a whole line").to_owned()).collect()
 }
 
-/// The values of some fields of each line, with blanks between.
+/// The values of some fields of each line, joined by spaces.
 fn told(lines: &[Value], fields: &[&str]) -> Vec<String> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), String::from);
     let line = |line: &Value| fields.iter().map(|field| text(&line[*field])).collect::<Vec<_>>().join(" ");

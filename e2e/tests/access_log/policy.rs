@@ -1,8 +1,8 @@
-//! Which requests get a line, and that other loggers are told.
+//! The policy decides which requests get a line, and other loggers can read the decision.
 
 use crate::{configured, get, lines, start, status, texts, told, wait_until, PAIR, VERSIONS};
 
-/// A logger of the operator's own, with a format of its own, for requests of which the policy says so.
+/// An operator's own logger with its own format, for requests that the policy selects.
 const OWN_LOGGER: &str = "
 apiVersion: networking.istio.io/v1alpha3
 kind: EnvoyFilter
@@ -86,7 +86,7 @@ fn both_proxies_log_the_same_share_of_requests() {
 fn the_first_request_of_a_caller_within_a_window_is_logged() {
     let mesh = configured(r#"{"policy": {"log": "FIRST_IN_WINDOW", "window": "1h"}}"#);
     for path in ["/status/200", "/status/201", "/status/500", "/status/202"] {
-        // On connections of their own, from one client.
+        // One client, but each request on its own connection.
         status(&mesh, get(&mesh, path).header("connection", "close"));
     }
     for workload in ["client-v1", "server-v2"] {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{lines, plugins, start, told, wait_until, VERSIONS};
 
-/// Envoy prints lines of live connections, too.
+/// Makes Envoy print lines of live connections, too.
 const LIVE: &str = "
 apiVersion: networking.istio.io/v1alpha3
 kind: EnvoyFilter

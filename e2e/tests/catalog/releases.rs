@@ -3,7 +3,7 @@
 use std::fs;
 
 use catalog::MODULES;
-use release::{delivered, Inputs};
+use release::{delivered, Files, Inputs};
 
 use super::repository::{root, Repository};
 
@@ -14,7 +14,12 @@ pub fn delivered() -> Vec<String> {
     for module in MODULES {
         fs::write(directory.join(module.file()), vec![0; module.budget]).unwrap();
     }
-    let made = release::release(&Inputs { root: &root(), modules: &directory, images: "registry.test/remixer" });
+    let made = release::release(&Inputs {
+        root: &root(),
+        modules: &directory,
+        images: "registry.test/remixer",
+        programs: &Files::new(),
+    });
     fs::remove_dir_all(&directory).unwrap();
     match made {
         Ok(release) => delivered::problems(&release).unwrap(),

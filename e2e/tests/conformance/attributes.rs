@@ -1,11 +1,11 @@
-//! Attributes made by conditions, as Istio's attributegen makes them.
+//! Attributes with values by condition, as in Istio's attributegen.
 
 use hyper::Method;
 use local_mesh::Mesh;
 
 use crate::scene::{get, status, Setting};
 
-/// Attributes in the form of attributegen's own configuration, and labels that are made of them.
+/// Attributes in the form of attributegen's own configuration, and labels with these attributes.
 const CLASSES: &str = r#"{
     "attributes": [
         {"output_attribute": "istio_operationId", "match": [
@@ -29,7 +29,7 @@ const CLASSES: &str = r#"{
     }}]
 }"#;
 
-/// A label of an attribute by the name of its filter state, and one of an expression over an attribute.
+/// A label with an attribute's filter state, and one with an expression over an attribute.
 const BY_OTHER_WAYS: &str = r#"{
     "attributes": [{"output_attribute": "istio_operationId", "match": [
         {"value": "ListBooks", "condition": "request.url_path == '/books'"}

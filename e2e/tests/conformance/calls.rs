@@ -16,7 +16,7 @@ use tokio::sync::mpsc::{self, Sender};
 use crate::grpc_server::{message, Sent};
 use crate::scene::WAIT;
 
-/// A call under way. Dropped before its end, it is cancelled.
+/// A call in progress. Dropping it before its end cancels it.
 pub struct Call {
     runtime: Handle,
     messages: Option<Sender<Frame<Bytes>>>,
@@ -24,24 +24,24 @@ pub struct Call {
     answer: Incoming,
 }
 
-/// How a call is made: where, for which host, which method.
+/// How to make a call: the address, the host, and the method.
 #[derive(Clone)]
 pub struct Caller {
-    /// Where it runs.
+    /// The runtime of the call.
     pub runtime: Handle,
     /// The client's own proxy.
     pub proxy: SocketAddr,
-    /// The service, as the client names it.
+    /// The client's name for the service.
     pub host: &'static str,
 }
 
 impl Caller {
-    /// Begins a call with one message; there is an answer by then.
+    /// Begins a call with one message, and waits for the head of the answer.
     pub fn begin(&self, method: &str) -> Call {
         self.call(method, true)
     }
 
-    /// A call with one message; its status.
+    /// A call with one message. Returns its status.
     pub fn unary(&self, method: &str) -> String {
         self.call(method, false).end()
     }
@@ -57,7 +57,7 @@ impl Caller {
         })
     }
 
-    /// A call that is cancelled when it has not been answered in time.
+    /// A call that is cancelled if there is no answer in time.
     pub fn cancelled(&self, method: &str, time: Duration) {
         self.runtime.block_on(async {
             let (sender, receiver) = mpsc::channel(16);
@@ -87,7 +87,7 @@ impl Call {
         self.runtime.block_on(messages.send(message("more"))).unwrap();
     }
 
-    /// Waits for this many messages. The server sends each in a frame of its own.
+    /// Waits for this many messages. The server sends each in its own frame.
     pub fn receive(&mut self, count: usize) {
         for _ in 0..count {
             let frame = self.runtime.block_on(async { tokio::time::timeout(WAIT, self.answer.frame()).await });
@@ -95,7 +95,7 @@ impl Call {
         }
     }
 
-    /// Sends no more, and reads to the end; the status.
+    /// Ends the request, and reads to the end. Returns the status.
     pub fn end(mut self) -> String {
         self.messages = None;
         let answer = self.answer;

@@ -1,4 +1,4 @@
-//! Labels and metrics that an operator adds: literals, attributes, and expressions for Envoy's engine.
+//! Labels and metrics that an operator adds: constants, attributes, and expressions for Envoy's engine.
 
 use local_mesh::Request;
 
@@ -107,7 +107,7 @@ pub fn old_names_go_on_working(envoy: &str) {
     );
 }
 
-/// What Istio 1.10 to 1.16 configures by default on the way in.
+/// Istio's default inbound configuration in 1.10 to 1.16.
 pub fn cluster_ids_as_istio_1_10_configures_them(envoy: &str) {
     let cluster = |app: &str, id: &str| {
         format!(

@@ -1,4 +1,4 @@
-//! gRPC: statuses wherever they stand, and messages while a stream is open.
+//! gRPC: the status in headers or trailers, and messages while a stream is open.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::calls::Caller;
 use crate::grpc_server::{GrpcServer, DENIED};
 use crate::scene::{Scene, Setting};
 
-/// A server whose application is the test's, and a service without a healthy endpoint by [`ILL`].
+/// A server whose application is part of the test, and a service without a healthy endpoint (by [`ILL`]).
 const CALLS: &str = "
 name: shop
 workloads:
@@ -28,7 +28,7 @@ const ILL: &str = "configPatches: [ { applyTo: CLUSTER,
       load_assignment: { endpoints: [ { lb_endpoints: [ { health_status: UNHEALTHY,
         endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: 1 } } } } ] } ] } } } } ]";
 
-/// Longer than the reporting period of open streams here.
+/// Longer than the reporting period of open streams in this test.
 const TICK: Duration = Duration::from_millis(500);
 
 /// A service that only the Host header names.
@@ -49,7 +49,7 @@ fn nameless(address: SocketAddr) -> String {
     )
 }
 
-/// A mesh with a gRPC server, and what calls it.
+/// A mesh with a gRPC server and its clients.
 struct Stage {
     scene: Scene,
     caller: Caller,
@@ -156,7 +156,7 @@ pub fn open_streams_are_seen(envoy: &str) {
            server-v2 istio_response_messages_total{source_workload="client-v1"} 1
            server-v2 istio_requests_total{request_protocol="grpc",grpc_response_status="0",source_workload="client-v1"} 1"#,
     );
-    // A label without a place in the bootstrap would stay in the metric's name, hence a standard one.
+    // A standard label, because one without an expression in the bootstrap would stay in the metric's name.
     let engine = r#"{"tcp_reporting_duration": "200ms",
         "metrics": [{"dimensions": {"source_version": "'<' + request.method + '>'"}}]}"#;
     assert_eq!(scene.push("client-v1", "stats_outbound", engine), Update::Accepted);

@@ -1,7 +1,7 @@
-//! A gRPC server over HTTP/2, where a workload with `serve: false` has its application.
+//! A gRPC server over HTTP/2, in place of the application of a workload with `serve: false`.
 //!
-//! It answers by the method that is called: `Unary` with one message, `Chat` with each message that it is sent, `Deny`
-//! without any message, `Wait` never.
+//! The answer depends on the method: `Unary` sends one message, `Chat` returns each received message, `Deny` sends no
+//! message, `Wait` never answers.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -23,21 +23,21 @@ use tokio::task::JoinHandle;
 /// The status of `Deny`: permission denied.
 pub const DENIED: &str = "7";
 
-/// A body that is what is sent to it; it ends when the sender is dropped.
+/// A body with the frames that are sent to it. It ends when the sender is dropped.
 pub struct Sent(pub Receiver<Frame<Bytes>>);
 
-/// It ends when dropped.
+/// A gRPC server, which ends when dropped.
 pub struct GrpcServer(JoinHandle<()>);
 
 impl GrpcServer {
-    /// Listens; every call is answered on `runtime`.
+    /// Listens. Answers every call on `runtime`.
     pub fn start(address: SocketAddr, runtime: &Handle) -> Self {
         let listener = runtime.block_on(TcpListener::bind(address)).unwrap();
         Self(runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(async move {
                     let connection = http2::Builder::new(TokioExecutor::new());
-                    // A client that breaks off is no matter of the server's.
+                    // The server ignores clients that disconnect.
                     let _ = connection.serve_connection(TokioIo::new(stream), service_fn(answer)).await;
                 });
             }
@@ -60,7 +60,7 @@ impl Body for Sent {
     }
 }
 
-/// A message as it is sent: not compressed, its length, itself.
+/// A message in gRPC's form: not compressed, with its length.
 pub fn message(text: &str) -> Frame<Bytes> {
     let mut bytes = vec![0];
     bytes.extend((text.len() as u32).to_be_bytes());
@@ -82,7 +82,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Sent>, Infallible
         "Wait" => std::future::pending().await,
         _ => {
             tokio::spawn(async move {
-                // Each of the client's frames is one message, as they are small.
+                // Each frame from the client is one message, because messages are small.
                 while let Some(Ok(frame)) = body.frame().await {
                     if frame.is_data() && sender.send(frame).await.is_err() {
                         return;

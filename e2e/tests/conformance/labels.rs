@@ -1,4 +1,4 @@
-//! Labels in meshes of other shapes: how services are named by clusters, and workloads by what is known of them.
+//! Labels in other meshes: names of services from clusters, and workloads with little metadata.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -7,7 +7,7 @@ use local_mesh::RawServer;
 
 use crate::scene::{get_from, status, Setting};
 
-/// A service in two versions, one of several names, one without a name, and one of HTTP/2.
+/// A service with two versions, one with several names, one without a name, and one with HTTP/2.
 const SERVICES: &str = "
 name: shop
 workloads:
@@ -35,7 +35,7 @@ const MANY: &str = "configPatches: [ { applyTo: CLUSTER,
 const BARE: &str = "configPatches: [ { applyTo: CLUSTER,
     match: { context: SIDECAR_OUTBOUND, cluster: { service: bare.default.svc.cluster.local } },
     patch: { operation: MERGE, value: { metadata: { filter_metadata: { istio: { other: 1 } } } } } } ]";
-/// A cluster that istiod makes of a ServiceEntry, without metadata.
+/// A cluster without metadata, as istiod generates it for a ServiceEntry.
 const ENTRY: &str = "configPatches: [
     { applyTo: VIRTUAL_HOST, match: { context: SIDECAR_OUTBOUND }, patch: { operation: ADD, value: {
       name: api, domains: [api.example], routes: [
@@ -87,7 +87,7 @@ pub fn services_are_named_by_their_clusters(envoy: &str) {
     );
 }
 
-/// A client of which the control plane says little, and servers that say little of themselves.
+/// A client with little metadata from the control plane, and servers with little metadata.
 const STRANGERS: &str = "
 name: shop
 workloads:
@@ -102,7 +102,7 @@ services:
   - { name: silent, port: 9080, protocol: http }
   - { name: plain, namespace: back, port: 9080, protocol: http }
 ";
-/// The mesh within which TLS is switched off.
+/// The mesh without TLS between its workloads.
 const PLAINTEXT: &str = "configPatches: [ { applyTo: CLUSTER,
     match: { context: SIDECAR_OUTBOUND, cluster: { service: plain.back.svc.cluster.local } },
     patch: { operation: MERGE_AND_REPLACE_LIST, value: { transport_socket_matches: [ { name: plain, match: {},
@@ -110,12 +110,12 @@ const PLAINTEXT: &str = "configPatches: [ { applyTo: CLUSTER,
         '@type': type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer } } } ] } } } ]";
 
 pub fn workloads_are_named_by_what_is_known_of_them(envoy: &str) {
-    // A pod without a sidecar, which istiod describes in its endpoint as any other.
+    // A pod without a sidecar. istiod describes its endpoint like any other.
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     let _pod = RawServer::start(free, |mut stream| {
         let mut request = [0; 4096];
         if stream.read(&mut request).is_ok() {
-            // A client that has left is no matter of the server's.
+            // The server ignores clients that have left.
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
         }
     })

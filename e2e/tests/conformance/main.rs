@@ -1,11 +1,11 @@
 //! The conformance table: node metadata × plugin configuration × traffic → exact series, in real Envoys of the newest and
 //! the oldest version that we support.
 //!
-//! Every module holds scenes; a scene is one mesh, and each call of [`scene::Scene::row`] in it is a row: what it shows,
-//! what is sent, and by how much which series grow. What plain requests and connections look like with the configuration
-//! that we ship is in `tests/stats`; here is what an operator or a topology changes.
+//! Every module contains scenes. A scene is one mesh, and each call of [`scene::Scene::row`] is a row: its name, the
+//! traffic, and the expected growth of series. `tests/stats` checks plain requests and connections with our own
+//! configuration; the tests here check what an operator or a topology changes.
 
-// Helpers outside of test functions are not excused by clippy.toml.
+// clippy.toml does not exempt helpers outside of test functions.
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::panic)]
 
 mod attributes;
@@ -20,7 +20,7 @@ mod scene;
 mod tcp;
 mod updates;
 
-/// Each scene as a test, once per version of Envoy.
+/// Runs each scene as a test, once for each version of Envoy.
 macro_rules! on_each_envoy {
     ($($module:ident: $($scene:ident),+;)+) => {
         mod envoy_1_40 {

@@ -1,4 +1,4 @@
-//! Labels and metrics that an operator removes, replaces or encodes in another way.
+//! Labels and metrics that an operator removes, replaces or encodes differently.
 
 use local_mesh::Update;
 

@@ -1,4 +1,4 @@
-//! Configuration that changes all the time under load.
+//! Frequent changes of the configuration under load.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,16 +8,16 @@ use local_mesh::{Mesh, Request, Update};
 
 use crate::scene::{configured, Setting, PAIR, WAIT};
 
-/// How often the configuration changes, of both proxies together.
+/// Number of configuration changes in both proxies together.
 const RELOADS: u32 = 200;
 
-/// What it may take.
+/// Time limit for all changes.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What Envoy may grow by: some generations of listeners live at once while they drain.
+/// Limit for Envoy's memory growth: several generations of listeners exist at once while they drain.
 const GROWTH: u64 = 24;
 
-/// Configurations that take turns: other labels, other metrics, expressions to compile.
+/// The alternating configurations: other labels, other metrics, expressions to compile.
 const TURNS: [&str; 2] = [
     r#"{"disable_host_header_fallback": true}"#,
     r#"{"metrics": [{"name": "requests_total", "dimensions": {"source_version": "'<' + request.method + '>'"}},
@@ -33,7 +33,7 @@ fn memory(mesh: &Mesh, workload: &str) -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
 }
 
-/// Requests without a pause until told to stop; `build` makes each.
+/// Sends requests without a pause until `stop` is set; `build` creates each request.
 fn load(mesh: &Mesh, stop: &AtomicBool, sent: &AtomicU64, build: impl Fn(Request) -> Request) {
     let proxy = mesh.sidecar("client-v1").unwrap().outbound();
     while !stop.load(Ordering::Relaxed) {
@@ -45,8 +45,8 @@ fn load(mesh: &Mesh, stop: &AtomicBool, sent: &AtomicU64, build: impl Fn(Request
 }
 
 pub fn two_hundred_reloads_lose_and_double_nothing(envoy: &str) {
-    // A connection that is drained may close just when a request is sent on it; that one, which was never received, is
-    // sent again, as in Istio.
+    // A draining connection may close just when a request is sent on it. Such a request was never received, and is sent
+    // again, as in Istio.
     let topology =
         PAIR.replace("protocol: http", "protocol: http, retries: { attempts: 3, on: 'reset,connect-failure' }");
     let scene =
@@ -66,7 +66,7 @@ pub fn two_hundred_reloads_lose_and_double_nothing(envoy: &str) {
                     let update =
                         mesh.push(workload, |options| options.plugins = vec![configured(plugin, configuration)]);
                     assert_eq!(update.unwrap(), Update::Accepted, "{workload}, reload {turn}");
-                    // When as many generations drain as ever will, memory should grow no more.
+                    // From here on, the number of draining generations is constant, and memory should no longer grow.
                     if turn == 20 {
                         settled = memory(mesh, workload);
                     }
@@ -81,7 +81,7 @@ pub fn two_hundred_reloads_lose_and_double_nothing(envoy: &str) {
     let took = begin.elapsed();
     let sent = sent.load(Ordering::Relaxed);
     for ((workload, _), before) in workloads.into_iter().zip(before) {
-        // By configuration: without its label, and with it.
+        // By configuration: with and without its label.
         let counted = || {
             let samples = mesh.sidecar(workload).unwrap().metric("istio_requests_total").unwrap();
             let (second, first): (Vec<_>, Vec<_>) = samples.iter().partition(|s| s.label("source_version") == "<GET>");

@@ -1,4 +1,4 @@
-//! A mesh with a configuration of its own, and rows of traffic with the series that grow by it.
+//! A mesh with its own configuration, and rows of traffic with the expected growth of series.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -8,37 +8,37 @@ pub use e2e::pair::{status, PAIR};
 pub use e2e::wait::WAIT;
 use local_mesh::{exposition, stats_tags, tools, Mesh, Options, PluginConfig, Request, Sample, Topology, Update};
 
-/// A label that a series does not have, as rows write it.
+/// In a row: the series does not have the label.
 const ABSENT: &str = "(absent)";
 
-/// A little longer than it takes until histograms are on the stats page: until Envoy's next flush.
+/// A little longer than Envoy's flush interval, after which histograms are on the stats page.
 const FLUSH: Duration = Duration::from_millis(1200);
 
-/// What a mesh is made of besides the EnvoyFilters of `envoy/`.
+/// The parts of a mesh in addition to the EnvoyFilters in `envoy/`.
 pub struct Setting<'a> {
     /// Its workloads and services.
     pub topology: &'a str,
-    /// Configuration of stats on the way out.
+    /// Outbound configuration of stats.
     pub outbound: &'a str,
-    /// Configuration of stats on the way in.
+    /// Inbound configuration of stats.
     pub inbound: &'a str,
-    /// Further EnvoyFilters: what they hold below `spec`.
+    /// Additional EnvoyFilters: the content of `spec`.
     pub patches: &'a [&'a str],
 }
 
-/// A running mesh whose series are watched. When it is dropped, it says which rows failed.
+/// A running mesh with its series. When dropped, it reports the failed rows.
 pub struct Scene {
     /// The mesh.
     pub mesh: Mesh,
     failures: Vec<String>,
-    /// What the row before saw, by workload and metric.
+    /// The series of the previous row, by workload and metric.
     last: BTreeMap<(String, String), Series>,
 }
 
 /// The samples of one metric: their values by their labels.
 type Series = BTreeMap<BTreeMap<String, String>, f64>;
 
-/// The growth that a row expects of one metric of one workload, by the values of some of its labels.
+/// The growth of one metric of one workload that a row expects, by the values of some labels.
 struct Growth {
     workload: String,
     metric: String,
@@ -53,8 +53,8 @@ impl Default for Setting<'_> {
 }
 
 impl Setting<'_> {
-    /// Starts it on a version of Envoy. Each proxy's bootstrap is what `mesh stats-tags` makes for the configuration: of
-    /// stats on the way in for those behind a service, else on the way out.
+    /// Starts the mesh on a version of Envoy. Each proxy's bootstrap has the output of `remixer stats-tags` for its stats
+    /// configuration: the inbound one for workloads behind a service, else the outbound one.
     pub fn start(&self, envoy: &str) -> Scene {
         let topology = Topology::parse(self.topology).unwrap();
         let mut patches: Vec<String> = self.patches.iter().map(|patch| envoy_filter(patch)).collect();
@@ -79,12 +79,12 @@ impl Setting<'_> {
 }
 
 impl Scene {
-    /// A row: what it shows, what is sent, and the series that grow by that: a line for each, with the workload whose
-    /// proxy reports it, the metric, labels that tell it from others, and by how much. Other series of the metrics named
-    /// do not grow, but for buckets of histograms. `labels` is how many labels a series has.
+    /// A row: its name, the traffic, and the series that grow. The text has a line for each series: the reporting workload,
+    /// the metric, distinguishing labels, and the growth. Other series of these metrics must not grow, except buckets of
+    /// histograms. `labels` is the number of labels of a series.
     pub fn row<T>(&mut self, name: &str, send: impl FnOnce(&Mesh) -> T, series: &str) -> T {
         let mut expected = growths(series);
-        // What shall not be there is looked for last, when what came with it is there.
+        // Series that must not grow are checked last, after the others have grown.
         expected.sort_by_key(|growth| growth.is_nothing());
         let samples = expected.iter().any(Growth::is_histogram);
         if samples && !self.last.is_empty() {
@@ -107,8 +107,8 @@ impl Scene {
         sent
     }
 
-    /// Pushes another configuration of one plugin, and waits until what was before has drained, so that no connection
-    /// goes on with it.
+    /// Pushes another configuration of one plugin, and waits until the old connections have drained, so that no connection
+    /// has the old configuration.
     pub fn push(&mut self, workload: &str, plugin: &str, configuration: &str) -> Update {
         let update = self.mesh.push(workload, |options| {
             options.plugins.retain(|other| other.plugin != plugin);
@@ -132,7 +132,7 @@ impl Drop for Scene {
     }
 }
 
-/// A configuration for a plugin, in all proxies that have it.
+/// A configuration for a plugin, in all proxies with this plugin.
 pub fn configured(plugin: &str, configuration: &str) -> PluginConfig {
     PluginConfig { workload: None, plugin: plugin.to_owned(), configuration: configuration.to_owned() }
 }
@@ -142,8 +142,7 @@ pub fn get(mesh: &Mesh, path: &str) -> Request {
     get_from(mesh, SERVER, path)
 }
 
-/// GET from the application of `client-v1`, on a connection of its own: a kept one might be served by the configuration
-/// before.
+/// GET from the application of `client-v1` on a new connection: an existing one may still have the old configuration.
 pub fn get_from(mesh: &Mesh, host: &str, path: &str) -> Request {
     let request = Request::get(mesh.sidecar("client-v1").unwrap().outbound(), path);
     request.host(host).header("connection", "close")
@@ -182,7 +181,7 @@ fn growths(text: &str) -> Vec<Growth> {
     growths
 }
 
-/// The samples of the metric by now.
+/// The current samples of the metric.
 fn read(mesh: &Mesh, growth: &Growth) -> Series {
     let samples = mesh.sidecar(&growth.workload).unwrap().stats().unwrap();
     let stray = samples.iter().find(|sample| is_stray(sample));
@@ -190,12 +189,12 @@ fn read(mesh: &Mesh, growth: &Growth) -> Series {
     samples.into_iter().filter(|sample| sample.name == growth.metric).map(|s| (s.labels, s.value)).collect()
 }
 
-/// True for one of our metrics in whose name a label has stayed.
+/// Whether one of our metrics has a label in its name.
 fn is_stray(sample: &Sample) -> bool {
     sample.name.contains("istio_") && !sample.name.starts_with("istio_") && !sample.name.starts_with("envoy_")
 }
 
-/// Waits until the metric has grown exactly as expected; gives its samples, and how they differ if they still do.
+/// Waits until the metric has grown exactly as expected. Returns its samples, and the difference if there is one.
 fn wait_for(mesh: &Mesh, growth: &Growth, before: &Series) -> (Series, Option<String>) {
     let end = Instant::now() + WAIT;
     loop {
@@ -231,8 +230,7 @@ impl Growth {
         self.by.values().all(|by| *by == 0.0)
     }
 
-    /// What came to the series, by the values of the labels of interest: to those expected, and to others if there is
-    /// any.
+    /// The growth of series, by the values of the relevant labels: of the expected series, and of any others.
     fn between(&self, before: &Series, after: &Series) -> BTreeMap<Vec<String>, f64> {
         let mut grown: BTreeMap<_, _> = self.by.keys().map(|values| (values.clone(), 0.0)).collect();
         for (labels, value) in after {

@@ -1,4 +1,4 @@
-//! TCP connections: labels of the engine while they live, and flags that change.
+//! TCP connections: labels from expressions while they live, and changing response flags.
 
 use std::io::Read;
 use std::time::Duration;
@@ -61,7 +61,7 @@ pub fn a_label_of_the_engine_is_seen_on_a_live_connection(envoy: &str) {
     );
 }
 
-/// Envoy ends connections after a second.
+/// Makes Envoy end connections after a second.
 const SHORT_LIVES: &str = "configPatches: [ { applyTo: NETWORK_FILTER,
     match: { context: SIDECAR_OUTBOUND, listener: { portNumber: 27017,
       filterChain: { filter: { name: envoy.filters.network.tcp_proxy } } } },
@@ -82,7 +82,7 @@ pub fn flags_are_those_of_the_moment(envoy: &str) {
         |mesh| {
             let mut stream = connect(mesh, "client-v1", 27017);
             ask(&mut stream).unwrap();
-            // Envoy may end it with a reset as well.
+            // Envoy may also end it with a reset.
             let _ = stream.read_to_end(&mut Vec::new());
         },
         r#"client-v1 istio_tcp_connections_opened_total{response_flags="-"} 1

@@ -1,10 +1,10 @@
-//! Configurations that are refused while the proxy runs.
+//! Configurations that are rejected while the proxy runs.
 
 use local_mesh::Update;
 
 use crate::scene::{get, status, Setting};
 
-/// What is refused: what is wrong with it, the configuration, and what is said of it.
+/// The error, the configuration, and the expected messages.
 const REFUSED: [(&str, &str, &[&str]); 5] = [
     (
         "a function that Envoy does not have, and a syntax error: each is named with its text",

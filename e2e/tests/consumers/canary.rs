@@ -1,4 +1,4 @@
-//! Graph tools before Kiali, and tools that release by what the metrics say.
+//! Graph tools before Kiali, and canary tools, which release depending on metrics.
 
 use crate::panel::{Returns, Table};
 
@@ -51,7 +51,7 @@ pub const TABLES: &[Table] = &[
                 "",
             ),
             (
-                // There is none, hence the comparison, which makes 1.
+                // There is none; the comparison makes the result 1.
                 "documentation: share of 404, as the client sees it",
                 r#"100 - sum(rate(istio_requests_total{reporter="source",destination_workload_namespace="$ns",destination_workload="$workload",response_code!="404"}[30s])) / sum(rate(istio_requests_total{reporter="source",destination_workload_namespace="$ns",destination_workload="$workload"}[30s])) * 100 < bool 5"#,
                 "",
@@ -73,7 +73,7 @@ pub const TABLES: &[Table] = &[
                 "",
             ),
             (
-                // Most seconds see no error of reviews, hence the service that always fails.
+                // Reviews has no errors in most seconds, so this uses the service that always fails.
                 "errors",
                 r#"sum(irate(istio_requests_total{reporter="source",destination_service=~"retired.default.svc.cluster.local",response_code=~"5.*"}[5m])) / sum(irate(istio_requests_total{reporter="source",destination_service=~"retired.default.svc.cluster.local"}[5m]))"#,
                 "",

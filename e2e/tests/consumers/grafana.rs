@@ -1,8 +1,8 @@
-//! Istio's Grafana dashboards: those of today, and where those of release 1.5 differ.
+//! Istio's Grafana dashboards: the current ones, and those of release 1.5 where they differ.
 
 use crate::panel::{Returns, Table};
 
-/// Their queries; `$tls`, `$quantile`, `$size` and `$bytes` stand for a query each.
+/// Their queries. `$tls`, `$quantile`, `$size` and `$bytes` each stand for several queries.
 pub const TABLES: &[Table] = &[
     Table { consumer: "Grafana, mesh", returns: Returns::More, rows: MESH },
     Table { consumer: "Grafana, service", returns: Returns::More, rows: SERVICE },
@@ -227,7 +227,7 @@ const WORKLOAD: Rows = &[
         "destination_service, response_code",
     ),
     (
-        // Of those that went to no endpoint the principal is not known.
+        // The principal is not known for requests that reached no endpoint.
         "outgoing: requests without a principal",
         r#"round(sum(irate(istio_requests_total{destination_principal!~"spiffe.*",source_workload_namespace=~"$ns",source_workload=~"productpage-v1",reporter="source",destination_service=~"$dstsvc"}[5m])) by (destination_service, response_code), 0.001)"#,
         "destination_service, response_code",
@@ -248,7 +248,7 @@ const WORKLOAD: Rows = &[
         "destination_service",
     ),
     (
-        // Today's dashboard draws received bytes where that of 1.5 draws sent ones; both are there.
+        // The current dashboard shows received bytes, that of 1.5 sent ones. Both exist.
         "outgoing: TCP bytes",
         r#"round(sum(irate($bytes{reporter="source",connection_security_policy!="mutual_tls",source_workload_namespace=~"$ns",source_workload=~"ratings-v1",destination_service=~"$dstsvc"}[1m])) by (destination_service), 0.001)"#,
         "destination_service",
@@ -278,13 +278,13 @@ const PERFORMANCE: Rows = &[
     ),
 ];
 
-/// Envoy's own. Its `envoy_wasm_envoy_wasm_runtime_null_*` are only there where a native plugin runs.
+/// Envoy's own metrics. `envoy_wasm_envoy_wasm_runtime_null_*` exist only with a native plugin.
 const EXTENSION: Rows = &[
     ("active VMs", r"sum(envoy_wasm_envoy_wasm_runtime_v8_active)", ""),
     ("created VMs", r"sum(envoy_wasm_envoy_wasm_runtime_v8_created)", ""),
 ];
 
-/// Likewise, and 0, as modules are local files.
+/// The same. They are 0, because the modules are local files.
 const REMOTE_LOAD: Rows = &[
     ("cached modules", "sum(envoy_wasm_remote_load_cache_entries)", ""),
     ("cache hits", "sum(envoy_wasm_remote_load_cache_hits)", ""),
@@ -301,7 +301,7 @@ const RELEASE_1_5: Rows = &[
         r#"sum(rate(istio_requests_total{reporter="destination",response_code!~"5.*"}[1m])) / sum(rate(istio_requests_total{reporter="destination"}[1m]))"#,
         "",
     ),
-    // All 4xx of bookinfo are the gateway's, which no server sees: 0, but a number.
+    // All 4xx of bookinfo come from the gateway, so servers see none: the result is 0, not empty.
     (
         "mesh: 4xx",
         r#"(sum(irate(istio_requests_total{reporter="destination",response_code=~"4.*"}[1m])) or vector(0)) + 1"#,
@@ -341,13 +341,13 @@ const RELEASE_1_5: Rows = &[
 ];
 
 const EMPTY: Rows = &[
-    // Only the server knows whether a connection has mutual TLS.
+    // Only the server knows whether a connection uses mutual TLS.
     (
         "workload: outgoing with mutual TLS",
         r#"{__name__=~"istio_request_duration_milliseconds_count|istio_request_bytes_count|istio_tcp_sent_bytes_total",reporter="source",connection_security_policy="mutual_tls"}"#,
         "",
     ),
-    // Mixer's, which do not run.
+    // Metrics of Mixer, which does not run.
     (
         "performance of 1.5: telemetry and policy",
         r#"istio_request_bytes_sum{destination_workload=~"istio-telemetry|istio-policy"}"#,

@@ -1,10 +1,10 @@
-//! Kiali: the queries of its graph, health, overview and metrics pages, and what it drops of their results.
+//! Kiali: the queries of its graph, health, overview and metrics pages, and the samples that it ignores.
 
 use local_mesh::Sample;
 
 use crate::panel::{Returns, Table};
 
-/// Its queries, of the namespace `default` in the cluster `Kubernetes`, over the last minute.
+/// Its queries for the namespace `default` in the cluster `Kubernetes`, over the last minute.
 pub const TABLES: &[Table] = &[Table {
     consumer: "Kiali",
     returns: Returns::More,
@@ -102,7 +102,7 @@ pub const TABLES: &[Table] = &[Table {
         (
             "edges: security of requests",
             r#"sum(rate(istio_requests_total{reporter="destination",destination_service_namespace="$ns"}[60s])) by ($G, source_principal, destination_principal, connection_security_policy) > 0"#,
-            // An outsider has no certificate, and neither side's principal is known then.
+            // A client outside the mesh has no certificate. Then neither side's principal is known.
             "$G, connection_security_policy",
         ),
         (
@@ -151,7 +151,7 @@ pub const TABLES: &[Table] = &[Table {
             "$G+",
         ),
         (
-            // The echo sends no grpc-status, which makes 2.
+            // The echo sends no grpc-status, which counts as 2.
             "errors: gRPC",
             r#"sum(rate(istio_requests_total{grpc_response_status=~"^[1-9]$|^1[0-6]$"}[60s])) by ($G+) > 0"#,
             "$G+",
@@ -187,7 +187,7 @@ pub const TABLES: &[Table] = &[Table {
     ],
 }];
 
-/// Labels without which Kiali drops a sample; an empty one counts as absent.
+/// Kiali ignores a sample without one of these labels. An empty label counts as absent.
 const REQUIRED: [&str; 12] = [
     "source_workload_namespace",
     "source_workload",
@@ -203,7 +203,7 @@ const REQUIRED: [&str; 12] = [
     "response_flags",
 ];
 
-/// Why Kiali drops a sample of requests or TCP bytes, if it does.
+/// Why Kiali ignores a sample of requests or TCP bytes; `None` if it does not.
 pub fn dropped(sample: &Sample) -> Option<String> {
     let of_requests: &[&str] =
         if sample.name == "istio_requests_total" { &["request_protocol", "response_code"] } else { &[] };
@@ -220,7 +220,7 @@ pub fn dropped(sample: &Sample) -> Option<String> {
     if namespace && !is_known("source_workload") && !is_known("source_canonical_service") {
         return Some("the source's namespace is known, its workload is not".to_owned());
     }
-    // The source's cluster stands in where the destination's is not known.
+    // The source's cluster is used if the destination's is not known.
     let stands_in = is_known("source_cluster") && is_known("destination_service_namespace");
     if is_known("destination_service_namespace") && lacks_cluster("destination_cluster") && !stands_in {
         return Some("the destination's namespace is known, its cluster is not".to_owned());

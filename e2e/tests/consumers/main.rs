@@ -1,11 +1,11 @@
-//! What others read of our metrics: the queries of Kiali, Istio's Grafana dashboards and canary tools, run by a real
-//! Prometheus that scrapes bookinfo.
+//! Queries of other tools: Kiali, Istio's Grafana dashboards and canary tools. A real Prometheus that scrapes bookinfo runs
+//! them.
 //!
-//! Queries are as their owners have them, time windows included: `rate` works with as much of its window as there is. Only
-//! Grafana's `$__rate_interval` and `$interval` need a value. Not run, as the metrics are not the proxy's: `container_*`
+//! The queries are unchanged, including their time windows: `rate` uses the available part of its window. Only Grafana's
+//! `$__rate_interval` and `$interval` are replaced. Metrics that are not the proxy's are not queried: `container_*`
 //! (cAdvisor), `galley_*`, and metrics in seconds, which Istio had before 1.5.
 
-// Helpers outside of test functions are not excused by clippy.toml.
+// clippy.toml does not exempt helpers outside of test functions.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::arithmetic_side_effects, clippy::panic)]
 
 mod canary;
@@ -24,7 +24,7 @@ use series::metric_name::{tag_regex, Separators};
 
 use self::panel::{Panel, Returns, Table};
 
-/// What bookinfo lacks for some query: a gRPC service, and a service without any endpoint.
+/// Services that some queries need and bookinfo does not have: a gRPC service, and a service without endpoints.
 const BESIDES: &str = "
 name: bookinfo
 workloads:
@@ -35,7 +35,7 @@ services:
   - { name: retired, port: 9080, protocol: http }
 ";
 
-/// A label beyond the standard ones, as Kiali can aggregate by: `request_operation`, by Istio's name for it.
+/// An additional label that Kiali can aggregate by: `request_operation`, Istio's name for it.
 const OPERATION: &str = r#"{
   "disable_host_header_fallback": true,
   "attributes": [{"output_attribute": "operation", "match": [
@@ -45,7 +45,7 @@ const OPERATION: &str = r#"{
   "metrics": [{"name": "requests_total", "dimensions": {"request_operation": "operation"}}]
 }"#;
 
-/// Its part of the bootstrap.
+/// Its bootstrap settings.
 fn operation_tag() -> String {
     let regex = tag_regex("request_operation", &Separators::default());
     let tags = json!([{"tag_name": "request_operation", "regex": regex}]);
@@ -53,13 +53,13 @@ fn operation_tag() -> String {
     envoy_filter(&json!({"applyTo": "BOOTSTRAP", "patch": patch}).to_string())
 }
 
-/// One message of three bytes, as gRPC frames it.
+/// A gRPC message of three bytes.
 const MESSAGE: &[u8] = b"\0\0\0\0\x03abc";
 
-/// The longest that it may take until every query has something to return; normally ten seconds.
+/// Time limit for all queries to have a result; usually ten seconds.
 const WAIT: Duration = Duration::from_secs(60);
 
-/// The traffic itself: each way in which nobody answers, and an exhausted retry, so that all queries meet them.
+/// Checks that the traffic contains every reason for a missing answer, and a retry that failed.
 const TRAFFIC: Table = Table {
     consumer: "traffic",
     returns: Returns::More,
@@ -90,7 +90,7 @@ fn every_query_of_a_consumer_returns_what_it_needs() {
     }
     let mut problems: Vec<String> =
         waiting.iter().map(|panel| format!("{}\n    returns nothing: {}", panel.name, panel.query)).collect();
-    // Again and all at one time, as more series have come since the query had its first data.
+    // Again, all queries at once: more series exist now than when each query had its first result.
     prometheus.settle(&Interrupt::default());
     for panel in &panels {
         let samples = prometheus.query(&panel.query).unwrap();
@@ -99,8 +99,8 @@ fn every_query_of_a_consumer_returns_what_it_needs() {
     let requests = prometheus.query("istio_requests_total").unwrap();
     let connections = prometheus.query("istio_tcp_sent_bytes_total").unwrap();
     for sample in requests.iter().chain(&connections) {
-        // It drops what tells of a source without its cluster, or of an address instead of a service. Nothing here does:
-        // neither the requests of outsiders, nor those that nobody answered.
+        // Kiali ignores samples of a source without its cluster, or with an address instead of a service. There must be
+        // none here: neither for clients outside the mesh, nor for unanswered requests.
         let why = kiali::dropped(sample);
         problems.extend(why.map(|why| format!("Kiali drops a sample: {why}: {:?}", sample.labels)));
     }
@@ -109,12 +109,12 @@ fn every_query_of_a_consumer_returns_what_it_needs() {
     assert!(problems.is_empty(), "of {} queries:\n{}", panels.len(), problems.join("\n"));
 }
 
-/// Bookinfo and what it lacks, with all that `envoy/` holds.
+/// Bookinfo with the additional services, and all EnvoyFilters in `envoy/`.
 fn start() -> Mesh {
     let mut topology = Topology::bookinfo().unwrap();
     let besides = Topology::parse(BESIDES).unwrap();
     topology.services.extend(besides.services);
-    // A service without a workload is no valid topology, hence only now.
+    // A service without a workload is not valid in a topology, so the workload is removed here.
     topology.workloads.extend(besides.workloads.into_iter().filter(|workload| workload.app != "retired"));
     let gateways = topology.workloads.iter_mut().filter_map(|workload| workload.gateway.as_mut());
     for gateway in gateways {
@@ -135,7 +135,7 @@ fn start() -> Mesh {
     Mesh::start(topology, options).unwrap()
 }
 
-/// One of each kind of request that bookinfo's own traffic lacks.
+/// One request of each kind that bookinfo's own traffic does not contain.
 fn send_besides(mesh: &Mesh) {
     let productpage = mesh.sidecar("productpage-v1").unwrap();
     let send = |request: &Request| mesh.client().send(request).unwrap().status;

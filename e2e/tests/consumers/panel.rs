@@ -1,9 +1,9 @@
-//! A query of a table, with its variables filled in, and whether what it returns is good enough.
+//! A query of a table with its variables replaced, and the check of its result.
 
 use local_mesh::Sample;
 
-/// Queries of one consumer: the name of the panel or use, the query, and the labels that each returned sample must have,
-/// not empty and not `unknown`.
+/// Queries of one consumer: the name of the panel or use, the query, and labels that each returned sample must have,
+/// neither empty nor `unknown`.
 #[derive(Clone, Copy)]
 pub struct Table {
     pub consumer: &'static str,
@@ -11,14 +11,14 @@ pub struct Table {
     pub rows: &'static [(&'static str, &'static str, &'static str)],
 }
 
-/// What a query must return.
+/// The result that a query must have.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Returns {
     /// At least one value above 0.
     More,
-    /// At least one sample; 0 is a good value.
+    /// At least one sample, which may be 0.
     Any,
-    /// No sample, as with Istio's own telemetry.
+    /// No sample; the same with Istio's own telemetry.
     Nothing,
 }
 
@@ -30,17 +30,17 @@ pub struct Panel {
     known: Vec<String>,
 }
 
-/// Requests of which some labels are rightly `unknown`.
+/// Requests for which some labels may be `unknown`.
 struct Excuse {
-    /// Which: those whose samples have these values in as many of these labels as the query leaves.
+    /// The requests: their samples have these values, as far as the query keeps these labels.
     of: &'static [(&'static str, &'static str)],
-    /// Labels with this prefix are unknown.
+    /// Labels with this prefix may be unknown.
     unknown: &'static str,
 }
 
-/// What stands for several labels.
+/// Abbreviations for several labels.
 const LABELS: [(&str, &str); 4] = [
-    // First, as it begins like the next.
+    // This one comes first, because the next one is its prefix.
     ("$G+", "$G, request_protocol, response_code, grpc_response_status, response_flags"),
     (
         "$G",
@@ -53,7 +53,7 @@ const LABELS: [(&str, &str); 4] = [
     ("$D", "destination_workload, destination_workload_namespace"),
 ];
 
-/// What users choose.
+/// Values for the users' variables.
 const VARIABLES: [(&str, &str); 10] = [
     ("$__rate_interval", "1m"),
     ("$interval", "1m"),
@@ -67,7 +67,7 @@ const VARIABLES: [(&str, &str); 10] = [
     ("$dstsvc", ".*"),
 ];
 
-/// What makes several queries of one row.
+/// Abbreviations that turn one row into several queries.
 const ALTERNATIVES: [(&str, &[&str]); 5] = [
     ("$quantile", &["0.5", "0.9", "0.95", "0.99"]),
     ("$tls", &[r#"connection_security_policy="mutual_tls""#, r#"connection_security_policy!="mutual_tls""#]),
@@ -76,9 +76,9 @@ const ALTERNATIVES: [(&str, &[&str]); 5] = [
     ("$messages", &["istio_request_messages_total", "istio_response_messages_total"]),
 ];
 
-/// Everything that may be `unknown`, as with Istio's own telemetry.
+/// All labels that may be `unknown`, as with Istio's own telemetry.
 const EXCUSES: [Excuse; 4] = [
-    // No host of the cluster was chosen: too many requests at once, or there is no host.
+    // No endpoint was selected: too many requests at once, or no endpoint exists.
     Excuse {
         of: &[
             ("reporter", "source"),
@@ -105,7 +105,7 @@ const EXCUSES: [Excuse; 4] = [
         ],
         unknown: "destination_",
     },
-    // The gateway has no route, hence no cluster; and the Host header makes no labels there.
+    // The gateway has no route, and so no cluster. Its Host header does not become a label.
     Excuse {
         of: &[
             ("reporter", "source"),
@@ -140,7 +140,7 @@ impl Panel {
         for (name, query, known) in table.rows {
             let known: Vec<String> = fill(known)
                 .split([',', ' '])
-                // Optional for Kiali, and empty unless it is gRPC.
+                // Optional in Kiali, and empty except for gRPC.
                 .filter(|label| !label.is_empty() && *label != "grpc_response_status")
                 .map(str::to_owned)
                 .collect();
@@ -152,7 +152,7 @@ impl Panel {
         panels
     }
 
-    /// True when there is as much as there must be; more may come of what there must not be.
+    /// Whether the required samples exist. Samples that must not exist may still appear.
     pub fn has_data(&self, samples: &[Sample]) -> bool {
         match self.returns {
             Returns::More => samples.iter().any(|sample| sample.value.is_finite() && sample.value > 0.0),
@@ -161,7 +161,7 @@ impl Panel {
         }
     }
 
-    /// What is wrong with what there is.
+    /// The problems in these samples.
     pub fn problems(&self, samples: &[Sample]) -> Vec<String> {
         if self.returns == Returns::Nothing && !samples.is_empty() {
             return vec![format!("returns something: {samples:?}")];

@@ -1,4 +1,4 @@
-//! Our dashboards: their queries, with variables filled in, and the rules that they keep among themselves.
+//! Our dashboards: their queries with variables replaced, and rules for all dashboards.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,7 +6,7 @@ use std::fs;
 use local_mesh::{tools, Sample};
 use serde_json::Value;
 
-/// What Grafana fills in by itself.
+/// Variables that Grafana sets.
 const BUILT_IN: [(&str, &str); 1] = [("__rate_interval", "1m")];
 
 /// A dashboard.
@@ -19,11 +19,11 @@ pub struct Board {
 /// One query of a dashboard.
 #[derive(Clone)]
 pub struct Query {
-    /// Where it stands.
+    /// Its place.
     pub name: String,
     /// PromQL with variables.
     pub text: String,
-    /// Labels that the result must have: those in the legend, or the one that a variable is made of.
+    /// Labels that the result must have: those in the legend, or the label of a variable.
     pub labels: Vec<String>,
 }
 
@@ -64,14 +64,14 @@ impl Board {
         of_panels.chain(of_variables).collect()
     }
 
-    /// What is wrong with it, whatever the data.
+    /// Problems that do not depend on data.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         let mut problem = |what: String| problems.push(format!("{}: {what}", self.file));
         if text(&self.json, "uid") != format!("remixer-{}", self.file.trim_end_matches(".json")) {
             problem(format!("uid {}", self.json["uid"]));
         }
-        // The schema of Grafana 10.
+        // The schema version of Grafana 10.
         if self.json["schemaVersion"].as_u64().is_none_or(|version| version < 38) || !self.json["id"].is_null() {
             problem("schemaVersion or id".to_owned());
         }
@@ -117,11 +117,11 @@ impl Board {
 }
 
 impl Query {
-    /// With the variables' values; an error names one that has none.
+    /// Replaces the variables by their values. An error names a variable without a value.
     pub fn fill(&self, values: &BTreeMap<&str, &str>) -> String {
         let mut names: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, *value)).collect();
         names.extend(BUILT_IN);
-        // The longest first: one name may begin like another.
+        // The longest name first: a name may be a prefix of another.
         names.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
         let filled =
             names.iter().fold(self.text.clone(), |text, (name, value)| text.replace(&format!("${name}"), value));
@@ -129,7 +129,7 @@ impl Query {
         filled
     }
 
-    /// True when there is a number, and what the legend needs.
+    /// Whether there is a number, and the labels for the legend.
     pub fn has_data(&self, samples: &[Sample]) -> bool {
         let named = |sample: &Sample| self.labels.iter().all(|label| !sample.label(label).is_empty());
         samples.iter().any(|sample| sample.value.is_finite() && named(sample))

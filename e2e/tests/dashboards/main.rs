@@ -1,6 +1,6 @@
-//! Our dashboards and alert rules: every query is run by a real Prometheus that scrapes bookinfo, and returns something.
+//! Our dashboards and alert rules: a real Prometheus that scrapes bookinfo runs every query, and each has a result.
 
-// Helpers outside of test functions are not excused by clippy.toml.
+// clippy.toml does not exempt helpers outside of test functions.
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic)]
 
 mod board;
@@ -17,20 +17,21 @@ use local_mesh::traffic::Sending;
 
 use self::board::Query;
 
-/// The longest that it may take until every query has something to return; normally ten seconds.
+/// Time limit for all queries to have a result; usually ten seconds.
 const WAIT: Duration = Duration::from_secs(60);
 
-/// What a user chooses. Each query must return something for one of them: no service speaks HTTP, gRPC and TCP.
+/// Values for the users' variables. Each query must have a result for one of them, because no service uses HTTP, gRPC and
+/// TCP.
 const CHOICES: [&[(&str, &str)]; 3] = [
     &[("service", "reviews.default.svc.cluster.local"), ("workload", "reviews-v3")],
     &[("service", "advice.default.svc.cluster.local"), ("workload", "advice-v1")],
     &[("service", "mongodb.default.svc.cluster.local"), ("workload", "mongodb-v1")],
 ];
 
-/// What calls a service over TCP, for the one query of that.
+/// The caller of a TCP service, for the only query that needs it.
 const CALLER: &[(&str, &str)] = &[("workload", "ratings-v1"), ("service", "")];
 
-/// All of the variables that may be several, and those that are the same in all choices.
+/// All values of variables with several values, and variables that are the same in all choices.
 const COMMON: [(&str, &str); 7] = [
     ("namespace", "default"),
     ("pod", ".*"),
@@ -41,7 +42,7 @@ const COMMON: [(&str, &str); 7] = [
     ("dstsvc", ".*"),
 ];
 
-/// Alerts of what does not happen in the mesh: a crash.
+/// Alerts for events that do not occur in the mesh: a crash.
 const NOT_HERE: [&str; 1] = ["VmReloaded"];
 
 /// A rule of alerts.yaml.
@@ -55,7 +56,7 @@ fn every_query_returns_data() {
     let mesh = scene::start();
     let _sending = Sending::start(&mesh, WAIT * 3).unwrap();
     let prometheus = mesh.prometheus().unwrap();
-    // What is refused before the first scrape is no increase.
+    // Rejections before the first scrape are not an increase.
     let first = r#"envoy_listener_manager_lds_update_rejected{pod=~"mongodb.*"}"#;
     local_mesh::wait_until(WAIT, || !prometheus.query(first).unwrap().is_empty()).unwrap();
     scene::refuse(&mesh);
@@ -66,7 +67,7 @@ fn every_query_returns_data() {
         boards.iter().flat_map(board::Board::queries).filter(|query| runs(&query.text)).collect();
     let mut alerts: Vec<Alert> =
         alerts().into_iter().filter(|alert| runs(&alert.expression) && !NOT_HERE.contains(&&*alert.name)).collect();
-    // Needs a proxy that falls silent, which would take data from the queries.
+    // It needs a proxy without metrics, which would have no data for the queries.
     let silent = alerts.remove(alerts.iter().position(|alert| alert.name == "ProxySilent").unwrap());
     assert!(waiting.len() > 80 && alerts.len() > 5, "{} queries, {} alerts", waiting.len(), alerts.len());
 
@@ -128,7 +129,7 @@ fn the_operations_page_has_every_alert() {
     assert!(missing.is_empty(), "{} has not:\n{}", catalog::OPERATIONS, missing.join("\n"));
 }
 
-/// The alerts, with windows of a few seconds: the mesh has not been there for longer.
+/// The alerts with windows of a few seconds, because the mesh is not older.
 fn alerts() -> Vec<Alert> {
     let yaml = fs::read_to_string(tools::dashboards().join("alerts.yaml")).unwrap();
     let rules = yaml.split("- alert: ").skip(1);
@@ -142,7 +143,7 @@ fn alerts() -> Vec<Alert> {
             let window = if name == "ProxySilent" { "[6s]" } else { "[30s]" };
             let shorter =
                 ["[5m]", "[10m]", "[15m]"].iter().fold(expression.to_owned(), |text, long| text.replace(long, window));
-            // Of pairs, there are fewer in so short a time.
+            // In such a short time, there are fewer pairs.
             Alert { name: name.to_owned(), expression: shorter.replace("> 100", "> 0") }
         })
         .collect()

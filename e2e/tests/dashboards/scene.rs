@@ -1,4 +1,4 @@
-//! Bookinfo in which everything happens that a dashboard or an alert tells of, but for a crash.
+//! Bookinfo with all events for dashboards and alerts, except a crash.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use labels::peer::Peer;
 use local_mesh::{tools, Mesh, Options, PluginConfig, Request, Topology, Update};
 
-/// What bookinfo lacks: a gRPC service.
+/// A gRPC service, which bookinfo does not have.
 const ADVICE: &str = "
 name: bookinfo
 workloads:
@@ -26,7 +26,7 @@ const FAULTS: &str = r#"{"maxActiveFaults": 1000, "http": [
    "fault": {"delay": {"fixedDelay": "200ms", "percentage": {"value": 50}}}}
 ]}"#;
 
-/// A candidate, a control, and mirrors that do not get everything.
+/// A candidate, a control, and mirrors that do not receive all copies.
 const MIRRORS: &str = r#"{"http": [{"name": "reviews", "match": [{"authority": {"prefix": "reviews"}}], "mirrors": [
   {"name": "v3", "cluster": "outbound|9080|v3|reviews.default.svc.cluster.local",
    "compare": {"body": true, "maxBodyBytes": 1}},
@@ -36,7 +36,7 @@ const MIRRORS: &str = r#"{"http": [{"name": "reviews", "match": [{"authority": {
   {"name": "nowhere", "cluster": "no_such_cluster"}
 ]}]}"#;
 
-/// Says something else of the caller than its proxy did, or nothing, as `x-test` tells; and lets trailers pass.
+/// Replaces the caller's metadata by other metadata or removes it, depending on `x-test`; lets trailers pass.
 const LIAR: &str = "
 apiVersion: networking.istio.io/v1alpha3
 kind: EnvoyFilter
@@ -76,26 +76,26 @@ spec:
           http_protocol_options: { enable_trailers: true }
 ";
 
-/// A frame that says it is one, and is not.
+/// Bytes with the magic number of a frame, but not a valid frame.
 const NO_FRAME: &[u8] = b"\x3d\x23\x04\x67\0\0\0\x04\xff\xff\xff\xff";
 
-/// One message of three bytes, as gRPC frames it.
+/// A gRPC message of three bytes.
 const MESSAGE: &[u8] = b"\0\0\0\0\x03abc";
 
-/// True when the EnvoyFilters have shadow among them.
+/// Whether the EnvoyFilters contain shadow.
 pub fn has_shadow() -> bool {
     std::fs::read_dir(tools::filters())
         .unwrap()
         .any(|entry| entry.unwrap().file_name().to_string_lossy().starts_with("shadow"))
 }
 
-/// Bookinfo and what it lacks, with all that `envoy/` holds.
+/// Bookinfo with the additional services, and all EnvoyFilters in `envoy/`.
 pub fn start() -> Mesh {
     let mut topology = Topology::bookinfo().unwrap();
     let advice = Topology::parse(ADVICE).unwrap();
     topology.services.extend(advice.services);
     topology.workloads.extend(advice.workloads);
-    // A caller of the database that does not introduce itself.
+    // A database client without metadata exchange.
     topology.workloads.iter_mut().filter(|workload| workload.name == "reviews-v1").for_each(|workload| {
         workload.calls.push("mongodb".to_owned());
     });
@@ -123,7 +123,7 @@ pub fn start() -> Mesh {
     Mesh::start(topology, options).unwrap()
 }
 
-/// What bookinfo's own traffic lacks, once each.
+/// One request of each kind that bookinfo's own traffic does not contain.
 pub fn send_besides(mesh: &Mesh) {
     let outbound = |workload: &str| mesh.sidecar(workload).unwrap().outbound();
     let advice = |test: &str| {
@@ -144,7 +144,7 @@ pub fn send_besides(mesh: &Mesh) {
     mesh.client().raw(outbound("productpage-v1"), trailers, Duration::from_millis(50)).unwrap();
 }
 
-/// More hosts than the proxy may have series of.
+/// More hosts than the proxy's limit for series.
 pub fn overflow(mesh: &Mesh) {
     let proxy = mesh.sidecar("reviews-v3").unwrap().outbound();
     for number in 0..30 {
@@ -152,7 +152,7 @@ pub fn overflow(mesh: &Mesh) {
     }
 }
 
-/// A configuration with a mistake.
+/// An invalid configuration.
 pub fn refuse(mesh: &Mesh) {
     let update = mesh.push("mongodb-v1", |options| {
         options.plugins.push(PluginConfig {
@@ -164,7 +164,7 @@ pub fn refuse(mesh: &Mesh) {
     assert!(matches!(update, Ok(Update::Rejected(_))), "{update:?}");
 }
 
-/// Takes our filters off a proxy, which then tells as little as one whose modules have crashed.
+/// Removes our filters from a proxy. It then reports as little as a proxy with crashed modules.
 pub fn silence(mesh: &Mesh, workload: &str) {
     let update = mesh.push(workload, |options| options.filters.clear());
     assert_eq!(update.unwrap(), Update::Accepted);

@@ -1,4 +1,4 @@
-//! docker-compose.yml, and what `mesh render --compose` writes for its containers.
+//! docker-compose.yml, and the output of `remixer mesh render --compose` for its containers.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{root, run, text, yaml, Scratch};
 
-/// What docker-compose makes of the file with every profile; None where it is not installed.
+/// The file with all profiles, as docker-compose reads it; `None` if docker-compose is not installed.
 fn resolved() -> Option<Map<String, Value>> {
     let profiles = ["--profile", "logs", "--profile", "traces"];
     let arguments = [profiles.as_slice(), &["config"]].concat();
@@ -36,7 +36,7 @@ fn every_workload_has_its_proxy_and_its_application_and_nobody_else_has() {
             let application = format!("{name}-app");
             let service = services.get(&application).unwrap_or_else(|| panic!("no service {application}"));
             assert_eq!(service["network_mode"], format!("service:{name}"), "{application}");
-            assert!(command(&application).starts_with(&format!("app {name} ")), "{application}");
+            assert!(command(&application).starts_with(&format!("mesh app {name} ")), "{application}");
             let check = service["healthcheck"]["test"].as_array().unwrap();
             assert!(check.iter().any(|word| word == name), "{application}: {check:?}");
             applications.push(application);
@@ -48,17 +48,48 @@ fn every_workload_has_its_proxy_and_its_application_and_nobody_else_has() {
     }
     for (service, _) in services {
         assert!(!command(service).contains("envoy.json") || proxies.contains(service), "{service} is no workload");
-        assert!(!command(service).starts_with("app ") || applications.contains(service), "{service} is no workload");
+        assert!(
+            !command(service).starts_with("mesh app ") || applications.contains(service),
+            "{service} is no workload"
+        );
     }
     let traffic = topology.traffic.as_ref().unwrap();
     let port = topology.workload(&traffic.gateway).unwrap().gateway.as_ref().unwrap().port;
-    assert!(command("traffic").starts_with(&format!("traffic {}:{port} ", traffic.gateway)));
+    assert!(command("traffic").starts_with(&format!("mesh traffic {}:{port} ", traffic.gateway)));
+}
+
+#[test]
+fn the_program_accepts_what_it_is_told() {
+    let document = yaml(&text("docker-compose.yml"));
+    let mut count = 0;
+    for (name, service) in document["services"].as_object().unwrap() {
+        let words = |field: &Value| field.as_str().map(|line| line.split_whitespace().map(str::to_owned).collect());
+        let command: Vec<String> = service.get("command").and_then(words).unwrap_or_default();
+        if !["mesh", "graph"].contains(&command.first().map_or("", String::as_str)) {
+            continue;
+        }
+        let program = ["remixer".to_owned()];
+        let mut lines = vec![[program.as_slice(), &command].concat()];
+        let test = service.get("healthcheck").and_then(|check| check["test"].as_array()).into_iter();
+        let test: Vec<String> = test.flatten().filter_map(|word| Some(word.as_str()?.to_owned())).collect();
+        lines.extend(test.get(1..).filter(|check| check[0] == "remixer").map(<[String]>::to_vec));
+        count += lines.len();
+        for line in lines {
+            let parsed = remixer_cli::cli::command().try_get_matches_from(&line);
+            assert!(parsed.is_ok(), "{name}: {}", parsed.unwrap_err());
+        }
+    }
+    // What renders, the traffic, the graph; and of each application itself and its check.
+    let topology = Topology::bookinfo().unwrap();
+    let applications = topology.workloads.iter().filter(|w| topology.services_of(w).next().is_some()).count();
+    assert_eq!(count, 3 + 2 * applications);
+    assert!(text("Dockerfile").contains("ENTRYPOINT [\"remixer\"]\n"));
 }
 
 #[test]
 fn docker_compose_accepts_the_file_and_every_service_that_stays_has_a_health_check() {
     let Some(services) = resolved() else { return };
-    // What ends by itself, and what only sends.
+    // A service that ends, and one that only sends.
     let without = ["config", "traffic"];
     for (name, service) in &services {
         assert_eq!(service.get("healthcheck").is_none(), without.contains(&name.as_str()), "{name}");
@@ -66,7 +97,7 @@ fn docker_compose_accepts_the_file_and_every_service_that_stays_has_a_health_che
     }
 }
 
-/// Docker builds an image once for each service that says how, and all of these at once.
+/// Docker builds an image once for each service with a `build` section, and all of these at once.
 #[test]
 fn each_image_is_built_for_one_service_and_taken_by_the_others() {
     let Some(services) = resolved() else { return };

@@ -1,4 +1,4 @@
-//! The files for Kubernetes, as a release has them.
+//! The files for Kubernetes in a release.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpStream;
@@ -17,7 +17,7 @@ use serde_json::{json, Value};
 use super::packed::release;
 use super::{run, yaml, Scratch};
 
-/// The limit of Kubernetes for what is in a ConfigMap.
+/// Kubernetes' limit for the content of a ConfigMap.
 const LARGEST: usize = catalog::CONFIG_MAP_LIMIT;
 
 const PAIR: &str = "
@@ -33,7 +33,7 @@ fn file(name: &str) -> String {
     String::from_utf8(release()[&format!("kubernetes/{name}")].clone()).unwrap()
 }
 
-/// What kubectl makes of a directory, by kind; None where it is not installed.
+/// A directory as rendered by kubectl, by kind; `None` if kubectl is not installed.
 fn rendered(directory: &str) -> Option<BTreeMap<String, Vec<String>>> {
     let scratch = Scratch::new();
     files::write(release(), &scratch.0.join("release")).unwrap();
@@ -49,8 +49,8 @@ fn of_directory(scratch: &Scratch, directory: &str) -> Option<BTreeMap<String, V
     Some(kinds)
 }
 
-/// Applies resources to Istio-shaped configurations of all of Bookinfo's proxies, with what Istio puts there itself; each
-/// patch must change something. Without the label, none does.
+/// Applies resources to Istio-shaped configurations of all of Bookinfo's proxies, with Istio's own filters. Each patch must
+/// change something. Without the label, no patch applies.
 fn apply(filters: &[String]) {
     let all: Vec<String> = istios().into_iter().chain(filters.iter().cloned()).collect();
     applied(&all, true).check_used().unwrap();
@@ -75,8 +75,8 @@ fn applied(filters: &[String], labelled: bool) -> Attachment {
     attachment
 }
 
-/// Stand-ins for Istio's own filters, by the names and in the places that it has for them: for metadata exchange one that takes
-/// the same headers off, for metrics some that do nothing.
+/// Stand-ins for Istio's own filters, with their names and positions: one removes the headers of metadata exchange, the
+/// others do nothing.
 fn istios() -> Vec<String> {
     let [header, id] = ["x-envoy-peer-metadata", "x-envoy-peer-metadata-id"].map(|name| json!({"remove": name}));
     let http = |name: &str, mutations: Value| {
@@ -97,7 +97,7 @@ fn istios() -> Vec<String> {
     patches.iter().map(|patch| local_mesh::envoy_filter(&patch.to_string())).collect()
 }
 
-/// The patch that puts a filter of HTTP before all others.
+/// A patch that inserts an HTTP filter before all others.
 fn first(context: &str, filter: &Value) -> Value {
     let chain = json!({"filter": {"name": "envoy.filters.network.http_connection_manager"}});
     json!({
@@ -107,14 +107,14 @@ fn first(context: &str, filter: &Value) -> Value {
     })
 }
 
-/// What the table says that is in a ConfigMap.
+/// The files of a ConfigMap, according to the catalog.
 fn modules_of(config_map: ConfigMap) -> Vec<String> {
     let mut files: Vec<String> = catalog::modules_in(config_map).map(catalog::Module::file).collect();
     files.sort_unstable();
     files
 }
 
-/// How many bytes are in a ConfigMap, and under which names.
+/// The content of a ConfigMap: number of bytes, and names.
 fn content(config_map: &str) -> (usize, Vec<String>) {
     let data = yaml(config_map)["binaryData"].as_object().unwrap().clone();
     let length = |text: &Value| text.as_str().unwrap().chars().filter(|c| c.is_ascii_graphic()).count() * 3 / 4;
@@ -145,8 +145,8 @@ fn the_directory_renders_the_filters_for_the_mesh_and_the_module_for_a_namespace
     }
 }
 
-/// Its exchange takes the headers off before ours sees them: from requests where it stands before ours, from responses where
-/// it stands behind.
+/// Istio's exchange removes the headers before ours sees them: from requests if it comes before ours, from responses if it
+/// comes after ours.
 #[test]
 fn istios_own_filters_are_taken_out_of_proxies_that_have_ours() {
     for (instead, app) in [(None, "unknown"), (Some(file("istio/instead-of-istio.yaml")), "server")] {
@@ -203,7 +203,7 @@ spec:
     let only_labelled = &yaml(&mine("label").unwrap()["Deployment"][0])["spec"]["template"]["metadata"];
     assert_eq!(only_labelled["labels"], template["metadata"]["labels"]);
     assert_eq!(only_labelled["annotations"], json!({"sidecar.istio.io/bootstrapOverride": BOOTSTRAP_CONFIG_MAP}));
-    // Istio's template makes a volume of each entry, and takes its key for the name.
+    // Istio's template creates a volume for each entry, with the key as its name.
     assert_eq!(annotation("userVolume"), json!({"remixer": {"configMap": {"name": "remixer"}}}));
     let mounted = json!({"remixer": {"mountPath": MODULES.trim_end_matches('/'), "readOnly": true}});
     assert_eq!(annotation("userVolumeMount"), mounted);
@@ -216,7 +216,7 @@ spec:
     let [proxy] = gateway["containers"].as_array().unwrap().as_slice() else { panic!("{gateway}") };
     assert_eq!(proxy["image"], "auto");
     assert_eq!(proxy["volumeMounts"][0]["mountPath"], MODULES.trim_end_matches('/'));
-    // Istio's template for gateways knows the annotation since 1.27 only; its agent has always known the variable.
+    // Istio's template for gateways supports the annotation since 1.27; its agent has always supported the variable.
     assert_eq!(proxy["env"][0]["name"], "ISTIO_BOOTSTRAP_OVERRIDE");
     let path = format!("{}/custom_bootstrap.json", proxy["volumeMounts"][1]["mountPath"].as_str().unwrap());
     assert_eq!(proxy["env"][0]["value"], path);
@@ -231,21 +231,22 @@ spec:
     let single = mine("single-modules").unwrap();
     let (bytes, names) = content(&single["ConfigMap"][0]);
     assert!(bytes < LARGEST, "{bytes}");
-    // Each module that is built is in one of the two.
+    // Each built module is in one of the two.
     assert_eq!(names, modules_of(ConfigMap::Single));
     let built: BTreeSet<&str> = release().keys().filter_map(|name| name.strip_prefix("modules/")).collect();
     let mounted = modules_of(ConfigMap::Default).into_iter().chain(names);
     assert_eq!(built, mounted.collect::<BTreeSet<_>>().iter().map(String::as_str).collect());
 }
 
-/// A mesh that is told what Istio would tell it: patches of everything but the bootstrap, and the file that is merged into that.
+/// A mesh with the configuration that Istio would generate: all patches except those for the bootstrap, and the file that
+/// is merged into the bootstrap.
 fn start(topology: &str, patches: Vec<String>) -> Mesh {
     let options =
         Options { patches, bootstrap_override: Some(file("bootstrap/custom_bootstrap.json")), ..Options::default() };
     Mesh::start(Topology::parse(topology).unwrap(), options).unwrap()
 }
 
-/// No EnvoyFilter that a release has for Istio is for the bootstrap: it would be accepted, and have no effect.
+/// A release contains no bootstrap patch in its EnvoyFilters for Istio: Istio would accept it without any effect.
 #[test]
 fn what_is_for_the_bootstrap_is_in_the_file_that_istio_merges() {
     let files = release().iter().filter(|(name, _)| name.starts_with("kubernetes/"));
@@ -266,7 +267,7 @@ fn what_is_for_the_bootstrap_is_in_the_file_that_istio_merges() {
     assert_eq!(printed["stats_config"]["stats_tags"].as_array().unwrap().len(), tags.len());
 }
 
-/// What both sides counted of one request or connection.
+/// The counts of one request or connection on both sides.
 fn counted(mesh: &Mesh, metric: &str) -> Vec<Sample> {
     let sidecar = |workload: &str| mesh.sidecar(workload).unwrap();
     let found = |samples: &[Sample]| samples.iter().find(|s| s.name == metric).cloned();
@@ -286,8 +287,7 @@ fn check_labels(samples: &[Sample]) {
     }
 }
 
-/// What Istio's agent makes of the configurations that proxies ask for: a module that has the digest which the
-/// configuration names, in a file.
+/// Extension configurations as Istio's agent gives them to proxies: the module with the configured digest, in a file.
 fn fetched(filters: &[String]) -> Vec<Value> {
     let module = &release()["kubernetes/remote/server/remixer.wasm"];
     let mut configs = Vec::new();
@@ -314,7 +314,7 @@ fn proxies_ask_for_filters_whose_module_their_agent_fetches() {
     apply(&filters);
     let configs = &fetched(&filters);
     assert_eq!(configs.len(), filters.join("").matches("config_discovery:").count());
-    // Each from a file of its own rather than from the agent.
+    // Each from its own file instead of from the agent.
     let scratch = Scratch::new();
     let path = |name: &str| scratch.0.join(format!("{name}.json"));
     for config in configs {

@@ -1,10 +1,9 @@
-//! What people get who run the modules elsewhere: docker-compose.yml, the files for Kubernetes, and a release.
+//! The files for running the modules elsewhere: docker-compose.yml, the files for Kubernetes, and a release.
 //!
-//! Neither containers nor a cluster run here. What can be checked without is: that the descriptions are complete and agree with
-//! the topology and the EnvoyFilters, that the programs which read them accept them, and that proxies which are told the
-//! same things do what they should.
+//! No containers and no cluster run here. The tests check that the files are complete and match the topology and the
+//! EnvoyFilters, that the programs that read them accept them, and that proxies with the same configuration work.
 
-// Helpers outside of test functions are not excused by clippy.toml.
+// clippy.toml does not exempt helpers outside of test functions.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod compose;
@@ -32,7 +31,7 @@ fn yaml(text: &str) -> Value {
     serde_saphyr::from_str(text).unwrap()
 }
 
-/// What a program writes that must succeed; None, with a word about it, where it is not installed.
+/// The output of a program, which must succeed; `None`, with a message, if it is not installed.
 fn run(program: &str, arguments: &[&str], directory: &Path) -> Option<String> {
     match Command::new(program).args(arguments).current_dir(directory).output() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -48,7 +47,7 @@ fn run(program: &str, arguments: &[&str], directory: &Path) -> Option<String> {
     }
 }
 
-/// A directory of a test's own, removed at its end.
+/// A test's own directory, removed at the end.
 struct Scratch(PathBuf);
 
 impl Scratch {

@@ -1,4 +1,4 @@
-//! What `make release` makes.
+//! The output of `make release`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,14 +12,19 @@ use serde_json::Value;
 
 use super::{root, run, Scratch};
 
-/// The release of what is built.
+/// The release of the built modules.
 pub fn release() -> &'static Files {
     static RELEASE: OnceLock<Files> = OnceLock::new();
     RELEASE.get_or_init(made)
 }
 
+/// Stands for the program, which takes minutes to build: `make test` does not.
+const PROGRAM: &[u8] = b"#!/bin/sh\necho remixer\n";
+
 fn made() -> Files {
-    let inputs = Inputs { root: &root(), modules: &tools::dist(), images: "registry.test/remixer" };
+    let programs = Files::from([("remixer-linux-x86_64".to_owned(), PROGRAM.to_vec())]);
+    let (root, modules) = (root(), tools::dist());
+    let inputs = Inputs { root: &root, modules: &modules, images: "registry.test/remixer", programs: &programs };
     release::release(&inputs).unwrap()
 }
 
@@ -27,7 +32,7 @@ fn json(name: &str) -> Value {
     serde_json::from_slice(&release()[name]).unwrap()
 }
 
-/// What a digest of an image refers to.
+/// The content for a digest in an image.
 fn blob(descriptor: &Value) -> &'static [u8] {
     let digest = descriptor["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
     let content = &release()[&format!("oci/blobs/sha256/{digest}")];
@@ -70,6 +75,10 @@ fn it_has_every_part_and_the_digests_of_all() {
         "filters/stats/README.md",
         "tools/mixer-migrate/README.md",
         "oci/oci-layout",
+        "docs/remixer.md",
+        "bin/remixer-linux-x86_64",
+        "bin/sbom.cdx.json",
+        "bin/THIRD-PARTY-LICENSES.txt",
         "sbom.cdx.json",
         "THIRD-PARTY-LICENSES.txt",
         "LICENSE",
@@ -116,6 +125,13 @@ fn ordinary_tar_unpacks_the_archive_to_the_same_files() {
     files::put(&scratch.0.join("x.tar.gz"), &archive::compressed(release(), "r-1").unwrap()).unwrap();
     run("tar", &["-xzf", "x.tar.gz"], &scratch.0).unwrap();
     assert!(files::read_all(&scratch.0.join("r-1"), "").unwrap() == *release());
+    files::write(release(), &scratch.0.join("written")).unwrap();
+    for directory in ["r-1", "written"] {
+        let program = scratch.0.join(directory).join("bin/remixer-linux-x86_64");
+        assert_eq!(run(program.to_str().unwrap(), &[], &scratch.0).unwrap(), "remixer\n");
+        let listed = run("find", &[directory, "-type", "f", "-executable"], &scratch.0).unwrap();
+        assert_eq!(listed.trim(), format!("{directory}/bin/remixer-linux-x86_64"));
+    }
 }
 
 #[test]
@@ -135,7 +151,7 @@ fn images_have_the_module_where_istio_looks_for_it() {
     }
 }
 
-/// skopeo is what people push such a directory with.
+/// People push such a directory with skopeo.
 #[test]
 fn skopeo_accepts_the_images() {
     let scratch = Scratch::new();
@@ -161,22 +177,38 @@ fn resources_name_the_digests_of_the_modules_and_images() {
 
 #[test]
 fn the_bill_of_materials_names_what_is_in_the_modules_and_nothing_else() {
-    let bill = json("sbom.cdx.json");
+    let content = bill("sbom.cdx.json", "THIRD-PARTY-LICENSES.txt", &["proxy-wasm", "serde_json", "prost"]);
+    assert_eq!(content["remixer.wasm"], sha256(&release()["modules/remixer.wasm"]));
+    for not_linked in ["serde_derive", "prost-derive", "wasm-bindgen-test", "tokio", "stats"] {
+        assert!(!content.contains_key(not_linked), "{not_linked}");
+    }
+}
+
+#[test]
+fn the_programs_have_a_bill_of_their_own() {
+    let content =
+        bill("bin/sbom.cdx.json", "bin/THIRD-PARTY-LICENSES.txt", &["serde_json", "tokio", "clap", "ring", "regex"]);
+    assert_eq!(content["remixer-linux-x86_64"], sha256(PROGRAM));
+    for not_linked in ["proxy-wasm", "clap_derive", "flate2", "wasm-bindgen-test", "stats", "windows-sys"] {
+        assert!(!content.contains_key(not_linked), "{not_linked}");
+    }
+}
+
+/// Checks a bill of materials and the licences beside it; the digests of what it names.
+fn bill(name: &str, licences: &str, linked: &[&str]) -> BTreeMap<String, String> {
+    let bill = json(name);
     assert_eq!((&bill["bomFormat"], &bill["specVersion"]), (&"CycloneDX".into(), &"1.5".into()));
     let components: BTreeMap<&str, &Value> =
         bill["components"].as_array().unwrap().iter().map(|c| (c["name"].as_str().unwrap(), c)).collect();
-    let content = |name: &str| components[name]["hashes"][0]["content"].as_str().unwrap().to_owned();
-    assert_eq!(content("remixer.wasm"), sha256(&release()["modules/remixer.wasm"]));
-    for linked in ["proxy-wasm", "serde_json", "prost"] {
+    let content = |name: &str| components[name]["hashes"][0]["content"].as_str().map(str::to_owned).unwrap_or_default();
+    for linked in linked {
         assert!(components[linked]["purl"].as_str().unwrap().starts_with(&format!("pkg:cargo/{linked}@")));
         assert_eq!(content(linked).len(), 64, "{linked}");
     }
-    for not_linked in ["serde_derive", "prost-derive", "wasm-bindgen-test", "tokio", "stats"] {
-        assert!(!components.contains_key(not_linked), "{not_linked}");
-    }
-    let licences = String::from_utf8(release()["THIRD-PARTY-LICENSES.txt"].clone()).unwrap();
+    let licences = String::from_utf8(release()[licences].clone()).unwrap();
     for (name, component) in components.iter().filter(|(_, c)| c["type"] == "library") {
         let line = format!("- {name} {}: ", component["version"].as_str().unwrap());
         assert!(licences.contains(&line), "{line}");
     }
+    components.keys().map(|name| ((*name).to_owned(), content(name))).collect()
 }

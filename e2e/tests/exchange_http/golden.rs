@@ -1,14 +1,14 @@
-//! Metadata headers made by Google's own protobuf library: a google.protobuf.Struct, serialized deterministically, keys
-//! sorted bytewise. (By its pure Python implementation: upb puts NAMESPACE before NAME.)
+//! Metadata headers from Google's own protobuf library: a google.protobuf.Struct, serialized deterministically, keys sorted
+//! bytewise. (From its pure Python implementation: upb puts NAMESPACE before NAME.)
 
-/// The node metadata of `client` that is exchanged.
+/// The exchanged node metadata of `client`.
 pub const CLIENT: &str = "\
     ChoKCkNMVVNURVJfSUQSDBoKS3ViZXJuZXRlcwoZCg1JU1RJT19WRVJTSU9OEggaBjEuMjQuMAp7CgZMQUJFTFMScSpvCg8KA2FwcBII\
     GgZjbGllbnQKKwofc2VydmljZS5pc3Rpby5pby9jYW5vbmljYWwtbmFtZRIIGgZjbGllbnQKLwojc2VydmljZS5pc3Rpby5pby9jYW5v\
     bmljYWwtcmV2aXNpb24SCBoGbGF0ZXN0ChoKB01FU0hfSUQSDxoNY2x1c3Rlci5sb2NhbAohCgROQU1FEhkaF2NsaWVudC03ZDhmNmI5\
     YzRkLTAwMDAxChYKCU5BTUVTUEFDRRIJGgdkZWZhdWx0CkoKBU9XTkVSEkEaP2t1YmVybmV0ZXM6Ly9hcGlzL2FwcHMvdjEvbmFtZXNw\
     YWNlcy9kZWZhdWx0L2RlcGxveW1lbnRzL2NsaWVudAoZCg1XT1JLTE9BRF9OQU1FEggaBmNsaWVudA==";
-/// That of `server-v1`.
+/// The same of `server-v1`.
 pub const SERVER: &str = "\
     ChoKCkNMVVNURVJfSUQSDBoKS3ViZXJuZXRlcwoZCg1JU1RJT19WRVJTSU9OEggaBjEuMjQuMAqIAQoGTEFCRUxTEn4qfAoPCgNhcHAS\
     CBoGc2VydmVyCisKH3NlcnZpY2UuaXN0aW8uaW8vY2Fub25pY2FsLW5hbWUSCBoGc2VydmVyCisKI3NlcnZpY2UuaXN0aW8uaW8vY2Fu\
@@ -16,7 +16,7 @@ pub const SERVER: &str = "\
     c2VydmVyLXYxLTdkOGY2YjljNGQtMDAwMDIKFgoJTkFNRVNQQUNFEgkaB2RlZmF1bHQKTQoFT1dORVISRBpCa3ViZXJuZXRlczovL2Fw\
     aXMvYXBwcy92MS9uYW1lc3BhY2VzL2RlZmF1bHQvZGVwbG95bWVudHMvc2VydmVyLXYxChwKDVdPUktMT0FEX05BTUUSCxoJc2VydmVy\
     LXYx";
-/// What a proxy of Istio 1.5 sends by its default EXCHANGE_KEYS: NAME, NAMESPACE, INSTANCE_IPS, LABELS, OWNER,
+/// What a proxy of Istio 1.5 sends with its default EXCHANGE_KEYS: NAME, NAMESPACE, INSTANCE_IPS, LABELS, OWNER,
 /// PLATFORM_METADATA, WORKLOAD_NAME, CANONICAL_TELEMETRY_SERVICE, MESH_ID, SERVICE_ACCOUNT.
 pub const ISTIO_1_5: &str = "\
     Ci8KG0NBTk9OSUNBTF9URUxFTUVUUllfU0VSVklDRRIQGg5wcm9kdWN0cGFnZS12MQojCgxJTlNUQU5DRV9JUFMSExoRMTAuNDQuMS43\

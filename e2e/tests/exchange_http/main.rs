@@ -1,6 +1,6 @@
-//! Metadata exchange over HTTP, between real proxies: the bytes, who may see them, and who is believed.
+//! Metadata exchange over HTTP between real proxies: the bytes, who can see them, and which metadata is accepted.
 
-// Helpers outside of test functions are not excused by clippy.toml.
+// clippy.toml does not exempt helpers outside of test functions.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
 mod golden;
@@ -112,7 +112,7 @@ fn proxies_know_each_other_and_neither_application_nor_client_sees_how() {
     let answer = mesh.client().send(&request.method(Method::HEAD)).unwrap();
     assert_eq!((answer.status, answer.body.len()), (200, 0));
     no_metadata_in(&answer);
-    // App and version come by the exchange alone: what is known of an endpoint does not hold them.
+    // App and version come only from the exchange: Istio's metadata of an endpoint does not contain them.
     requests(&mesh, "client", &[("destination_app", "server"), ("destination_version", "v1")], 2.0);
     requests(&mesh, "server-v1", &[("source_workload", "client"), ("source_app", "client")], 2.0);
 }
@@ -293,7 +293,7 @@ fn a_peer_of_another_namespace_than_its_certificate_is_not_believed() {
     requests(&mesh, "server-v1", &UNKNOWN_CALLER, 1.0);
     requests(&mesh, "server-v1", &[("source_principal", "spiffe://cluster.local/ns/default/sa/shop-client")], 1.0);
     assert_eq!(rejections(&mesh, "server-v1"), [0.0, 0.0, 1.0]);
-    // What remains is what the control plane says of the endpoint.
+    // Istio's metadata of the endpoint remains.
     requests(&mesh, "client", &[("destination_workload", "server-v1"), ("destination_app", "unknown")], 1.0);
     assert_eq!(rejections(&mesh, "client"), [0.0, 0.0, 1.0]);
 }
@@ -326,7 +326,7 @@ fn more_peers_than_are_remembered_are_served_and_told_apart() {
         &["separate/metadata-exchange.yaml", "separate/stats.yaml", "stats-bootstrap.yaml"],
         vec![],
     );
-    // Twice what is remembered by default, of ten workloads: a thousand label sets would take Envoy half a minute.
+    // Twice the default cache size, but ten workloads: a thousand label sets would take Envoy half a minute.
     let peer = |number: usize| {
         let metadata = STANDARD.decode(ISTIO_NATIVE).unwrap();
         let metadata = replace(metadata, b"checkout-v3", format!("checkout-v{}", number % 10).as_bytes());
@@ -334,7 +334,7 @@ fn more_peers_than_are_remembered_are_served_and_told_apart() {
         inbound(&mesh, "/status/200").header(METADATA, &STANDARD.encode(metadata))
     };
     let peers: Vec<Request> = (0..1000).map(peer).collect();
-    // Those that were forgotten meanwhile are understood again.
+    // Evicted peers are decoded again.
     for some in [&peers[..], &peers[..100]].into_iter().flat_map(|all| all.chunks(50)) {
         for answer in mesh.client().send_together(some) {
             let answer = answer.unwrap();

@@ -1,4 +1,4 @@
-//! Meshes for these tests, requests into them, and what comes of it.
+//! Meshes and requests for these tests, and their results.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,19 +10,19 @@ use local_mesh::{Answer, Mesh, Options, RawServer, Request, Topology};
 pub const METADATA: &str = "x-envoy-peer-metadata";
 pub const ID: &str = "x-envoy-peer-metadata-id";
 
-/// The id of some other mesh's proxy.
+/// The id of a proxy in another mesh.
 pub const STRANGER_ID: &str = "sidecar~10.44.1.7~productpage-v1-6987489c74-x7kzp.shop~shop.svc.cluster.local";
 
-/// Where a Lua filter is put.
+/// Where to insert a Lua filter.
 pub struct Place {
     sub_filter: &'static str,
     operation: &'static str,
 }
 
-/// Sees a request as metadata exchange leaves it, and a response as metadata exchange will get it.
+/// Sees a request after metadata exchange, and a response before metadata exchange.
 pub const BEHIND_EXCHANGE: Place =
     Place { sub_filter: ", subFilter: { name: envoy.filters.http.router }", operation: "INSERT_BEFORE" };
-/// The other way round.
+/// The opposite.
 pub const BEFORE_EXCHANGE: Place = Place { sub_filter: "", operation: "INSERT_FIRST" };
 
 pub fn start(topology: &str, filters: &[&str], patches: Vec<String>) -> Mesh {
@@ -54,7 +54,7 @@ spec:
     )
 }
 
-/// A line of JSON per request in Envoy's log, with the peer as native extensions read it.
+/// A JSON line for each request in Envoy's log, with the peer as native extensions read it.
 pub fn peer_log(context: &str, side: &str) -> String {
     format!(
         "
@@ -89,7 +89,7 @@ pub fn outbound(mesh: &Mesh, host: &str, path: &str) -> Request {
     Request::get(mesh.sidecar("client").unwrap().outbound(), path).host(host)
 }
 
-/// As a client outside the mesh would send it, in plaintext.
+/// A plaintext request, like one from a client outside the mesh.
 pub fn inbound(mesh: &Mesh, path: &str) -> Request {
     Request::get(mesh.sidecar("server-v1").unwrap().inbound(), path).host("server:9080")
 }
@@ -98,7 +98,7 @@ pub fn application(mesh: &Mesh, workload: &str) -> SocketAddr {
     SocketAddr::from((mesh.topology().workload(workload).unwrap().address, 9080))
 }
 
-/// The headers of metadata exchange that the application received, by its answer to `/headers`.
+/// The headers of metadata exchange that the application received, from its answer to `/headers`.
 pub fn peer_headers(answer: &Answer) -> Vec<(String, String)> {
     let pairs: Vec<(String, String)> = serde_json::from_value(answer.json().unwrap()["headers"].clone()).unwrap();
     let mut ours: Vec<_> = pairs.into_iter().filter(|(name, _)| name.starts_with(METADATA)).collect();
@@ -110,8 +110,8 @@ pub fn no_metadata_in(answer: &Answer) {
     assert_eq!((answer.header(METADATA), answer.header(ID)), (None, None));
 }
 
-/// In place of a workload's application: answers each connection's request with these bytes, then with what it is sent.
-/// Gives what was asked.
+/// Replaces a workload's application: answers each connection's request with these bytes, then returns the bytes that it
+/// receives. Returns the requests.
 pub fn raw_application(mesh: &Mesh, workload: &str, answer: String) -> (RawServer, Receiver<String>) {
     let (sender, receiver) = channel();
     let server = RawServer::start(application(mesh, workload), move |mut stream| {
@@ -123,7 +123,7 @@ pub fn raw_application(mesh: &Mesh, workload: &str, answer: String) -> (RawServe
     (server.unwrap(), receiver)
 }
 
-/// An answer of an application that sends the headers of metadata exchange itself.
+/// An answer from an application that itself sends the headers of metadata exchange.
 pub fn with_metadata(metadata: &str) -> String {
     format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n{METADATA}: {metadata}\r\n{ID}: {STRANGER_ID}\r\n\r\n")
 }
@@ -136,12 +136,12 @@ pub fn head(stream: &TcpStream) -> String {
     text
 }
 
-/// Waits until the requests with these labels are as many as expected.
+/// Waits until there are as many requests with these labels as expected.
 pub fn requests(mesh: &Mesh, reporter: &str, labels: &[(&str, &str)], expected: f64) {
     expect_total(mesh, reporter, "istio_requests_total", labels, expected);
 }
 
-/// How many peers were too large, malformed, forged.
+/// Number of rejected peers: too large, malformed, forged.
 pub fn rejections(mesh: &Mesh, workload: &str) -> [f64; 3] {
     let samples = mesh.sidecar(workload).unwrap().stats().unwrap();
     ["too_large", "malformed", "forged"].map(|reason| {
@@ -150,7 +150,7 @@ pub fn rejections(mesh: &Mesh, workload: &str) -> [f64; 3] {
     })
 }
 
-/// The same bytes with one text in place of another of the same length, so that a Struct remains one.
+/// The same bytes with one text replaced by another of the same length, so that the Struct stays valid.
 pub fn replace(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let places: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(from)).collect();

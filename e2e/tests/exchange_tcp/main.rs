@@ -1,7 +1,6 @@
-//! Metadata exchange over TCP, between real proxies: the application's bytes stay as they are, and each side knows the
-//! other.
+//! Metadata exchange over TCP between real proxies: the application's bytes are unchanged, and each side knows its peer.
 
-// Helpers outside of test functions are not excused by clippy.toml.
+// clippy.toml does not exempt helpers outside of test functions.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::arithmetic_side_effects)]
 
 mod golden;
@@ -26,7 +25,7 @@ const UNKNOWN_CALLER: [(&str, &str); 4] = [
     ("source_canonical_service", "unknown"),
 ];
 
-/// The server's proxy takes no part, so that its application sees what the client's proxy sends.
+/// The server's proxy has no exchange, so that its application sees what the client's proxy sends.
 const NO_EXCHANGE_INBOUND: &str = "
 apiVersion: networking.istio.io/v1alpha3
 kind: EnvoyFilter
@@ -41,7 +40,7 @@ spec:
     patch: { operation: REMOVE }
 ";
 
-/// A line in the log of the client's proxy per connection, with what metadata exchange found.
+/// A line for each connection in the log of the client's proxy, with the result of metadata exchange.
 const PEER_LOG: &str = "
 apiVersion: networking.istio.io/v1alpha3
 kind: EnvoyFilter
@@ -65,14 +64,14 @@ spec:
                 text_format_source: { inline_string: \"peer: %FILTER_STATE(wasm.upstream_peer_id:PLAIN)%\\n\" }
 ";
 
-/// The convention that a name begins with `tcp_` is Istio's; nobody has to know it.
+/// Istio's convention that such names begin with `tcp_` is not required.
 #[test]
 fn the_modules_are_network_filters_by_whatever_name() {
     let unnamed = |file: &str, module: &str| {
         let yaml = std::fs::read_to_string(local_mesh::tools::filters().join(file)).unwrap();
         let renamed = yaml.replace("_id: tcp_", "_id: my_");
         assert_ne!(renamed, yaml);
-        // In the module that holds all filters, the root id names one.
+        // In the module with all filters, the root id selects the filter.
         renamed.replace("remixer.wasm", module)
     };
     let options = Options {
@@ -119,7 +118,7 @@ fn both_proxies_know_each_other_and_count_the_application_s_bytes_alone() {
     assert_eq!(read_to_end(&mut client), b"answer\n");
     drop(client);
 
-    // App and version come by the exchange alone: what is known of an endpoint does not hold them.
+    // App and version come only from the exchange: Istio's metadata of an endpoint does not contain them.
     let known = [
         ("source_workload", "client"),
         ("source_app", "client"),
@@ -147,7 +146,7 @@ fn bytes_arrive_unchanged_whoever_begins_and_however_they_end() {
         stream.write_all(b"until the end, and beyond\n").unwrap();
         sender.send(bytes).unwrap();
     });
-    // The server begins, the client ends one half.
+    // The server sends first; the client closes its direction.
     let mut client = connect(&mesh, "client", 27017);
     assert_eq!(read(&mut client, 8), b"welcome\n");
     client.write_all(b"thanks\n").unwrap();
@@ -155,13 +154,13 @@ fn bytes_arrive_unchanged_whoever_begins_and_however_they_end() {
     assert_eq!(read_to_end(&mut client), b"until the end, and beyond\n");
     assert_eq!(received.recv_timeout(WAIT).unwrap(), b"thanks\n");
 
-    // The client says nothing at all.
+    // The client sends nothing.
     let mut client = connect(&mesh, "client", 27017);
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(read_to_end(&mut client), b"welcome\nuntil the end, and beyond\n");
     assert_eq!(received.recv_timeout(WAIT).unwrap(), b"");
 
-    // The client begins, in many small writes.
+    // The client sends first, in many small writes.
     let mut client = connect(&mesh, "client", 27017);
     client.set_nodelay(true).unwrap();
     let sent: Vec<u8> = (0..3000_u32).map(|number| number as u8).collect();
@@ -207,7 +206,7 @@ fn a_proxy_that_is_not_told_the_protocol_sends_nothing_of_its_own() {
     expect_total(&mesh, "client", "istio_tcp_received_bytes_total", &known, 5.0);
     assert_eq!(counter(&mesh, "client", "metadata_exchange_metadata_added"), 0.0);
     drop(client);
-    // What tells others that there is nothing to wait for.
+    // Tells other filters that there is nothing to wait for.
     let sentinel = "peer: envoy.wasm.metadata_exchange.peer_unknown";
     wait_until(|| mesh.sidecar("client").unwrap().output().lines().any(|line| line == sentinel));
 }
@@ -216,7 +215,7 @@ fn a_proxy_that_is_not_told_the_protocol_sends_nothing_of_its_own() {
 fn a_client_with_mutual_tls_that_does_not_take_part_passes_untouched() {
     let mesh = start(without_protocol());
     let _db = echo(&mesh);
-    // Each with the beginning of a frame, and how it goes on.
+    // Each begins like a frame, and then differs.
     for (first, second) in [("", "GET rating\n"), ("=", "1"), ("=#", "4g"), ("=#\x04", "\x68"), ("=#\x04g", "\0\0")] {
         let arrived = received_by_proxy(&mesh);
         let mut client = connect(&mesh, "client", 27017);
@@ -225,7 +224,7 @@ fn a_client_with_mutual_tls_that_does_not_take_part_passes_untouched() {
         wait_until(|| received_by_proxy(&mesh) == arrived + first.len() as u64);
         client.write_all(second.as_bytes()).unwrap();
         if second != "\0\0" {
-            // It is no frame by now, so that nothing has to end first.
+            // It is not a frame, so it is passed on before the connection ends.
             assert_eq!(read(&mut client, first.len() + second.len()), [first, second].concat().as_bytes());
             client.write_all(b"more").unwrap();
             assert_eq!(read(&mut client, 4), b"more");
@@ -268,7 +267,7 @@ fn a_frame_that_is_not_believed_is_taken_off_and_costs_only_the_label() {
         let mut client = connect(&mesh, "client", 27017);
         client.write_all(frame).unwrap();
         client.write_all(b"hello").unwrap();
-        // It knows the protocol, so it is answered; its own proxy does not, and lets that pass.
+        // It supports the protocol, so it gets an answer. Its own proxy does not, and passes it on.
         assert_eq!(read(&mut client, OF_DB.len()), OF_DB);
         assert_eq!(read(&mut client, 5), b"hello");
         client.write_all(b"again").unwrap();
@@ -289,7 +288,7 @@ fn a_sidecar_introduces_itself_with_istio_s_bytes_and_understands_the_answer() {
     let network = Network::Number(241);
     let mesh = start(Options { network, patches: vec![NO_EXCHANGE_INBOUND.to_owned()], ..Options::default() });
     let (sender, received) = channel();
-    // Beside a proxy of Istio, as seen from the client.
+    // With a proxy of Istio, as seen from the client.
     let _db = database(&mesh, move |mut stream| {
         stream.write_all(&[OF_ORDERS, b"welcome"].concat()).unwrap();
         sender.send(read_to_end(&mut stream)).unwrap();

@@ -1,4 +1,4 @@
-//! A client and a database with their proxies, connections between them, and what comes of it.
+//! A client and a database with their proxies, connections between them, and the results.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -26,7 +26,7 @@ pub fn start(options: Options) -> Mesh {
     Mesh::start(Topology::parse(TOPOLOGY).unwrap(), Options { filters, ..options }).unwrap()
 }
 
-/// The client's proxy does not introduce itself; so what its application writes begins the connection.
+/// The client's proxy has no exchange, so its application's bytes come first on the connection.
 pub fn without_protocol() -> Options {
     let plugin = PluginConfig {
         workload: Some("client".to_owned()),
@@ -46,7 +46,7 @@ pub fn echo(mesh: &Mesh) -> RawServer {
     recording_echo(mesh).0
 }
 
-/// Sends back what it gets, and tells each connection's bytes when they end.
+/// Returns the received bytes, and sends each connection's bytes to the test when it ends.
 pub fn recording_echo(mesh: &Mesh) -> (RawServer, Receiver<Vec<u8>>) {
     let (sender, received) = channel();
     let server = database(mesh, move |mut stream| {
@@ -74,7 +74,7 @@ pub fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
     bytes
 }
 
-/// Writes all of it while it reads all that comes.
+/// Writes all bytes, and reads all bytes at the same time.
 pub fn swap(mut stream: TcpStream, bytes: &[u8]) -> Vec<u8> {
     let mut writer = stream.try_clone().unwrap();
     std::thread::scope(|scope| {
@@ -86,7 +86,7 @@ pub fn swap(mut stream: TcpStream, bytes: &[u8]) -> Vec<u8> {
     })
 }
 
-/// Three megabytes that differ by seed and have no period.
+/// Three megabytes that depend on the seed and have no period.
 pub fn noise(seed: u64) -> Vec<u8> {
     let mut state = seed;
     let next = || {
@@ -96,7 +96,7 @@ pub fn noise(seed: u64) -> Vec<u8> {
     std::iter::from_fn(next).take(3_000_000).collect()
 }
 
-/// Bytes that the server's proxy has received from its clients, passed on or not.
+/// Bytes that the server's proxy has received from its clients, whether passed on or not.
 pub fn received_by_proxy(mesh: &Mesh) -> u64 {
     mesh.sidecar("db-v1").unwrap().counter("tcp.inbound|27017||.downstream_cx_rx_bytes_total").unwrap()
 }
@@ -105,7 +105,7 @@ pub fn counter(mesh: &Mesh, workload: &str, name: &str) -> f64 {
     mesh.sidecar(workload).unwrap().metric(name).unwrap().iter().map(|sample| sample.value).sum()
 }
 
-/// Frames that could not be read, then peers that were too large, malformed, forged.
+/// Number of unreadable frames, and of rejected peers: too large, malformed, forged.
 pub fn rejected(mesh: &Mesh, workload: &str) -> [f64; 4] {
     ["header_not_found", "peer_too_large_total", "peer_malformed_total", "peer_forged_total"]
         .map(|reason| counter(mesh, workload, &format!("metadata_exchange_{reason}")))

@@ -1,4 +1,4 @@
-//! F1 to F6: answers in the place of an upstream.
+//! F1 to F6: answers instead of the upstream's.
 
 use local_mesh::{tools, Request};
 
@@ -7,7 +7,7 @@ use crate::scene::{for_path, outbound, rules, Scene, Setting};
 
 const BODY: &str = "fault filter abort";
 
-/// All ways to abort, each for a path of its own.
+/// All kinds of aborts, each with its own path.
 fn config() -> String {
     rules(&[
         for_path("/http", r#""abort": {"httpStatus": 503, ALL}"#),
@@ -70,7 +70,7 @@ fn answers_have_the_body_that_they_may_have() {
     assert_eq!(answer.header("content-length"), Some("11"));
     let types: Vec<_> = answer.headers.iter().filter(|(name, _)| name == "content-type").collect();
     assert_eq!(types, [&("content-type".to_owned(), "text/tea".to_owned())]);
-    // After HEAD and after an abort, the connection goes on.
+    // After HEAD and after an abort, the connection can be used again.
     let mut connection = Connection::open(scene.proxy());
     assert_eq!(connection.send("HEAD", "/http"), (503, String::new()));
     assert_eq!(connection.send("GET", "/tea"), (418, "custom body".to_owned()));

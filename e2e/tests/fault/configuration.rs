@@ -1,11 +1,11 @@
-//! F30, F31: what is refused, and bytes that nobody expects.
+//! F30, F31: rejected configurations, and unexpected bytes.
 
 use local_mesh::Update;
 
 use crate::load;
 use crate::scene::{loud, outbound, rule, rules, Setting, ALL};
 
-/// What becomes of `fault` in a rule that is otherwise right.
+/// A valid rule with this `fault`.
 fn fault(text: &str) -> String {
     format!(r#"{{"http": [{{"fault": {}}}]}}"#, text.replace("ALL", ALL))
 }
@@ -19,7 +19,7 @@ fn matching(text: &str) -> String {
     )
 }
 
-/// Configurations that are refused, with what is said of them after `configuration refused, 1 problem: `.
+/// Rejected configurations, with the text after `configuration refused, 1 problem: `.
 fn refused() -> Vec<(String, String)> {
     let duration = |text: &str| fault(&format!(r#"{{"delay": {{"fixedDelay": {text}, ALL}}}}"#));
     let examples = "is not a duration (examples: 7s, 2.8s, 100ms)";
@@ -93,7 +93,7 @@ fn what_is_wrong_is_named_and_the_old_rules_go_on() {
         assert!(log.lines().any(|line| line.ends_with(&told)), "{told}\n{log}");
         assert_eq!(scene.status(&scene.get("/").header("connection", "close")), 418, "{config}");
     }
-    // A pattern's own error, and all mistakes at once.
+    // A pattern's own error, and several mistakes at once.
     for (config, told) in [
         (matching(r#"{"uri": {"regex": "("}}"#), "1 problem: http[0].match[0].uri.regex: "),
         (
@@ -104,7 +104,7 @@ fn what_is_wrong_is_named_and_the_old_rules_go_on() {
         let Update::Rejected(log) = scene.push(&config) else { panic!("accepted: {config}") };
         assert!(log.contains(&format!("fault: configuration refused, {told}")), "{log}");
     }
-    // Not text, but a structure.
+    // A structure instead of text.
     let structure = include_str!("../../../envoy/fault-outbound.yaml").replace("StringValue", "Struct");
     let structure = structure.replace(r#"value: '{"http": []}'"#, "value: { http: [] }");
     let update = scene.mesh.push("client", |options| {
@@ -114,7 +114,7 @@ fn what_is_wrong_is_named_and_the_old_rules_go_on() {
     });
     let Update::Rejected(log) = update.unwrap() else { panic!("accepted") };
     assert!(log.contains("1 problem: configuration is not JSON text: use google.protobuf.StringValue"), "{log}");
-    // What is allowed, but does nothing.
+    // Valid, but without effect.
     for nothing in ["", " \n", "{}", r#"{"http": []}"#] {
         assert_eq!(scene.push(nothing), Update::Accepted, "{nothing:?}");
         assert_eq!(scene.status(&scene.get("/").header("connection", "close")), 200);
@@ -166,7 +166,7 @@ fn whatever_bytes_come_requests_are_answered() {
     assert_eq!(status(b"empty:    ", "/"), "514");
     assert_eq!(status(b"a: b", "/?q=abc"), "515");
     assert_eq!(status(b"a: b", "/?q=%ff&&&=&q"), "200");
-    // Bytes by a formula; none of them a line end.
+    // Bytes from a formula; none is a line end.
     let _loud = loud();
     for seed in 1_u32..200 {
         let mut state = seed.wrapping_mul(2_654_435_761);

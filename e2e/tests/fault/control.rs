@@ -1,4 +1,4 @@
-//! F17: faults that requests ask for.
+//! F17: faults on request.
 
 use local_mesh::Request;
 
@@ -55,7 +55,7 @@ fn requests_are_not_given_more_than_is_configured() {
     }
 }
 
-/// What the server sees of the headers.
+/// Whether the server sees the header.
 fn seen(scene: &crate::scene::Scene, header: &str) -> bool {
     let answer = scene.send(&scene.get("/headers").header(DELAY, "1").header(ABORT, "1"));
     let headers = answer.json().unwrap();

@@ -1,4 +1,4 @@
-//! F7 to F9 and F19 to F24: when requests go on.
+//! F7 to F9 and F19 to F24: when delayed requests continue.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -17,14 +17,14 @@ fn delay(milliseconds: u64) -> String {
     format!(r#""delay": {{"fixedDelay": "{milliseconds}ms", ALL}}"#)
 }
 
-/// The time that a share of the answers took at most.
+/// A quantile of the durations.
 fn quantile(mut times: Vec<Duration>, share: f64) -> Duration {
     times.sort_unstable();
     times[((times.len() - 1) as f64 * share) as usize]
 }
 
-/// Other programs may have taken the machine for a moment: a round of a test in which that was is repeated, twice at
-/// most. What must hold in any case is checked within it.
+/// Other programs may have used the machine. If a round fails for that reason, it is repeated, at most twice. Conditions
+/// that must always hold are checked inside the round.
 fn in_some_round(mut round: impl FnMut() -> Result<(), String>) {
     let failures: Vec<String> = (0..3).map_while(|_| round().err()).collect();
     assert!(failures.len() < 3, "{failures:?}");
@@ -36,7 +36,7 @@ fn requests_are_delayed_for_as_long_as_they_should_be() {
     const DELAYS: [u64; 5] = [100, 300, 1000, 2800, 7000];
     let mut all: Vec<String> = DELAYS.iter().map(|length| for_path(&format!("/d{length}"), &delay(*length))).collect();
     all.push(for_path("/both", &format!(r#"{}, "abort": {{"httpStatus": 500, ALL}}"#, delay(300))));
-    // What the router waits for begins when the delay is over.
+    // The router's timeout starts after the delay.
     let topology = crate::scene::ONE_PROXY.replace("protocol: http", "protocol: http, timeout: 100ms");
     for envoy in tools::ENVOY_VERSIONS {
         let config = rules(&all);
@@ -75,7 +75,7 @@ fn a_client_that_leaves_leaves_nothing_behind() {
     drop(client);
     scene.expect(&[("fault_delay_cancelled_total", "r", 1), ("fault_delays_injected_total", "r", 1)]);
     wait_for("fault_active", &0, || scene.active());
-    // The deadline passes; others are still delayed as they should be.
+    // The deadline passes; other requests keep their correct delays.
     std::thread::sleep(ms(350));
     scene.expect_delay(&scene.get("/stays"), 200, ms(300));
     assert_eq!(scene.served(), 1);
@@ -118,7 +118,7 @@ fn envoy_s_idle_timeout_ends_a_delay() {
     assert_eq!(scene.served(), 0);
 }
 
-/// F22: a timer that is set for each request would not fire while requests come.
+/// F22: a timer that each request resets would not fire while requests arrive.
 #[test]
 fn delays_end_while_requests_come() {
     let scene = outbound(&rule(&delay(100), ""));
@@ -137,7 +137,7 @@ fn delays_end_while_requests_come() {
     });
 }
 
-/// So many requests, one every 20 ms, whatever becomes of those before.
+/// Sends `count` requests, one every 20 ms, without waiting for answers.
 fn steady(scene: &Scene, count: u32) -> Vec<Duration> {
     let begin = Instant::now();
     std::thread::scope(|scope| {
@@ -164,14 +164,14 @@ fn a_shorter_delay_is_not_held_up_by_longer_ones() {
     });
 }
 
-/// What became of a burst, and of other requests meanwhile.
+/// The results of a burst, and of other requests during it.
 struct Burst {
     answers: Vec<(u16, Duration)>,
     others: Vec<Duration>,
 }
 
 impl Burst {
-    /// So many of these requests at once, and requests without a fault beside them.
+    /// This many requests at once, and other requests without a fault at the same time.
     fn of(scene: &Scene, count: usize, request: &str) -> Self {
         std::thread::scope(|scope| {
             let burst = scope.spawn(|| load::burst(scene.proxy(), count, request));
@@ -200,7 +200,8 @@ fn thousands_of_delays_end_together() {
     let setting = Setting { outbound: &config, workers: 2, ..Setting::default() };
     let scene = setting.start_with(|options| options.patches.push(native_filter()));
     let _loud = loud();
-    // The same by Envoy's own filter: how late the machine lets anybody be. What Envoy does only once, it has done then.
+    // The same with Envoy's own filter, to measure the machine's own delay. It also does Envoy's one-time work before the
+    // measurement.
     let native = load::get("/native", "x-envoy-fault-delay-request: 500\r\nx-envoy-fault-abort-request: 200\r\n");
     load::burst(scene.proxy(), COUNT, &native);
     in_some_round(|| {
@@ -221,12 +222,12 @@ fn thousands_of_delays_end_together() {
         }
     });
     scene.expect(&[("fault_overflow_total", "answered", 0), ("fault_delay_cancelled_total", "answered", 0)]);
-    // Those that go on to the server, which is slower than the proxy.
+    // Requests that go on to the server, which is slower than the proxy.
     let answers = load::burst(scene.proxy(), 300, &load::get("/passed", ""));
     assert!(answers.iter().all(|(status, took)| *status == 200 && *took >= ms(500)));
 }
 
-/// F7 in a run with load: other requests keep both proxy and machine busy.
+/// F7 under load: other requests keep the proxy and the machine busy.
 #[test]
 fn delays_are_as_long_under_load() {
     let config =
@@ -251,8 +252,8 @@ fn delays_are_as_long_under_load() {
     });
 }
 
-/// How late delayed requests are while others come without a pause, by us and beside them by Envoy's own filter, and how
-/// many the others are.
+/// How late delayed requests are under continuous load, with our filter and at the same time with Envoy's own, and the
+/// number of other requests.
 fn under_load(scene: &Scene) -> ([Vec<Duration>; 2], u64) {
     let is_done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -292,7 +293,7 @@ fn under_load(scene: &Scene) -> ([Vec<Duration>; 2], u64) {
     })
 }
 
-/// Both timers and counters are those of each worker: what one delays, no other lets go.
+/// Timers and counters belong to a worker: a request that one worker delays is not continued by another.
 #[test]
 fn workers_do_not_disturb_each_other() {
     let config = rule(&delay(200), "");

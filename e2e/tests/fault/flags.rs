@@ -1,4 +1,4 @@
-//! Our own filters show `DI` and `FI`, which no module can set among Envoy's flags, and the fault's module alone works.
+//! Our own filters report `DI` and `FI`, which no module can set in Envoy's flags. The fault module also works alone.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use local_mesh::{tools, Options};
 
 use crate::scene::{configured, for_path, rules, wait_for, Scene, Setting, PAIR};
 
-/// What the client's and the server's own metrics say of the requests to paths: status, flags, service that was called.
+/// The labels of the client's and the server's metrics for each path: status, flags, and called service.
 const LABELS: [&str; 5] = [
     "response_code",
     "response_flags",
@@ -28,7 +28,7 @@ fn files(names: &[&str]) -> Vec<PathBuf> {
     names.iter().map(|name| tools::filters().join(name).with_extension("yaml")).collect()
 }
 
-/// Sends a request of each kind, several of them at once, and looks at the metrics.
+/// Sends a request of each kind, several at once, and checks the metrics.
 fn expect_flags(scene: &Scene) {
     for (path, status) in [
         ("/", 200),
@@ -41,7 +41,7 @@ fn expect_flags(scene: &Scene) {
     ] {
         assert_eq!(scene.status(&scene.get(path)), status, "{path}");
     }
-    // Those that are not delayed end while one that is does not.
+    // Requests without a delay end while a delayed one waits.
     std::thread::scope(|scope| {
         let delayed = scope.spawn(|| scene.status(&scene.get("/delay")));
         for _ in 0..5 {

@@ -1,4 +1,4 @@
-//! F18, F28: how much, from when and until when.
+//! F18, F28: limits of number and of time.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -47,7 +47,7 @@ fn rules_begin_late_and_end_by_themselves() {
     assert_eq!(statuses, [200, 200, 503, 503, 503, 200, 200, 200]);
 }
 
-/// A client's sidecar, through which requests pass both ways.
+/// A client's sidecar. Requests pass it in both directions.
 const BOTH_WAYS: &str = "
 name: shop
 workloads:
@@ -58,7 +58,7 @@ services:
   - { name: client, port: 9080, protocol: http }
 ";
 
-/// F28: the plugins for the way out and for the way in have rules of one name, but each its own limits.
+/// F28: the outbound and the inbound plugin have rules with the same name, but separate limits.
 #[test]
 fn plugins_of_one_proxy_have_limits_of_their_own() {
     let of = |path: &str| rule(ABORT, &format!(r#", "match": [{{"uri": {{"exact": "{path}"}}}}], "maxInjections": 2"#));
@@ -71,11 +71,11 @@ fn plugins_of_one_proxy_have_limits_of_their_own() {
     }
     let expected = [("r fault_inbound".to_owned(), 2), ("r fault_outbound".to_owned(), 2)].into();
     wait_for("fault_injected_total", &expected, || scene.counts("client", "fault_injected_total", &["rule", "plugin"]));
-    // What others rely on has the labels that it had.
+    // Metrics that users rely on keep their labels.
     scene.expect(&[("fault_aborts_injected_total", "r 503", 4)]);
 }
 
-/// A moment in the form of RFC 3339, so long after 1970. The day is that of the Unix epoch, counted on in March.
+/// A time in RFC 3339, from the time since 1970. The date is computed with years that begin in March.
 fn moment(since_1970: Duration) -> String {
     let seconds = since_1970.as_secs();
     let (days, clock) = (seconds / 86_400 + 719_468, seconds % 86_400);
@@ -95,13 +95,13 @@ fn moment(since_1970: Duration) -> String {
 fn rules_expire() {
     let until = |time: &str| rule(ABORT, "").replacen('{', &format!(r#"{{"expiresAt": "{time}", "#), 1);
     let scene = outbound(&until("2020-02-29T23:59:59Z"));
-    // A connection that was kept would go on with the rules before.
+    // An existing connection would keep the old rules.
     let request = || scene.get("/").header("connection", "close");
     assert_eq!(scene.status(&request()), 200);
     let said = scene.mesh.sidecar("client").unwrap().log();
     assert!(said.contains("fault: expired at 2020-02-29T23:59:59Z, nothing will be injected"), "{said}");
     let _quiet = quiet();
-    // A machine that is busy takes seconds to start a proxy, but not to change its rules.
+    // A busy machine needs seconds to start a proxy, but not to change its rules.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let end = Duration::from_secs(now.as_secs() + 4);
     assert_eq!(scene.push(&until(&moment(end))), Update::Accepted);

@@ -1,8 +1,8 @@
-//! Fault injection in real Envoys: what a client, the upstream, the access log and the metrics see of it.
+//! Fault injection in real Envoys: the effects on the client, the upstream, the access log and the metrics.
 //!
-//! Every [`scene::Scene`] checks at its end that no filter has failed and that nothing is still counted as being delayed.
+//! Every [`scene::Scene`] checks at its end that no filter has failed and that no request is still counted as delayed.
 
-// Helpers outside of test functions are not excused by clippy.toml.
+// clippy.toml does not exempt helpers outside of test functions.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! F12, F13, F15, F16: which requests a rule is for.
+//! F12, F13, F15, F16: the requests that a rule matches.
 
 use local_mesh::{tools, Request, Update};
 
@@ -28,7 +28,7 @@ fn only_jason_waits() {
     });
 }
 
-/// A request as it is sent: method, path, headers.
+/// A request: method, path, headers.
 type Sent = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
 const fn get(path: &'static str) -> Sent {
@@ -43,7 +43,7 @@ const fn with(headers: &'static [(&'static str, &'static str)]) -> Sent {
     ("GET", "/", headers)
 }
 
-/// Matches, the requests that they mean, and requests that they do not.
+/// Matches, with requests that match and requests that do not.
 const CASES: [(&str, &[Sent], &[Sent]); 26] = [
     (r#"{"uri": {"exact": "/a"}}"#, &[get("/a"), get("/a?x=1")], &[get("/ab"), get("/A"), get("/a/")]),
     (r#"{"uri": {"prefix": "/a"}}"#, &[get("/a"), get("/abc?x")], &[get("/b"), get("/A")]),
@@ -54,7 +54,7 @@ const CASES: [(&str, &[Sent], &[Sent]); 26] = [
     (r#"{"method": {"regex": "PO.*|PUT"}}"#, &[post("/")], &[get("/")]),
     (r#"{"authority": {"exact": "server:9080"}}"#, &[get("/")], &[with(&[("host", "server.default:9080")])]),
     (r#"{"authority": {"prefix": "server.def"}}"#, &[with(&[("host", "server.default:9080")])], &[get("/")]),
-    // Envoy has no header of this name, which it takes for the authority when it is asked for it alone.
+    // Envoy stores this header as the authority, and finds it by this name only if it is read alone.
     (r#"{"headers": {"Host": {"exact": "server:9080"}}}"#, &[get("/")], &[with(&[("host", "server.default:9080")])]),
     (
         r#"{"headers": {"a": {}, "b": {}, "c": {}, "host": {"exact": "server:9080"}}}"#,
@@ -90,7 +90,7 @@ const CASES: [(&str, &[Sent], &[Sent]); 26] = [
         &[get("/"), get("/?user=bob&user=jason"), get("/?auser=jason")],
     ),
     (r#"{"queryParams": {"debug": {}}}"#, &[get("/?debug"), get("/?debug=1")], &[get("/?debugger")]),
-    // On loopback, applications send to the proxy's own port, as nothing redirects their connections.
+    // On loopback nothing redirects connections, so applications connect to the proxy's own port.
     (r#"{"port": 15001}"#, &[get("/")], &[]),
     (r#"{"port": 9080}"#, &[], &[get("/")]),
     (r#"{"routeName": {"exact": "default"}}"#, &[get("/")], &[]),
@@ -116,7 +116,7 @@ fn every_condition_hits_and_misses() {
         assert_eq!(scene.push(&rule(abort, &format!(r#", "match": [{matches}]"#))), Update::Accepted);
         for (requests, expected) in [(hits, 418), (misses, 200)] {
             for (method, path, headers) in requests {
-                // On a connection of its own: one that was kept goes on with the rules before.
+                // On a new connection: an existing one keeps the old rules.
                 let request = Request::get(scene.proxy(), path).header("connection", "close");
                 let mut request = request.method(method.parse().unwrap()).host(SERVER);
                 for (name, value) in *headers {
@@ -128,7 +128,7 @@ fn every_condition_hits_and_misses() {
     }
 }
 
-/// F13: the first rule that matches, and no other.
+/// F13: only the first rule that matches applies.
 #[test]
 fn the_first_rule_that_matches_decides_even_if_it_does_nothing() {
     let abort =
@@ -194,7 +194,7 @@ fn the_source_is_the_node_on_the_way_out_and_the_peer_on_the_way_in() {
         for (path, status) in [("/out", 513), ("/in", 523), ("/cert", 524), ("/other", 200)] {
             assert_eq!(scene.status(&scene.get(path)), status, "{path}");
         }
-        // From outside the mesh, nobody is known.
+        // From outside the mesh, the source is not known.
         let server = scene.mesh.sidecar("server").unwrap().inbound();
         for path in ["/in", "/cert"] {
             assert_eq!(scene.status(&Request::get(server, path)), 200, "{path}");

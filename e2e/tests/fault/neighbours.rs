@@ -43,7 +43,7 @@ fn envoy_s_own_filter_injects_what_the_rules_say() {
             for (path, status) in [("/both", 418), ("/delay", 200)] {
                 let (answered, took) = scene.timed(&scene.get(path));
                 assert_eq!(answered, status);
-                // Envoy's own delays may be a little short.
+                // Envoy's own delays may be slightly too short.
                 assert!((ms(195)..ms(200) + LATE).contains(&took), "{path}: {took:?}");
             }
         }
@@ -51,7 +51,7 @@ fn envoy_s_own_filter_injects_what_the_rules_say() {
         assert!(scene.log_of("/delay").starts_with("code=200 flags=DI "));
         let call = scene.get("/grpc").http2().header("content-type", "application/grpc");
         assert_eq!(scene.send(&call).header("grpc-status"), Some("5"));
-        // Nobody else tells it what to do.
+        // No other headers control it.
         let asked = scene.get("/other").header("x-envoy-fault-abort-request", "404");
         let (status, took) = scene.timed(&asked.header("x-envoy-fault-delay-request", "1000"));
         assert!(status == 200 && took < ms(1000), "{status} {took:?}");
@@ -72,7 +72,7 @@ fn envoy_s_own_filter_injects_what_the_rules_say() {
 /// F27
 #[test]
 fn requests_that_wait_are_not_disturbed_by_new_rules() {
-    // The connections of the old listener are closed after a second.
+    // The old listener's connections are closed after a second.
     const DELAY: Duration = ms(800);
     let scene = outbound(&rule(r#""delay": {"fixedDelay": "800ms", ALL}"#, ""));
     let _quiet = quiet();
@@ -96,7 +96,7 @@ fn requests_that_wait_are_not_disturbed_by_new_rules() {
     scene.expect(&[("fault_delays_injected_total", "r", 100), ("fault_delay_cancelled_total", "r", 0)]);
 }
 
-/// The files in `envoy/` sit where they should, on both sides and at gateways.
+/// The files in `envoy/` insert the filter at the correct position, on both sides and at gateways.
 #[test]
 fn all_files_are_applied_before_envoy_s_own_filter() {
     let topology = "

@@ -1,4 +1,4 @@
-//! A small mesh with rules, and what can be seen of it.
+//! A small mesh with rules, and helpers to observe it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ pub use e2e::load::SERVER;
 pub use e2e::machine::{loud, quiet};
 pub use e2e::wait::{ms, wait_for, wait_until, WAIT};
 
-/// A client's sidecar; the server is outside the mesh, so that this is the only proxy.
+/// A client's sidecar. The server is outside the mesh, so that there is only one proxy.
 pub const ONE_PROXY: &str = "
 name: shop
 workloads:
@@ -30,13 +30,13 @@ services:
   - { name: server, namespace: back, port: 9080, protocol: http }
 ";
 
-/// How late a delayed request may be: a step of Envoy's timer, and what a busy machine adds.
+/// Tolerance for a delay: a step of Envoy's timer, and the time that a busy machine adds.
 pub const LATE: Duration = Duration::from_millis(60);
 
-/// A fault for every request: `ALL` in texts of configurations stands for it.
+/// A fault for every request; `ALL` stands for it in texts of configurations.
 pub const ALL: &str = r#""percentage": {"value": 100}"#;
 
-/// One line per request, in Envoy's output.
+/// One line for each request, in Envoy's output.
 pub const ACCESS_LOG: &str = "{ applyTo: NETWORK_FILTER, match: { listener: { filterChain: {
       filter: { name: envoy.filters.network.http_connection_manager } } } },
     patch: { operation: MERGE, value: { typed_config: {
@@ -47,21 +47,21 @@ pub const ACCESS_LOG: &str = "{ applyTo: NETWORK_FILTER, match: { listener: { fi
           \"LOG %REQ(:PATH)% code=%RESPONSE_CODE% flags=%RESPONSE_FLAGS% details=%RESPONSE_CODE_DETAILS% \
 fs=%FILTER_STATE(wasm.fault_flags:PLAIN)%\\n\" } } } } ] } } } }";
 
-/// What a mesh is made of.
+/// The parts of a mesh.
 pub struct Setting<'a> {
     /// Workloads and services.
     pub topology: &'a str,
-    /// Rules on the way out.
+    /// Outbound rules.
     pub outbound: &'a str,
-    /// Rules on the way in.
+    /// Inbound rules.
     pub inbound: &'a str,
-    /// EnvoyFilters besides those of faults, by their file's name.
+    /// EnvoyFilters in addition to those of fault injection, by file name.
     pub filters: &'a [&'a str],
-    /// Further patches.
+    /// Additional patches.
     pub patches: &'a [&'a str],
-    /// Envoy's workers.
+    /// Number of Envoy's workers.
     pub workers: u32,
-    /// Another Envoy than the newest.
+    /// Version of Envoy, if not the newest.
     pub envoy: Option<&'a str>,
 }
 
@@ -69,7 +69,7 @@ pub struct Setting<'a> {
 pub struct Scene {
     /// The mesh.
     pub mesh: Mesh,
-    /// Whether a plugin may complain.
+    /// Whether a plugin may log errors.
     pub may_complain: bool,
 }
 
@@ -85,7 +85,7 @@ impl Setting<'_> {
         self.start_with(|_| {})
     }
 
-    /// Starts it, with more options.
+    /// Starts it with changed options.
     pub fn start_with(&self, change: impl FnOnce(&mut Options)) -> Scene {
         let has_server = !self.topology.contains("sidecar: false");
         let mut files = vec!["fault-outbound", "fault-bootstrap"];
@@ -110,38 +110,38 @@ impl Setting<'_> {
     }
 }
 
-/// [`ONE_PROXY`] with these rules on the way out.
+/// [`ONE_PROXY`] with these outbound rules.
 pub fn outbound(rules: &str) -> Scene {
     Setting { outbound: rules, ..Setting::default() }.start()
 }
 
-/// A configuration of one rule: with this fault, and more fields of the rule.
+/// A configuration with one rule: this fault, and more fields of the rule.
 pub fn rule(fault: &str, more: &str) -> String {
     format!(r#"{{"http": [{}]}}"#, named("r", fault, more))
 }
 
-/// A rule of this name, with this fault, and more fields.
+/// A rule with this name and fault, and more fields.
 pub fn named(name: &str, fault: &str, more: &str) -> String {
     let fault = fault.replace("ALL", ALL);
     format!(r#"{{"name": "{name}", "fault": {{{fault}}} {more}}}"#)
 }
 
-/// A rule for a path, which is named after it.
+/// A rule for a path, with the path as its name.
 pub fn for_path(path: &str, fault: &str) -> String {
     named(path.trim_start_matches('/'), fault, &format!(r#", "match": [{{"uri": {{"exact": "{path}"}}}}]"#))
 }
 
-/// A configuration of these rules.
+/// A configuration with these rules.
 pub fn rules(rules: &[String]) -> String {
     format!(r#"{{"http": [{}]}}"#, rules.join(","))
 }
 
-/// A configuration of a plugin, wherever it is.
+/// A configuration of a plugin, in all proxies.
 pub fn configured(plugin: &str, configuration: &str) -> PluginConfig {
     PluginConfig { workload: None, plugin: plugin.to_owned(), configuration: configuration.to_owned() }
 }
 
-/// The patch that the README tells users of `engine: envoy` to apply.
+/// The patch in the README for users of `engine: envoy`.
 pub fn native_filter() -> String {
     let readme = include_str!("../../../filters/fault/README.md");
     let (_, after) = readme.split_once("```yaml\n").expect("a patch in the README");
@@ -154,13 +154,13 @@ impl Scene {
         self.request(Request::get(self.proxy(), path))
     }
 
-    /// Gives a request the server's name.
+    /// Sets the server's name in a request.
     pub fn request(&self, request: Request) -> Request {
         let namespace = &self.mesh.topology().service("server").unwrap().namespace;
         request.host(&format!("server.{namespace}:9080"))
     }
 
-    /// Where the client's application sends its requests.
+    /// The address for requests of the client's application.
     pub fn proxy(&self) -> std::net::SocketAddr {
         self.mesh.sidecar("client").unwrap().outbound()
     }
@@ -175,28 +175,28 @@ impl Scene {
         self.send(request).status
     }
 
-    /// Sends a request; its status, and how long it took.
+    /// Sends a request. Returns its status and duration.
     pub fn timed(&self, request: &Request) -> (u16, Duration) {
         let begin = Instant::now();
         let status = self.status(request);
         (status, begin.elapsed())
     }
 
-    /// Checks that a request is answered as late as it should be, and not earlier.
+    /// Checks that the answer is delayed as expected, and does not come earlier.
     pub fn expect_delay(&self, request: &Request, status: u16, delay: Duration) {
         let ((answered, took), stall) = with_longest_stall(|| self.timed(request));
         assert_eq!(answered, status);
-        // The client and Envoy may each be kept from running.
+        // The client and Envoy may both be delayed by the machine.
         let latest = delay + LATE + stall * 2;
         assert!((delay..latest).contains(&took), "{took:?} instead of {delay:?}; the machine stalled for {stall:?}");
     }
 
-    /// How many requests the server's application has answered.
+    /// Number of requests that the server's application has answered.
     pub fn served(&self) -> u64 {
         self.mesh.application("server").unwrap().served()
     }
 
-    /// A metric of a workload's proxy by the values of some of its labels.
+    /// A metric of a workload's proxy, by the values of some labels.
     pub fn counts(&self, workload: &str, metric: &str, labels: &[&str]) -> BTreeMap<String, u64> {
         self.mesh.sidecar(workload).unwrap().counts(metric, labels).unwrap()
     }
@@ -210,12 +210,12 @@ impl Scene {
         }
     }
 
-    /// How many requests are being delayed at the client's proxy.
+    /// Number of requests that the client's proxy is delaying.
     pub fn active(&self) -> u64 {
         self.counts("client", "fault_active", &[]).values().sum()
     }
 
-    /// What the access log of the client's proxy says of the one request to this path.
+    /// The line in the access log of the client's proxy for the only request to this path.
     pub fn log_of(&self, path: &str) -> String {
         let begin = format!("LOG {path} ");
         let mut found = String::new();
@@ -226,7 +226,7 @@ impl Scene {
         found
     }
 
-    /// Gives the client's proxy other rules.
+    /// Pushes other rules to the client's proxy.
     pub fn push(&self, rules: &str) -> Update {
         let plugins = vec![configured("fault_outbound", rules), configured("fault_inbound", "{}")];
         self.mesh.push("client", |options| options.plugins = plugins).unwrap()
@@ -247,7 +247,7 @@ impl Drop for Scene {
     }
 }
 
-/// Does `work`, and finds out for how long at most the machine let somebody wait meanwhile who was to run.
+/// Does `work`. Returns the longest time for which the machine kept a ready thread waiting.
 pub fn with_longest_stall<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -1,9 +1,9 @@
-//! F10, F11: which share of the requests.
+//! F10, F11: the percentage of the requests.
 
 use crate::load;
 use crate::scene::{for_path, loud, named, outbound, rules, wait_until, Scene};
 
-/// Four standard deviations around what is expected of so many draws.
+/// At most four standard deviations from the expected count.
 fn assert_fair(count: u64, draws: usize, share: f64) {
     let expected = draws as f64 * share;
     let limit = 4.0 * (expected * (1.0 - share)).sqrt();
@@ -28,7 +28,7 @@ fn delays_and_aborts_have_their_shares_and_nothing_to_do_with_each_other() {
     assert_fair(aborted, COUNT, 0.5);
     assert_fair(delays(&scene, "half"), COUNT, 0.5);
     assert_eq!(scene.served() - before, COUNT as u64 - aborted);
-    // By the access log: which of them were both.
+    // From the access log: requests with both faults.
     let both = || {
         let log = scene.mesh.sidecar("client").unwrap().output();
         let lines = log.lines().filter(|line| line.contains("LOG /status/200"));

@@ -1,4 +1,4 @@
-//! The tutorials that users come from, with the rules in `tools/local-mesh/faults/`, on Bookinfo's services.
+//! Well-known tutorials, with the rules in `tools/local-mesh/faults/` on Bookinfo's services.
 
 use std::fs;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use local_mesh::{envoy_filter, faults, tools, Mesh, Options, Request, Topology};
 use crate::load;
 use crate::scene::{configured, loud, ms, outbound, quiet, ACCESS_LOG, LATE};
 
-/// Bookinfo from reviews on, with a service outside the mesh. No workload calls by itself.
+/// Bookinfo's reviews and the services behind it, with a service outside the mesh. No workload calls by itself.
 const SHOP: &str = "
 name: bookinfo
 workloads:
@@ -41,7 +41,7 @@ fn bookinfo(rules: &str) -> Mesh {
     Mesh::start(Topology::parse(SHOP).unwrap(), options).unwrap()
 }
 
-/// What reviews gets when it asks a service for a user.
+/// The answer that reviews gets when it calls a service for a user.
 fn ask(mesh: &Mesh, host: &str, user: &str) -> (u16, Duration) {
     let request = Request::get(mesh.sidecar("reviews-v2").unwrap().outbound(), "/ratings/0").host(host);
     let begin = std::time::Instant::now();
@@ -88,7 +88,7 @@ fn a_host_outside_the_mesh_is_forbidden() {
     assert_eq!(mesh.application("httpbin").unwrap().served(), 0);
 }
 
-/// One in a thousand, four standard deviations around it.
+/// Whether about one in a thousand is hit, within four standard deviations.
 fn one_in_a_thousand(count: u64, draws: usize) -> bool {
     let expected = draws as f64 / 1000.0;
     (count as f64 - expected).abs() <= 4.0 * (expected * 0.999).sqrt()
@@ -111,7 +111,7 @@ fn one_request_in_a_thousand_waits_five_seconds() {
     const COUNT: usize = 10_000;
     let scene = outbound(&example("delay-0.1-percent"));
     let _loud = loud();
-    // Each connection goes on with its next request when the one before was answered: few wait, but for long.
+    // Each connection sends its next request after the previous answer: few requests wait, but for a long time.
     let begin = std::time::Instant::now();
     let statuses = load::send(scene.proxy(), COUNT, |_| load::get("/status/200", ""));
     assert_eq!(statuses, [(200, COUNT as u64)].into());

@@ -1,4 +1,4 @@
-//! Mixer's own configuration, as Istio 1.4 had it.
+//! Mixer's own configuration in Istio 1.4.
 
 use e2e::pair::connect;
 use local_mesh::application::ask;
@@ -7,12 +7,12 @@ use crate::{get, labels, only_series, series, start, status, SIDES};
 
 const ISTIO_1_4: &str = include_str!("../../../tools/mixer-migrate/defaults/1.4.yaml");
 
-/// Who the two sides of a request are, and what is known of it on each.
+/// The labels of a request's two workloads, as known on each side.
 fn request_labels(side: &str) -> std::collections::BTreeMap<String, String> {
     let inbound = side == "reviews-v2";
     let identity = |app| match inbound {
         true => format!("cluster.local/ns/default/sa/bookinfo-{app}"),
-        // Mixer's proxies knew the certificates of the downstream connection only.
+        // Mixer's proxies knew only the certificates of the downstream connection.
         false => "unknown".to_owned(),
     };
     labels([
@@ -65,7 +65,7 @@ pub fn requests_have_mixer_s_metrics(envoy: &str) {
             assert!(seen.windows(2).all(|pair| pair[0].1 <= pair[1].1), "{metric}: {seen:?}");
             assert_eq!(seen.last().unwrap().1, 3.0, "{metric}");
         }
-        // Only whole seconds are added, and the answers take milliseconds.
+        // Only whole seconds are added, but the answers take milliseconds.
         assert_eq!(only_series(&mesh, workload, "istio_request_duration_seconds_sum", 0.0).value, 0.0);
     }
 }

@@ -1,4 +1,4 @@
-//! Lines of logs, users' own and Mixer's.
+//! Log lines of users' configurations and of Mixer's own.
 
 use std::net::TcpStream;
 
@@ -12,7 +12,7 @@ const NEWLOG: &str = include_str!("../../../tools/mixer-migrate/testdata/tutoria
 const FLUENTD: &str = include_str!("../../../tools/mixer-migrate/testdata/tutorials/newlog-fluentd.yaml");
 const ISTIO_1_4: &str = include_str!("../../../tools/mixer-migrate/defaults/1.4.yaml");
 
-/// The lines of a workload's sidecar, once there are as many.
+/// The lines of a workload's sidecar. Waits until there are this many.
 fn lines(mesh: &Mesh, workload: &str, count: usize) -> Vec<String> {
     let sidecar = mesh.sidecar(workload).unwrap();
     let read = || sidecar.output().lines().map(str::to_owned).collect::<Vec<_>>();
@@ -20,7 +20,7 @@ fn lines(mesh: &Mesh, workload: &str, count: usize) -> Vec<String> {
     read()
 }
 
-/// A line's object without what is another one each time; those are checked here.
+/// A line's object without values that differ each time. These values are checked here.
 fn stable(line: &str, times: &[&str], durations: &[&str]) -> Value {
     let mut value: Value = serde_json::from_str(line).unwrap();
     let fields = value.as_object_mut().unwrap();
@@ -47,7 +47,7 @@ pub fn requests_have_the_new_log_s_line(envoy: &str) {
     for workload in SIDES {
         let lines = lines(&mesh, workload, 1);
         assert_eq!(lines.len(), 1, "{lines:#?}");
-        // Mixer's order: three fields of its own, then the variables by name.
+        // Mixer's order: three fixed fields, then the variables by name.
         let order =
             ["level", "time", "instance", "destination", "latency", "responseCode", "responseSize", "source", "user"];
         let places: Vec<usize> = order.iter().map(|name| lines[0].find(&format!("\"{name}\":")).unwrap()).collect();
@@ -56,7 +56,7 @@ pub fn requests_have_the_new_log_s_line(envoy: &str) {
         assert!(size.is_u64(), "{}", lines[0]);
         let user = match workload {
             "reviews-v2" => "cluster.local/ns/default/sa/bookinfo-productpage",
-            // Mixer's proxies knew the certificates of the downstream connection only.
+            // Mixer's proxies knew only the certificates of the downstream connection.
             _ => "unknown",
         };
         assert_eq!(
@@ -103,7 +103,7 @@ pub fn requests_have_the_default_line(envoy: &str) {
         let line = lines(&mesh, workload, 1).remove(0);
         let line = stable(&line, &["time", "responseTimestamp"], &["latency"]);
         let inbound = workload == "reviews-v2";
-        // 41 variables, level, time and instance, without the three that are looked at apart.
+        // 41 variables, level, time and instance, without the three that are checked separately.
         assert_eq!(line.as_object().unwrap().len(), 41 + 3 - 3, "{line:#}");
         for (name, expected) in [
             ("level", json!("info")),

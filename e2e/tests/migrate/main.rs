@@ -1,6 +1,6 @@
-//! What `mixer-migrate` writes, in real Envoys: the metrics are those that Mixer's users had.
+//! The output of `mixer-migrate` in real Envoys: the metrics are the same as with Mixer.
 
-// Helpers outside of test functions are not excused by clippy.toml.
+// clippy.toml does not exempt helpers outside of test functions.
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::panic, clippy::indexing_slicing)]
 
 mod defaults;
@@ -14,7 +14,7 @@ use e2e::wait::WAIT;
 use local_mesh::{tools, Mesh, Options, Request, Sample, Topology};
 use mixer_migrate::migration::Migration;
 
-/// A page, the reviews on it, and their database.
+/// A page, its reviews, and their database.
 const BOOKS: &str = "
 name: bookinfo
 workloads:
@@ -29,11 +29,11 @@ services:
 /// Both sides of a request.
 const SIDES: [&str; 2] = ["productpage-v1", "reviews-v2"];
 
-/// Metadata exchange, without which nobody knows who is on the other side.
+/// Metadata exchange, which identifies the peer.
 const EXCHANGE: [&str; 3] =
     ["separate/metadata-exchange", "tcp-metadata-exchange-inbound", "tcp-metadata-exchange-outbound"];
 
-/// Each test, once per version of Envoy.
+/// Runs each test once for each version of Envoy.
 macro_rules! on_each_envoy {
     ($($module:ident: $($test:ident),+;)+) => {
         mod envoy_1_40 {
@@ -53,7 +53,7 @@ on_each_envoy! {
     defaults: requests_have_mixer_s_metrics, probes_are_left_out, connections_have_mixer_s_metrics;
 }
 
-/// The mesh with what becomes of Mixer's configuration, and metadata exchange.
+/// The mesh with the migrated Mixer configuration and metadata exchange.
 fn start(envoy: &str, mixer: &str) -> Mesh {
     start_with(envoy, mixer, &mixer_migrate::Options::default())
 }
@@ -75,14 +75,14 @@ fn get(mesh: &Mesh, path: &str) -> Request {
     Request::get(mesh.sidecar("productpage-v1").unwrap().outbound(), path).host("reviews:9080")
 }
 
-/// The only series of a metric of a workload, once it has at least that value.
+/// The only series of a metric of a workload, after it has reached this value.
 fn only_series(mesh: &Mesh, workload: &str, metric: &str, at_least: f64) -> Sample {
     let samples = series(mesh, workload, metric, at_least);
     let [only] = samples.as_slice() else { panic!("{metric} of {workload}: {samples:#?}") };
     only.clone()
 }
 
-/// The series of a metric of a workload, once they come to at least that value.
+/// The series of a metric of a workload, after their sum has reached this value.
 fn series(mesh: &Mesh, workload: &str, metric: &str, at_least: f64) -> Vec<Sample> {
     let found = |samples: &[Sample]| {
         let found: Vec<Sample> = samples.iter().filter(|sample| sample.name == metric).cloned().collect();

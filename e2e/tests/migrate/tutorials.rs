@@ -1,11 +1,11 @@
-//! Metrics of users' own.
+//! Metrics of users' configurations.
 
 use crate::{get, labels, only_series, series, start, status, SIDES};
 
 const DOUBLE: &str = include_str!("../../../tools/mixer-migrate/testdata/tutorials/double-request-count.yaml");
 const CUSTOMER: &str = include_str!("../../../tools/mixer-migrate/testdata/tutorials/customer-request-count.yaml");
 
-/// Mixer's proxies reported a request on both sides, and neither label tells which.
+/// Mixer's proxies reported a request on both sides, and no label tells the side.
 pub fn requests_are_counted_twice(envoy: &str) {
     let mesh = start(envoy, DOUBLE);
     for sent in 1..=3 {
@@ -20,7 +20,7 @@ pub fn requests_are_counted_twice(envoy: &str) {
             assert_eq!((sample.labels, sample.value), (labels(expected), f64::from(2 * sent)), "{workload}");
         }
     }
-    // Nothing else is counted: the configuration has no other metric.
+    // Nothing else is counted, because the configuration has no other metric.
     let others = mesh.sidecar("reviews-v2").unwrap().metric("istio_requests_total").unwrap();
     assert_eq!(others, []);
 }
@@ -48,7 +48,7 @@ pub fn requests_have_the_customer_s_labels(envoy: &str) {
     }
 }
 
-/// A label without fallback dropped the reports that lacked it: those of the caller's side here.
+/// Mixer dropped reports without a label that has no fallback: here, those of the caller's side.
 pub fn services_and_callers_are_in_conditions(envoy: &str) {
     let named = DOUBLE.replace("source.service | \"unknown\"", "source.principal").replace(
         "  actions:",
@@ -68,7 +68,7 @@ pub fn services_and_callers_are_in_conditions(envoy: &str) {
     assert_eq!(of_caller, []);
 }
 
-/// What is no service has the name of Istio's cluster for it, also within an expression.
+/// A destination that is not a service has the name of Istio's cluster for it, also in an expression.
 pub fn strangers_have_the_cluster_s_name(envoy: &str) {
     let named = DOUBLE.replace(
         "source.service | \"unknown\"",

@@ -1,4 +1,4 @@
-//! A server that notes what it is sent, and answers as it is told.
+//! A server that records requests, and answers as configured.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -19,7 +19,7 @@ use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug, Clone)]
 pub struct Seen {
     /// Method and path with query.
@@ -28,7 +28,7 @@ pub struct Seen {
     pub headers: Vec<(String, Vec<u8>)>,
     /// Body.
     pub body: Bytes,
-    /// Whether trailers came.
+    /// Whether it had trailers.
     pub had_trailers: bool,
 }
 
@@ -40,12 +40,12 @@ impl Seen {
     }
 }
 
-/// What is answered.
+/// An answer.
 #[derive(Debug, Clone)]
 pub struct Reply {
     /// Status.
     pub status: u16,
-    /// After so long.
+    /// Delay before the answer.
     pub delay: Duration,
     /// Header lines.
     pub headers: Vec<(&'static str, &'static str)>,
@@ -53,9 +53,9 @@ pub struct Reply {
     pub body: Bytes,
     /// Trailers.
     pub trailers: Vec<(&'static str, &'static str)>,
-    /// No answer, but the connection closes.
+    /// Closes the connection without an answer.
     pub resets: bool,
-    /// So long after the body, which is half of what was announced, the answer is broken off.
+    /// Breaks the answer off this long after the body, which is half of the announced length.
     pub breaks_off: Option<Duration>,
 }
 
@@ -79,12 +79,12 @@ impl Reply {
         Self { status, ..Self::default() }
     }
 
-    /// An answer after so many milliseconds.
+    /// An answer after this many milliseconds.
     pub fn after(milliseconds: u64) -> Self {
         Self { delay: Duration::from_millis(milliseconds), ..Self::default() }
     }
 
-    /// An answer of gRPC.
+    /// A gRPC answer.
     pub fn grpc(status: &'static str) -> Self {
         Self {
             headers: vec![("content-type", "application/grpc")],
@@ -100,13 +100,13 @@ struct State {
     seen: Vec<Seen>,
     count: u64,
     keeps: bool,
-    /// How long clients have waited, and whether they were answered.
+    /// How long clients have waited, and whether they got an answer.
     waits: Vec<(bool, Duration)>,
     replies: HashMap<String, Reply>,
     other: Reply,
 }
 
-/// It ends when dropped.
+/// A server, which ends when dropped.
 pub struct Backend {
     state: Arc<Mutex<State>>,
     runtime: Option<Runtime>,
@@ -128,7 +128,7 @@ impl Backend {
                     let mut builder = auto::Builder::new(TokioExecutor::new());
                     builder.http1().max_buf_size(1 << 20);
                     builder.http2().max_header_list_size(1 << 20);
-                    // A client that breaks off, and `resets`, are no matter of the server's.
+                    // The server ignores clients that disconnect, and the errors from `resets`.
                     let _ = builder.serve_connection(TokioIo::new(stream), service).await;
                 });
             }
@@ -136,17 +136,17 @@ impl Backend {
         Self { state, runtime: Some(runtime) }
     }
 
-    /// How many requests have come whole.
+    /// Number of complete requests.
     pub fn count(&self) -> u64 {
         self.lock().count
     }
 
-    /// The requests that have come since this was last asked.
+    /// The requests since the last call.
     pub fn take(&self) -> Vec<Seen> {
         std::mem::take(&mut self.lock().seen)
     }
 
-    /// Waits for the next request, which must be the only one.
+    /// Waits for the next request, and checks that it is the only one.
     pub fn only(&self) -> Seen {
         crate::scene::wait_until(|| !self.lock().seen.is_empty());
         let mut seen = self.take();
@@ -154,23 +154,23 @@ impl Backend {
         seen.remove(0)
     }
 
-    /// How long each client has waited of a [`Reply::after`] that was answered, or that left before.
+    /// How long each client has waited for a [`Reply::after`]: those that got an answer, or those that left before.
     pub fn waits(&self, is_answered: bool) -> Vec<Duration> {
         let state = self.lock();
         state.waits.iter().filter(|(answered, _)| *answered == is_answered).map(|(_, time)| *time).collect()
     }
 
-    /// Answers requests of a path in this way.
+    /// Sets the answer to requests of a path.
     pub fn reply_to(&self, path: &str, reply: Reply) {
         self.lock().replies.insert(path.to_owned(), reply);
     }
 
-    /// Answers all other requests in this way.
+    /// Sets the answer to all other requests.
     pub fn reply(&self, reply: Reply) {
         self.lock().other = reply;
     }
 
-    /// Counts requests from now on, and keeps none.
+    /// From now on, counts requests without keeping them.
     pub fn only_count(&self) {
         self.lock().keeps = false;
     }
@@ -247,7 +247,7 @@ fn map(lines: &[(&'static str, &'static str)]) -> HeaderMap {
     lines.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
 }
 
-/// A body of frames, the last first. Of one that breaks off, only the first is sent.
+/// A body of frames, the last one first. If it breaks off, only the first frame is sent.
 struct Frames {
     frames: Vec<Frame<Bytes>>,
     length: Option<u64>,

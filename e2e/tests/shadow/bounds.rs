@@ -1,4 +1,4 @@
-//! S26 to S28: what is held and under way has limits, and nothing is lost without being counted.
+//! S26 to S28: limits for memory and for copies in flight; everything skipped is counted.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -19,7 +19,7 @@ fn limited(limits: &str, more: &str) -> String {
     all(more).replacen('{', &format!(r#"{{"limits": {{{limits}}}, "#), 1)
 }
 
-/// The most that a gauge is while something runs.
+/// The largest value of a gauge while something runs.
 fn most<T>(scene: &Scene, gauge: &str, run: impl FnOnce() -> T) -> (u64, T) {
     let is_done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -98,7 +98,7 @@ fn many_uploads_at_once_stay_within_memory() {
     const UPLOADS: u64 = 200;
     let scene = Setting::default().start_with(|options| options.drain = 1);
     let _loud = loud();
-    // What uploads take without being copied, as the proxy keeps what it once had.
+    // Memory for uploads without copies, because the proxy keeps memory that it once used.
     let body = vec![9; MEBIBYTE as usize];
     let request = || scene.post("/", body.clone()).timeout(Duration::from_secs(60));
     let upload = |what: &str| {
@@ -118,7 +118,7 @@ fn many_uploads_at_once_stay_within_memory() {
     }
     let before = resident(&scene);
     scene.push(&limited(r#""maxBufferedBytes": 16777216"#, ""));
-    // Until no connection is left that has the old rules.
+    // Until no connection has the old rules.
     std::thread::sleep(ms(3000));
     let (most, ()) = most(&scene, "shadow_buffered_bytes", || upload("mirrored"));
     let skipped = || scene.counts("shadow_skipped_total").get("m memory_cap").copied().unwrap_or_default();
@@ -130,7 +130,7 @@ fn many_uploads_at_once_stay_within_memory() {
     wait_until(|| scene.total("shadow_buffered_bytes") == 0);
 }
 
-/// Who announces much and sends next to nothing takes no room from others.
+/// A client that announces a large body and sends almost nothing takes no memory from others.
 #[test]
 fn idle_uploads_stop_no_mirroring() {
     let scene = with(&all(""));
@@ -150,10 +150,11 @@ fn idle_uploads_stop_no_mirroring() {
     scene.expect("shadow_skipped_total", &[("m incomplete", 64)]);
 }
 
-/// How long S28 sends all that the proxy takes.
+/// Duration of the load in S28.
 const LOAD: Duration = Duration::from_secs(30);
 
-/// Sends requests over 64 connections without a pause, a thousand at least; how many were answered per second, and how many in all.
+/// Sends requests over 64 connections without a pause, at least a thousand. Returns the answers per second, and their
+/// number.
 fn storm(scene: &Scene, time: Duration) -> (f64, u64) {
     let begin = Instant::now();
     let mut statuses: BTreeMap<u16, u64> = BTreeMap::new();
@@ -177,7 +178,7 @@ fn under_load_no_request_is_lost_and_each_copy_is_accounted_for() {
     );
     let native = Setting { patches: &[&native], ..Setting::default() }.start();
     let scene = Setting { rules: &all(""), workers: 2, ..Setting::default() }.start();
-    // Envoy's own compares nothing.
+    // Envoy's own mirroring does not compare.
     let only_mirrored = all(r#""compare": {"enabled": false}"#);
     let one_worker = Setting { rules: &only_mirrored, ..Setting::default() }.start();
     for scene in [&native, &scene, &one_worker] {
@@ -205,7 +206,7 @@ fn under_load_no_request_is_lost_and_each_copy_is_accounted_for() {
     assert!(mirrored > all / 2, "{mirrored} of {all}");
     let grown = resident(&scene).saturating_sub(before);
     assert!(grown < 8 * MEBIBYTE, "grew by {} KiB under the same load", grown / 1024);
-    // Beside Envoy's own mirror, at the same time: whatever else the machine does disturbs both.
+    // At the same time as Envoy's own mirror: other work on the machine then affects both.
     let begin = [&native, &one_worker].map(|scene| (cpu_time(scene), scene.server.count()));
     let ratios = (0..5).map(|_| {
         let rates = std::thread::scope(|scope| {
@@ -219,11 +220,11 @@ fn under_load_no_request_is_lost_and_each_copy_is_accounted_for() {
     let [native, ours] = [(&native, begin[0]), (&one_worker, begin[1])]
         .map(|(scene, (time, count))| (cpu_time(scene) - time) / (scene.server.count() - count) as f64);
     println!("{ratio:.2} of the rate with Envoy's own mirror, {:.2} of its processor time", ours / native);
-    // On a busy machine, rates say little; what the proxy itself takes for a request says what its rate would be.
+    // On a busy machine, the rates say little. The proxy's own CPU time for a request shows the possible rate.
     assert!(ratio.max(native / ours) >= 0.85, "{ratio}, {}", native / ours);
 }
 
-/// Processor time that the client's proxy has taken.
+/// CPU time of the client's proxy.
 fn cpu_time(scene: &Scene) -> f64 {
     local_mesh::cadvisor::usage(scene.client().pid()).unwrap().cpu
 }

@@ -1,4 +1,4 @@
-//! S18 to S22: whether original and copy agree.
+//! S18 to S22: comparing the answers to original and copy.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,11 +12,11 @@ use crate::scene::{
     all, loud, mirror, ms, with, Scene, Setting, MIRROR, NOBODY, ONE_PROXY, SERVER_CLUSTER, WITH_NOBODY,
 };
 
-/// How often each result was counted since the last time.
+/// The count of each result since the last call.
 struct Results(std::collections::BTreeMap<String, u64>);
 
 impl Results {
-    /// What the one pair gave that was closed since.
+    /// The result of the only pair that was closed since.
     fn next(&mut self, scene: &Scene) -> String {
         let mut found = None;
         crate::scene::wait_until(|| {
@@ -59,7 +59,7 @@ fn grpc_is_compared_by_its_own_status() {
         "shadow_status_pairs_total",
         &[("m grpc_err grpc_err", 1), ("m grpc_ok grpc_err", 2), ("m grpc_ok grpc_ok", 1)],
     );
-    // Envoy answers 200 itself when there is nobody.
+    // Envoy itself answers 200 if there is no server.
     scene.push(&all(r#""timeout": "100ms""#));
     scene.mirror().reply(Reply { delay: ms(1000), ..Reply::grpc("0") });
     call("/a.B/C");
@@ -114,7 +114,7 @@ fn every_outcome_is_compared_with_every_other() {
             }
             None => Request::get(scene.proxy(), &format!("/{name}")).host("nobody:9080"),
         };
-        // A connection of its own: the rules change.
+        // A new connection, because the rules change.
         assert_eq!(scene.status(&request.header("connection", "close")), primary.unwrap_or(503));
         let class = |code: u16| code / 100;
         let expected = match (primary, name.parse::<u16>()) {
@@ -150,7 +150,7 @@ fn every_outcome_is_compared_with_every_other() {
     assert_eq!(scene.total("shadow_compare_total"), 36);
 }
 
-/// Answers that end before their bodies do, over HTTP/1.1 and HTTP/2: they are no match, whose ever they are.
+/// Answers that end before their bodies do, over HTTP/1.1 and HTTP/2: they never match, on either side.
 #[test]
 fn an_answer_that_breaks_off_is_not_compared() {
     for protocol in ["http", "grpc"] {
@@ -182,7 +182,7 @@ fn an_answer_that_breaks_off_is_not_compared() {
             assert_eq!(answer.is_ok(), is_answered, "{protocol}, case {number}");
             assert_eq!(results.next(&scene), result, "{protocol}, case {number}");
         }
-        // The client leaves while it is answered.
+        // The client leaves during the answer.
         let mut stream = TcpStream::connect(scene.proxy()).unwrap();
         scene.server.reply(Reply { breaks_off: Some(ms(400)), ..whole.clone() });
         scene.mirror().reply(whole);
@@ -221,7 +221,7 @@ fn how_much_slower_a_mirror_is_is_told() {
                 crate::scene::wait_until(|| counts().iter().sum::<u64>() == all);
             }
             crate::scene::wait_until(|| samples().iter().zip(sampled).all(|(now, before)| *now == before + 3.0));
-            // Beside what the servers really took.
+            // In comparison with the servers' real durations.
             let servers = [scene.mirror(), &scene.server];
             let took = [0, 1].map(|at| {
                 let waits = servers[at].waits(true);
@@ -231,7 +231,7 @@ fn how_much_slower_a_mirror_is_is_told() {
             let differences = [0, 1, 2].map(|at| counts()[at] - counted[at]);
             (took, differences)
         };
-        // Whatever else the machine does takes time, too, and never gives some back: the least is what it took itself.
+        // Other work on the machine only adds time. So the smallest value is the real one.
         let rounds: Vec<_> = (0..6).map(|_| round()).collect();
         for at in [0, 1] {
             let took = rounds.iter().map(|(took, _)| took[at]).fold(f64::INFINITY, f64::min);
@@ -259,7 +259,7 @@ fn bodies_are_compared_if_asked_for() {
         bytes[99_999] = 2;
         bytes
     };
-    // Compressed bodies are compared as they are: the same text in other bytes differs.
+    // Compressed bodies are compared without decompression: the same text in other bytes differs.
     let gzip = |bytes: &'static [u8]| Reply {
         headers: vec![("content-encoding", "gzip")],
         body: Bytes::from_static(bytes),
@@ -290,7 +290,7 @@ fn bodies_are_compared_if_asked_for() {
         ],
     );
     scene.expect("shadow_uncompared_total", &[("b body_too_large", 1), ("c body_too_large", 3)]);
-    // HEAD has no body, whatever its head says.
+    // HEAD has no body, whatever the head says.
     let before = scene.total("shadow_compare_total");
     scene.server.reply(body(vec![1; 10]));
     assert_eq!(scene.status(&scene.get("/").method(hyper::Method::HEAD)), 200);
@@ -298,7 +298,7 @@ fn bodies_are_compared_if_asked_for() {
     assert_eq!(scene.counts("shadow_compare_total").get("s candidate size_mismatch"), Some(&1));
 }
 
-/// What is logged of mismatches: few lines, and no secrets.
+/// The log of mismatches: few lines, and no secrets.
 #[test]
 fn a_few_mismatches_are_logged_without_secrets() {
     let scene = with(&all(r#""compare": {"logMismatches": 2}"#));

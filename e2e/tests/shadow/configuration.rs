@@ -1,4 +1,4 @@
-//! S30: what is refused, and what ends by itself.
+//! S30: rejected configurations, and the end of rules.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -6,7 +6,7 @@ use local_mesh::Update;
 
 use crate::scene::{all, ms, with, MIRROR};
 
-/// A rule with these fields besides.
+/// A rule with these additional fields.
 fn rule(fields: &str) -> String {
     format!(r#"{{"http": [{{{fields}}}]}}"#)
 }
@@ -16,12 +16,12 @@ fn mirror(fields: &str) -> String {
     rule(&format!(r#""mirrors": [{{{fields}}}]"#))
 }
 
-/// A mirror that is right but for these fields.
+/// A mirror that is valid except for these fields.
 fn with_field(fields: &str) -> String {
     mirror(&format!(r#""cluster": "c", {fields}"#))
 }
 
-/// Configurations that are refused, with what is said of them after `configuration refused, 1 problem: `.
+/// Rejected configurations, with the text after `configuration refused, 1 problem: `.
 fn refused() -> Vec<(String, String)> {
     let one = "http[0].mirrors[0]";
     let to = |fields: &str| mirror(&format!(r#""destination": {{{fields}}}"#));
@@ -94,14 +94,14 @@ fn what_is_wrong_is_named_and_the_old_rules_go_on() {
     }
     assert_eq!(scene.status(&scene.get("/").header("connection", "close")), 200);
     assert_eq!(scene.mirror().only().header("x-shadow-mirror"), "m", "the old rules");
-    // All mistakes at once.
+    // Several mistakes at once.
     let Update::Rejected(log) =
         scene.push(&with_field(r#""timeout": "0s", "role": "x", "percentage": {"value": 101}"#))
     else {
         panic!("accepted")
     };
     assert!(log.contains("shadow: configuration refused, 3 problems: "), "{log}");
-    // What is allowed, but does nothing; and what is told of the rest.
+    // Valid, but without effect; and the remarks about others.
     for nothing in ["", " \n", "{}", r#"{"http": []}"#] {
         assert_eq!(scene.push(nothing), Update::Accepted, "{nothing:?}");
         assert_eq!(scene.status(&scene.get("/").header("connection", "close")), 200);
@@ -126,7 +126,7 @@ fn rules_end_when_they_are_to() {
     let in_seconds = |seconds: u64| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + seconds;
         let (days, rest) = (now / 86_400, now % 86_400);
-        // Years since 2000 are all that a test needs.
+        // A test needs only years after 2000.
         let (mut year, mut day) = (1970, days);
         let length = |year: u64| if year.is_multiple_of(4) { 366 } else { 365 };
         while day >= length(year) {

@@ -1,4 +1,4 @@
-//! S1 to S6: what the copy of a request is made of.
+//! S1 to S6: the content of a copy.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use local_mesh::{tools, Request};
 use crate::backend::Reply;
 use crate::scene::{all, mirror, ms, with, Scene, Setting, MIRROR};
 
-/// S1, on every Envoy that `make setup` gets.
+/// S1, on every Envoy that `make setup` downloads.
 #[test]
 fn a_request_is_mirrored_with_the_headers_that_envoy_would_give_it() {
     for envoy in tools::ENVOY_VERSIONS {
@@ -29,7 +29,7 @@ fn a_request_is_mirrored_with_the_headers_that_envoy_would_give_it() {
         assert!(!copy.header("x-request-id").is_empty());
         assert_eq!(copy.header("x-shadow-mirror"), "m");
         assert_eq!(copy.header("x-own"), "1");
-        // Ours, not what the original was given.
+        // Our value, not the original's.
         assert_eq!(copy.header("x-envoy-expected-rq-timeout-ms"), "5000");
         assert_eq!(original.header("x-shadow-mirror"), "");
         scene.expect("shadow_requests_total", &[("m", 1)]);
@@ -39,7 +39,7 @@ fn a_request_is_mirrored_with_the_headers_that_envoy_would_give_it() {
     }
 }
 
-/// S1: the mirror takes its time, the client does not notice.
+/// S1: the mirror is slow, and the client does not notice.
 #[test]
 fn the_client_waits_for_no_mirror() {
     let scene = with(&all(""));
@@ -49,7 +49,7 @@ fn the_client_waits_for_no_mirror() {
     scene.expect("shadow_responses_total", &[("m upstream 2xx", 1)]);
 }
 
-/// The host that the mirror is sent for one that the client sends.
+/// The host in the copy, for a host in the original.
 fn host(scene: &Scene, sent: &str) -> String {
     let head = format!("GET / HTTP/1.1\r\nhost: {sent}\r\nconnection: close\r\n\r\n");
     assert!(scene.raw(head.as_bytes(), ms(2000)).starts_with("HTTP/1.1 200"), "{sent}");
@@ -81,12 +81,12 @@ fn the_host_has_a_suffix_where_envoy_puts_it_or_is_another() {
     }
 }
 
-/// A body that shows a byte that is missing, twice or at another place.
+/// A body in which a missing, repeated or moved byte is visible.
 fn body(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at % 251) as u8 ^ (at / 251) as u8).collect()
 }
 
-/// A request with a body in chunks, whose trailers stand after the last.
+/// A request with a chunked body and trailers.
 fn chunked(path: &str, body: &[u8], trailers: &str) -> Vec<u8> {
     let mut bytes = format!("POST {path} HTTP/1.1\r\nhost: server:9080\r\ntransfer-encoding: chunked\r\n").into_bytes();
     if !trailers.is_empty() {
@@ -118,7 +118,7 @@ fn bodies_are_copied_whole_or_not_at_all() {
         assert_eq!(original.header("transfer-encoding"), "chunked");
         assert_eq!(copy.header("transfer-encoding"), "");
         assert_eq!(copy.header("content-length"), length.to_string(), "{length} in chunks");
-        // Over HTTP/2, where nothing is announced either.
+        // Over HTTP/2, which also announces no length.
         assert_eq!(scene.status(&scene.post("/http2", body(length)).http2()), 200);
         let (original, copy) = (scene.server.only(), scene.mirror().only());
         assert!(original.body == body(length) && copy.body == original.body, "{length} over HTTP/2");
@@ -135,7 +135,7 @@ fn bodies_are_copied_whole_or_not_at_all() {
     assert!(scene.raw(&chunked("/", &body(CAP + 1), ""), ms(3000)).starts_with("HTTP/1.1 200"));
     scene.expect("shadow_skipped_total", &[("m body_too_large", 3)]);
     assert_eq!(scene.total("shadow_buffered_bytes"), 0);
-    // One that announces too much is left at once.
+    // A body that announces too much is skipped at once.
     let mut stream = TcpStream::connect(scene.proxy()).unwrap();
     let head = format!("POST / HTTP/1.1\r\nhost: server:9080\r\ncontent-length: {}\r\n\r\n", CAP + 1);
     stream.write_all(&[head.as_bytes(), &body(CAP / 2)].concat()).unwrap();
@@ -203,7 +203,7 @@ fn orders_to_routers_and_what_is_about_a_connection_are_left_out() {
         "http2-settings: AAMAAABk",
         "expect: 100-continue",
     ];
-    // Envoy obeys who comes from its own network.
+    // Envoy obeys clients in its own network.
     let head = format!(
         "POST / HTTP/1.1\r\nhost: server:9080\r\nconnection: close, x-listed\r\nx-kept: 1\r\n\
          x-forwarded-for: 10.0.0.1\r\n{}\r\ncontent-length: 2\r\n\r\nab",
@@ -214,13 +214,13 @@ fn orders_to_routers_and_what_is_about_a_connection_are_left_out() {
     assert_eq!(scene.server.count(), 4, "the router trusts this client, and obeys");
     let copy = scene.mirror().only();
     for (name, _) in orders.iter().filter_map(|line| line.split_once(':')) {
-        // Envoy writes its own.
+        // Envoy writes its own value.
         let expected = if name == "x-envoy-expected-rq-timeout-ms" { "5000" } else { "" };
         assert_eq!(copy.header(name), expected, "{name}");
     }
     assert_eq!((copy.header("x-kept"), copy.header("content-length")), ("1".to_owned(), "2".to_owned()));
     assert_eq!(copy.body, b"ab".as_slice());
-    // The router would have made four of it, too.
+    // Otherwise, the router would also have made four copies.
     std::thread::sleep(ms(300));
     assert!(scene.mirror().take().is_empty());
     scene.expect("shadow_requests_total", &[("m", 1)]);
@@ -268,7 +268,7 @@ fn headers_arrive_as_they_are_or_as_configured() {
     assert_eq!((copy.header("authorization"), copy.header("cookie")), (String::new(), String::new()));
     assert_eq!((original.header("x-set"), original.header("x-twice")), (String::new(), "1|2".into()));
     assert_eq!(original.header("authorization"), "Bearer t");
-    // A prefix that the rule asks for is what is replaced.
+    // The prefix in the rule's match is replaced.
     let with_prefix = format!(
         r#"{{"http": [{{"match": [{{"uri": {{"exact": "/"}}}}, {{"uri": {{"prefix": "/v1"}}}}], "mirrors": [{}]}}]}}"#,
         mirror("m", MIRROR, r#""rewrite": {"uri": "/v2"}"#)
@@ -277,7 +277,7 @@ fn headers_arrive_as_they_are_or_as_configured() {
     assert_eq!(send().1.what, "GET /v2/a?q=1");
 }
 
-/// Requests of which nobody thinks, and that end well.
+/// Unusual requests, which also end well.
 #[test]
 fn methods_without_bodies_are_mirrored_as_they_are() {
     let scene = with(&all(""));

@@ -1,4 +1,4 @@
-//! S10 to S17: mirrors that fail, requests that fail, and clients that leave.
+//! S10 to S17: failing mirrors, failing requests, and clients that leave.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -76,7 +76,7 @@ fn a_breaker_that_is_full_fails_what_is_too_much() {
     assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.status == 200)));
     wait_until(|| scene.total("shadow_requests_total") + scene.total("shadow_dispatch_failed_total") == 10);
     let failed = scene.counts("shadow_dispatch_failed_total");
-    // One under way, and one that waits for its connection.
+    // One in flight, and one that waits for its connection.
     assert!(failed.get("m no_host_or_overflow").is_some_and(|failed| (8..=9).contains(failed)), "{failed:?}");
     wait_until(|| scene.total("shadow_in_flight") == 0);
     assert_eq!(scene.mirror().count(), scene.total("shadow_requests_total"));
@@ -100,7 +100,7 @@ fn a_slow_mirror_is_given_up_in_time() {
     scene.expect("shadow_compare_total", &[("m candidate shadow_unavailable", 9)]);
 }
 
-/// S13: neither a request too large to be copied nor one that a mirror does not read waits for it.
+/// S13: no request waits for its copy, neither one that is too large to copy nor one that a mirror does not read.
 #[test]
 fn a_mirror_that_never_reads_holds_up_nobody() {
     let topology = crate::scene::ONE_PROXY.replace("name: mirror, app: mirror", "name: deaf, app: mirror");
@@ -110,7 +110,7 @@ fn a_mirror_that_never_reads_holds_up_nobody() {
     let connections = Mutex::new(Vec::new());
     let _deaf = RawServer::start(deaf, move |stream| connections.lock().unwrap().push(stream)).unwrap();
     let _loud = loud();
-    // A mirror that is waited for would take a second; of a small body, the copy itself takes some time.
+    // Waiting for the mirror would take a second. For a small body, copying itself takes some time.
     for (size, count, sent, some) in [(40_000_000, 9, 0, 0.0), (1_000_000, 15, 15, 0.01)] {
         let times = scene.side_by_side(count, Duration::ZERO, || scene.post("/", vec![7; size]));
         let [plain, mirrored] = [0, 1].map(|at| median(times.iter().map(|pair| pair[at].as_secs_f64()).collect()));
@@ -122,7 +122,7 @@ fn a_mirror_that_never_reads_holds_up_nobody() {
     scene.expect("shadow_responses_total", &[("m timeout -", 15)]);
 }
 
-/// A connection on which a request was sent, and nothing read.
+/// A connection with a request whose answer is not read.
 fn leave_after(scene: &Scene, bytes: &[u8], wait: Duration) {
     let mut stream = TcpStream::connect(scene.proxy()).unwrap();
     stream.write_all(bytes).unwrap();
@@ -144,7 +144,7 @@ fn what_is_sent_survives_the_client_and_what_is_not_complete_is_not_sent() {
     scene.expect("shadow_skipped_total", &[("m incomplete", 1)]);
     assert_eq!(scene.total("shadow_buffered_bytes"), 0);
     assert!(scene.mirror().take().is_empty());
-    // And one that leaves as soon as it has sent: nobody has asked for the context any more when the copy goes.
+    // A client that leaves right after sending: its context no longer exists when the copy is sent.
     for _ in 0..50 {
         leave_after(&scene, b"GET /gone HTTP/1.1\r\nhost: server:9080\r\n\r\n", Duration::ZERO);
     }
@@ -176,7 +176,7 @@ fn what_becomes_of_the_original_matters_only_if_asked_for() {
         assert_eq!(scene.server.count(), 3, "with its retries");
         let skipped: &[(&str, u64)] = if more.is_empty() { &[] } else { &[("m primary_unavailable", 2)] };
         scene.expect("shadow_skipped_total", skipped);
-        // A body is held until then.
+        // The body is held until then.
         scene.server.reply(Reply::after(100));
         assert_eq!(scene.status(&scene.post("/", vec![5; 100_000])), 200);
         assert_eq!(scene.mirror().only().body.len(), 100_000);
@@ -205,7 +205,7 @@ fn tunnels_are_not_mirrored_and_work() {
     let patches = [upgrades, connect];
     let scene = Setting { topology: &topology, rules: &all(""), patches: &patches, ..Setting::default() }.start();
     let address = SocketAddr::new(scene.mesh.topology().workload("socket").unwrap().address.into(), 9080);
-    // What a websocket's server answers, then an echo; through a tunnel, the echo alone.
+    // The answer of a websocket server, then an echo. Through a tunnel, only the echo.
     let _socket = RawServer::start(address, |mut stream| {
         let mut bytes = [0; 4096];
         while let Ok(count @ 1..) = stream.read(&mut bytes) {
@@ -243,7 +243,7 @@ fn tunnels_are_not_mirrored_and_work() {
     assert!(scene.mirror().take().is_empty());
 }
 
-/// Opens a websocket over HTTP/2 (RFC 8441); what it echoes.
+/// Opens a websocket over HTTP/2 (RFC 8441). Returns the echo.
 fn over_http2(scene: &Scene) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let dialogue = async {
@@ -251,7 +251,7 @@ fn over_http2(scene: &Scene) -> String {
         let (mut client, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
         tokio::spawn(connection);
-        // Until Envoy has said that it may be asked.
+        // Until Envoy has announced that it supports this.
         tokio::time::sleep(ms(200)).await;
         let mut request = hyper::Request::connect("http://socket:9080/ws").body(Empty::<Bytes>::new()).unwrap();
         request.extensions_mut().insert(hyper::ext::Protocol::from_static("websocket"));

@@ -1,8 +1,8 @@
-//! Traffic shadowing in real Envoys: what the client, the upstream, the mirror and the metrics see of it.
+//! Traffic shadowing in real Envoys: the effects on the client, the upstream, the mirror and the metrics.
 //!
-//! Every [`scene::Scene`] checks at its end that no filter has failed, and that nothing is held or under way.
+//! Every [`scene::Scene`] checks at its end that no filter has failed, and that no copy is held or in flight.
 
-// Helpers outside of test functions are not excused by clippy.toml.
+// clippy.toml does not exempt helpers outside of test functions.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

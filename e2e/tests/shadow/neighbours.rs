@@ -59,7 +59,7 @@ fn a_request_is_mirrored_after_its_delay_and_not_if_it_is_aborted() {
     std::thread::sleep(ms(100));
     assert!(scene.mirror().take().is_empty());
     scene.expect("shadow_requests_total", &[("m", 1)]);
-    // The comparison does not count the delay.
+    // The comparison does not include the delay.
     scene.expect("shadow_compare_total", &[("m candidate match", 1)]);
 }
 
@@ -82,7 +82,7 @@ fn new_rules_do_not_disturb_what_is_under_way() {
     wait_until(|| scene.total("shadow_in_flight") == 0);
 }
 
-/// What a replaced configuration still waits for when its time is up is counted.
+/// A replaced configuration counts the copies that it still waits for at its end.
 #[test]
 fn what_ends_with_its_configuration_is_counted() {
     let rules = all(r#""timeout": "60s""#);
@@ -98,7 +98,7 @@ fn what_ends_with_its_configuration_is_counted() {
     scene.expect("shadow_requests_total", &[("m", 10)]);
 }
 
-/// S30: what a caller says of itself goes to a mirror of the caller, which sees the true source, and not further.
+/// S30: the caller's own metadata goes to the caller's mirror, which sees the true source, and no further.
 #[test]
 fn the_peer_s_metadata_stays_with_the_peer() {
     let topology = ONE_PROXY.replace("address: 127.24.0.2, sidecar: false", "address: 127.24.0.2");
@@ -108,7 +108,7 @@ fn the_peer_s_metadata_stays_with_the_peer() {
         let configuration = all("").replace("\"m\"", "\"in\"");
         options.plugins.push(PluginConfig { workload: None, plugin: "shadow_inbound".to_owned(), configuration });
     });
-    // The first copy is the client's; it goes to the mirror directly.
+    // The first copy is the client's, and goes directly to the mirror.
     let request = scene.get("/").header("x-envoy-peer-metadata", "e30").header("x-envoy-peer-metadata-id", "me");
     assert_eq!(scene.status(&request), 200);
     wait_until(|| scene.mirror().count() == 2);
@@ -124,7 +124,7 @@ fn the_peer_s_metadata_stays_with_the_peer() {
     wait_for("in", &[("in candidate match".to_owned(), 1)].into(), || counts(server, "shadow_compare_total"));
 }
 
-/// The files in `envoy/` sit where they should: right before the router, on both sides and at gateways.
+/// The files in `envoy/` insert the filter at the correct position: right before the router, on both sides and at gateways.
 #[test]
 fn all_files_are_applied_before_the_router() {
     let topology = "

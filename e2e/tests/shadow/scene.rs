@@ -1,4 +1,4 @@
-//! A client's proxy that mirrors, with an upstream and a mirror of which everything can be seen.
+//! A client's proxy that mirrors, with a server and a mirror that record everything.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -11,7 +11,7 @@ use e2e::load::SERVER;
 pub use e2e::machine::loud;
 pub use e2e::wait::{ms, wait_for, wait_until};
 
-/// A client's sidecar; server and mirror are outside the mesh, so that this is the only proxy.
+/// A client's sidecar. Server and mirror are outside the mesh, so that there is only one proxy.
 pub const ONE_PROXY: &str = "
 name: shop
 workloads:
@@ -23,7 +23,7 @@ services:
   - { name: mirror, port: 9080, protocol: http }
 ";
 
-/// The same, and a service of which nothing listens.
+/// The same, with a service that nothing listens on.
 pub const WITH_NOBODY: &str = "
 name: shop
 workloads:
@@ -40,31 +40,31 @@ services:
 /// The cluster of the server.
 pub const SERVER_CLUSTER: &str = "outbound|9080||server.default.svc.cluster.local";
 
-/// The cluster of which nothing listens.
+/// The cluster that nothing listens on.
 pub const NOBODY: &str = "outbound|9080||nobody.default.svc.cluster.local";
 
-/// The cluster of `envoy/shadow.yaml`, which has no endpoint.
+/// The cluster in `envoy/shadow.yaml`, without endpoints.
 pub const EMPTY: &str = "remixer_shadow";
 
 /// The cluster of the mirror.
 pub const MIRROR: &str = "outbound|9080||mirror.default.svc.cluster.local";
 
-/// A request that has this header asks for being mirrored.
+/// Requests with this header are mirrored.
 const ASKS: &str = "x-asks";
 
-/// What a scene is made of.
+/// The parts of a scene.
 pub struct Setting<'a> {
     /// Workloads and services.
     pub topology: &'a str,
-    /// The configuration of the filter on the way out.
+    /// The outbound configuration of the filter.
     pub rules: &'a str,
-    /// Further patches.
+    /// Additional patches.
     pub patches: &'a [&'a str],
-    /// EnvoyFilters besides those of shadowing, by their file's name.
+    /// EnvoyFilters in addition to those of shadowing, by file name.
     pub filters: &'a [&'a str],
-    /// Envoy's workers.
+    /// Number of Envoy's workers.
     pub workers: u32,
-    /// Another Envoy than the newest.
+    /// Version of Envoy, if not the newest.
     pub envoy: Option<&'a str>,
 }
 
@@ -72,11 +72,11 @@ pub struct Setting<'a> {
 pub struct Scene {
     /// The mesh.
     pub mesh: Mesh,
-    /// Where requests go.
+    /// The target of requests.
     pub server: Backend,
-    /// Where copies of them go; `None` when there is nobody.
+    /// The target of copies; `None` if there is none.
     pub mirror: Option<Backend>,
-    /// Whether a plugin may complain.
+    /// Whether a plugin may log errors.
     pub may_complain: bool,
 }
 
@@ -92,7 +92,7 @@ impl Setting<'_> {
         self.start_with(|_| {})
     }
 
-    /// Starts it, with more options.
+    /// Starts it with changed options.
     pub fn start_with(&self, change: impl FnOnce(&mut Options)) -> Scene {
         let files = ["shadow", "shadow-bootstrap"].iter().chain(self.filters);
         let patches = self.patches.iter().map(|patch| envoy_filter(patch)).collect();
@@ -124,17 +124,17 @@ pub fn with(rules: &str) -> Scene {
     Setting { rules, ..Setting::default() }.start()
 }
 
-/// All requests go to the mirror, which has more fields.
+/// All requests go to the mirror, which has these additional fields.
 pub fn all(more: &str) -> String {
     format!(r#"{{"http": [{{"mirrors": [{}]}}]}}"#, mirror("m", MIRROR, more))
 }
 
-/// The same rules, for requests that ask for it: see [`Scene::side_by_side`].
+/// The same rules, for requests with a special header: see [`Scene::side_by_side`].
 pub fn if_asked(rules: &str) -> String {
     rules.replace(r#"{"mirrors""#, &format!(r#"{{"match": [{{"headers": {{"{ASKS}": {{}}}}}}], "mirrors""#))
 }
 
-/// A mirror with this name and cluster, and more fields.
+/// A mirror with this name and cluster, and additional fields.
 pub fn mirror(name: &str, cluster: &str, more: &str) -> String {
     let separator = if more.is_empty() { "" } else { ", " };
     format!(r#"{{"name": "{name}", "cluster": "{cluster}"{separator}{more}}}"#)
@@ -146,7 +146,7 @@ pub fn configured(configuration: &str) -> PluginConfig {
 }
 
 impl Scene {
-    /// Where copies of requests go.
+    /// The target of copies.
     pub fn mirror(&self) -> &Backend {
         self.mirror.as_ref().expect("somebody is there")
     }
@@ -156,7 +156,7 @@ impl Scene {
         self.mesh.sidecar("client").unwrap()
     }
 
-    /// Where the client's application sends its requests.
+    /// The address for requests of the client's application.
     pub fn proxy(&self) -> SocketAddr {
         self.client().outbound()
     }
@@ -181,15 +181,15 @@ impl Scene {
         self.send(request).status
     }
 
-    /// Sends a request; its status, and how long it took.
+    /// Sends a request. Returns its status and duration.
     pub fn timed(&self, request: &Request) -> (u16, Duration) {
         let begin = Instant::now();
         let status = self.status(request);
         (status, begin.elapsed())
     }
 
-    /// How long requests take that are mirrored, each beside the same one that is not, by [`if_asked`]: whatever else the
-    /// machine does disturbs both. The times of the latter are the first of each.
+    /// Durations of mirrored requests, each next to the same request without a mirror (by [`if_asked`]): other work on the
+    /// machine then affects both. The first of each pair is the duration without a mirror.
     pub fn side_by_side(&self, count: u32, every: Duration, build: impl Fn() -> Request) -> Vec<[Duration; 2]> {
         let begin = Instant::now();
         let mut slot = 0;
@@ -202,7 +202,7 @@ impl Scene {
             took
         };
         let pair = |number: u32| {
-            // Neither is always the first.
+            // They take turns in being first.
             let is_first = number.is_multiple_of(2);
             let [first, second] = [is_first, !is_first].map(&mut time);
             if is_first {
@@ -214,35 +214,35 @@ impl Scene {
         (0..count).map(pair).collect()
     }
 
-    /// Writes bytes to the proxy, and reads what comes for as long.
+    /// Writes bytes to the proxy, and reads for this long.
     pub fn raw(&self, bytes: &[u8], wait: Duration) -> String {
         String::from_utf8_lossy(&self.mesh.client().raw(self.proxy(), bytes, wait).unwrap()).into_owned()
     }
 
-    /// A metric by the values of its labels, in the order in which they are documented.
+    /// A metric, by the values of its labels in the documented order.
     pub fn counts(&self, metric: &str) -> BTreeMap<String, u64> {
         counts(self.client(), metric)
     }
 
-    /// Checks a metric: values of its labels, and value. No other values of labels may be there.
+    /// Checks a metric by the values of its labels. No other values may exist.
     pub fn expect(&self, metric: &str, expected: &[(&str, u64)]) {
         let expected: BTreeMap<String, u64> =
             expected.iter().map(|(labels, value)| ((*labels).into(), *value)).collect();
         wait_for(metric, &expected, || self.counts(metric));
     }
 
-    /// All that a counter has.
+    /// The sum of a counter.
     pub fn total(&self, metric: &str) -> u64 {
         self.counts(metric).values().sum()
     }
 
-    /// Gives the client's proxy other rules.
+    /// Pushes other rules to the client's proxy.
     pub fn push(&self, rules: &str) -> Update {
         self.mesh.push("client", |options| options.plugins = vec![configured(rules)]).unwrap()
     }
 }
 
-/// A metric of a proxy by the values of its labels, in the order in which they are documented.
+/// A metric of a proxy, by the values of its labels in the documented order.
 pub fn counts(sidecar: &Sidecar, metric: &str) -> BTreeMap<String, u64> {
     let (_, labels) = shadow::metrics::METRICS.iter().find(|(name, _)| *name == metric).expect(metric);
     sidecar.counts(metric, labels).unwrap()
@@ -268,7 +268,7 @@ impl Drop for Scene {
     }
 }
 
-/// That of which half of the others are less. A few that were disturbed do not matter.
+/// The median. A few disturbed values do not matter.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     values[values.len() / 2]

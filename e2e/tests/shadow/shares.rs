@@ -1,4 +1,4 @@
-//! S8: which share of the requests is mirrored.
+//! S8: the percentage of mirrored requests.
 
 use std::collections::BTreeSet;
 
@@ -8,20 +8,20 @@ use crate::scene::{all, loud, mirror, Setting, MIRROR};
 /// Requests per round.
 const COUNT: usize = 4000;
 
-/// Whether a number of hits is four standard deviations at most from what is expected.
+/// Whether a number of hits is at most four standard deviations from the expected number.
 fn is_fair(hits: usize, share: f64) -> bool {
     let expected = COUNT as f64 * share;
     (hits as f64 - expected).abs() <= 4.0 * (expected * (1.0 - share)).sqrt()
 }
 
-/// A request id that differs in digit 14, too, where Envoy notes whether it traces.
+/// A request id. Ids also differ in digit 14, where Envoy writes the tracing decision.
 fn request_id(number: usize, digit: char) -> String {
     format!("{number:08x}-5b1e-{digit}f0e-8d0a-{:012x}", number * 7919)
 }
 
 #[test]
 fn shares_are_met_and_samples_are_the_same_for_a_salt() {
-    // Whoever calls from inside the mesh may keep its request id.
+    // Clients inside the mesh may keep their request ids.
     let keeps_id = "{ applyTo: NETWORK_FILTER, match: { context: SIDECAR_OUTBOUND, listener: { filterChain: {
           filter: { name: envoy.filters.network.http_connection_manager } } } },
         patch: { operation: MERGE, value: { typed_config: {
@@ -73,7 +73,7 @@ fn shares_are_met_and_samples_are_the_same_for_a_salt() {
     assert_eq!(other_quarter, quarter, "the same requests");
     let joint = other_quarter.intersection(&other_half).count();
     assert!(is_fair(joint, 0.125), "{joint}");
-    // What Envoy notes in the id does not matter.
+    // Envoy's digit in the id does not matter.
     for number in 0..200 {
         for digit in ['4', '9', 'a'] {
             let id = request_id(number, digit);

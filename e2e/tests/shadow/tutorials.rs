@@ -1,4 +1,4 @@
-//! The tutorials that users come from, with the rules in `tools/local-mesh/shadows/`: all or a share of v1's requests to v2 inside the
+//! Well-known tutorials, with the rules in `tools/local-mesh/shadows/`: all or a part of v1's requests go to v2 inside the
 //! mesh, with mutual TLS, and to the gateway of another mesh.
 
 use std::fs;
@@ -8,7 +8,7 @@ use local_mesh::{shadows, tools, Mesh, Options, Request, Topology};
 
 use crate::scene::{configured, counts, ms, wait_for, wait_until};
 
-/// A client that calls httpbin, whose route leads to v1 alone.
+/// A client that calls httpbin. The route leads only to v1.
 const SHOP: &str = "
 name: shop
 workloads:
@@ -77,7 +77,7 @@ fn they_go_to_the_gateway_of_another_mesh() {
     let other = Mesh::start(Topology::parse(OTHER).unwrap(), Options::default()).unwrap();
     let mesh = shop("{}");
     let gateway = other.gateway("gateway").unwrap();
-    // What the operator writes into the cluster of the file.
+    // The part of the file's cluster that the operator writes.
     let endpoint = format!(
         "endpoints: [{{ lb_endpoints: [{{ endpoint: {{ address: {{ socket_address: {{ address: {}, port_value: {} }} }} }} }}] }}]",
         gateway.ip(),

@@ -8,11 +8,10 @@ use local_mesh::Mesh;
 
 use crate::{expect_requests, get, pair, patched, start, status, PAIR, SERVER, WAIT};
 
-/// What tells how a request ended.
+/// The labels that describe how a request ended.
 const END: [&str; 5] = ["reporter", "source_workload", "destination_workload", "response_code", "response_flags"];
 
-/// Filters that answer themselves when a header says so: the first one ahead of all, the second one behind metadata
-/// exchange.
+/// Filters that answer if a header asks for it: the first is before all others, the second after metadata exchange.
 const TEAPOT: &str = "{ applyTo: HTTP_FILTER,
     match: { context: SIDECAR_OUTBOUND,
       listener: { filterChain: { filter: { name: envoy.filters.network.http_connection_manager } } } },
@@ -28,7 +27,7 @@ const DENIAL: &str = "{ applyTo: HTTP_FILTER,
       rules: { action: DENY, policies: { all: { principals: [ { any: true } ],
         permissions: [ { header: { name: denied, present_match: true } } ] } } } } } } }";
 
-/// Istio's own fault filter, told by headers what to do.
+/// Istio's own fault filter, controlled by headers.
 const FAULT: &str = "{ applyTo: HTTP_FILTER,
     match: { context: SIDECAR_OUTBOUND, listener: { filterChain: { filter: {
       name: envoy.filters.network.http_connection_manager, subFilter: { name: envoy.filters.http.fault } } } } },
@@ -37,8 +36,8 @@ const FAULT: &str = "{ applyTo: HTTP_FILTER,
       abort: { header_abort: {}, percentage: { numerator: 100 } },
       delay: { header_delay: {}, percentage: { numerator: 100 } } } } } }";
 
-/// Services that cannot be reached, each for a reason of its own: the sidecar is dead, the application is not there,
-/// the circuit breaker is open, no endpoint is healthy (by [`ILL`]), the cluster does not exist (by [`GONE`]).
+/// Services that cannot be reached, each for another reason: the sidecar is dead, there is no application, the circuit
+/// breaker is open, no endpoint is healthy (by [`ILL`]), the cluster does not exist (by [`GONE`]).
 const UNREACHABLE: &str = "
 name: shop
 workloads:
@@ -65,7 +64,7 @@ const GONE: &str = "{ applyTo: CLUSTER,
     match: { context: SIDECAR_OUTBOUND, cluster: { service: gone.default.svc.cluster.local } },
     patch: { operation: REMOVE } }";
 
-/// A connection on which a request was sent; it breaks off when dropped.
+/// A connection with a request in progress. Dropping it closes it.
 fn begin(address: SocketAddr, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(WAIT)).unwrap();
@@ -123,7 +122,7 @@ fn the_service_cannot_be_reached() {
         "destination_service_namespace",
         "response_flags",
     ];
-    // A sidecar that never spoke is known from its endpoint, but for app and version; and two retries are one request.
+    // A sidecar that never answered is known from its endpoint, except app and version. Two retries are one request.
     let expected = [
         ("dead.back.svc.cluster.local dead-v2 back unknown unknown dead v2 Kubernetes back UF,URX", 1),
         ("idle.default.svc.cluster.local idle-v1 default idle v1 idle v1 Kubernetes default -", 1),

@@ -1,4 +1,4 @@
-//! Where `destination_service` comes from, and where a Host header has no say in it.
+//! The sources of `destination_service`, and where the Host header is not used.
 
 use local_mesh::{envoy_filter, Request};
 
@@ -7,8 +7,8 @@ use crate::{expect_requests, get, outside, patched, start, stats_outbound, statu
 const SERVICE: [&str; 4] =
     ["destination_service", "destination_service_name", "destination_service_namespace", "response_code"];
 
-/// Hosts that are known to the routes but are no services of the mesh: one is blocked as Istio does with
-/// `REGISTRY_ONLY`, one goes to the cluster that Istio has for this, and one to a cluster without metadata.
+/// Hosts that routes know but that are not services of the mesh: one is blocked as in Istio with `REGISTRY_ONLY`, one goes
+/// to Istio's cluster for this, and one to a cluster without metadata.
 const BLOCKED: &str = "{ applyTo: VIRTUAL_HOST, match: { context: SIDECAR_OUTBOUND }, patch: { operation: ADD, value: {
     name: block_all, domains: [blocked.example], routes: [
       { name: block_all, match: { prefix: / }, direct_response: { status: 502 } } ] } } }";
@@ -84,7 +84,7 @@ fn each_kind_of_destination_outside_the_mesh_has_its_name_on_the_way_out() {
         ("hole.example", 503),
         ("api.example:8443", 503),
     ] {
-        // What a redirected connection would have known by itself.
+        // A redirected connection would have had this itself.
         let request = get(&mesh, "/status/200").host(host).header("x-envoy-original-dst-host", &application);
         assert_eq!(status(&mesh, request), expected, "{host}");
     }

@@ -6,7 +6,7 @@ use local_mesh::{Mesh, Request, Sample};
 
 use crate::{expect_requests, get, outside, pair, start, status, PAIR, SERVER, WAIT};
 
-/// All labels of a request from the client to the server of [`PAIR`] that went well, as the client reports it.
+/// All labels of a successful request from the client to the server of [`PAIR`], as the client reports it.
 const REPORTED: [(&str, &str); 25] = [
     ("reporter", "source"),
     ("source_workload", "client-v1"),
@@ -44,7 +44,7 @@ fn reported(changes: &[(&str, &str)]) -> BTreeMap<String, String> {
 #[test]
 fn every_metric_of_a_request_has_all_labels_and_its_value_on_both_sides() {
     let mesh = pair(&[]);
-    // A large and quick request, and a small and slow one.
+    // A large and fast request, and a small and slow one.
     let large = Request::post(mesh.sidecar("client-v1").unwrap().outbound(), "/echo", vec![b'x'; 20_000]);
     assert_eq!(status(&mesh, large.host(SERVER)), 200);
     assert_eq!(status(&mesh, get(&mesh, "/delay/300")), 200);
@@ -71,7 +71,7 @@ fn every_metric_of_a_request_has_all_labels_and_its_value_on_both_sides() {
     }
 }
 
-/// The series of a metric, once one of them has reached `value`; histograms do at the next flush.
+/// The series of a metric, after one of them has reached `value`. Histograms do at the next flush.
 fn series(mesh: &Mesh, workload: &str, name: &str, value: f64) -> Vec<(BTreeMap<String, String>, f64)> {
     let found = |samples: &[Sample]| {
         let found: Vec<_> = samples.iter().filter(|s| s.name == name).map(|s| (s.labels.clone(), s.value)).collect();
@@ -142,7 +142,7 @@ fn a_grpc_call_has_its_protocol_and_status() {
     }
     assert_eq!(status(&mesh, get(&mesh, "/status/200").http2().header("content-type", "application/grpc-web")), 200);
     let labels = ["request_protocol", "response_code", "grpc_response_status"];
-    // Without a grpc-status the status follows from the code: unknown, unavailable, permission denied.
+    // Without a grpc-status, the status follows from the code: unknown, unavailable, permission denied.
     let expected = [("grpc 200 2", 1), ("grpc 503 14", 1), ("grpc 403 7", 1), ("http 200 ", 1)];
     for workload in ["client-v1", "server-v2"] {
         expect_requests(&mesh, workload, &labels, &expected);

@@ -1,4 +1,4 @@
-//! What strangers can do to the metrics: not much.
+//! Strangers cannot do much to the metrics.
 
 use base64::prelude::{Engine, BASE64_STANDARD};
 use collections::text_map::TextMap;
@@ -8,7 +8,7 @@ use prost::Message;
 
 use crate::{expect_requests, get, outside, start, stats_outbound, wait_for_counts};
 
-/// A request from outside the mesh that claims to come from `peer`.
+/// A request from outside the mesh with the metadata of `peer`.
 fn forged(mesh: &Mesh, peer: &Peer) -> Request {
     let metadata = BASE64_STANDARD.encode(peer.to_metadata().encode_to_vec());
     Request::get(mesh.sidecar("server-v2").unwrap().inbound(), "/status/200")
@@ -45,11 +45,11 @@ fn a_label_s_value_cannot_forge_other_labels() {
     assert_eq!(series[0].label("source_version"), "x".repeat(256));
 }
 
-/// As many series as a configuration allows, and what is counted beyond.
+/// Checks that there are as many series as configured, and that the rest is counted together.
 fn expect_bounded(mesh: &Mesh, workload: &str, label: &str, sent: u64) {
     let counts = wait_for_counts(mesh, workload, "istio_requests_total", &["reporter", label], sent);
     assert_eq!(counts.values().sum::<u64>(), sent, "{counts:?}");
-    // 100 series are 25 label sets of four metrics, and one more that holds the rest.
+    // 100 series are 25 label sets of four metrics, and one more for the rest.
     assert_eq!(counts.len(), 26, "{counts:?}");
     let rest: Vec<u64> = counts.iter().filter(|(key, _)| key.ends_with(" overflow")).map(|(_, count)| *count).collect();
     assert_eq!(rest, [sent - 25], "{counts:?}");

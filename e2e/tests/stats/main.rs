@@ -1,6 +1,6 @@
-//! The stats module in real Envoys: the labels that a request has on both sides, and that each is counted exactly once.
+//! The stats module in real Envoys: the labels of a request on both sides, and that each request is counted exactly once.
 
-// Helpers outside of test functions are not excused by clippy.toml.
+// clippy.toml does not exempt helpers outside of test functions.
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::panic)]
 
 mod ends;
@@ -15,24 +15,24 @@ use e2e::pair::{get, status, PAIR, SERVER};
 use e2e::wait::WAIT;
 use local_mesh::{envoy_filter, exposition, tools, Mesh, Options, PluginConfig, Sample, Topology};
 
-/// A mesh with all that `envoy/` holds, run with the changed options.
+/// A mesh with all EnvoyFilters in `envoy/`, and changed options.
 fn start(topology: &str, change: impl FnOnce(&mut Options)) -> Mesh {
     let mut options = Options { filters: vec![tools::filters()], ..Options::default() };
     change(&mut options);
     Mesh::start(Topology::parse(topology).unwrap(), options).unwrap()
 }
 
-/// [`PAIR`], with EnvoyFilters besides ours.
+/// [`PAIR`], with additional EnvoyFilters.
 fn pair(patches: &[&str]) -> Mesh {
     patched(PAIR, patches)
 }
 
-/// A mesh with EnvoyFilters besides ours.
+/// A mesh with additional EnvoyFilters.
 fn patched(topology: &str, patches: &[&str]) -> Mesh {
     start(topology, |options| options.patches = patches.iter().map(|patch| envoy_filter(patch)).collect())
 }
 
-/// [`PAIR`], one of the two without a sidecar: outside the mesh.
+/// [`PAIR`], with one workload without a sidecar, outside the mesh.
 fn outside(workload: &str) -> String {
     let lines = PAIR.lines().map(|line| match line.contains(&format!("name: {workload},")) {
         true => line.replace(" }", ", sidecar: false }"),
@@ -41,14 +41,14 @@ fn outside(workload: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// A configuration for stats on the way out.
+/// An outbound configuration for stats.
 fn stats_outbound(configuration: &str) -> PluginConfig {
     let plugin = "telemetry_outbound".to_owned();
     PluginConfig { workload: None, plugin, configuration: format!("{{\"stats\": {configuration}}}") }
 }
 
-/// Waits until as many requests are counted at a workload as are expected, and compares how many there are of each
-/// kind: the values of `labels`, with blanks between.
+/// Waits until a workload has counted the expected number of requests. Then compares the count of each kind: the values of
+/// `labels`, joined by spaces.
 fn expect_requests(mesh: &Mesh, workload: &str, labels: &[&str], expected: &[(&str, u64)]) {
     expect_counts(mesh, workload, "istio_requests_total", labels, expected);
 }
@@ -61,7 +61,7 @@ fn expect_counts(mesh: &Mesh, workload: &str, metric: &str, labels: &[&str], exp
     assert_eq!(seen, expected, "{metric} of {workload} by {labels:?}");
 }
 
-/// What a counter of a workload holds by the values of `labels`, once it adds up to at least `total`.
+/// The values of a workload's counter by the values of `labels`, after their sum has reached `total`.
 fn wait_for_counts(mesh: &Mesh, workload: &str, metric: &str, labels: &[&str], total: u64) -> BTreeMap<String, u64> {
     let sidecar = mesh.sidecar(workload).unwrap();
     let found = |samples: &[Sample]| {

@@ -1,4 +1,4 @@
-//! TCP connections: their bytes, their beginning and end, and who is at the other end.
+//! TCP connections: their bytes, their beginning and end, and their peer.
 
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -100,7 +100,7 @@ fn long_connections_are_reported_while_they_live() {
 fn a_database_that_refuses_connections_is_seen_with_its_flags() {
     let mesh = start(&DATABASE.replace("127.1.0.2 }", "127.1.0.2, sidecar: false, serve: false }"), |_| {});
     let mut rest = Vec::new();
-    // A reset is as good an end as any.
+    // A reset also ends it.
     let _ = connect(&mesh, "client-v1", 27017).read_to_end(&mut rest);
     let labels = ["reporter", "source_workload", "destination_service", "response_flags"];
     for metric in [OPENED, CLOSED] {
@@ -110,7 +110,7 @@ fn a_database_that_refuses_connections_is_seen_with_its_flags() {
     assert!(wait_for_counts(&mesh, "client-v1", SENT, &[], 0).is_empty());
 }
 
-/// TLS that the proxy only passes on, to wherever its client wants to go.
+/// TLS that the proxy passes through, to the destination that its client wants.
 const ANYWHERE: [&str; 2] = [
     "{applyTo: LISTENER, match: {context: SIDECAR_OUTBOUND, listener: {portNumber: 27017}}, \
      patch: {operation: MERGE, value: {listener_filters: [{name: envoy.filters.listener.tls_inspector, \
@@ -121,7 +121,7 @@ const ANYWHERE: [&str; 2] = [
      {'@type': type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, cluster: PassthroughCluster}}}}",
 ];
 
-/// The first message of a TLS client that asks for `name`.
+/// The first message of a TLS client, with `name` as server name.
 fn client_hello(name: &str) -> Vec<u8> {
     let sized = |bytes: Vec<u8>| [&u16::try_from(bytes.len()).unwrap().to_be_bytes(), bytes.as_slice()].concat();
     let server_name = sized([&[0], sized(name.into()).as_slice()].concat());
@@ -155,7 +155,7 @@ fn a_match_is_asked_at_each_report_of_a_connection() {
     });
     let mut stream = connect(&mesh, "client-v1", 27017);
     // Ticks leave their reports to the connection's next bytes. The sizes are those of the connection so far; on the other
-    // side, they have those of TLS in them.
+    // side, they include TLS.
     for asked in 1..=4 {
         ask(&mut stream).unwrap();
         wait_for_counts(&mesh, "client-v1", RECEIVED, &[], if asked > 1 { asked * 11 } else { 0 });

@@ -1,10 +1,10 @@
-//! Circles among files.
+//! Finds circles among files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::modules::Arrows;
 
-/// The circles, each with what its files take from each other.
+/// The circles, with the names that their files use from each other.
 pub fn of(arrows: &Arrows) -> Vec<String> {
     let mut reached = BTreeMap::new();
     for from in arrows.keys() {
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
     use crate::modules;
 
-    /// The circles of a crate of made-up files.
+    /// The circles of a crate with these files.
     fn circles(files: &[(&str, &str)]) -> Vec<String> {
         let source = |path: &str| files.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned());
         of(&modules::arrows("src/lib.rs", &source))

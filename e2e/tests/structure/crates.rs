@@ -1,8 +1,8 @@
-//! Which crate may depend on which, and what a crate is called.
+//! Allowed dependencies between crates, and the names of crates.
 
 use serde_json::Value;
 
-/// What is wrong with the crates, as `cargo metadata` tells them.
+/// The problems of the crates in the output of `cargo metadata`.
 pub fn problems(metadata: &Value) -> Vec<String> {
     let packages: Vec<Package> = metadata["packages"].as_array().unwrap().iter().map(Package::of).collect();
     let mut problems = Vec::new();

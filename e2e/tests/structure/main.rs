@@ -1,6 +1,6 @@
-//! How the code is laid out: which crate may depend on which, and that no files of a crate import each other in a circle.
+//! The layout of the code: allowed dependencies between crates, and no circles of imports among the files of a crate.
 
-// Helpers outside of test functions are not excused by clippy.toml.
+// clippy.toml does not exempt helpers outside of test functions.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod circles;
@@ -13,7 +13,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// The crates, as cargo tells them.
+/// The crates, from cargo.
 fn metadata() -> Value {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let arguments = ["metadata", "--no-deps", "--offline", "--format-version=1", "--manifest-path", manifest];

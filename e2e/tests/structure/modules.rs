@@ -1,7 +1,7 @@
-//! The modules of a crate, and which file names something of which other one, read from the tokens of the sources.
+//! The modules of a crate, and the names that each file uses from other files, found in the tokens of the sources.
 //!
-//! Seen are imports and paths, also where they lead through the import of another file. Not seen are types of values that
-//! no path names. What is compiled for tests alone is left out.
+//! Imports and paths are found, also through the import of another file. Types of values without a path are not found. Code
+//! that is compiled only for tests is ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,19 +10,19 @@ use crate::tokens::{after_item, flatten, is_name, length};
 /// A path in the code.
 type Path = Vec<String>;
 
-/// For each file: the files that it takes something from, and what.
+/// For each file: the files that it uses, and the names.
 pub type Arrows = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
-/// A module: a file, or a part of one.
+/// A module: a file, or a part of a file.
 struct Module {
     file: String,
-    /// Where the files of its children are.
+    /// The folder of its children's files.
     folder: String,
     parent: usize,
     children: BTreeMap<String, usize>,
-    /// What `use` brings, by its name here.
+    /// The names from `use`, with their paths.
     imports: BTreeMap<String, Path>,
-    /// All paths that stand here.
+    /// All paths in the module.
     paths: BTreeSet<Path>,
 }
 
@@ -32,7 +32,7 @@ struct Crate<'a> {
     source: &'a dyn Fn(&str) -> Option<String>,
 }
 
-/// What the files of the crate with this root take from each other. `source` reads a file, if there is one.
+/// The names that the files of a crate use from each other. `root` is its root file; `source` reads a file, if it exists.
 pub fn arrows(root: &str, source: &dyn Fn(&str) -> Option<String>) -> Arrows {
     let mut all = Crate { modules: Vec::new(), source };
     let folder = root.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -57,7 +57,7 @@ impl Crate<'_> {
         module
     }
 
-    /// Reads a module of a module: that of a file, or one with this body.
+    /// Reads a child module: from its file, or with this body.
     fn child<'w>(&mut self, parent: usize, name: &str, body: Option<&'w [&'w str]>) {
         let Module { file, folder, .. } = &self.modules[parent];
         let folder = format!("{folder}/{name}");
@@ -108,7 +108,7 @@ impl Crate<'_> {
         }
     }
 
-    /// Reads what stands in a `use` after `path`, up to the comma or the brace that ends it; false for the brace.
+    /// Reads the part of a `use` after `path`, up to the comma or brace that ends it. Returns false for the brace.
     fn import(&mut self, module: usize, mut path: Path, words: &mut std::slice::Iter<'_, &str>) -> bool {
         let (mut name, mut is_any, mut is_comma) = (None, false, false);
         while let Some(word) = words.next() {
@@ -140,8 +140,8 @@ impl Crate<'_> {
         is_comma
     }
 
-    /// Where a path leads to: a module, and a name in it. None where that is no module of this crate. An import may lead to
-    /// another one; `depth` ends the search where one leads to itself.
+    /// The target of a path: a module, and a name in it. `None` if it is not in a module of this crate. An import may lead
+    /// to another import; `depth` ends the search if an import leads to itself.
     fn place(&self, from: usize, path: &[String], depth: usize) -> Option<(usize, String)> {
         let mut at = from;
         for (index, name) in path.iter().enumerate() {
@@ -153,7 +153,7 @@ impl Crate<'_> {
                 (_, Some(child), import) if import.is_none() || !rest.is_empty() => at = *child,
                 (_, _, Some(_)) if depth == 0 => return None,
                 (_, _, Some(import)) => return self.place(at, &[import.as_slice(), rest].concat(), depth - 1),
-                // Another crate, or something of this file.
+                // Another crate, or a name in this file.
                 _ if index == 0 => return None,
                 _ => return Some((at, name.clone())),
             }

@@ -1,13 +1,13 @@
-//! The tokens of a source, as words.
+//! The tokens of a source file, as words.
 
 use proc_macro2::{Spacing, TokenStream, TokenTree};
 
-/// Whether a word is a name, or begins a path.
+/// Whether a word is a name, or the beginning of a path.
 pub fn is_name(word: &str) -> bool {
     word.starts_with(|first: char| first.is_alphabetic() || first == '_')
 }
 
-/// How many words the first group is long; 1 without a bracket.
+/// Length of the first group in words; 1 without a bracket.
 pub fn length(words: &[&str]) -> usize {
     let mut depth = 0;
     let end = words.iter().position(|word| {
@@ -17,7 +17,7 @@ pub fn length(words: &[&str]) -> usize {
     end.map_or(words.len(), |end| end + 1)
 }
 
-/// What follows the item that an attribute belongs to: its `;`, or its braces unless they are those of a `use`.
+/// The words after an attribute's item: after its `;`, or after its braces, unless the braces belong to a `use`.
 pub fn after_item<'w>(mut words: &'w [&'w str]) -> &'w [&'w str] {
     let mut is_use = false;
     while let [word, ..] = words {
@@ -30,7 +30,7 @@ pub fn after_item<'w>(mut words: &'w [&'w str]) -> &'w [&'w str] {
     words
 }
 
-/// Names, literals, signs and brackets one after the other, `::` as one.
+/// Names, literals, signs and brackets in sequence; `::` is one word.
 pub fn flatten(tokens: TokenStream, words: &mut Vec<String>) {
     let mut is_colon = false;
     for token in tokens {

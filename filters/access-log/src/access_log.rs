@@ -1,4 +1,4 @@
-//! The filter on one worker: a decision, then a line.
+//! The filter on one worker: decides whether a stream gets a line, then writes it.
 
 use core::mem;
 use core::time::Duration;
@@ -23,15 +23,15 @@ use crate::policy::{Policy, DECISION};
 use crate::reads::{Reads, Values};
 use crate::time::nanoseconds;
 
-/// Filter state in which the native access logger finds the line, with its newline; Envoy adds the prefix `wasm.`.
+/// Filter state in which Envoy's access logger finds the line, with its newline; Envoy adds the prefix `wasm.`.
 pub const LINE: &str = "access_log";
 
-/// What a warm request takes with the default fields, a known peer and mutual TLS.
+/// Host calls of a warm request with the default fields, a known peer and mutual TLS.
 pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 20, outbound: 20 };
-/// What a request takes that the policy leaves out: the attributes that the policy needs, and to tell the decision.
+/// Host calls of a warm request without a line: reads for the policy, and the write of the decision.
 pub const WARM_CALLS_WITHOUT_LINE: WarmCalls = WarmCalls { inbound: 4, outbound: 4 };
 
-/// How often what a configuration update may have changed is forgotten.
+/// How often to clear what a configuration update may have changed.
 const REFRESH: Duration = Duration::from_secs(15);
 
 /// The access log on one worker.
@@ -44,13 +44,13 @@ pub struct AccessLog {
     lines: Lines,
     tcp: bool,
     resolver: Resolver,
-    /// Whether something of the stream that ends was read already.
+    /// Whether a value of the ending stream was already read.
     has_begun: bool,
-    /// Has all streams asked for injected faults.
+    /// Makes every stream read its injected faults.
     _mark: Option<Mark>,
 }
 
-/// What makes lines.
+/// Writes lines.
 struct Lines {
     plan: LinePlan,
     writer: Writer,
@@ -59,28 +59,28 @@ struct Lines {
     content_type: usize,
 }
 
-/// What stats has found out about the request that ends.
+/// Values that stats has read of the ending request.
 #[derive(Clone, Copy, Debug)]
 pub struct FromStats<'a> {
-    /// Who called whom.
+    /// The facts behind the labels.
     pub facts: &'a Facts,
-    /// How long it took, in nanoseconds; `None` if that was not asked.
+    /// Duration in nanoseconds; `None` if it was not read.
     pub duration: Option<u64>,
 }
 
-/// What is remembered of a live connection.
+/// State of a live connection.
 #[derive(Debug, Default)]
 pub struct LoggedConnection {
     /// What the policy said, once it did.
     decision: Option<bool>,
-    /// Bytes received and sent by the line before.
+    /// Bytes received and sent, as of the previous line.
     told: [i64; 2],
-    /// Whether there is a line in filter state.
+    /// Whether filter state holds a line.
     has_line: bool,
 }
 
 impl AccessLog {
-    /// Reads the configuration and who this proxy is. Call it while the plugin is configured.
+    /// Reads the configuration and this proxy's metadata. Call it while the plugin is configured.
     pub fn new(json: &[u8], host: &impl Host) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
         let config = LogConfig::parse_with(json, &mut problems);
@@ -89,8 +89,8 @@ impl AccessLog {
         Ok(access_log)
     }
 
-    /// Begins with what was read of the configuration. `local` is who this proxy is. Call it while the plugin is configured;
-    /// what it finds is good for nothing if it has `problems`.
+    /// Creates the filter from a parsed configuration. `local` is this proxy's metadata. Call it while the plugin is
+    /// configured. The result is not usable if there are `problems`.
     #[inline(never)]
     pub fn of_config(config: &LogConfig, local: Peer, host: &impl Host, problems: &mut Vec<Problem>) -> Self {
         let root_id = host.text(property::PLUGIN_ROOT_ID).unwrap_or_default();
@@ -119,18 +119,19 @@ impl AccessLog {
         }
     }
 
-    /// How often the timer is to fire: twice as often as Envoy prints lines of live connections, so that none is printed a
-    /// second time.
+    /// Period of the timer: half of the period in which Envoy prints lines of live connections, so that no line is printed
+    /// twice.
     pub fn tick_period(&self) -> Duration {
         self.reporting_period.and_then(|period| period.checked_div(2)).unwrap_or(REFRESH)
     }
 
-    /// Forgets what a configuration update may have changed: what clusters say, and our certificates. Call it with every tick.
+    /// Clears what a configuration update may have changed: the services of clusters, and our certificates. Call it with
+    /// every tick.
     pub fn refresh(&mut self) {
         self.resolver.refresh();
     }
 
-    /// Whether the request that ends is gRPC, if all of its headers are read for its line anyway. Call it at most once, before
+    /// Whether the ending request is gRPC, if the line needs all its headers anyway. Call it at most once, before
     /// [`Self::on_request_end`].
     pub fn is_grpc(&mut self, host: &impl Host) -> Option<bool> {
         self.reads.clear();
@@ -139,7 +140,7 @@ impl AccessLog {
         all.then(|| self.reads.values(host).bytes(self.lines.content_type).is_some_and(is_grpc))
     }
 
-    /// A request ends. What `stats` tells need not be asked for again.
+    /// A request ends. `stats` holds values that were already read.
     pub fn on_request_end(&mut self, host: &impl Host, stats: Option<FromStats>) {
         self.on_event(host, None, stats, false);
     }
@@ -173,7 +174,7 @@ impl AccessLog {
         self.open_line || self.reporting_period.is_some()
     }
 
-    /// Decides, once for each stream as far as that can be, tells it, and makes the line.
+    /// Decides, if possible only once for each stream; writes the decision to filter state; writes the line.
     fn on_event<H: Host>(
         &mut self,
         host: &H,
@@ -192,7 +193,7 @@ impl AccessLog {
         if let Some(FromStats { facts, duration }) = stats {
             values.know(facts, duration.and_then(|time| i64::try_from(time).ok()));
         }
-        // Whether it is an error shows in the end.
+        // Whether it is an error is known only at the end.
         let decision = match before {
             Some(true) => true,
             Some(false) if !ends => false,
@@ -243,7 +244,7 @@ impl Lines {
         }
     }
 
-    /// What is read of the current stream, as far as the line needs it.
+    /// The facts of the current stream that the line needs.
     fn facts<H: Host>(&self, host: &H, values: &Values<H>, resolver: &mut Resolver, tcp: bool) -> Facts {
         if !self.plan.needs.labels {
             return Facts::unknown(Direction::Outbound);
@@ -258,7 +259,7 @@ impl Lines {
         facts
     }
 
-    /// Makes the line of the current stream and puts it into filter state.
+    /// Writes the line of the current stream to filter state.
     fn write<H: Host>(
         &mut self,
         host: &H,
@@ -281,7 +282,7 @@ impl Lines {
     }
 }
 
-/// Tells other access loggers what was decided.
+/// Writes the decision for other access loggers.
 fn tell(host: &impl Host, decision: bool) {
     let text: &[u8] = if decision { b"yes" } else { b"no" };
     if let Err(error) = host.set_filter_state(DECISION, text) {

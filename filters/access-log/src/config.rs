@@ -9,25 +9,25 @@ use expression::Kind;
 
 use crate::fields::Style;
 
-/// Bounds of a line's length; the default is below the 16 KiB at which container runtimes divide lines.
+/// Bounds of a line's length. The default is below 16 KiB, because container runtimes split longer lines.
 const LINE: core::ops::RangeInclusive<u64> = 200..=1_000_000;
 const DEFAULT_LINE: u64 = 16_000;
 /// Bounds of a value's length.
 const VALUE: core::ops::RangeInclusive<u64> = 1..=1_000_000;
 const DEFAULT_VALUE: u64 = 4_000;
-/// More fields than this are certainly a mistake.
+/// Most fields.
 const MAX_FIELDS: usize = 200;
 
-/// Fields that only lines of JSON have a use for.
+/// Fields that have an effect only on lines in JSON.
 const OF_JSON: [&str; 6] = ["preset", "fields", "only_fields", "remove_fields", "rename_fields", "omit_absent"];
-/// Fields that only lines have a use for.
+/// Fields that have an effect only if there are lines.
 const OF_LINES: [&str; 3] = ["ascii", "max_line_length", "max_value_length"];
-/// Fields that only Mixer's lines, which are of JSON, have a use for.
+/// Fields that have an effect only on Mixer's lines, which are in JSON.
 const OF_MIXER: [&str; 2] = ["instance", "level"];
 
 const MIN_WINDOW: Duration = Duration::from_millis(1);
 const MAX_WINDOW: Duration = Duration::from_secs(30 * 24 * 3600);
-/// Istio's, of its access log policy.
+/// Istio's default in its access log policy.
 const DEFAULT_WINDOW: Duration = Duration::from_secs(12 * 3600);
 const DEFAULT_PEERS: u64 = 500;
 const MAX_PEERS: u64 = 100_000;
@@ -35,26 +35,26 @@ const MAX_PEERS: u64 = 100_000;
 const MIN_PERIOD: Duration = Duration::from_millis(100);
 const MAX_PERIOD: Duration = Duration::from_secs(3600);
 
-/// What an operator can set.
+/// The configuration of the access log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogConfig {
     /// `preset`: the names and forms of whose log.
     pub preset: Preset,
-    /// `format`: whether a line is JSON, text, or is not made at all.
+    /// `format`: JSON, text, or no line.
     pub format: Format,
-    /// `text_format`: what a line of text is; Istio's default if empty.
+    /// `text_format`: format of a text line; Istio's default if empty.
     pub text_format: String,
     /// `fields`: fields that are added, or replaced.
     pub fields: Vec<ConfiguredField>,
     /// `only_fields`: names of those that are written, in order; all if empty.
     pub only_fields: Vec<String>,
-    /// `remove_fields`: names of those that are not written.
+    /// `remove_fields`: names of the fields to remove.
     pub remove_fields: Vec<String>,
-    /// `rename_fields`: other names by name.
+    /// `rename_fields`: new names, by old name.
     pub rename_fields: TextMap,
-    /// `omit_absent`: whether fields without a value are left out.
+    /// `omit_absent`: omit fields without a value.
     pub omit_absent: bool,
-    /// `ascii`: whether other characters are escaped.
+    /// `ascii`: escape all other characters.
     pub ascii: bool,
     /// `max_line_length`, in bytes.
     pub max_line: usize,
@@ -64,65 +64,65 @@ pub struct LogConfig {
     pub policy: PolicyConfig,
     /// `instance`: Mixer's name of the log; by default that of Istio's.
     pub instance: Option<String>,
-    /// `level`: Mixer's level of the lines.
+    /// `level`: level of the lines in Mixer.
     pub level: &'static str,
-    /// `tcp_open_line`: whether there is a line when a connection begins.
+    /// `tcp_open_line`: write a line when a connection begins.
     pub open_line: bool,
-    /// `tcp_reporting_duration`: how often there is a line of a live connection.
+    /// `tcp_reporting_duration`: time between two lines of a live connection.
     pub period: Option<Duration>,
     /// `disable_host_header_fallback`, as in stats.
     pub disable_host_header_fallback: bool,
-    /// `fault_flags`, as in stats: whether fault injection in another VM may have marked requests.
+    /// `fault_flags`, as in stats: whether fault injection in another VM may have written fault flags.
     pub fault_flags: bool,
 }
 
-/// Whose names and forms.
+/// Names and forms of the fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preset {
-    /// `ISTIO`: those of Istio's JSON access log, with both workloads.
+    /// `ISTIO`: as in Istio's JSON access log, with both workloads.
     Istio,
-    /// `MIXER`: those of Mixer's stdio adapter.
+    /// `MIXER`: as in Mixer's stdio adapter.
     Mixer,
 }
 
-/// What a line is.
+/// The form of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// `JSON`.
     Json,
     /// `TEXT`.
     Text,
-    /// `NONE`: there is no line, only the decision.
+    /// `NONE`: no line, only the decision.
     None,
 }
 
-/// A field that is added or replaced.
+/// A field to add or replace.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConfiguredField {
     /// `name`.
     pub name: String,
-    /// `value` and `fallback`: expressions, or names of known fields; the first that has a value gives it.
+    /// `value` and `fallback`: expressions, or names of known fields. The first one with a value is used.
     pub values: Vec<Operand>,
-    /// `as`: how it is written.
+    /// `as`: form of the value.
     pub style: Option<Style>,
-    /// `as: NUMBER`: the whole number that a text is.
+    /// `as: NUMBER`: write a text as the integer that it contains.
     pub number: bool,
-    /// `hash`: whether its SHA-256 is written in place of it.
+    /// `hash`: write the SHA-256 instead of the value.
     pub hash: bool,
-    /// `max_length`: where it is cut.
+    /// `max_length`: longest value; longer ones are cut.
     pub max: Option<usize>,
 }
 
-/// Where a value comes from.
+/// The source of a value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Operand {
-    /// Where in the configuration it stands.
+    /// Its path in the configuration.
     pub path: String,
-    /// An expression or, if `known`, the name of a field.
+    /// An expression or, if `known`, a field name.
     pub text: String,
-    /// Whether it is the name of a field.
+    /// Whether it is a field name.
     pub known: bool,
-    /// `type`: what an expression for the engine comes to.
+    /// `type`: type of the result of an expression for the engine.
     pub kind: Kind,
 }
 
@@ -133,11 +133,11 @@ pub struct PolicyConfig {
     pub rule: PolicyRule,
     /// `match`: an expression of those of which there may be a line.
     pub condition: Option<String>,
-    /// `always_errors`: whether errors get one whatever else is said.
+    /// `always_errors`: errors always get a line.
     pub always_errors: bool,
 }
 
-/// The rule by which lines are written.
+/// The rule for writing lines.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PolicyRule {
     /// `ALL`.
@@ -146,7 +146,7 @@ pub enum PolicyRule {
     Errors,
     /// `PERCENTAGE`, with `percentage` in thousandths.
     Percentage(u64),
-    /// `FIRST_IN_WINDOW`: the first of each peer within `window`, of which `max_peers` are remembered.
+    /// `FIRST_IN_WINDOW`: the first stream of each peer within `window`. At most `max_peers` peers are kept.
     Window(Duration, usize),
 }
 
@@ -156,23 +156,23 @@ impl LogConfig {
         configuration::parse(json, Self::read)
     }
 
-    /// Reads the plugin configuration, and goes on where it can, for a caller who has more to check.
+    /// Reads the plugin configuration. Collects problems and continues where possible, for a caller with more to check.
     pub fn parse_with(json: &[u8], problems: &mut Vec<Problem>) -> Self {
         configuration::parse_with(json, problems, Self::read)
     }
 
-    /// Whether there is an expression of the operator, which may look at anything.
+    /// Whether there is a configured expression. It can read any attribute.
     pub fn has_expressions(&self) -> bool {
         !self.fields.is_empty() || !self.text_format.is_empty() || self.policy.condition.is_some()
     }
 
-    /// Reads the fields of a section of a plugin that is for requests only.
+    /// Reads the section of a plugin that is for requests only.
     pub fn read_for_requests(section: &mut Section) -> Self {
         section.refuse_unless(false, "root_id be \"tcp_access_log\"", &["tcp_open_line", "tcp_reporting_duration"]);
         Self::read(section)
     }
 
-    /// Reads the fields of a section.
+    /// Reads a section.
     #[inline(never)]
     pub fn read(section: &mut Section) -> Self {
         let preset = match section.choice("preset", &["ISTIO", "MIXER"]) {
@@ -307,7 +307,7 @@ impl PolicyConfig {
                 _ => PolicyRule::All,
             },
             condition: section.text("match"),
-            // As in Istio's policy of that kind, a window is for what went well.
+            // As in Istio's policy, the window is for successful streams.
             always_errors: section.boolean("always_errors", rule == Some("FIRST_IN_WINDOW")),
         }
     }

@@ -1,22 +1,22 @@
-//! Text of any bytes, made fit for a line: escaped as in JSON, cut where it is too long.
+//! Escapes texts of any bytes as in JSON, and cuts long ones.
 
-/// What stands for bytes that are no UTF-8.
+/// Replaces bytes that are not valid UTF-8.
 const REPLACEMENT: char = '\u{fffd}';
-/// What stands where a text was cut.
+/// Marks where a text was cut.
 const CUT: char = '…';
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// How texts are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Escaping {
-    /// Whether what is not ASCII is written as `\uXXXX`. Some access loggers know no other bytes.
+    /// Whether to write non-ASCII characters as `\uXXXX`, for access loggers that cannot handle other bytes.
     pub ascii: bool,
-    /// Longer texts, in bytes, are cut.
+    /// Longest text, in bytes; longer ones are cut.
     pub max: usize,
 }
 
 impl Escaping {
-    /// Writes `text` as it stands between the quotes of a JSON text. Returns whether it was cut.
+    /// Writes `text` as the inside of a JSON string. Returns whether it was cut.
     pub fn write(self, output: &mut Vec<u8>, text: &[u8]) -> bool {
         let end = boundary(text, self.max);
         let (mut rest, cut) = (text.get(..end).unwrap_or(text), end < text.len());
@@ -39,7 +39,7 @@ impl Escaping {
         cut
     }
 
-    /// Writes the characters beyond ASCII that `text` begins with; returns what follows.
+    /// Writes the non-ASCII characters at the beginning of `text`. Returns the rest.
     fn write_characters<'a>(self, output: &mut Vec<u8>, text: &'a [u8]) -> &'a [u8] {
         let length = text.iter().take_while(|byte| !byte.is_ascii()).count();
         let (run, rest) = text.split_at_checked(length).unwrap_or((text, &[]));
@@ -66,12 +66,12 @@ impl Escaping {
     }
 }
 
-/// Where to cut so that at most `max` bytes stay and no character is divided.
+/// Where to cut so that at most `max` bytes remain and no character is split.
 pub fn boundary(text: &[u8], max: usize) -> usize {
     if text.len() <= max {
         return text.len();
     }
-    // The bytes of a character behind its first one; there are at most three.
+    // The bytes of a character after its first one, at most three.
     let within = text.get(..=max).unwrap_or_default().iter().rev().take(4).take_while(|byte| **byte & 0xc0 == 0x80);
     match within.count() {
         count @ 0..=3 => max.saturating_sub(count),

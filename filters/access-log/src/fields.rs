@@ -1,7 +1,7 @@
-//! The fields that a line can have, by name: where each comes from, and how it is written.
+//! The fields that a line can have, by name, with their sources and forms.
 //!
-//! The default is what Istio's JSON access log has, and what tells both workloads. [`crate::mixer`] has the variables of
-//! Mixer's access log.
+//! The default fields are those of Istio's JSON access log, and fields for both workloads. [`crate::mixer`] has the
+//! variables of Mixer's access log.
 
 use expression::Kind;
 use labels::stream::End;
@@ -9,7 +9,7 @@ use labels::Label;
 
 use crate::who::Who;
 
-/// A field by name.
+/// A field.
 #[derive(Clone, Copy, Debug)]
 pub struct LineField {
     /// Its name.
@@ -18,98 +18,98 @@ pub struct LineField {
     pub sources: &'static [FieldSource],
     /// How it is written.
     pub style: Style,
-    /// What stands there if there is none.
+    /// What to write if there is no value.
     pub absent: Absent,
 }
 
-/// Where a value comes from.
+/// The source of a value.
 #[derive(Clone, Copy, Debug)]
 pub enum FieldSource {
     /// An attribute of the stream, by its path.
     Attribute(&'static str, Kind, Form),
-    /// A side of the request.
+    /// A value of one side of the stream.
     Side(Who, Form),
-    /// Made of several attributes.
+    /// Computed from several attributes.
     Made(Made),
 }
 
-/// A value that is made of several attributes, or of none.
+/// A value computed from several attributes, or from none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Made {
-    /// Names of the response flags.
+    /// Short names of the response flags.
     Flags,
     /// Status of a gRPC request.
     GrpcStatus,
-    /// How long the stream has lasted.
+    /// Duration of the stream so far.
     Elapsed,
-    /// The same, once a connection is closed.
+    /// Duration of a connection, once it is closed.
     ElapsedWhenClosed,
-    /// When the line is written.
+    /// Time when the line is written.
     Now,
-    /// `open`, `continue` or `close`, of a connection.
+    /// `open`, `continue` or `close`, for a connection.
     Event,
-    /// Bytes received since the connection's line before.
+    /// Bytes received since the connection's previous line.
     ReceivedSince,
-    /// Bytes sent since the connection's line before.
+    /// Bytes sent since the connection's previous line.
     SentSince,
     /// `http`, `grpc` or `tcp`.
     Protocol,
-    /// Address of the called workload: on the way in its listener's, on the way out that of the upstream.
+    /// Address of the destination: inbound the listener's, outbound the upstream's.
     DestinationIp,
 }
 
-/// What is taken of a text.
+/// The part of a text to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// All of it.
     Whole,
-    /// The whole number that it is.
+    /// The integer that it contains.
     Number,
-    /// Of an address, what stands before the port.
+    /// An address without the port.
     Host,
-    /// What stands before the first comma.
+    /// The part before the first comma.
     First,
     /// Without `spiffe://`.
     Spiffe,
-    /// Of W3C's `traceparent`, the trace.
+    /// The trace id in W3C's `traceparent`.
     ParentTrace,
-    /// Of W3C's `traceparent`, the span.
+    /// The span id in W3C's `traceparent`.
     ParentSpan,
-    /// Of Zipkin's `b3`, the trace.
+    /// The trace id in Zipkin's `b3`.
     B3Trace,
-    /// Of Zipkin's `b3`, the span.
+    /// The span id in Zipkin's `b3`.
     B3Span,
 }
 
-/// How a value is written.
+/// Form of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// As what it is: durations in whole milliseconds, times in RFC 3339 with milliseconds.
+    /// By type: durations in whole milliseconds, times in RFC 3339 with milliseconds.
     Plain,
-    /// As text, whatever it is.
+    /// Always as text.
     Text,
-    /// Whole milliseconds; of a time, since 1970.
+    /// Whole milliseconds; for a time, since 1970.
     Milliseconds,
-    /// Seconds with a fraction; of a time, since 1970.
+    /// Seconds with a fraction; for a time, since 1970.
     Seconds,
-    /// Nanoseconds; of a time, since 1970.
+    /// Nanoseconds; for a time, since 1970.
     Nanoseconds,
-    /// A duration as Go and Mixer write it.
+    /// A duration in Go's and Mixer's form.
     Go,
-    /// A time as Mixer writes it: RFC 3339 with microseconds.
+    /// A time in Mixer's form: RFC 3339 with microseconds.
     Microtime,
 }
 
-/// What stands for a value that is not there.
+/// What to write if there is no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absent {
-    /// `null`, and `-` in text formats.
+    /// `null`; in text formats `-`.
     Null,
     /// A text.
     Text(&'static str),
     /// A number.
     Number(i64),
-    /// As what duration no time is written.
+    /// The duration `0s`.
     NoTime,
 }
 
@@ -131,7 +131,7 @@ const fn side(who: Who) -> FieldSource {
 
 const UNKNOWN: Absent = Absent::Text("unknown");
 
-/// The field that has the name of a label, and says the same.
+/// A field with the name and value of a label.
 macro_rules! of_label {
     ($label:ident) => {
         field(Label::$label.name(), &[side(Who::Label(Label::$label))], UNKNOWN)

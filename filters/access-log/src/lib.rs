@@ -1,12 +1,12 @@
 //! Access log lines that name both workloads.
 //!
-//! A module cannot write to Envoy's standard output. So this one makes the line when a stream ends and puts it into filter
-//! state, and Envoy's own access logger, which comes after, prints that and nothing else.
+//! A module cannot write to Envoy's standard output. So this one writes the line to filter state when a stream ends, and
+//! Envoy's own access logger, which runs later, prints only that.
 //!
-//! * [`config`] is what an operator can set, [`fields`], [`mixer`] and [`text_format`] what there is to choose from
-//! * [`plan`] decides all that can be decided before there is a stream
+//! * [`config`] is the configuration; [`fields`], [`mixer`] and [`text_format`] define the available fields
+//! * [`plan`] prepares everything that does not depend on a stream
 //! * [`policy`] decides which streams get a line
-//! * [`reads`] asks Envoy, [`who`] tells who called whom
+//! * [`reads`] reads attributes, [`who`] gives the values of both workloads
 //! * [`line`](mod@line) writes, with [`escape`], [`time`] and [`digest`]
 
 pub mod access_log;

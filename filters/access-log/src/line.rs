@@ -1,4 +1,4 @@
-//! A line, as its plan says, of what one stream came to.
+//! Writes the line of one stream, following a plan.
 
 use expression::evaluation::Value;
 use expression::Kind;
@@ -16,23 +16,23 @@ use crate::plan::{Cell, LinePlan, ValuePlace};
 use crate::reads::Values;
 use crate::time;
 
-/// Told in a line of JSON of which something is missing.
+/// Marks a JSON line from which something was cut.
 const TRUNCATED: &[u8] = b",\"truncated\":true";
-/// Where values are cut that make a line too long, one after the other until it is short enough.
+/// Lengths to which texts are cut, one after the other, until the line is short enough.
 const SHORTER: [usize; 4] = [1_000, 250, 60, 15];
-/// The last one, at which fields for which there is still no room are left out.
+/// The last such length. Fields that still do not fit are omitted.
 const SHORTEST: usize = 4;
 
 const PER_MILLISECOND: i64 = 1_000_000;
 const PER_SECOND: i64 = 1_000_000_000;
 
-/// What a line tells of.
+/// The data of a line.
 pub struct Moment<'a, H> {
     /// The attributes.
     pub values: &'a Values<'a, H>,
-    /// What the engine's expressions came to.
+    /// Results of the expressions for the engine.
     pub evaluated: &'a [Option<Value>],
-    /// Who called whom.
+    /// The stream, for values of both workloads.
     pub stream: &'a Stream<'a>,
     /// The time, if the plan needs it.
     pub now: i64,
@@ -67,7 +67,7 @@ enum LineValue<'a> {
 pub struct Writer {
     ascii: bool,
     max: usize,
-    /// The line; kept, so that the next one needs no memory.
+    /// The line; kept, so that the next line needs no allocation.
     buffer: Vec<u8>,
 }
 
@@ -115,7 +115,7 @@ impl Writer {
             if cut {
                 buffer.extend_from_slice(TRUNCATED);
             }
-            // Each field comes with a comma before it.
+            // Each field has a comma before it.
             match buffer.first_mut() {
                 Some(comma) => *comma = b'{',
                 None => buffer.push(b'{'),
@@ -126,7 +126,7 @@ impl Writer {
     }
 }
 
-/// Writes a cell; returns the length of its text, and whether it was cut.
+/// Writes a cell. Returns the length of its text, and whether it was cut.
 fn write_cell<H: Host>(
     buffer: &mut Vec<u8>,
     plan: &LinePlan,
@@ -262,7 +262,7 @@ fn formed(text: &[u8], form: Form) -> Option<LineValue<'_>> {
         Form::Spiffe => text.strip_prefix(b"spiffe://").unwrap_or(text),
         Form::ParentTrace => part(b'-', 1)?,
         Form::ParentSpan => part(b'-', 2)?,
-        // A lone `0` or `1` only says whether to trace.
+        // A lone `0` or `1` is only the sampling decision.
         Form::B3Trace => part(b'-', 0).filter(|trace| trace.len() > 1)?,
         Form::B3Span => part(b'-', 1)?,
     };

@@ -1,8 +1,8 @@
 //! The lines of Mixer's stdio adapter for Istio's default instances `accesslog` and `tcpaccesslog`.
 //!
 //! `level`, `time` and `instance` come first, then the variables sorted by name. Of Mixer's 41 variables of a request, two
-//! are empty always: `apiClaims`, since the claims would have to be written again from what a token held, and `apiKey`, a
-//! secret, which is logged only when it is named.
+//! are always empty. `apiClaims` would have to be rebuilt from a token's claims. `apiKey` is a secret, and is logged only
+//! if it is named.
 
 use expression::Kind;
 use labels::stream::End;
@@ -11,7 +11,7 @@ use labels::Label;
 use crate::fields::{Absent, FieldSource, Form, LineField, Made, Style};
 use crate::who::Who;
 
-/// Mixer's name of the default instance for requests, and of that for connections.
+/// Mixer's names of the default instances for requests and for connections.
 pub const INSTANCES: [&str; 2] = ["accesslog.instance.istio-system", "tcpaccesslog.instance.istio-system"];
 
 const EMPTY: Absent = Absent::Text("");
@@ -86,7 +86,7 @@ pub const REQUEST: [LineField; 41] = [
     field("requestId", &[text("request\0headers\0x-request-id")], EMPTY),
     field("requestSize", &[integer("request\0size")], ZERO),
     field("requestedServerName", &[SERVER_NAME], EMPTY),
-    // Mixer's proxies reported a request that had no response as one of 500.
+    // Mixer's proxies reported status 500 for a request without a response.
     field("responseCode", &[integer("response\0code")], Absent::Number(500)),
     field("responseFlags", &[FieldSource::Made(Made::Flags)], Absent::Text("-")),
     field("responseSize", &[integer("response\0size")], ZERO),

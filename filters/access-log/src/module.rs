@@ -1,4 +1,4 @@
-//! The proxy-wasm callbacks, which hand over to [`AccessLog`].
+//! The proxy-wasm callbacks. They call [`AccessLog`].
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use proxy_wasm::types::{Action, ContextType};
 
 use crate::access_log::{AccessLog, LoggedConnection};
 
-/// What a plugin of this filter begins with.
+/// Creates the root context of a plugin.
 pub fn new_root() -> Box<dyn RootContext> {
     Box::new(AccessLogRoot { shared: None, kind: StreamKind::of_root() })
 }
@@ -28,7 +28,7 @@ struct AccessLogRoot {
     kind: StreamKind,
 }
 
-/// What the streams of one root context share.
+/// Data shared by the streams of a root context.
 struct Shared {
     access_log: AccessLog,
     /// The connections that live, if they have lines before they end.

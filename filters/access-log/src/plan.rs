@@ -1,5 +1,4 @@
-//! What a line consists of, decided when the plugin is configured: bytes that never change, and between them values, each
-//! from a place that is known.
+//! The plan of a line, made when the plugin is configured: constant bytes, and between them values from known places.
 
 use configuration::{Cut, Problem, Quoted};
 use expression::evaluation::{node_value, Engine, Value};
@@ -17,24 +16,24 @@ use crate::reads::Reads;
 use crate::text_format::{self, Piece};
 use crate::who::Who;
 
-/// Whole maps, which hold what must not be logged.
+/// Whole maps: they contain values that must not be logged.
 const MAPS: [[&str; 2]; 4] =
     [["request", "headers"], ["response", "headers"], ["request", "trailers"], ["response", "trailers"]];
 
-/// What a line consists of.
+/// The plan of a line.
 #[derive(Debug)]
 pub struct LinePlan {
     /// Whether texts stand in quotes, and cuts are told.
     pub json: bool,
     /// The values, in order.
     pub cells: Vec<Cell>,
-    /// What follows the last one.
+    /// The bytes after the last value.
     pub tail: Vec<u8>,
-    /// The expressions for the engine, with what they come to.
+    /// The expressions for the engine, with the types of their results.
     pub engines: Vec<(Engine, Kind)>,
-    /// What must be known of the sides.
+    /// The data of both workloads that is needed.
     pub needs: Needs,
-    /// Whether the time is asked for.
+    /// Whether the current time is needed.
     pub needs_now: bool,
     /// Where made values find theirs.
     pub slots: LineSlots,
@@ -49,30 +48,30 @@ pub struct Cell {
     pub places: Vec<ValuePlace>,
     /// How it is written.
     pub style: Style,
-    /// What stands there if there is no value; `None` if then not even `before` does.
+    /// What to write if there is no value; `None` omits `before` too.
     pub absent: Option<Vec<u8>>,
-    /// Where it is cut.
+    /// Longest text; longer ones are cut.
     pub max: usize,
-    /// Whether its digest is written.
+    /// Whether to write its digest instead.
     pub hash: bool,
 }
 
-/// Where a value is found.
+/// Where to find a value.
 #[derive(Debug)]
 pub enum ValuePlace {
     /// Nowhere: it never changes.
     Constant(Value),
-    /// Among the attributes.
+    /// An attribute.
     Slot(usize, Kind, Form),
-    /// Among the engine's expressions.
+    /// The result of an expression for the engine.
     Engine(usize),
-    /// With the sides.
+    /// A value of one side of the stream.
     Side(Who, Form),
-    /// Made.
+    /// A computed value.
     Made(Made),
 }
 
-/// Where the attributes are of which values are made; `usize::MAX` for those that are not needed.
+/// Where to find the attributes of computed values; `usize::MAX` if not needed.
 #[derive(Debug)]
 pub struct LineSlots {
     /// Response flags.
@@ -87,7 +86,7 @@ pub struct LineSlots {
     pub start: usize,
     /// Address of the upstream.
     pub upstream: usize,
-    /// Address that the downstream connected to.
+    /// Local address of the downstream's connection.
     pub local: usize,
     /// Bytes received.
     pub received: usize,
@@ -97,7 +96,7 @@ pub struct LineSlots {
     pub protocol: usize,
 }
 
-/// A field that may be chosen; it is planned when it is.
+/// A field that may be selected. Only selected fields are planned.
 enum Wanted {
     /// One of the tables.
     Known(fields::LineField),
@@ -207,7 +206,7 @@ impl<H: Host> Planner<'_, H> {
             let head = [("level", level), ("time", time), ("instance", Wanted::Constant(name))];
             cells.splice(..0, head.map(|(name, cell)| (name.to_string(), cell)));
         }
-        // What is not chosen is not read for each request, but it is checked.
+        // A field that is not selected is not read for each request, but it is checked.
         for (index, field) in config.fields.iter().enumerate() {
             if !cells.iter().any(|(_, wanted)| matches!(wanted, Wanted::Configured(other) if *other == index)) {
                 self.configured(field, index);
@@ -231,7 +230,7 @@ impl<H: Host> Planner<'_, H> {
         self.plan.tail.push(b'}');
     }
 
-    /// The cells of a line of text.
+    /// The cells of a line in text.
     fn text(&mut self, format: &str) {
         let mut before = Vec::new();
         for piece in text_format::pieces(format) {
@@ -287,7 +286,7 @@ impl<H: Host> Planner<'_, H> {
             }
         }
         for (index, name) in config.remove_fields.iter().enumerate() {
-            // A field of the other kind of stream is no mistake: one configuration may serve both.
+            // A field of the other kind of stream is not a mistake: one configuration may serve both kinds.
             if !cells.iter().any(|(other, _)| other == name) && find(name).is_none() {
                 self.refuse(&format!("remove_fields[{index}]"), format!("{} is not a field", Quoted(name)));
             }
@@ -354,7 +353,7 @@ impl<H: Host> Planner<'_, H> {
             }
             _ => false,
         };
-        // What did not compile is reported once.
+        // An expression that did not compile is reported only once.
         cell.places.is_empty() || cell.places.iter().any(time)
     }
 
@@ -404,7 +403,7 @@ impl<H: Host> Planner<'_, H> {
         }
     }
 
-    /// Sees to it that there is what `made` is made of.
+    /// Adds the attributes of a computed value.
     fn prepare(&mut self, made: Made) {
         let reads = &mut *self.reads;
         let slots = &mut self.plan.slots;
@@ -434,7 +433,7 @@ impl<H: Host> Planner<'_, H> {
         }
     }
 
-    /// What stands for a value that is not there.
+    /// What to write if there is no value.
     fn absent(&self, absent: Absent) -> Vec<u8> {
         let (text, quoted) = match absent {
             Absent::Null if self.plan.json => ("null".into(), false),
@@ -455,7 +454,7 @@ impl<H: Host> Planner<'_, H> {
         self.plan.cells.push(cell);
     }
 
-    /// Reports a mistake.
+    /// Reports a problem.
     fn refuse(&mut self, path: &str, message: String) {
         self.problems.push(Problem { path: path.into(), message });
     }

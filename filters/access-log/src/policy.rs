@@ -1,7 +1,7 @@
 //! Which streams get a line.
 //!
-//! The decision takes the few attributes that its rule needs, and is told to other access loggers by the filter
-//! state of Istio's access log policy.
+//! The decision reads only the attributes that its rule needs. It is written to the filter state of Istio's access log
+//! policy, for other access loggers.
 
 use core::time::Duration;
 
@@ -23,15 +23,16 @@ use crate::time::nanoseconds;
 /// Filter state in which other loggers find the decision, `yes` or `no`; Envoy adds the prefix `wasm.`.
 pub const DECISION: &str = "istio.access_log_policy";
 
-/// HTTP statuses from this one on are errors, as in Istio.
+/// HTTP statuses from here on are errors, as in Istio.
 const FIRST_ERROR: i64 = 400;
-/// Where in a request id Envoy writes whether to trace; it differs between the proxies on the way.
+/// Position of the digit in a request id where Envoy writes the tracing decision. It differs between the proxies of a
+/// request.
 const TRACE_REASON: usize = 14;
 const UUID_LENGTH: usize = 36;
 /// A percentage in thousandths.
 const ALL: u64 = 100_000;
 
-/// A policy at work.
+/// A compiled policy.
 pub struct Policy {
     rule: PolicyRule,
     always_errors: bool,
@@ -102,12 +103,12 @@ impl Policy {
         self.rule == PolicyRule::All && self.condition.is_none()
     }
 
-    /// Whether an error is not known before the stream ends.
+    /// Whether the decision is possible only when the stream ends.
     pub fn needs_end(&self) -> bool {
         self.rule == PolicyRule::Errors
     }
 
-    /// Whether a decision can be made within a tick, where no expression can be evaluated.
+    /// Whether a tick can decide: ticks cannot evaluate expressions.
     pub fn is_known_in_tick(&self) -> bool {
         self.condition.is_none()
     }
@@ -142,7 +143,7 @@ impl Policy {
         }
     }
 
-    /// Whether there was no response, an error, or something that Envoy flags.
+    /// Whether there was no response, an error, or a response flag. An injected delay is not an error.
     fn is_error<H: Host>(&self, values: &Values<H>, tcp: bool) -> bool {
         let flagged = values.flags(self.slots.flags) & !response_flags::DELAY != 0;
         let failed = !tcp && values.int(self.slots.code).is_none_or(|code| code >= FIRST_ERROR);
@@ -150,7 +151,7 @@ impl Policy {
         flagged || failed || grpc && values.int(self.slots.grpc_status).is_none_or(|status| status != 0)
     }
 
-    /// A number below [`ALL`], the same in each proxy that a request passes.
+    /// A number below [`ALL`], the same in all proxies of a request.
     fn draw<H: Host>(&self, values: &Values<H>) -> u64 {
         let hash = match values.bytes(self.slots.request_id) {
             Some(id) => {
@@ -162,11 +163,11 @@ impl Policy {
                 fnv(numbers.into_iter().flat_map(i64::to_le_bytes))
             }
         };
-        // The upper bits of this hash are the better ones.
+        // The upper bits of this hash are better distributed.
         (u128::from(hash).saturating_mul(u128::from(ALL)) >> 64) as u64
     }
 
-    /// Whether the peer had no line for longer than `window`.
+    /// Whether the peer had no line within `window`.
     fn is_first<H: Host>(
         &mut self,
         host: &H,
@@ -191,7 +192,7 @@ impl Policy {
     }
 }
 
-/// FNV-1a of 64 bits, mixed once more so that all bits depend on all bytes.
+/// FNV-1a with 64 bits, mixed once more so that all bits depend on all bytes.
 fn fnv(bytes: impl Iterator<Item = u8>) -> u64 {
     let hash = bytes
         .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));

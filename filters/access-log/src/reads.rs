@@ -1,9 +1,9 @@
-//! The attributes of a stream: each is read when a line first comes to it, and only once.
+//! Reads the attributes of a stream: each one only when a line first needs it, and only once.
 //!
-//! Every read of bytes makes Envoy call back into the module for memory, which is most of what it costs. Headers come
-//! with all others of their map in one read, if there is more than one to read. What another filter has read already is
-//! not read again. An expression that comes to a list of attributes takes one call, too, but Envoy's engine takes longer
-//! for each of them than a read by itself does.
+//! Each read of bytes makes Envoy call back into the module for memory, which is most of the cost. If several headers are
+//! needed, one read gets all headers of their map. Values that another filter has read are not read again. An expression
+//! with a list of attributes as result also takes one call, but Envoy's engine needs more time for each attribute than a
+//! separate read.
 
 use core::cell::{Cell, OnceCell};
 use core::ops::Range;
@@ -28,14 +28,14 @@ const HEADERS: [(&str, &str); 7] = [
 const REQUEST_HEADERS: &str = "request\0headers\0";
 const RESPONSE_HEADERS: &str = "response\0headers\0";
 
-/// Attributes that say why something failed, of which the response flags tell.
+/// Attributes with the reason of a failure. They exist only if a response flag is set.
 const ONLY_FLAGGED: [&str; 2] = ["connection\0termination_details", "upstream\0transport_failure_reason"];
 
-/// What another filter may have read.
+/// Attributes that another filter may have read.
 const KNOWN: [Property; 4] =
     [property::RESPONSE_CODE, property::RESPONSE_FLAGS, property::CLUSTER_NAME, property::REQUEST_DURATION];
 
-/// The attributes that may be read, and what was read of the current stream.
+/// The attributes that may be read, and the values of the current stream.
 #[derive(Debug, Default)]
 pub struct Reads {
     slots: Vec<AttributeSlot>,
@@ -44,14 +44,14 @@ pub struct Reads {
     /// How many are headers of the request, and how many of the response.
     headers: [usize; 2],
     maps: [OnceCell<Vec<u8>>; 2],
-    /// Where those of [`KNOWN`] are.
+    /// Slots of [`KNOWN`].
     known: [Option<usize>; 4],
 }
 
 #[derive(Debug)]
 struct AttributeSlot {
     header: Option<(HeaderMap, String)>,
-    /// Whether it is absent where there are no response flags.
+    /// Whether the attribute is absent if no response flag is set.
     only_flagged: bool,
     value: OnceCell<Option<ReadValue>>,
     /// Of a header of several lines, all of them, as Envoy joins them.
@@ -63,7 +63,7 @@ struct AttributeSlot {
 enum ReadValue {
     Bytes(Vec<u8>),
     Number([u8; 8]),
-    /// Where it is in the header map.
+    /// Its position in the header map.
     Line(Range<usize>),
 }
 
@@ -75,7 +75,7 @@ pub struct Values<'a, H> {
 }
 
 impl Reads {
-    /// A place for an attribute; the same for the same path.
+    /// The slot of an attribute. Equal paths share a slot.
     pub fn slot(&mut self, path: &str) -> usize {
         let (place, is_new) = self.paths.add(path);
         if !is_new {
@@ -96,7 +96,7 @@ impl Reads {
         place
     }
 
-    /// Forgets what was read of another stream.
+    /// Clears the values of the previous stream.
     pub fn clear(&mut self) {
         for slot in &mut self.slots {
             slot.value.take();
@@ -108,19 +108,19 @@ impl Reads {
         }
     }
 
-    /// Those of the current stream.
+    /// The attributes of the current stream.
     pub fn values<'a, H: Host>(&'a self, host: &'a H) -> Values<'a, H> {
         Values { reads: self, host }
     }
 
-    /// Whether all headers of the request come together.
+    /// Whether one read gets all request headers.
     pub fn has_request_headers(&self) -> bool {
         self.headers[0] > 1
     }
 }
 
 impl<'a, H: Host> Values<'a, H> {
-    /// An attribute's bytes, if it is there.
+    /// An attribute's bytes, if it exists.
     pub fn bytes(&self, slot: usize) -> Option<&'a [u8]> {
         let path = self.reads.paths.text(slot);
         let slot = self.reads.slots.get(slot)?;
@@ -148,7 +148,7 @@ impl<'a, H: Host> Values<'a, H> {
         Some(i64::from_le_bytes(self.bytes(slot)?.try_into().ok()?))
     }
 
-    /// Envoy's response flags, which are in `slot`, and those of injected faults, as bits.
+    /// Envoy's response flags, from `slot`, and the flags of injected faults, as bits.
     pub fn flags(&self, slot: usize) -> u64 {
         self.int(slot).unwrap_or(0).cast_unsigned() | response_flags::faults(self.host)
     }
@@ -158,10 +158,10 @@ impl<'a, H: Host> Values<'a, H> {
         self.bytes(slot)?.first().map(|byte| *byte != 0)
     }
 
-    /// Takes over what was read already: to find out who called whom, and, if it was, how long that took in nanoseconds.
+    /// Takes over values that were already read: the facts and, if it was read, the duration in nanoseconds.
     pub fn know(&self, facts: &Facts, duration: Option<i64>) {
         let [code, flags, cluster, took] = self.reads.known;
-        // No response has this code.
+        // No response has status 0.
         self.set(code, || Some(facts.response_code).filter(|code| *code != 0).map(number));
         self.set(flags, || Some(number(facts.response_flags.cast_signed())));
         self.set(cluster, || facts.cluster.as_ref().map(|name| ReadValue::Bytes(name.to_vec())));
@@ -170,7 +170,7 @@ impl<'a, H: Host> Values<'a, H> {
         }
     }
 
-    /// Whether a response came, and Envoy flags nothing.
+    /// Whether there was a response and no flag is set.
     fn has_no_flags(&self) -> bool {
         let [code, flags, ..] = self.reads.known;
         let is = |slot: Option<usize>| slot.and_then(|slot| self.int(slot));
@@ -183,7 +183,7 @@ impl<'a, H: Host> Values<'a, H> {
         }
     }
 
-    /// Finds the headers of a map, if more than one may be wanted.
+    /// Reads all headers of a map, if a line may need more than one of them.
     fn read_map(&self, map: HeaderMap) {
         let at = index(map);
         let (Some(2..), Some(read)) = (self.reads.headers.get(at), self.reads.maps.get(at)) else {
@@ -215,7 +215,7 @@ fn number(number: i64) -> ReadValue {
     ReadValue::Number(number.to_le_bytes())
 }
 
-/// The header that an attribute is.
+/// The header behind an attribute.
 pub(crate) fn header_of(path: &str) -> Option<(HeaderMap, String)> {
     if let Some((_, name)) = HEADERS.iter().find(|(attribute, _)| *attribute == path) {
         return Some((HeaderMap::Request, (*name).into()));

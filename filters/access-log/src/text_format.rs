@@ -1,4 +1,4 @@
-//! Lines of text: Istio's default format, or one of the operator's own, with Envoy's command operators.
+//! Text lines: Istio's default format, or a configured one with Envoy's command operators.
 
 use configuration::{Cut, Quoted};
 use expression::Kind;
@@ -12,7 +12,7 @@ pub const ISTIO: &str = "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-P
     \"%REQ(USER-AGENT)%\" \"%REQ(X-REQUEST-ID)%\" \"%REQ(:AUTHORITY)%\" \"%UPSTREAM_HOST%\" %UPSTREAM_CLUSTER% \
     %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%";
 
-/// Where mistakes of a format are reported.
+/// Where problems of a format are reported.
 pub const PATH: &str = "text_format";
 
 const fn operator(name: &'static str, sources: &'static [FieldSource], absent: Absent) -> LineField {
@@ -65,9 +65,9 @@ static OPERATORS: [LineField; 30] = [
     operator("GRPC_STATUS_NUMBER", &[FieldSource::Made(Made::GrpcStatus)], Absent::Null),
 ];
 
-/// A piece of a format.
+/// A part of a format.
 pub enum Piece<'a> {
-    /// Stands in each line.
+    /// A constant text.
     Text(&'a str),
     /// An operator: its value, and where that is cut.
     Value(OperatorValue<'a>, Option<usize>),
@@ -85,16 +85,16 @@ pub enum OperatorValue<'a> {
     Expression(&'a str),
     /// An attribute.
     Attribute(String),
-    /// The first of the headers of a map that is there: `X-A?X-B`. See [`header`].
+    /// The first header of a map that exists: `X-A?X-B`. See [`header`].
     Headers(&'static str, &'a str),
 }
 
-/// The names of the operators that take nothing.
+/// The names of the operators without arguments.
 pub fn names() -> impl Iterator<Item = &'static str> {
     OPERATORS.iter().map(|operator| operator.name)
 }
 
-/// Takes a format apart; Istio's if it is empty.
+/// Splits a format into parts; Istio's format if it is empty.
 pub fn pieces(format: &str) -> Vec<Piece<'_>> {
     let format = if format.is_empty() { ISTIO } else { format };
     let mut pieces = Vec::new();
@@ -121,7 +121,7 @@ pub fn pieces(format: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// Where the percent sign is that closes an operator; one within brackets does not.
+/// Position of the percent sign that ends an operator. One inside brackets does not.
 fn operator_end(text: &str) -> Option<usize> {
     let mut depth = 0usize;
     for (index, character) in text.char_indices() {
@@ -135,7 +135,7 @@ fn operator_end(text: &str) -> Option<usize> {
     None
 }
 
-/// What stands between two percent signs.
+/// The part between two percent signs.
 fn piece(text: &str) -> Piece<'_> {
     let Some((name, argument, max)) = read_operator(text) else { return no_operator(text) };
     match value(name, argument) {
@@ -159,7 +159,7 @@ fn value<'a>(name: &str, argument: Option<&'a str>) -> Option<OperatorValue<'a>>
         ("RESP", Some(names)) => OperatorValue::Headers("response\0headers\0", names),
         ("TRAILER", Some(names)) => OperatorValue::Headers("response\0trailers\0", names),
         ("FILTER_STATE", Some(key)) => {
-            // Of the forms in which Envoy writes it, only the plain one is text.
+            // Of the forms that Envoy has for it, only the plain one is text.
             let key = key.strip_suffix(":PLAIN").unwrap_or(key);
             OperatorValue::Attribute(["filter_state\0", key].concat())
         }
@@ -173,11 +173,11 @@ fn value<'a>(name: &str, argument: Option<&'a str>) -> Option<OperatorValue<'a>>
     })
 }
 
-/// The attribute that has a header.
+/// The attribute with a header's value.
 pub fn header(map: &str, name: &str) -> String {
     let lower = name.to_ascii_lowercase();
     match lower.as_str() {
-        // These have attributes of their own.
+        // These have their own attributes.
         ":method" => "request\0method".into(),
         ":path" => "request\0path".into(),
         ":authority" => "request\0host".into(),
@@ -186,7 +186,7 @@ pub fn header(map: &str, name: &str) -> String {
     }
 }
 
-/// `NAME`, `NAME(argument)` or `NAME(argument):10`: the name, what stands in its brackets, and where it cuts.
+/// `NAME`, `NAME(argument)` or `NAME(argument):10`: the name, the argument, and the length.
 fn read_operator(text: &str) -> Option<(&str, Option<&str>, Option<usize>)> {
     let end = text.find(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')).unwrap_or(text.len());
     let (name, rest) = text.split_at_checked(end)?;

@@ -5,12 +5,13 @@ use host::Host;
 const PER_SECOND: i64 = 1_000_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
 
-/// The time, in nanoseconds since 1970.
+/// Current time in nanoseconds since 1970.
 pub fn nanoseconds(host: &impl Host) -> i64 {
     host.wall_time().and_then(|time| i64::try_from(time.as_nanos()).ok()).unwrap_or(0)
 }
 
-/// RFC 3339 in UTC with `digits` of a second, the rest cut off, from nanoseconds since 1970: `2018-11-26T09:00:46.541292Z`.
+/// RFC 3339 in UTC, from nanoseconds since 1970, with `digits` of a second; the rest is cut off:
+/// `2018-11-26T09:00:46.541292Z`.
 pub fn rfc3339(output: &mut Vec<u8>, nanoseconds: i64, digits: usize) {
     let seconds = nanoseconds.div_euclid(PER_SECOND);
     let fraction = nanoseconds.rem_euclid(PER_SECOND);
@@ -36,7 +37,7 @@ pub fn rfc3339(output: &mut Vec<u8>, nanoseconds: i64, digits: usize) {
     output.push(b'Z');
 }
 
-/// As Go writes durations: `0s`, `100ns`, `150µs`, `2.245269ms`, `1.5s`, `1m2.5s`, `1h0m0s`.
+/// A duration in Go's form: `0s`, `100ns`, `150µs`, `2.245269ms`, `1.5s`, `1m2.5s`, `1h0m0s`.
 pub fn go_duration(output: &mut Vec<u8>, nanoseconds: i64) {
     if nanoseconds < 0 {
         output.push(b'-');
@@ -86,8 +87,8 @@ pub fn decimal(output: &mut Vec<u8>, number: i64, per_unit: i64) {
     }
 }
 
-/// A number with at most nine decimals; one too large for that without any, and what is none as `null`. The standard
-/// library would write all digits, but its code for that is larger than the rest of this crate's.
+/// A number with at most nine decimals. Numbers too large for that have none; a value that is not a number is `null`. The
+/// standard library would write all digits, but its code for that is larger than the rest of this crate's.
 pub fn double(output: &mut Vec<u8>, number: f64) {
     const LARGEST: f64 = 9.0e18;
     let (small, whole) = (number * 1e9, number.round());
@@ -100,7 +101,7 @@ pub fn double(output: &mut Vec<u8>, number: f64) {
     }
 }
 
-/// A whole number.
+/// An integer.
 pub fn integer(output: &mut Vec<u8>, number: i64) {
     let mut digits = [0u8; 20];
     let mut rest = number.unsigned_abs();
@@ -119,7 +120,7 @@ pub fn integer(output: &mut Vec<u8>, number: i64) {
     output.extend_from_slice(digits.get(digits.len().saturating_sub(used)..).unwrap_or_default());
 }
 
-/// `number`, which is not negative, with at least `width` digits.
+/// A non-negative number with at least `width` digits.
 fn padded(output: &mut Vec<u8>, number: i64, width: usize) {
     let digits = core::iter::successors(Some(number.div_euclid(10)), |rest| (*rest > 0).then_some(rest.div_euclid(10)));
     let used = digits.take_while(|rest| *rest > 0).count().saturating_add(1);
@@ -127,8 +128,8 @@ fn padded(output: &mut Vec<u8>, number: i64, width: usize) {
     integer(output, number);
 }
 
-/// Year, month and day of a day since 1970, in the Gregorian calendar. Years are counted from March, so that the day
-/// that is added in some is the last.
+/// Year, month and day of a day since 1970, in the Gregorian calendar. Years begin in March, so that a leap day is the last
+/// day of a year.
 fn date(days: i64) -> (i64, i64, i64) {
     const DAYS_PER_ERA: i64 = 146_097; // 400 years
     let days = days.saturating_add(719_468); // since 0000-03-01

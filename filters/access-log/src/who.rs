@@ -1,24 +1,24 @@
-//! Who called whom: the values of a line that come from more than one attribute.
+//! Values of both workloads: values of a line that depend on more than one attribute.
 //!
-//! What a label says is decided where the labels of metrics come from, too; here is what a line has besides.
+//! Labels have the same values as in metrics. The others exist only in lines.
 
 use labels::resolver::Needs;
 use labels::stream::{End, LabelValue, Stream};
 use labels::Label;
 
-/// A value that tells who called whom, or how.
+/// A value about the two workloads, or about the protocol between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
-    /// What a label of the metrics says.
+    /// The value of a metric label.
     Label(Label),
-    /// Name of the pod at an end.
+    /// Pod name of this end.
     Name(End),
-    /// URI of what owns the pod at an end.
+    /// URI of the pod's owner at this end.
     Owner(End),
 }
 
 impl Who {
-    /// What it says of a stream.
+    /// The value for a stream.
     pub fn value<'a>(self, stream: &'a Stream) -> LabelValue<'a> {
         match self {
             Self::Label(label) => stream.value(label),
@@ -27,7 +27,7 @@ impl Who {
         }
     }
 
-    /// Adds what it takes.
+    /// Adds what the value needs.
     pub fn add_to(self, needs: &mut Needs) {
         match self {
             Self::Label(label) => needs.add(label),

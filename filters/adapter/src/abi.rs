@@ -1,7 +1,7 @@
 //! The host functions of proxy-wasm 0.2.1 that the filters use.
 //!
-//! Bytes come back in memory that Envoy allocates by calling the module's `malloc`, which is the SDK's and hands out
-//! what `Vec` allocates. An empty value comes back as a null pointer.
+//! To return bytes, Envoy allocates memory with the module's `malloc`. This is the SDK's, and allocates like `Vec`. An empty
+//! value is returned as a null pointer.
 #![allow(unsafe_code)] // the ABI is raw pointers; each of them ends in this file
 
 use core::ptr::null_mut;
@@ -74,7 +74,7 @@ extern "C" {
     ) -> u32;
 }
 
-// What Envoy has of WASI: the module's own target knows neither clock nor randomness.
+// Envoy's WASI functions: the target of the module has neither clock nor randomness.
 #[link(wasm_import_module = "wasi_snapshot_preview1")]
 extern "C" {
     fn random_get(bytes: *mut u8, size: usize) -> u32;
@@ -82,7 +82,7 @@ extern "C" {
 }
 
 pub fn log(level: u32, message: &str) {
-    // A line that cannot be logged is lost; there is nobody to tell.
+    // If logging fails, the failure cannot be reported either.
     let _ = unsafe { proxy_log(level, message.as_ptr(), message.len()) };
 }
 
@@ -122,7 +122,7 @@ pub fn get_header_pairs(map: u32) -> Result<Option<Vec<u8>>, HostError> {
 }
 
 pub fn send_local_response(reply: &Reply, headers: &[u8]) -> Result<(), HostError> {
-    // Without a status of gRPC, Envoy derives one from the HTTP status.
+    // Without a gRPC status, Envoy derives one from the HTTP status.
     let grpc_status = reply.grpc_status.map_or(-1, i32::from);
     let (details, body) = (reply.details, reply.body);
     let status = unsafe {
@@ -140,11 +140,11 @@ pub fn send_local_response(reply: &Reply, headers: &[u8]) -> Result<(), HostErro
     done("proxy_send_local_response", status)
 }
 
-/// Makes a request. The SDK's own function is called, as its dispatcher panics on the answer to a call that it has not made
-/// itself. It panics on statuses, too, but on none that Envoy has for this call: those it returns are all in its list, and a
-/// call that the operator has forbidden is an internal failure.
+/// Makes an HTTP call with the SDK's own function, because the SDK's dispatcher panics on the answer to a call that it did
+/// not make. The function also panics on unknown statuses, but Envoy returns none for this call: its statuses are all in the
+/// SDK's list, and a call that the operator has forbidden is an internal failure.
 pub fn http_call(call: &Call) -> Result<u32, HostError> {
-    // SAFETY: the SDK only copies the bytes of the texts, and Envoy takes any.
+    // SAFETY: the SDK only copies the bytes of the texts, and Envoy accepts any bytes.
     let text = |bytes| unsafe { str::from_utf8_unchecked(bytes) };
     let headers = call.headers.iter().map(|(name, value)| (text(name), text(value))).collect();
     let body = Some(call.body).filter(|body| !body.is_empty());
@@ -198,7 +198,7 @@ pub fn get_metric(id: u32) -> Result<u64, HostError> {
     done("proxy_get_metric", unsafe { proxy_get_metric(id, &mut value) }).map(|()| value)
 }
 
-/// Time in nanoseconds.
+/// A clock's time in nanoseconds.
 pub fn clock_time(clock: u32) -> Result<u64, HostError> {
     let mut time = 0;
     done("clock_time_get", unsafe { clock_time_get(clock, 0, &mut time) }).map(|()| time)
@@ -222,13 +222,13 @@ fn done(call: &'static str, status: u32) -> Result<(), HostError> {
     }
 }
 
-/// What a call answers that returns bytes. `None` where there are none, `Some` of nothing where they are empty.
+/// The result of a call that returns bytes: `None` if the value does not exist, `Some` of an empty `Vec` if it is empty.
 fn bytes(call: &'static str, ask: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Option<Vec<u8>>, HostError> {
     let mut data: *mut u8 = null_mut();
     let mut size: usize = 0;
     match ask(&mut data, &mut size) {
         OK if data.is_null() => Ok(Some(Vec::new())),
-        // SAFETY: Envoy got `data` from the module's own `malloc`, with exactly `size` bytes, and gives it away.
+        // SAFETY: Envoy got `data` from the module's own `malloc`, with exactly `size` bytes, and passes on its ownership.
         OK => Ok(Some(unsafe { Vec::from_raw_parts(data, size, size) })),
         NOT_FOUND => Ok(None),
         status => Err(HostError { call, status }),

@@ -1,4 +1,4 @@
-//! The host trait, answered by Envoy.
+//! The `Host` trait, implemented by Envoy.
 
 use core::time::Duration;
 
@@ -10,7 +10,7 @@ use host::{
 
 use crate::abi;
 
-/// Envoy, by way of proxy-wasm.
+/// Envoy, through proxy-wasm.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Envoy;
 
@@ -138,7 +138,7 @@ impl Host for Envoy {
     }
 }
 
-/// The stream of a request's bytes.
+/// Envoy's number for the stream that carries a request's bytes.
 const HTTP_REQUEST: u32 = 0;
 
 fn buffer_type(buffer: Buffer) -> u32 {
@@ -158,8 +158,8 @@ fn map_type(map: HeaderMap) -> u32 {
     }
 }
 
-/// Envoy's `DeclarePropertyArguments` for read-write filter state that lives as long as the stream: field 1 the name, 3
-/// the type (1 is text, 3 protobuf), 4 the type URL of the latter.
+/// Envoy's `DeclarePropertyArguments` for read-write filter state with the lifetime of the stream. Field 1 is the name, 3
+/// the type (1 is text, 3 protobuf), 4 the type URL of a protobuf message.
 fn declaration(key: &str, kind: StateKind) -> Vec<u8> {
     const TYPE_URL: &str = "type.googleapis.com/google.protobuf.Struct";
     let mut message = Vec::new();
@@ -174,7 +174,7 @@ fn declaration(key: &str, kind: StateKind) -> Vec<u8> {
     message
 }
 
-/// A field of a protobuf message. Texts of 128 bytes and more, whose length takes two bytes, are cut.
+/// A field of a protobuf message. Texts of 128 bytes or more are cut, because their length would take two bytes.
 fn bytes_field(message: &mut Vec<u8>, tag: u8, text: &str) {
     let text = text.as_bytes().get(..127).unwrap_or(text.as_bytes());
     message.push(tag);

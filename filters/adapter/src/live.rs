@@ -1,4 +1,4 @@
-//! The streams that live, for a timer that is about all of them.
+//! The open streams of a root context, for its timer.
 
 use core::cell::RefCell;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use host::Host;
 
 use crate::envoy::Envoy;
 
-/// What is remembered of each live stream of a root context, by its context id.
+/// State of each open stream of a root context, by context id.
 pub struct Live<T> {
     streams: HashMap<u32, Rc<RefCell<T>>>,
 }
@@ -20,7 +20,7 @@ impl<T> Default for Live<T> {
 }
 
 impl<T> Live<T> {
-    /// A stream has begun, and is to be visited from now on.
+    /// Adds a new stream with default state.
     pub fn begin(&mut self, id: u32) -> Rc<RefCell<T>>
     where
         T: Default,
@@ -30,22 +30,22 @@ impl<T> Live<T> {
         stream
     }
 
-    /// A stream is to be visited from now on.
+    /// Adds a stream.
     pub fn insert(&mut self, id: u32, stream: Rc<RefCell<T>>) {
         self.streams.insert(id, stream);
     }
 
-    /// A stream has ended.
+    /// Removes a stream that has ended.
     pub fn remove(&mut self, id: u32) {
         self.streams.remove(&id);
     }
 
-    /// Whether there is none.
+    /// Whether no stream is open.
     pub fn is_empty(&self) -> bool {
         self.streams.is_empty()
     }
 
-    /// Visits each stream, with host calls being about it. One that is gone for Envoy is not kept.
+    /// Visits each stream; host calls then apply to it. Removes streams that Envoy no longer has.
     pub fn visit(&mut self, mut visit: impl FnMut(&mut T)) {
         self.retain(|stream| {
             visit(stream);
@@ -53,8 +53,8 @@ impl<T> Live<T> {
         });
     }
 
-    /// Visits each stream, with host calls being about it, and keeps those for which `visit` returns true. One that is gone
-    /// for Envoy is not kept.
+    /// Visits each stream; host calls then apply to it. Removes streams for which `visit` returns false, and those that
+    /// Envoy no longer has.
     pub fn retain(&mut self, mut visit: impl FnMut(&mut T) -> bool) {
         self.streams.retain(|id, stream| match (Envoy.set_context(*id), stream.try_borrow_mut()) {
             (Ok(()), Ok(mut stream)) => visit(&mut stream),

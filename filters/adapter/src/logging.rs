@@ -1,4 +1,4 @@
-//! Log lines, by way of Envoy's log.
+//! Log lines go to Envoy's log.
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
@@ -22,9 +22,9 @@ impl Log for EnvoyLog {
 
 /// Connects the log macros with Envoy's log, at Envoy's level.
 ///
-/// Call it when a root context is created: while a module is initialized, Envoy answers no calls.
+/// Call it when a root context is created: while a module is initialized, Envoy rejects host calls.
 pub fn start() {
-    // The second root of one VM finds the logger set.
+    // For the second root context of a VM, the logger is already set.
     let _ = log::set_logger(&EnvoyLog);
     log::set_max_level(match abi::log_level() {
         Some(0) => LevelFilter::Trace,

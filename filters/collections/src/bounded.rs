@@ -1,16 +1,16 @@
-//! Maps that whoever chooses the keys cannot grow.
+//! Maps with a bounded size, for keys that clients choose.
 
 use core::hash::Hash;
 use core::mem;
 
 use hashbrown::{Equivalent, HashMap};
 
-/// A cache of at most `capacity` entries, or one more, that forgets what was not used for longest, roughly.
+/// A cache of at most `capacity` entries, or one more. It evicts approximately the least recently used entries.
 ///
-/// Entries live in two generations. A hit in the old one moves the entry to the young one; when the young one has half
-/// the capacity, it becomes the old one and what was old is dropped. So a lookup is one hash, an eviction costs nothing
-/// per request, and a flood of keys that come once cannot evict those that come often between two floods of half
-/// the capacity.
+/// Entries are in two generations. A hit in the old generation moves the entry to the young one. When the young generation
+/// has half the capacity, it becomes the old one, and the previous old one is dropped. So a lookup is one hash, and an
+/// eviction costs nothing per request. A flood of new keys cannot evict entries that are used again before half the capacity
+/// of new keys has arrived.
 pub struct BoundedCache<K, V> {
     young: HashMap<K, V>,
     old: HashMap<K, V>,
@@ -18,7 +18,7 @@ pub struct BoundedCache<K, V> {
 }
 
 impl<K: Hash + Eq, V: Clone> BoundedCache<K, V> {
-    /// An empty cache; `capacity` 0 keeps nothing.
+    /// An empty cache; `capacity` 0 stores nothing.
     pub fn new(capacity: usize) -> Self {
         Self { young: HashMap::new(), old: HashMap::new(), generation: capacity.div_ceil(2) }
     }
@@ -36,7 +36,7 @@ impl<K: Hash + Eq, V: Clone> BoundedCache<K, V> {
         Some(value)
     }
 
-    /// Remembers `value`, forgetting something unused if there is no room.
+    /// Stores `value`, and may evict entries.
     pub fn insert(&mut self, key: K, value: V) {
         if self.generation == 0 {
             return;
@@ -47,12 +47,12 @@ impl<K: Hash + Eq, V: Clone> BoundedCache<K, V> {
         self.young.insert(key, value);
     }
 
-    /// How many entries are kept now.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.young.len().saturating_add(self.old.len())
     }
 
-    /// Whether nothing is kept.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

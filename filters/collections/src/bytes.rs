@@ -1,4 +1,4 @@
-//! Bytes that one filter read and another may use, and how they are found in a cache.
+//! Bytes that one filter read and another may use, and keys to find them in a cache.
 
 use core::hash::{Hash, Hasher};
 use core::ops::Deref;
@@ -6,20 +6,20 @@ use std::rc::Rc;
 
 use hashbrown::Equivalent;
 
-/// Bytes of which somebody else may have a copy.
+/// Bytes that may be shared with a cache.
 ///
-/// Those that are kept are the same only where they are the same piece of memory, which is much faster to see: whoever
-/// keeps them keeps each value once.
+/// Two `Kept` values are equal only if they are the same memory, which is much faster to compare. So a cache must keep each
+/// value once.
 #[derive(Clone, Debug)]
 pub enum Bytes {
     /// Read for one stream.
     Read(Vec<u8>),
-    /// Kept by somebody.
+    /// Shared with a cache.
     Kept(Rc<[u8]>),
 }
 
 impl Bytes {
-    /// How many of them nobody else keeps.
+    /// Bytes of a `Read` value; 0 for a shared one.
     pub fn own_len(&self) -> usize {
         match self {
             Self::Read(bytes) => bytes.len(),
@@ -28,7 +28,7 @@ impl Bytes {
     }
 }
 
-/// Bytes to look up where the keys are [`Bytes`] that were read.
+/// A lookup key for [`Bytes::Read`] values.
 #[derive(Clone, Copy, Debug)]
 pub struct Key<'a>(pub &'a [u8]);
 
@@ -77,7 +77,7 @@ impl Equivalent<Bytes> for Key<'_> {
     }
 }
 
-/// Whether two values are equal. In WebAssembly, the standard library compares byte by byte.
+/// Whether two values are equal. In WebAssembly, the standard library compares byte by byte, which is slower.
 fn equal(one: &[u8], other: &[u8]) -> bool {
     let (words, rest) = one.as_chunks::<8>();
     let (other_words, other_rest) = other.as_chunks::<8>();

@@ -1,4 +1,4 @@
-//! Collections of the filters: bounded, and small where only few entries are expected.
+//! Collections of the filters: bounded, or small where few entries are expected.
 //!
 //! * [`bounded`]: caches that an outsider cannot grow
 //! * [`bytes`]: bytes that were read of Envoy, as keys of caches

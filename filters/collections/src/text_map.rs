@@ -1,6 +1,6 @@
-//! A few texts by name.
+//! A small map of texts.
 
-/// Texts by name, in the order of the names.
+/// Texts by name, sorted by name.
 ///
 /// A list and not a tree, whose code is ten times as large: most of these maps have a handful of entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -8,20 +8,20 @@ pub struct TextMap {
     entries: Vec<(String, String)>,
 }
 
-/// Names and texts of a [`TextMap`], in order.
+/// Iterator over the names and texts of a [`TextMap`], in order.
 #[derive(Clone, Debug)]
 pub struct Texts<'a> {
     entries: core::slice::Iter<'a, (String, String)>,
 }
 
 impl TextMap {
-    /// The text of that name.
+    /// The text with this name.
     pub fn get(&self, name: &str) -> Option<&str> {
         let place = self.place(name).ok()?;
         self.entries.get(place).map(|(_, text)| text.as_str())
     }
 
-    /// Sets a text, in place of the one that has the name.
+    /// Sets the text with this name.
     pub fn insert(&mut self, name: String, text: String) {
         match self.place(&name) {
             Ok(place) => {
@@ -51,7 +51,7 @@ impl TextMap {
         self.entries.len()
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

@@ -1,14 +1,14 @@
-//! Expressions at work: compiled while the plugin is configured, evaluated for a stream.
+//! Compiles expressions while the plugin is configured, and evaluates them for a stream.
 
 use crate::{parse, property, Kind, Parsed};
 use configuration::{Problem, Quoted};
 use host::property::Property;
 use host::{text_of, Expression, Host};
 
-/// What an expression, or an attribute, comes to.
+/// The value of an expression or attribute.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// Text, as bytes: not all that comes in headers is UTF-8.
+    /// Text, as bytes: header values need not be UTF-8.
     Text(Vec<u8>),
     /// A whole number.
     Integer(i64),
@@ -22,21 +22,21 @@ pub enum Value {
     Timestamp(i64),
 }
 
-/// Where an expression's value comes from.
+/// A compiled expression, by the source of its value.
 #[derive(Clone, Debug)]
 pub enum Compiled {
-    /// It never changes: a literal, or something of this node.
+    /// A constant: a literal, or a property of this node.
     Constant(Value),
     /// An attribute, by its path.
     Attribute(String, Kind),
-    /// A time or duration: an attribute, by its path, that the engine can write as text.
+    /// A time or duration attribute, by its path. The engine can convert it to text.
     Time(String, Kind, Engine),
-    /// Envoy's engine.
+    /// An expression for Envoy's engine.
     Engine(Engine),
 }
 
-/// An expression for Envoy's engine, by what its value is for: a text, or a whole number. Where it cannot be made either
-/// by the engine, it is taken as it is.
+/// An expression for Envoy's engine, compiled for each use of its value: as text, as whole number, and unconverted. If the
+/// engine cannot convert it, the first two are the unconverted one.
 #[derive(Clone, Copy, Debug)]
 pub struct Engine {
     text: Expression,
@@ -45,7 +45,7 @@ pub struct Engine {
 }
 
 impl Value {
-    /// What the bytes that Envoy gave are, by the kind that they must be.
+    /// Decodes Envoy's bytes by the expected kind.
     pub fn of_bytes(bytes: Vec<u8>, kind: Kind) -> Option<Self> {
         let number = |bytes: Vec<u8>| Some(i64::from_le_bytes(bytes.try_into().ok()?));
         Some(match kind {
@@ -60,7 +60,7 @@ impl Value {
 }
 
 impl Compiled {
-    /// Compiles an expression; `None` if it cannot be, which is reported for `path`. Works only while the plugin is
+    /// Compiles an expression. On failure, reports a problem for `path` and returns `None`. Works only while the plugin is
     /// configured.
     pub fn new(host: &impl Host, text: &str, path: &str, problems: &mut Vec<Problem>) -> Option<Self> {
         Some(match parse(text) {
@@ -75,7 +75,7 @@ impl Compiled {
         })
     }
 
-    /// The value as text, as far as Envoy makes it text; an attribute is given as what it is.
+    /// The value as text, if the engine can convert it. An attribute keeps its type.
     pub fn text(&self, host: &impl Host) -> Option<Value> {
         match self {
             Self::Constant(value) => Some(value.clone()),
@@ -84,7 +84,7 @@ impl Compiled {
         }
     }
 
-    /// The value as a whole number. A duration is one of nanoseconds.
+    /// The value as a whole number; a duration in nanoseconds.
     pub fn number(&self, host: &impl Host) -> Option<i64> {
         match self {
             Self::Constant(Value::Integer(number)) => Some(*number),
@@ -94,8 +94,8 @@ impl Compiled {
         }
     }
 
-    /// Whether it can be evaluated only in a callback of the stream, not within a tick: the engine has no stream then,
-    /// and the request's own attributes are gone between its headers and its end.
+    /// True if it can only be evaluated in a stream's callback, not in a tick: in a tick, the engine has no stream, and the
+    /// request's own attributes are absent between its headers and its end.
     pub fn needs_stream(&self) -> bool {
         match self {
             Self::Engine(_) | Self::Time(..) => true,
@@ -106,7 +106,7 @@ impl Compiled {
 }
 
 impl Engine {
-    /// Compiles `rewritten`, which was written as `text`.
+    /// Compiles `rewritten`; messages show the original `text`.
     pub fn new(host: &impl Host, rewritten: &str, text: &str, path: &str, problems: &mut Vec<Problem>) -> Option<Self> {
         let plain = create(host, rewritten, text, path, problems)?;
         let within =
@@ -118,7 +118,7 @@ impl Engine {
         if let Some(text) = host.evaluate(self.text) {
             return Some(Value::Text(text));
         }
-        // Envoy 1.36 compiles a boolean as text, but does not evaluate it.
+        // Envoy 1.36 compiles the conversion of a boolean to text, but does not evaluate it.
         match host.evaluate(self.plain).as_deref() {
             Some([boolean @ (0 | 1)]) => Some(Value::Boolean(*boolean == 1)),
             _ => None,
@@ -126,12 +126,12 @@ impl Engine {
     }
 
     fn number(&self, host: &impl Host) -> Option<i64> {
-        // A duration is no number to the engine, but comes as one of nanoseconds.
+        // The engine cannot convert a duration to a number, but returns it as nanoseconds.
         let bytes = host.evaluate(self.number).or_else(|| host.evaluate(self.plain))?;
         Some(i64::from_le_bytes(bytes.try_into().ok()?))
     }
 
-    /// The value as `kind`, which it must be.
+    /// The value, if it is of this kind.
     pub fn value(&self, host: &impl Host, kind: Kind) -> Option<Value> {
         match kind {
             Kind::Text => self.text(host),
@@ -141,7 +141,7 @@ impl Engine {
     }
 }
 
-/// Compiles `rewritten`, which was written as `text`.
+/// Compiles `rewritten`; messages show the original `text`.
 pub fn create(
     host: &impl Host,
     rewritten: &str,
@@ -162,7 +162,7 @@ pub fn create(
     created.ok()
 }
 
-/// Something of this node as text. In its metadata there may also be numbers, of 8 bytes, and booleans, of one.
+/// A property of this node as text. Node metadata can also contain numbers, of 8 bytes, and booleans, of one byte.
 pub fn node_value(host: &impl Host, path: &str) -> String {
     let Some(bytes) = host.property(Property(path)) else {
         return String::new();
@@ -176,8 +176,8 @@ pub fn node_value(host: &impl Host, path: &str) -> String {
     }
 }
 
-/// `number` with at most six decimals, or nothing where that is not exact enough. The standard library's text of a float
-/// is 15 KB of code.
+/// `number` with at most six decimals; empty if that is not exact enough. The standard library's conversion takes 15 KB of
+/// code.
 fn number_text(number: f64) -> String {
     const EXACT: f64 = 9e15; // all whole numbers up to here are floats
     if !(-EXACT..EXACT).contains(&number) {

@@ -1,14 +1,14 @@
-//! Expressions as Istio's users wrote them, for stock Envoy.
+//! Istio's expressions on stock Envoy.
 //!
-//! Most expressions only name an attribute. Those are read as such, which costs a fifth of what Envoy's expression engine
-//! does. The rest runs in the engine, with the names replaced that stock Envoy does not have:
+//! Most expressions only name an attribute. These are read directly, which costs a fifth of Envoy's expression engine. The
+//! others run in the engine, after names that stock Envoy does not have are replaced:
 //!
 //! | written | read as |
 //! |---|---|
-//! | `node.metadata['K']`, `cluster_name`, `cluster_metadata…`, `route_name`, `route_metadata…`, `listener_direction`, `listener_metadata…`, `upstream_host_metadata…` | `xds.` before it |
+//! | `node.metadata['K']`, `cluster_name`, `cluster_metadata…`, `route_name`, `route_metadata…`, `listener_direction`, `listener_metadata…`, `upstream_host_metadata…` | with prefix `xds.` |
 //! | `upstream_peer…`, `filter_state.upstream_peer…`, `filter_state['wasm.upstream_peer']…`, the same of `downstream_peer` | the filter state of metadata exchange |
 //! | `….labels['app'].value` of a peer | `….labels['app']` |
-//! | `….workload`, `….cluster`, `….service`, `….revision`, `….app`, `….version` of a peer | the field or label that has it |
+//! | `….workload`, `….cluster`, `….service`, `….revision`, `….app`, `….version` of a peer | the field or label that holds it |
 
 pub mod evaluation;
 
@@ -17,41 +17,42 @@ use labels::peer::{
     VERSION,
 };
 
-/// What an expression comes to.
+/// A parsed expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parsed {
     /// A text literal.
     Text(String),
     /// A whole number literal.
     Number(u64),
-    /// Something of this node, by the parts of its path; it does not change.
+    /// A property of this node, by the parts of its path; it is constant.
     Node(Vec<String>),
     /// An attribute of the stream, by the parts of its path.
     Attribute(Vec<String>, Kind),
-    /// A time or a duration of the stream, which the engine writes as text; that is the last part.
+    /// A time or a duration of the stream, by the parts of its path; last, the expression by which the engine converts it to
+    /// text.
     Time(Vec<String>, Kind, String),
     /// An expression for the engine.
     Other(String),
 }
 
-/// How an attribute's bytes are to be read.
+/// The encoding of an attribute's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// As text.
+    /// Text.
     Text,
-    /// As an integer of 8 bytes.
+    /// An integer of 8 bytes.
     Integer,
-    /// As a double of 8 bytes. No attribute is one, but what the engine comes to may be.
+    /// A double of 8 bytes. No attribute has this type, but a result of the engine can.
     Double,
-    /// As a boolean of one byte.
+    /// A boolean of one byte.
     Boolean,
-    /// As nanoseconds, in 8 bytes.
+    /// Nanoseconds, in 8 bytes.
     Duration,
-    /// As nanoseconds since 1970, in 8 bytes.
+    /// Nanoseconds since 1970, in 8 bytes.
     Timestamp,
 }
 
-/// Attributes that hold integers.
+/// Attributes with integer values.
 const INTEGERS: [&[&str]; 16] = [
     &["request", "headers_bytes"],
     &["request", "size"],
@@ -71,7 +72,7 @@ const INTEGERS: [&[&str]; 16] = [
     &["xds", "listener_direction"],
 ];
 
-/// Names that Envoy had at the top and has below `xds` now.
+/// Names that were at the top level in older Envoys and are now below `xds`.
 const XDS_NAMES: [&str; 9] = [
     "node",
     "cluster_name",
@@ -84,7 +85,7 @@ const XDS_NAMES: [&str; 9] = [
     "upstream_host_locality_metadata",
 ];
 
-/// Names that are not filter state of some module's.
+/// Names that are not filter state of a module.
 const NO_TEXT: [&str; 15] = [
     "request",
     "response",
@@ -103,16 +104,16 @@ const NO_TEXT: [&str; 15] = [
     "null",
 ];
 
-/// A piece of an expression.
+/// A token of an expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Token<'a> {
     /// A name.
     Name(&'a str),
-    /// A text literal: as it was written, and the text itself if it has no escapes.
+    /// A text literal: its source, and its text if it has no escapes.
     Text(&'a str, Option<&'a str>),
     /// A number.
     Number(&'a str),
-    /// Anything else, white space included.
+    /// Anything else, including white space.
     Other(&'a str),
 }
 
@@ -121,7 +122,7 @@ enum Token<'a> {
 enum Part<'a> {
     /// A name or a key: `.a` or `['a']`.
     Name(&'a str),
-    /// A place in a list: `[0]`.
+    /// A list index: `[0]`.
     Index(&'a str),
 }
 
@@ -133,7 +134,7 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Reads an expression.
+/// Parses an expression.
 pub fn parse(text: &str) -> Parsed {
     let tokens = tokens(text.trim());
     match tokens.as_slice() {
@@ -158,12 +159,12 @@ pub fn parse(text: &str) -> Parsed {
     Parsed::Other(rewrite(&tokens))
 }
 
-/// The expression as the engine must be given it.
+/// The expression in the form for the engine.
 pub fn for_engine(text: &str) -> String {
     rewrite(&tokens(text.trim()))
 }
 
-/// The parts of the path of what `text` names, whatever it is; `None` if it does more than to name something.
+/// The parts of the path in `text`; `None` if it is more than a path.
 pub fn path(text: &str) -> Option<Vec<String>> {
     path_of(&tokens(text.trim()))
 }
@@ -198,8 +199,8 @@ fn path_of(tokens: &[Token]) -> Option<Vec<String>> {
     }
 }
 
-/// What stands between the single `|` of `text`, outside of brackets: the first one that is known counts. CEL has no such
-/// operator, Mixer's expressions did.
+/// The alternatives in `text`: the parts between single `|`, outside of brackets. The first known one gives the value. CEL
+/// has no such operator; Mixer had it.
 pub fn alternatives(text: &str) -> Vec<&str> {
     let (mut parts, mut depth, mut start, mut end) = (Vec::new(), 0_usize, 0_usize, 0_usize);
     let tokens = tokens(text);
@@ -223,7 +224,7 @@ pub fn alternatives(text: &str) -> Vec<&str> {
     parts.into_iter().map(str::trim).collect()
 }
 
-/// How the attribute's bytes are to be read; `None` if only the engine can tell.
+/// The encoding of the attribute's bytes; `None` if only the engine knows it.
 fn kind(path: &[String]) -> Option<Kind> {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     match path.as_slice() {
@@ -232,7 +233,7 @@ fn kind(path: &[String]) -> Option<Kind> {
         ["request", "duration"] | ["response", "backend_latency"] | ["upstream", "cx_pool_ready_duration"] => {
             Some(Kind::Duration)
         }
-        // What is in metadata may be of any type; a whole map is no label.
+        // Metadata can have any type, and a whole map is no label.
         ["request" | "response", "headers" | "trailers"] | ["upstream_peer" | "downstream_peer", "labels"] => None,
         ["request" | "response", "headers" | "trailers", _]
         | ["request" | "response" | "connection" | "source" | "destination" | "upstream", _]
@@ -242,13 +243,13 @@ fn kind(path: &[String]) -> Option<Kind> {
         | ["upstream_peer" | "downstream_peer", "labels", _] => {
             Some(if INTEGERS.contains(&path.as_slice()) { Kind::Integer } else { Kind::Text })
         }
-        // A bare name is filter state that another module has set.
+        // A single name is filter state that another module has set.
         [name] if !NO_TEXT.contains(name) => Some(Kind::Text),
         _ => None,
     }
 }
 
-/// The expression with the names replaced that stock Envoy does not have.
+/// The expression with names replaced that stock Envoy does not have.
 fn rewrite(tokens: &[Token]) -> String {
     let mut output = String::new();
     let mut rest = tokens;
@@ -308,14 +309,14 @@ fn chain<'t, 'a>(tokens: &'t [Token<'a>]) -> Option<(Vec<Part<'a>>, &'t [Token<'
                 parts.push(Part::Index(index));
                 rest = after;
             }
-            // A function, or a text or a message of some type: `string(x)`, `b'yes'`.
+            // A function, or a literal or message with a type: `string(x)`, `b'yes'`.
             [Token::Other("(" | "{") | Token::Text(..), ..] if parts.len() == 1 => return None,
             _ => return Some((parts, rest)),
         }
     }
 }
 
-/// The path by which stock Envoy knows what `parts` name.
+/// The path of `parts` on stock Envoy.
 fn canonical(parts: Vec<Part>) -> Vec<Part> {
     let (first, rest) = match parts.as_slice() {
         [Part::Name("filter_state"), peer, rest @ ..] if peer_state(peer.text()).is_some() => (peer, rest),
@@ -341,7 +342,7 @@ fn peer_state(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Where in the filter state of metadata exchange a peer's field is, by Istio's names for it of all times.
+/// Where metadata exchange stores a peer's field, for all names that Istio versions have for it.
 fn peer_path<'a>(path: &[Part<'a>]) -> Vec<Part<'a>> {
     let names: &[&str] = match path {
         [Part::Name("labels"), label, Part::Name("value")] => return vec![Part::Name("labels"), *label],
@@ -384,7 +385,7 @@ fn run(text: &str, of: impl Fn(char) -> bool) -> usize {
     text.find(|character| !of(character)).unwrap_or(text.len())
 }
 
-/// The length of the text literal that begins with `quote`, to the end if it is not closed.
+/// The length of the text literal that begins with `quote`. If it is not closed, the whole rest.
 fn text_length(text: &str, quote: char) -> usize {
     let mut escaped = false;
     for (index, character) in text.char_indices().skip(1) {
@@ -402,12 +403,12 @@ fn plain_text(literal: &str) -> Option<&str> {
     literal.strip_prefix(quote)?.strip_suffix(quote).filter(|text| !text.contains('\\'))
 }
 
-/// Whether `name` is one by which expressions know something else.
+/// Whether `name` has another meaning in expressions.
 pub fn is_taken(name: &str) -> bool {
     NO_TEXT.contains(&name) || XDS_NAMES.contains(&name) || matches!(name, UPSTREAM_PEER_ID | DOWNSTREAM_PEER_ID)
 }
 
-/// Whether `text` can stand behind a dot.
+/// Whether `text` can follow a dot.
 pub fn is_name(text: &str) -> bool {
     let mut characters = text.chars();
     characters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')

@@ -122,7 +122,7 @@ fn names_are_told_by_their_first_part() {
         ("a", &[("a", 1)][..]),
         (" a.b == 'c.d' ", &[("a", 2)]),
         ("a.b['c'].d.startsWith(e) && !f", &[("a", 4), ("e", 1), ("f", 1)]),
-        // A function is no name, nor is what follows.
+        // A function is not a name, and the part after it is none, either.
         ("size(a.b) + f(x).y", &[("a", 2), ("x", 1)]),
         ("'a' + \"b\" + 1.5", &[]),
         ("a.", &[("a", 1)]),

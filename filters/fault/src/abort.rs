@@ -1,12 +1,12 @@
-//! The ways in which a request can be ended.
+//! How a request is aborted.
 
-/// One end of a request.
+/// How a request is aborted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AbortKind {
     /// An answer with this status.
     Http(u16),
-    /// An answer with this status of gRPC.
+    /// An answer with this gRPC status.
     Grpc(u8),
-    /// No answer.
+    /// No answer: the stream is reset.
     Reset,
 }

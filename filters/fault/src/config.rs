@@ -1,4 +1,4 @@
-//! The plugin configuration: rules with the fields of Istio's `VirtualService`, and what Istio has not.
+//! The plugin configuration: rules with the fields of Istio's `VirtualService`, and more.
 
 mod fault;
 mod gathered;
@@ -17,20 +17,20 @@ use gathered::FaultNotes;
 
 pub use fault::{Abort, Aborts, Delay, Delays};
 
-/// More rules are refused.
+/// Most rules.
 pub const MAX_RULES: usize = 64;
 
-/// What is counted, or how many may be: a number that arithmetic cannot overflow.
+/// Largest count or limit: arithmetic on it cannot overflow.
 const MAX_COUNT: u64 = u32::MAX as u64;
 
-/// What an operator can set.
+/// The configuration of fault injection.
 #[derive(Clone, Debug)]
 pub struct FaultConfig {
     /// `http`, or `match` and `fault` for a single rule: the first rule that a request matches is its only one.
     pub rules: Vec<FaultRule>,
     /// The headers that the rules ask for.
     pub headers: HeaderNames,
-    /// `maxActiveFaults`: how many requests may be delayed at once, by all workers and rules together.
+    /// `maxActiveFaults`: most requests delayed at once, by all workers and rules together.
     pub max_active: Option<u64>,
     /// `engine`: who delays and answers.
     pub engine: FaultEngine,
@@ -38,39 +38,39 @@ pub struct FaultConfig {
     pub strip_control_headers: bool,
     /// `enabled`.
     pub enabled: bool,
-    /// `expiresAt`: when all rules end.
+    /// `expiresAt`: end of all rules.
     pub expires: Expiry,
-    /// `statPrefix`: begins the names of all metrics.
+    /// `statPrefix`: prefix of all metric names.
     pub stat_prefix: String,
-    /// What is allowed, but most likely not meant.
+    /// Settings that are valid but probably a mistake.
     pub warnings: Vec<String>,
 }
 
-/// Who delays and answers.
+/// The filter that injects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultEngine {
     /// This module.
     Wasm,
-    /// Envoy's own fault filter behind this one, which is told by headers what to do.
+    /// Envoy's own fault filter, later in the chain; this module controls it by headers.
     Envoy,
 }
 
-/// What is done to which requests.
+/// A fault and the requests that it applies to.
 #[derive(Clone, Debug)]
 pub struct FaultRule {
     /// `name`, the label of its metrics.
     pub name: String,
-    /// `match`: any of them, of which all must hold; every request if there is none.
+    /// `match`: one of these must match, with all its conditions. If empty, every request matches.
     pub matches: Vec<Vec<Condition>>,
     /// `fault.delay`.
     pub delay: Option<Delay>,
     /// `fault.abort`.
     pub abort: Option<Abort>,
-    /// `maxActiveFaults`, by this rule.
+    /// `maxActiveFaults` of this rule.
     pub max_active: Option<u64>,
-    /// `startAfter`: how many requests it lets pass at first.
+    /// `startAfter`: requests that pass before the rule begins.
     pub start_after: u64,
-    /// `maxInjections`: how many requests it does something to.
+    /// `maxInjections`: requests with a fault before the rule ends.
     pub max_injections: Option<u64>,
     /// `sampling.key`.
     pub sampling: Sampling,
@@ -82,12 +82,12 @@ impl FaultConfig {
         configuration::parse(json, Self::read)
     }
 
-    /// Whether no rule can ever do anything.
+    /// Whether no rule can ever inject.
     pub fn is_idle(&self) -> bool {
         !self.enabled || self.rules.iter().all(FaultRule::is_idle)
     }
 
-    /// Finds out which rules ask for this proxy's own workload.
+    /// Evaluates conditions on this proxy's own workload.
     pub fn look_at_node(&mut self, host: &impl Host) {
         for rule in &mut self.rules {
             matching::look_at_node(&mut rule.matches, host);
@@ -173,7 +173,7 @@ impl FaultRule {
         }
     }
 
-    /// Whether it can never do anything.
+    /// Whether the rule can never inject.
     pub fn is_idle(&self) -> bool {
         let delays = self.delay.as_ref().is_some_and(|delay| delay.percentage > Percentage::NEVER);
         let aborts = self.abort.as_ref().is_some_and(|abort| abort.percentage > Percentage::NEVER);

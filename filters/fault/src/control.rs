@@ -1,4 +1,4 @@
-//! The headers by which a request asks to be delayed or aborted: those of Envoy's own fault filter.
+//! The headers that ask for a fault: those of Envoy's own fault filter.
 
 use core::time::Duration;
 
@@ -10,19 +10,19 @@ use crate::abort::AbortKind;
 
 /// Asks for a delay, in milliseconds.
 pub const DELAY: &str = "x-envoy-fault-delay-request";
-/// Asks for a share of the requests to be delayed, in percent.
+/// Asks for a share of the requests to delay, in percent.
 pub const DELAY_PERCENTAGE: &str = "x-envoy-fault-delay-request-percentage";
 /// Asks for an HTTP status.
 pub const ABORT: &str = "x-envoy-fault-abort-request";
-/// Asks for a status of gRPC.
+/// Asks for a gRPC status.
 pub const ABORT_GRPC: &str = "x-envoy-fault-abort-grpc-request";
-/// Asks for a share of the requests to be aborted, in percent.
+/// Asks for a share of the requests to abort, in percent.
 pub const ABORT_PERCENTAGE: &str = "x-envoy-fault-abort-request-percentage";
 
-/// The headers that have an effect by themselves.
+/// The headers that cause a fault without the others.
 pub const EFFECTIVE: [&str; 3] = [DELAY, ABORT, ABORT_GRPC];
 
-/// What a rule reads of them.
+/// The control headers that a rule reads.
 #[derive(Clone, Debug)]
 pub struct ControlHeaders {
     value: HeaderId,
@@ -31,13 +31,13 @@ pub struct ControlHeaders {
 }
 
 impl ControlHeaders {
-    /// Those for delays.
+    /// The headers for delays.
     pub fn of_delay(names: &mut HeaderNames) -> Self {
         let value = names.id(DELAY);
         Self { value, grpc: value, percentage: names.id(DELAY_PERCENTAGE) }
     }
 
-    /// Those for aborts.
+    /// The headers for aborts.
     pub fn of_abort(names: &mut HeaderNames) -> Self {
         Self { value: names.id(ABORT), grpc: names.id(ABORT_GRPC), percentage: names.id(ABORT_PERCENTAGE) }
     }
@@ -66,7 +66,7 @@ impl ControlHeaders {
     }
 }
 
-/// Takes headers off, whether they are there or not.
+/// Removes headers, if present.
 pub fn remove(host: &impl Host, headers: &[&str]) {
     for header in headers {
         if let Err(error) = host.remove_header(HeaderMap::Request, header) {

@@ -1,4 +1,4 @@
-//! The statuses of gRPC.
+//! gRPC statuses.
 
 /// The names, by number.
 const NAMES: [&str; 17] = [
@@ -21,7 +21,7 @@ const NAMES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
-/// The number of a status that is written as its name or as its number.
+/// Parses the name or the number of a status.
 pub fn parse(text: &str) -> Option<u8> {
     let number = NAMES.iter().position(|name| *name == text).or_else(|| text.parse().ok())?;
     u8::try_from(number).ok().filter(|_| number < NAMES.len())

@@ -1,4 +1,4 @@
-//! What becomes of a request: the rules, applied.
+//! Applies the rules to requests.
 
 use core::mem;
 use core::time::Duration;
@@ -20,35 +20,34 @@ use crate::control;
 use crate::limits::{AtOnce, RuleLimits};
 use crate::metrics::{self, AbortCounters};
 
-/// Host calls of a request when no rule can do anything: none is configured, all are off or have expired.
+/// Host calls of a request when no rule can inject: none is configured, all are disabled or expired.
 pub const CALLS_OF_NO_RULE: usize = 0;
-/// Host calls of a request that lacks the one header that rules ask for. The call gives no bytes.
+/// Host calls of a request that lacks the only header in the rules' conditions. The call returns no bytes.
 pub const CALLS_WITHOUT_HEADER: usize = 1;
-/// Host calls of a request whose header has another value than the rule asks for: its other lines are looked at, too.
+/// Host calls of a request whose header has another value than the rule: the header's other lines are also read.
 pub const CALLS_OF_OTHER_VALUE: usize = 2;
-/// Host calls of a request that has another path, method, authority or scheme, or comes for another cluster, than the
-/// rule asks for.
+/// Host calls of a request with another path, method, authority, scheme or cluster than the rule.
 pub const CALLS_OF_OTHER_PATH: usize = 1;
-/// Host calls that give bytes, however many headers the rules ask for.
+/// Host calls that return bytes, for any number of headers in the rules.
 pub const MOST_HEADER_READS: usize = 3;
 
-/// What an aborted request is answered unless configured otherwise, as by Envoy's own filter.
+/// Default body of the answer, as in Envoy's own filter.
 pub const DEFAULT_BODY: &str = "fault filter abort";
-/// `%RESPONSE_CODE_DETAILS%` of an aborted request, as of Envoy's own filter.
+/// `%RESPONSE_CODE_DETAILS%` of an aborted request, as in Envoy's own filter.
 pub const DETAILS: &str = "fault_filter_abort";
 
-/// So many requests go on at most per tick; more at once would keep a worker from everything else.
+/// Most requests that continue per tick. More at once would block the worker.
 const BATCH: usize = 256;
 
-/// What the callback has to do.
+/// What the callback must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestFlow {
     /// Let the request go on.
     Pass,
-    /// Stop it: it was answered or broken off. As long as it lives, it must have a [`response_flags::Mark`].
+    /// Stop the request: it was answered or reset. It needs a [`response_flags::Mark`] until it ends.
     Stop,
-    /// Stop it: it goes on later. [`Injector::on_request_gone`] must be told if it does not live to see that. As long as it
-    /// lives, it must have a [`response_flags::Mark`].
+    /// Stop the request: it continues later. If it ends before, call [`Injector::on_request_gone`]. It needs a
+    /// [`response_flags::Mark`] until it ends.
     Wait,
 }
 
@@ -84,7 +83,7 @@ struct PlannedFault {
     abort: Option<PlannedAbort>,
 }
 
-/// An abort that may come.
+/// An abort, if its percentage is drawn.
 #[derive(Clone, Copy)]
 struct PlannedAbort {
     kind: AbortKind,
@@ -92,16 +91,16 @@ struct PlannedAbort {
     draw: Draw,
 }
 
-/// Where the number comes from that decides.
+/// The random number for a percentage.
 #[derive(Clone, Copy)]
 enum Draw {
-    /// It is drawn when it is needed.
+    /// Drawn when needed.
     Random,
-    /// It is this.
+    /// Computed from the sampling key.
     Stable(u64),
 }
 
-/// A request that is being delayed.
+/// A delayed request.
 struct Waiting {
     rule: usize,
     until: Duration,
@@ -109,7 +108,8 @@ struct Waiting {
 }
 
 impl Injector {
-    /// Reads the plugin configuration. Changes nothing that can be seen: Envoy does this more often than it has workers.
+    /// Reads the plugin configuration. Has no visible effect, because Envoy configures more root contexts than it has
+    /// workers.
     pub fn new(json: &[u8], host: &impl Host, root_id: u32) -> Result<Self, ConfigError> {
         let mut config = FaultConfig::parse(json)?;
         config.look_at_node(host);
@@ -147,7 +147,7 @@ impl Injector {
         Ok(injector)
     }
 
-    /// What the operator should know of the configuration, each with whether it is a warning.
+    /// Messages about the configuration for the operator; true marks a warning.
     pub fn remarks(&self, host: &impl Host) -> Vec<(bool, String)> {
         let mut remarks: Vec<_> = self.config.warnings.iter().map(|warning| (true, warning.clone())).collect();
         if self.config.rules.is_empty() {
@@ -174,7 +174,7 @@ impl Injector {
         }
     }
 
-    /// Time has passed: requests whose delay is over go on, or are aborted.
+    /// Continues or aborts the requests whose delay is over.
     pub fn on_tick(&mut self, host: &impl Host) {
         self.schedule.disarm();
         let now = host.monotonic_time().unwrap_or_default();
@@ -187,12 +187,12 @@ impl Injector {
         }
         report("the root context is not to be found", host.set_context(self.root_id));
         self.look_at_expiry(host);
-        // The timer goes on by itself.
+        // Envoy's timer is periodic.
         report("the timer does not stop", host.set_tick_period(Duration::ZERO));
         self.arm(host, now);
     }
 
-    /// A request has ended while it was delayed.
+    /// A request ended during its delay.
     pub fn on_request_gone(&mut self, host: &impl Host, id: u32) {
         let Some(waiting) = self.waiting.remove(&id) else { return };
         self.count_active(host, waiting.rule, -1);
@@ -203,7 +203,7 @@ impl Injector {
         self.schedule.forget(waiting.len(), |id| waiting.contains_key(&id));
     }
 
-    /// The configuration ends: what is still delayed is no longer counted.
+    /// The configuration ends: its delayed requests are no longer counted.
     pub fn on_end(&mut self, host: &impl Host) {
         for (_, waiting) in mem::take(&mut self.waiting) {
             self.count_active(host, waiting.rule, -1);
@@ -335,7 +335,7 @@ impl Injector {
         RequestFlow::Stop
     }
 
-    /// Whether as many requests are delayed as may be, which is counted then.
+    /// Whether `maxActiveFaults` is reached; if so, counts the overflow.
     fn overflows(&mut self, host: &impl Host, rule: usize) -> bool {
         let Some(state) = self.rules.get_mut(rule) else { return true };
         if self.at_once.as_mut().is_some_and(|at_once| at_once.is_full(host)) || state.limits.is_full(host) {
@@ -345,7 +345,7 @@ impl Injector {
         false
     }
 
-    /// So many more requests are delayed by a rule, or fewer.
+    /// Changes the number of requests that a rule delays.
     fn count_active(&mut self, host: &impl Host, rule: usize, by: i64) {
         self.active.add(host, by);
         if let Some(at_once) = &mut self.at_once {
@@ -395,14 +395,14 @@ impl Injector {
         }
     }
 
-    /// Rules that can do nothing still keep later ones from a request; but not the last ones.
+    /// Even a rule that cannot inject hides later rules from its requests. So only such rules at the end are skipped.
     fn find_usable(&mut self) {
         let is_usable = |(rule, state): (&FaultRule, &FaultRuleState)| !rule.is_idle() && !state.limits.are_exhausted();
         let last = self.config.rules.iter().zip(&self.rules).rposition(is_usable);
         self.usable = last.filter(|_| self.config.enabled).map_or(0, |last| last.saturating_add(1));
     }
 
-    /// Sets the timer if it must be; false if it cannot be.
+    /// Sets the timer if needed. False if this fails.
     fn arm(&mut self, host: &impl Host, now: Duration) -> bool {
         let expiry = self.config.expires.at.filter(|_| self.usable > 0);
         let expiry = expiry.map(|end| now.saturating_add(end.saturating_sub(host.wall_time().unwrap_or(end))));
@@ -415,7 +415,7 @@ impl Injector {
     }
 }
 
-/// The number that decides.
+/// The number for a percentage.
 fn number(draw: Draw, random: &mut Random) -> u64 {
     match draw {
         Draw::Random => random.draw(),
@@ -425,7 +425,7 @@ fn number(draw: Draw, random: &mut Random) -> u64 {
 
 fn reply(abort: &Abort, status: u16, grpc_status: Option<u8>) -> Reply<'_> {
     let body = match status {
-        // These have none, whatever is configured.
+        // These statuses have no body, even if one is configured.
         204 | 304 => "",
         _ => abort.body.as_deref().unwrap_or(DEFAULT_BODY),
     };
@@ -442,7 +442,7 @@ fn strip(host: &impl Host, rule: &FaultRule) {
     }
 }
 
-/// Lets other filters and access logs know.
+/// Sets the response flags of the fault for other filters and access logs.
 fn tell(host: &impl Host, flags: u64) {
     report(response_flags::FAULT_FLAGS, response_flags::tell_faults(host, flags));
 }

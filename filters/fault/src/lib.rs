@@ -1,11 +1,11 @@
 //! Fault injection: delays requests, or answers them with errors, by rules.
 //!
-//! Stands where Istio has Envoy's own fault filter. A rule says which requests it is for, as a `VirtualService` does, and
-//! what is done to which share of them. A request that no rule is for passes at the cost of finding that out.
+//! The filter stands where Istio has Envoy's own fault filter. A rule selects requests, as a `VirtualService` does, and sets
+//! the fault and its percentage. A request that matches no rule costs only the matching.
 //!
-//! * [`injector`] decides, and does it; [`limits`] say how often a rule may. Which requests it is for, which share of them,
-//!   and when delays are over, is found out by [`rules`]
-//! * [`control`] are the headers by which a request asks for a fault
+//! * [`injector`] applies the rules; [`limits`] bound how often a rule injects. The crate [`rules`] has matching,
+//!   percentages and the schedule of delays
+//! * [`control`] has the headers by which a request asks for a fault
 
 pub mod abort;
 pub mod config;

@@ -1,4 +1,4 @@
-//! How often a rule may do something.
+//! Limits on how often a rule injects.
 
 use host::Host;
 use series::metric::LazyMetric;
@@ -6,8 +6,8 @@ use series::metric::LazyMetric;
 use crate::config::FaultRule;
 use crate::metrics;
 
-/// The limits of one rule, which all workers keep together, since they count in the same metrics. Two workers that
-/// decide at the same moment may both do what was left for one.
+/// The limits of one rule. They count in metrics, which all workers share. Two workers that decide at the same moment may
+/// exceed a limit by one each.
 #[derive(Debug)]
 pub struct RuleLimits {
     /// `startAfter`: requests that pass.
@@ -19,19 +19,19 @@ pub struct RuleLimits {
     active: Option<AtOnce>,
 }
 
-/// `maxActiveFaults`: how many requests are delayed at once, and how many may be.
+/// `maxActiveFaults`: most requests delayed at once.
 #[derive(Debug)]
 pub struct AtOnce {
     gauge: LazyMetric,
     max: u64,
 }
 
-/// A counter, and how far it may go.
+/// A counter with a maximum.
 #[derive(Debug)]
 struct Limit {
     counter: LazyMetric,
     max: u64,
-    /// What it held when the rule was configured: a rule that is configured anew begins anew.
+    /// Value when the rule was configured: a new configuration starts at zero.
     before: u64,
 }
 
@@ -52,12 +52,12 @@ impl AtOnce {
         Self { gauge, max }
     }
 
-    /// Whether as many are delayed as may be.
+    /// Whether the maximum is reached.
     pub fn is_full(&mut self, host: &impl Host) -> bool {
         self.gauge.value(host) >= self.max
     }
 
-    /// So many more are delayed, or fewer.
+    /// Adds `by` to the number of delayed requests.
     pub fn count(&mut self, host: &impl Host, by: i64) {
         self.gauge.add(host, by);
     }
@@ -77,7 +77,7 @@ impl RuleLimits {
         }
     }
 
-    /// A request matches. Whether the rule may do something to it.
+    /// Counts a matching request. Returns whether the rule may inject.
     pub fn admit(&mut self, host: &impl Host) -> bool {
         if let Some(first) = &mut self.first {
             let is_over = first.is_reached(host);
@@ -90,24 +90,24 @@ impl RuleLimits {
         !self.exhausted
     }
 
-    /// Something was done to a request.
+    /// Counts a request with an injected fault.
     pub fn injected(&mut self, host: &impl Host) {
         if let Some(limit) = &mut self.injections {
             limit.counter.add(host, 1);
         }
     }
 
-    /// Whether the rule will never again do something.
+    /// Whether `maxInjections` is reached, so that the rule has ended.
     pub fn are_exhausted(&self) -> bool {
         self.exhausted
     }
 
-    /// Whether as many requests are delayed as may be.
+    /// Whether `maxActiveFaults` is reached.
     pub fn is_full(&mut self, host: &impl Host) -> bool {
         self.active.as_mut().is_some_and(|active| active.is_full(host))
     }
 
-    /// So many more requests are delayed, or fewer.
+    /// Adds `by` to the number of delayed requests.
     pub fn count(&mut self, host: &impl Host, by: i64) {
         if let Some(active) = &mut self.active {
             active.count(host, by);

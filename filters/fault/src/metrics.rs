@@ -1,33 +1,33 @@
-//! What is counted, by rule.
+//! The metrics of fault injection.
 
 use host::Host;
 use series::metric::LazyMetric;
 
 use crate::abort::AbortKind;
 
-/// Requests that were delayed, counted when the delay begins.
+/// Delayed requests, counted when the delay begins.
 pub const DELAYS: &str = "fault_delays_injected_total";
-/// Requests that were aborted, also by the way in which.
+/// Aborted requests, by status.
 pub const ABORTS: &str = "fault_aborts_injected_total";
-/// Requests that were let pass because as many were delayed as may be.
+/// Requests that passed because `maxActiveFaults` was reached.
 pub const OVERFLOW: &str = "fault_overflow_total";
-/// Delayed requests whose client left, or whose time was up, before the delay was over.
+/// Delayed requests that ended before their delay: the client left, or a timeout ended them.
 pub const CANCELLED: &str = "fault_delay_cancelled_total";
 /// Requests that matched a rule with `startAfter`.
 pub const MATCHED: &str = "fault_matched_total";
-/// Requests to which a rule with `maxInjections` did something.
+/// Requests into which a rule with `maxInjections` injected a fault.
 pub const INJECTED: &str = "fault_injected_total";
-/// Requests that are being delayed.
+/// Requests that are currently delayed.
 pub const ACTIVE: &str = "fault_active";
-/// Requests that are being delayed by a plugin with `maxActiveFaults`.
+/// Requests that are currently delayed by a plugin with `maxActiveFaults`.
 pub const PLUGIN_ACTIVE: &str = "fault_plugin_active";
-/// Requests that are being delayed by a rule with `maxActiveFaults`.
+/// Requests that are currently delayed by a rule with `maxActiveFaults`.
 pub const RULE_ACTIVE: &str = "fault_rule_active";
 
-/// The labels of what limits are kept by. Plugins of one proxy may have rules of one name, but each has its own limits.
+/// Labels of the metrics for limits. Two plugins of a proxy may have rules with the same name, but each has its own limits.
 const LIMITED: [&str; 2] = ["rule", "plugin"];
 
-/// All of them, with their labels.
+/// All metrics, with their labels.
 pub const METRICS: [(&str, &[&str]); 9] = [
     (DELAYS, &["rule"]),
     (ABORTS, &["rule", "code"]),
@@ -40,7 +40,7 @@ pub const METRICS: [(&str, &[&str]); 9] = [
     (RULE_ACTIVE, &LIMITED),
 ];
 
-/// The aborts of one rule, by what the requests were ended with.
+/// The abort counters of one rule, by kind of abort.
 #[derive(Debug)]
 pub struct AbortCounters {
     prefix: String,
@@ -49,12 +49,12 @@ pub struct AbortCounters {
 }
 
 impl AbortCounters {
-    /// Those of a rule, of which none was needed.
+    /// No counter is defined yet.
     pub fn new(prefix: &str, rule: &str) -> Self {
         Self { prefix: prefix.into(), rule: rule.into(), counters: Vec::new() }
     }
 
-    /// Counts one.
+    /// Counts an abort.
     pub fn count(&mut self, host: &impl Host, kind: AbortKind) {
         if let Some((_, counter)) = self.counters.iter_mut().find(|(known, _)| *known == kind) {
             return counter.add(host, 1);

@@ -1,4 +1,4 @@
-//! Envoy in memory, for tests and to check configurations: set what it knows, run the filter, read what it was told.
+//! Envoy in memory, for tests and for checking configurations: set its state, run the filter, read the results.
 
 use core::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use crate::{
 /// The lines of each header, by map and name.
 type FakeHeaders = BTreeMap<(HeaderMap, String), Vec<Vec<u8>>>;
 
-/// A host whose state is plain maps. It counts the calls that are made to it.
+/// A host with plain maps as state. It counts the host calls.
 #[derive(Default)]
 pub struct FakeHost {
     properties: BTreeMap<String, Vec<u8>>,
@@ -35,7 +35,7 @@ pub struct FakeHost {
     /// With which status calls fail.
     call_status: Cell<Option<u32>>,
     tick_period: Cell<Duration>,
-    /// Since when the timer has run.
+    /// Start time of the timer's current period.
     timer_start: Cell<Duration>,
     monotonic: Cell<Duration>,
     wall: Cell<Duration>,
@@ -46,18 +46,18 @@ pub struct FakeHost {
 
 type FakeLines = Vec<Vec<u8>>;
 
-/// What became of a request that a filter held.
+/// How a filter ended the pause of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FakeEnd {
     /// It went on.
     Resumed,
-    /// It was broken off.
+    /// It was reset.
     Reset,
-    /// It was answered: HTTP status, status of gRPC, details, body, further headers.
+    /// It was answered: HTTP status, gRPC status, details, body, additional headers.
     Replied(u16, Option<u8>, String, String, Vec<(String, String)>),
 }
 
-/// A call that was made.
+/// An HTTP call that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FakeCall {
     /// Its token.
@@ -68,7 +68,7 @@ pub struct FakeCall {
     pub headers: Vec<(String, Vec<u8>)>,
     /// Body.
     pub body: Vec<u8>,
-    /// How long the answer may take.
+    /// Timeout of the call.
     pub timeout: Duration,
 }
 
@@ -89,97 +89,97 @@ struct FakeMetric {
 }
 
 impl FakeHost {
-    /// A host that knows nothing.
+    /// A host without any values.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Compiles every expression, for a caller who does not evaluate them.
+    /// Makes every expression compile, for callers that do not evaluate them.
     pub fn with_all_expressions(&mut self) -> &mut Self {
         self.takes_all_expressions = true;
         self
     }
 
-    /// Lets an attribute be `text`.
+    /// Sets an attribute to `text`.
     pub fn with_text(&mut self, path: Property, text: &str) -> &mut Self {
         self.properties.insert(path.0.into(), text.into());
         self
     }
 
-    /// Lets an attribute be `number`.
+    /// Sets an attribute to `number`.
     pub fn with_int(&mut self, path: Property, number: i64) -> &mut Self {
         self.properties.insert(path.0.into(), number.to_le_bytes().into());
         self
     }
 
-    /// Lets an attribute be `boolean`.
+    /// Sets an attribute to `boolean`.
     pub fn with_boolean(&mut self, path: Property, boolean: bool) -> &mut Self {
         self.properties.insert(path.0.into(), vec![boolean.into()]);
         self
     }
 
-    /// Lets the filter state `key` be `bytes`.
+    /// Sets the filter state `key` to `bytes`.
     pub fn with_state(&mut self, key: &str, bytes: &[u8]) -> &mut Self {
         self.filter_state.borrow_mut().insert(key.into(), bytes.into());
         self
     }
 
-    /// Lets the stream have a header.
+    /// Sets a header of the stream.
     pub fn with_header(&mut self, map: HeaderMap, name: &str, value: &str) -> &mut Self {
         self.headers.borrow_mut().insert((map, name.into()), vec![value.into()]);
         self
     }
 
-    /// Lets the stream have one more line of a header, of any bytes.
+    /// Adds a line to a header, with any bytes.
     pub fn with_line(&mut self, map: HeaderMap, name: &str, value: &[u8]) -> &mut Self {
         let key = (map, name.into());
         self.headers.borrow_mut().entry(key).or_default().push(value.into());
         self
     }
 
-    /// Lets the stream have no headers.
+    /// Removes all headers.
     pub fn without_headers(&mut self) -> &mut Self {
         self.headers.borrow_mut().clear();
         self
     }
 
-    /// Lets there be randomness, of these bytes.
+    /// Sets the random bytes.
     pub fn with_random(&mut self, bytes: [u8; 16]) -> &mut Self {
         self.random.set(Some(bytes));
         self
     }
 
-    /// Lets the machine's clock be so long after 1970.
+    /// Sets the system clock to this time since 1970.
     pub fn with_wall_time(&mut self, time: Duration) -> &mut Self {
         self.wall.set(time);
         self
     }
 
-    /// Lets time go by, on both clocks.
+    /// Advances both clocks.
     pub fn pass(&self, time: Duration) {
         for clock in [&self.monotonic, &self.wall] {
             clock.set(clock.get().saturating_add(time));
         }
     }
 
-    /// Lets the following calls be about a stream.
+    /// Makes the following calls apply to a stream.
     pub fn enter(&self, context_id: u32) {
         self.context.set(context_id);
     }
 
-    /// Lets a part of a body be at hand.
+    /// Sets the readable part of a body.
     pub fn with_body(&mut self, body: Body, bytes: &[u8]) -> &mut Self {
         self.bodies.insert(body, bytes.into());
         self
     }
 
-    /// Lets Envoy refuse to give a part of a body.
+    /// Makes reads of a body fail.
     pub fn without_body(&mut self, body: Body) -> &mut Self {
         self.bodies.remove(&body);
         self
     }
 
-    /// Lets calls fail at once with this status, or not.
+    /// Makes HTTP calls fail at once with this status; `None`: they succeed.
     pub fn with_call_status(&self, status: Option<u32>) {
         self.call_status.set(status);
     }
@@ -194,47 +194,47 @@ impl FakeHost {
         self.ends.take()
     }
 
-    /// The period of the timer; zero when there is none.
+    /// The period of the timer; zero if it is off.
     pub fn tick_period(&self) -> Duration {
         self.tick_period.get()
     }
 
-    /// How long until the timer fires; `None` when there is none.
+    /// Time until the timer fires; `None` if it is off.
     pub fn next_tick(&self) -> Option<Duration> {
         let at = self.timer_start.get().saturating_add(self.tick_period());
         Some(at.saturating_sub(self.monotonic.get())).filter(|_| !self.tick_period().is_zero())
     }
 
-    /// The timer fires, and starts again.
+    /// The timer fires and restarts.
     pub fn fire(&self) {
         self.timer_start.set(self.monotonic.get());
     }
 
-    /// Lets `bytes` be on their way.
+    /// Sets the bytes of a buffer.
     pub fn with_buffer(&mut self, buffer: Buffer, bytes: &[u8]) -> &mut Self {
         self.buffer_of(buffer, |content| *content = bytes.into());
         self
     }
 
-    /// Lets an expression compile and evaluate to `value`, or fail to evaluate.
+    /// Makes an expression compile. It evaluates to `value`; `None`: evaluation fails.
     pub fn with_expression(&mut self, text: &str, value: Option<&[u8]>) -> &mut Self {
         self.values.insert(text.into(), value.map(Into::into));
         self
     }
 
-    /// Forgets an attribute.
+    /// Removes an attribute.
     pub fn without(&mut self, path: Property) -> &mut Self {
         self.properties.remove(path.0);
         self
     }
 
-    /// Forgets what the filter state `key` holds.
+    /// Removes the filter state `key`.
     pub fn without_state(&mut self, key: &str) -> &mut Self {
         self.filter_state.borrow_mut().remove(key);
         self
     }
 
-    /// The headers of the stream now.
+    /// The current headers of the stream.
     pub fn headers(&self, map: HeaderMap) -> BTreeMap<String, String> {
         let headers = self.headers.borrow();
         let of_map = headers.iter().filter(|((of, _), _)| *of == map);
@@ -242,22 +242,22 @@ impl FakeHost {
         of_map.map(|((_, name), lines)| (name.clone(), first(lines).unwrap_or_default())).collect()
     }
 
-    /// The bytes that are on their way now; they are gone then.
+    /// Removes and returns the bytes of a buffer.
     pub fn take_buffer(&self, buffer: Buffer) -> Vec<u8> {
         self.buffer_of(buffer, core::mem::take)
     }
 
-    /// The directions that were resumed.
+    /// The buffers that were resumed.
     pub fn resumed(&self) -> Vec<Buffer> {
         self.resumed.borrow().clone()
     }
 
-    /// What the filter state `key` holds.
+    /// The value of the filter state `key`.
     pub fn state_of(&self, key: &str) -> Option<Vec<u8>> {
         self.filter_state.borrow().get(key).cloned()
     }
 
-    /// Counters and gauges by name, with their value.
+    /// Values of counters and gauges, by name.
     pub fn values(&self) -> BTreeMap<String, u64> {
         let metrics = self.metrics.borrow();
         let mut values = BTreeMap::new();
@@ -268,19 +268,19 @@ impl FakeHost {
         values
     }
 
-    /// Histograms by name, with the number and the sum of their samples.
+    /// The number and the sum of samples of each histogram, by name.
     pub fn histograms(&self) -> BTreeMap<String, (u64, u64)> {
         let metrics = self.metrics.borrow();
         let histograms = metrics.iter().filter(|metric| metric.kind == MetricKind::Histogram);
         histograms.map(|metric| (metric.name.clone(), (metric.samples, metric.value))).collect()
     }
 
-    /// How many metrics were defined, counting a name as often as it was defined.
+    /// How many metrics were defined. A name counts as often as it was defined.
     pub fn defined(&self) -> usize {
         self.metrics.borrow().len()
     }
 
-    /// The calls since the last time that this was asked.
+    /// Host calls since the last use of this function.
     pub fn take_calls(&self) -> usize {
         self.calls.take()
     }
@@ -463,7 +463,7 @@ impl Host for FakeHost {
 
     fn metric(&self, id: MetricId) -> Option<u64> {
         self.called();
-        // Envoy adds up all metrics of one name.
+        // In Envoy, metrics with one name are one metric.
         let metrics = self.metrics.borrow();
         let name = &metrics.get(id.0 as usize)?.name;
         Some(metrics.iter().filter(|metric| metric.name == *name).fold(0, |sum, metric| sum.wrapping_add(metric.value)))

@@ -1,8 +1,7 @@
-//! What a filter may ask of Envoy.
+//! The interface between a filter and Envoy.
 //!
-//! The filters are generic over [`Host`]; the crate `adapter` implements it with proxy-wasm calls, [`fake`] in memory.
-//! No method panics or blocks. A read that Envoy refuses is the same as a value that is not there: telemetry has no
-//! better answer to either than `unknown`.
+//! The filters are generic over [`Host`]. The crate `adapter` implements it with proxy-wasm calls, [`fake`] in memory. No
+//! method panics or blocks. If Envoy refuses a read, the value counts as absent: telemetry reports `unknown` in both cases.
 
 use core::time::Duration;
 
@@ -20,67 +19,67 @@ pub enum HeaderMap {
     Request,
     /// Response headers.
     Response,
-    /// Response trailers, while they pass.
+    /// Response trailers, while they arrive.
     ResponseTrailers,
-    /// Headers of the answer to a [`Call`], while the root context is told of it.
+    /// Headers of the answer to a [`Call`], during the root context's callback for it.
     CallResponse,
     /// Trailers of the answer to a [`Call`].
     CallTrailers,
 }
 
-/// A body of which a part is at hand.
+/// A body of which a part is readable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Body {
-    /// The request's, while a part of it passes.
+    /// The request's, while a part of it arrives.
     Request,
-    /// The response's, while a part of it passes.
+    /// The response's, while a part of it arrives.
     Response,
-    /// All of the answer to a [`Call`], while the root context is told of it.
+    /// The whole answer to a [`Call`], during the root context's callback for it.
     CallResponse,
 }
 
-/// A request that Envoy makes by itself.
+/// An HTTP request that Envoy makes for the module.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
-    /// The cluster that it goes to. It must be among the proxy's.
+    /// The destination cluster. The proxy must have it.
     pub cluster: &'a str,
     /// Header lines in order; `:method`, `:path` and `:authority` must be among them.
     pub headers: &'a [(&'a [u8], &'a [u8])],
     /// Envoy adds `content-length` unless it is empty.
     pub body: &'a [u8],
-    /// How long the answer may take, in whole milliseconds. Zero would be for ever.
+    /// Timeout in whole milliseconds. Zero means no timeout.
     pub timeout: Duration,
 }
 
-/// Envoy's handle of a call that is under way.
+/// Envoy's id of a call in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallToken(pub u32);
 
-/// The status with which Envoy refuses what it was given: in a [`Call`], a cluster that it does not know.
+/// The status for invalid arguments. For a [`Call`]: the proxy does not have the cluster.
 pub const BAD_ARGUMENT: u32 = 2;
 
-/// Bytes of the current TCP connection that are on their way through the filter.
+/// Bytes of the current TCP connection in the filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Buffer {
-    /// From the downstream; exists while downstream data is handled.
+    /// From the downstream; readable while downstream data is handled.
     Downstream,
-    /// From the upstream; exists while upstream data is handled.
+    /// From the upstream; readable while upstream data is handled.
     Upstream,
 }
 
-/// What filter state holds, to expressions and access logs.
+/// The type of a filter state, for expressions and access logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StateKind {
     /// Text.
     Text,
-    /// A `google.protobuf.Struct`, into which they can look.
+    /// A `google.protobuf.Struct`, whose fields they can read.
     Struct,
 }
 
 /// How Envoy aggregates a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MetricKind {
-    /// A sum that only rises.
+    /// A sum that only increases.
     Counter,
     /// A value that is set.
     Gauge,
@@ -88,18 +87,18 @@ pub enum MetricKind {
     Histogram,
 }
 
-/// Envoy's handle of a defined metric.
+/// Envoy's id of a defined metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MetricId(pub u32);
 
-/// Envoy's handle of a compiled expression.
+/// Envoy's id of a compiled expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Expression(pub u32);
 
-/// Why Envoy refused a call.
+/// A host call that Envoy refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostError {
-    /// The call, by its ABI name.
+    /// The ABI name of the call.
     pub call: &'static str,
     /// The status of the proxy-wasm ABI.
     pub status: u32,
@@ -111,22 +110,22 @@ impl core::fmt::Display for HostError {
     }
 }
 
-/// An answer that Envoy gives in the place of an upstream.
+/// An answer that Envoy sends in place of an upstream's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply<'a> {
-    /// HTTP status. For a gRPC request, Envoy makes of it a status of gRPC and answers 200.
+    /// HTTP status. For a gRPC request, Envoy converts it to a gRPC status and answers 200.
     pub status: u16,
-    /// Status of gRPC, instead of the one that follows from the HTTP status. Only a gRPC request gets to see it.
+    /// gRPC status, instead of the one derived from the HTTP status. Only sent to gRPC requests.
     pub grpc_status: Option<u8>,
-    /// Where the answer comes from, in access logs (`%RESPONSE_CODE_DETAILS%`).
+    /// Reason of the answer in access logs (`%RESPONSE_CODE_DETAILS%`).
     pub details: &'a str,
-    /// Body; the message, for a gRPC request.
+    /// Body; for a gRPC request, the message.
     pub body: &'a [u8],
-    /// Headers besides those that Envoy sets.
+    /// Headers in addition to those of Envoy.
     pub headers: &'a [(String, String)],
 }
 
-/// Host calls that a request takes at most once everything that can be remembered is: each crosses the sandbox.
+/// Most host calls of a request when all caches are filled. Each call crosses the sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WarmCalls {
     /// On an inbound listener.
@@ -135,22 +134,22 @@ pub struct WarmCalls {
     pub outbound: usize,
 }
 
-/// Envoy, as the current callback sees it.
+/// Envoy, in the current callback.
 pub trait Host {
-    /// The raw value of an attribute. An empty string is absent: Envoy does not tell them apart.
+    /// The raw value of an attribute. An empty string counts as absent, because Envoy does not distinguish them.
     fn property(&self, path: Property) -> Option<Vec<u8>>;
 
-    /// Puts `value` into the filter state of the stream, where other filters and access loggers read it as `wasm.<key>`.
+    /// Writes `value` to the stream's filter state. Other filters and access loggers read it as `wasm.<key>`.
     fn set_filter_state(&self, key: &str, value: &[u8]) -> Result<(), HostError>;
 
-    /// Tells Envoy what the filter state `key` will hold, for expressions and access logs. Works only while the plugin is
+    /// Declares the type of the filter state `key`, for expressions and access logs. Works only while the plugin is
     /// configured.
     fn declare_filter_state(&self, key: &str, kind: StateKind) -> Result<(), HostError>;
 
-    /// A header's value; of several lines of one name, the first. `Some` of nothing for an empty header.
+    /// A header's value; with several lines of one name, the first. `Some` of nothing for an empty header.
     fn header(&self, map: HeaderMap, name: &str) -> Option<Vec<u8>>;
 
-    /// All lines of all headers, as [`crate::pairs`] reads them.
+    /// All lines of all headers, in the format of [`crate::pairs`].
     fn header_pairs(&self, map: HeaderMap) -> Option<Vec<u8>>;
 
     /// Sets a header, in place of all lines of that name.
@@ -168,33 +167,33 @@ pub trait Host {
     /// The first `size` bytes of a part of a body, or as many as there are.
     fn body(&self, body: Body, size: usize) -> Option<Vec<u8>>;
 
-    /// Makes a request. Call it while a callback of the root context runs, which is then told of the answer. A call that
-    /// fails at once has none: the status is [`BAD_ARGUMENT`] for an unknown cluster, and another where the cluster has no
+    /// Makes an HTTP request. Call it in a callback of the root context, which later gets the answer. A call that fails at
+    /// once gets no answer. Its status is [`BAD_ARGUMENT`] for an unknown cluster, and another one if the cluster has no
     /// host or its limits are reached.
     fn call(&self, call: &Call) -> Result<CallToken, HostError>;
 
-    /// Answers the request in the place of an upstream, once the callback returns. Let the callback pause the request.
+    /// Answers the request in place of an upstream, after the callback returns. The callback must pause the request.
     fn reply(&self, reply: &Reply) -> Result<(), HostError>;
 
-    /// Lets a request go on that a callback has paused, once the current callback returns.
+    /// Resumes a request that a callback has paused, after the current callback returns.
     fn resume_request(&self) -> Result<(), HostError>;
 
-    /// Breaks a request off without an answer: over HTTP/1, by closing the connection. Let the callback pause the request.
+    /// Resets a request without an answer; over HTTP/1, by closing the connection. The callback must pause the request.
     fn reset_request(&self) -> Result<(), HostError>;
 
-    /// Lets bytes pass that a callback held back; the filter does not see them again.
+    /// Lets held bytes pass; the filter does not see them again.
     fn resume(&self, buffer: Buffer) -> Result<(), HostError>;
 
-    /// Lets the following calls be about another stream, by its context id. For a tick, which is about none.
+    /// Makes the following calls apply to another stream, by its context id. Needed in a tick, which has no stream.
     fn set_context(&self, context_id: u32) -> Result<(), HostError>;
 
-    /// Has Envoy compile a CEL expression. Works only while the plugin is configured.
+    /// Compiles a CEL expression in Envoy. Works only while the plugin is configured.
     fn create_expression(&self, text: &str) -> Result<Expression, HostError>;
 
-    /// The value of an expression for the current stream, encoded as attributes are. Not within a tick.
+    /// The value of an expression for the current stream, encoded like an attribute. Not available in a tick.
     fn evaluate(&self, expression: Expression) -> Option<Vec<u8>>;
 
-    /// Creates a metric, or finds the one of that name. Each call costs Envoy a new handle: keep the id.
+    /// Creates a metric, or finds the one with this name. Each call costs Envoy a new handle: keep the id.
     fn define_metric(&self, kind: MetricKind, name: &str) -> Result<MetricId, HostError>;
 
     /// Adds to a counter or gauge.
@@ -203,21 +202,21 @@ pub trait Host {
     /// Sets a gauge or adds a sample to a histogram.
     fn record_metric(&self, id: MetricId, value: u64) -> Result<(), HostError>;
 
-    /// What a counter or gauge holds, by all workers together. One that was counted below zero is a number above
+    /// The value of a counter or gauge, summed over all workers. A negative value is returned as a number above
     /// [`i64::MAX`].
     fn metric(&self, id: MetricId) -> Option<u64>;
 
-    /// Time that never goes back, from any beginning.
+    /// Monotonic time, from an arbitrary start.
     fn monotonic_time(&self) -> Option<Duration>;
 
-    /// Time since 1970, by the machine's clock, which can be set.
+    /// Time since 1970, by the system clock, which can be changed.
     fn wall_time(&self) -> Option<Duration>;
 
-    /// Bytes that nobody can foretell.
+    /// Unpredictable random bytes.
     fn random(&self) -> Option<[u8; 16]>;
 
-    /// Has Envoy call the root context back every `period`, from now; never if it is zero. Parts of a millisecond are
-    /// cut off. Whenever it is called, the time begins anew, so a call per request would put the callback off for ever.
+    /// Makes Envoy call the root context every `period`, starting now; zero stops it. Fractions of a millisecond are cut
+    /// off. Each call restarts the period, so with a call per request the callback would never run.
     fn set_tick_period(&self, period: Duration) -> Result<(), HostError>;
 
     /// An attribute as text; bytes that are not UTF-8 are replaced.
@@ -237,7 +236,7 @@ pub trait Host {
     }
 }
 
-/// The bytes as text, without copying when they are UTF-8 as they nearly always are.
+/// Bytes as text. UTF-8, which is nearly always the case, is not copied.
 pub fn text_of(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }

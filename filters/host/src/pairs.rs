@@ -1,9 +1,9 @@
-//! Header maps as Envoy hands them over: all lines in one piece of memory, which is read without copying.
+//! Header maps in Envoy's serialization: all lines in one piece of memory, read without copying.
 //!
-//! A number of lines, then for each the lengths of name and value, then the names and values, each followed by NUL. All
-//! numbers have four bytes, the lowest first.
+//! The number of lines, then the lengths of each name and value, then the names and values, each followed by NUL. All
+//! numbers have four bytes, little endian.
 
-/// The lines of a header map, in order. Bytes that are no header map have none.
+/// The lines of a header map, in order. Invalid bytes have no lines.
 #[derive(Clone, Debug)]
 pub struct Pairs<'a> {
     lengths: &'a [u8],
@@ -49,7 +49,7 @@ impl<'a> Iterator for Pairs<'a> {
     }
 }
 
-/// Pairs in the form that Envoy reads.
+/// Serializes pairs in Envoy's format.
 pub fn encode<'a>(pairs: impl IntoIterator<Item = (&'a [u8], &'a [u8])> + Clone) -> Vec<u8> {
     let mut bytes = Vec::new();
     push(&mut bytes, pairs.clone().into_iter().count());
@@ -71,7 +71,7 @@ fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
     Some((usize::try_from(u32::from_le_bytes(*number)).ok()?, rest))
 }
 
-/// Adds a number. Nothing in a module's memory is longer than 32 bits tell.
+/// Appends a number. Lengths in a module's memory fit into 32 bits.
 fn push(bytes: &mut Vec<u8>, number: usize) {
     bytes.extend_from_slice(&u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes());
 }

@@ -1,7 +1,7 @@
-//! The attributes of Envoy that the filters read, by their path on stock Envoy.
+//! Paths of the Envoy attributes that the filters read, as stock Envoy has them.
 //!
-//! Envoy wants the parts of a path joined by NUL. The constants are joined when compiled, so that reading one on the
-//! hot path allocates nothing.
+//! Envoy expects the parts of a path joined by NUL. The constants are joined at compile time, so the hot path allocates
+//! nothing for them.
 
 /// The path of an attribute, its parts joined by NUL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,50 +29,50 @@ pub const LISTENER_DIRECTION: Property = path!("xds", "listener_direction");
 
 /// Authority of the request.
 pub const REQUEST_HOST: Property = path!("request", "host");
-/// HTTP version of the request; a TCP connection never has one.
+/// HTTP version of the request; absent on a TCP connection.
 pub const REQUEST_PROTOCOL: Property = path!("request", "protocol");
-/// From first byte received to last byte sent, in nanoseconds; only when the stream ends.
+/// From first byte received to last byte sent, in nanoseconds; available only when the stream ends.
 pub const REQUEST_DURATION: Property = path!("request", "duration");
 /// Headers, body and trailers received, in bytes.
 pub const REQUEST_TOTAL_SIZE: Property = path!("request", "total_size");
 /// Headers, body and trailers sent, in bytes.
 pub const RESPONSE_TOTAL_SIZE: Property = path!("response", "total_size");
-/// HTTP status; absent when there was no response.
+/// HTTP status; absent if there was no response.
 pub const RESPONSE_CODE: Property = path!("response", "code");
 /// Envoy's response flags, as bits.
 pub const RESPONSE_FLAGS: Property = path!("response", "flags");
-/// Who answered and why: `via_upstream`, or what made Envoy answer itself.
+/// `via_upstream`, or the reason why Envoy answered itself.
 pub const RESPONSE_CODE_DETAILS: Property = path!("response", "code_details");
-/// gRPC status; Envoy derives one for plain HTTP too.
+/// gRPC status; Envoy derives one for plain HTTP, too.
 pub const RESPONSE_GRPC_STATUS: Property = path!("response", "grpc_status");
 
-/// `requests,responses`: the messages of a gRPC request so far, where Envoy's filter `grpc_stats` counts them.
+/// `requests,responses`: the messages of a gRPC request so far. Needs Envoy's filter `grpc_stats`.
 pub const GRPC_MESSAGES: Property = path!("filter_state", "envoy.filters.http.grpc_stats");
 
-/// The port that the downstream's connection was made to, before anything redirected it.
+/// Destination port of the downstream's connection, before any redirection.
 pub const DESTINATION_PORT: Property = path!("destination", "port");
-/// Whether the downstream showed a certificate.
+/// Whether the downstream presented a certificate.
 pub const CONNECTION_MTLS: Property = path!("connection", "mtls");
-/// Version of TLS of the downstream connection; absent in plaintext.
+/// TLS version of the downstream connection; absent in plaintext.
 pub const CONNECTION_TLS_VERSION: Property = path!("connection", "tls_version");
 /// The server name of the downstream's TLS handshake (SNI).
 pub const CONNECTION_SERVER_NAME: Property = path!("connection", "requested_server_name");
 /// First URI SAN of the downstream's certificate.
 pub const CONNECTION_PEER_SAN: Property = path!("connection", "uri_san_peer_certificate");
-/// First URI SAN of the certificate shown to the downstream.
+/// First URI SAN of the certificate presented to the downstream.
 pub const CONNECTION_LOCAL_SAN: Property = path!("connection", "uri_san_local_certificate");
 /// First URI SAN of the upstream's certificate.
 pub const UPSTREAM_PEER_SAN: Property = path!("upstream", "uri_san_peer_certificate");
-/// First URI SAN of the certificate shown to the upstream.
+/// First URI SAN of the certificate presented to the upstream.
 pub const UPSTREAM_LOCAL_SAN: Property = path!("upstream", "uri_san_local_certificate");
 
-/// Name of the cluster that the request was routed to.
+/// Name of the cluster to which the request is routed.
 pub const CLUSTER_NAME: Property = path!("xds", "cluster_name");
-/// Name of the route; empty for an unnamed one.
+/// Name of the route; empty if it has no name.
 pub const ROUTE_NAME: Property = path!("xds", "route_name");
 /// Whether Istio marks the cluster as outside the mesh.
 pub const CLUSTER_EXTERNAL: Property = path!("xds", "cluster_metadata", "filter_metadata", "istio", "external");
-/// Whether Istio switches metadata exchange off for the cluster.
+/// Whether Istio disables metadata exchange for the cluster.
 pub const CLUSTER_DISABLE_MX: Property = path!("xds", "cluster_metadata", "filter_metadata", "istio", "disable_mx");
 /// Short name of the cluster's service.
 pub const CLUSTER_SERVICE_NAME: Property =
@@ -95,7 +95,7 @@ pub const DOWNSTREAM_PEER: Property = path!("downstream_peer");
 /// Filter state `wasm.upstream_peer`.
 pub const UPSTREAM_PEER: Property = path!("upstream_peer");
 
-/// Filter state `wasm.fault_flags`, as fault injection writes it.
+/// Filter state `wasm.fault_flags`, which fault injection writes.
 pub const FAULT_FLAGS: Property = path!("fault_flags");
 
 /// The path of a key of the node's metadata.
@@ -108,7 +108,7 @@ pub fn node_label(label: &str) -> String {
     path(&[NODE_METADATA, "LABELS", label])
 }
 
-/// The path of these parts. The library's `join` would be in each module twice, once for this crate: 1 KB.
+/// Joins the parts of a path. The library's `join` would add 1 KB to each module.
 pub fn path(parts: &[&str]) -> String {
     let mut path = String::new();
     for part in parts {

@@ -1,4 +1,4 @@
-//! What a content type says of the protocol.
+//! Finds the protocol in a content type.
 
 /// Whether a request with this `content-type` is gRPC, by Istio's rule: `application/grpc`, alone or with a `+` suffix.
 pub fn is_grpc(content_type: &[u8]) -> bool {

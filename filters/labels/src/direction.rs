@@ -1,28 +1,29 @@
-//! Which side of a request this proxy is.
+//! The direction of traffic through this proxy.
 
 use host::property::LISTENER_DIRECTION;
 use host::Host;
 
-/// The filters whose root id may tell the direction.
+/// Filters whose root id may contain the direction.
 const FILTERS: [&str; 5] = ["stats", "metadata_exchange", "access_log", "tcp_access_log", "telemetry"];
 
-/// Which way traffic passes the listener, as Envoy's `traffic_direction` says.
+/// Direction of the listener: Envoy's `traffic_direction`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
-    /// Towards this workload: the proxy is the destination's.
+    /// Towards this workload: this is the destination's proxy.
     Inbound,
-    /// Away from this workload, or through a gateway: the proxy is the source's.
+    /// Away from this workload, or through a gateway: this is the source's proxy.
     Outbound,
 }
 
 impl Direction {
-    /// What a root id says that is a filter's name and a direction, like Istio's `stats_inbound`; `None` for any other.
+    /// The direction in a root id like Istio's `stats_inbound`: a filter's name and a direction. `None` for any other root
+    /// id.
     pub fn of_root_id(root_id: &str) -> Option<Self> {
         let (filter, direction) = split_root_id(root_id);
         direction.filter(|_| FILTERS.contains(&filter))
     }
 
-    /// What `reporter` says of it: whose proxy this one is.
+    /// The label `reporter`: which side's proxy this is.
     pub fn reporter(self) -> &'static str {
         match self {
             Self::Inbound => "destination",
@@ -30,7 +31,8 @@ impl Direction {
         }
     }
 
-    /// What the listener of the current stream says. A listener without a direction serves a gateway or a client.
+    /// The direction of the current stream's listener. A listener without a direction belongs to a gateway or a client:
+    /// outbound.
     pub fn of_listener(host: &impl Host) -> Self {
         match host.int(LISTENER_DIRECTION) {
             Some(1) => Self::Inbound,
@@ -39,7 +41,7 @@ impl Direction {
     }
 }
 
-/// What a root id says before its end that is a direction, and that direction.
+/// Splits a direction off the end of a root id.
 pub fn split_root_id(root_id: &str) -> (&str, Option<Direction>) {
     for (end, direction) in [("_inbound", Direction::Inbound), ("_outbound", Direction::Outbound)] {
         if let Some(filter) = root_id.strip_suffix(end) {

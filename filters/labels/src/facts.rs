@@ -1,11 +1,11 @@
-//! What is read of a stream to find its labels.
+//! Reads a stream's facts: the values that determine its labels.
 //!
-//! Every read of bytes makes Envoy call back into the module for memory, and costs as much as recording two metrics. So
-//! a stream's labels are a function of as few reads as possible, its facts, and whoever has seen the same facts before
-//! knows the labels. Nothing is read that follows from something else:
+//! Each read of bytes makes Envoy call back into the module for memory, and costs as much as recording two metrics. So
+//! labels depend on as few reads as possible, the facts. A request with known facts has known labels. Values that follow
+//! from other values are not read:
 //!
-//! * whoever shows a SPIFFE name uses mutual TLS, and our own name is then known by the cluster;
-//! * what another filter of the stream has read before comes as [`AlreadyRead`].
+//! * A peer with a SPIFFE name uses mutual TLS. Our own name is then the same for the whole cluster.
+//! * [`AlreadyRead`] holds the values that another filter of the stream has read.
 
 use collections::bytes::Bytes;
 use host::property::{self, Property};
@@ -17,22 +17,22 @@ use crate::response_flags;
 use crate::service;
 use crate::side::Side;
 
-/// What Istio reports when a gRPC call ended without a status.
+/// What Istio reports for a gRPC call that ended without a status.
 const GRPC_STATUS_UNKNOWN: i64 = 2;
 
 /// The protocol of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
-    /// HTTP that is not gRPC.
+    /// HTTP, but not gRPC.
     Http,
-    /// gRPC, by its content type.
+    /// gRPC, recognized by its content type.
     Grpc,
     /// A TCP connection.
     Tcp,
 }
 
 impl Protocol {
-    /// What labels and lines call it.
+    /// Its name in labels and log lines.
     pub fn name(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -42,51 +42,51 @@ impl Protocol {
     }
 }
 
-/// All that the labels of a stream follow from, but for what its cluster says of itself and, where the other side shows a
-/// name, the name of this proxy's own certificate: they are taken to be the same for all streams to the cluster, or to none.
+/// Everything that determines the labels of a stream, except two values that are the same for all streams to a cluster: the
+/// service in the cluster's metadata and, if the peer has a SPIFFE name, our own certificate.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Facts {
-    /// Which side this proxy is.
+    /// Direction of the stream.
     pub direction: Direction,
-    /// What is spoken.
+    /// Protocol.
     pub protocol: Protocol,
-    /// Envoy's response flags and those of injected faults, as bits.
+    /// Envoy's response flags and the flags of injected faults, as bits.
     pub response_flags: u64,
-    /// HTTP status; 0 when there was no response.
+    /// HTTP status; 0 if there was no response.
     pub response_code: i64,
     /// Status of a gRPC request.
     pub grpc_status: Option<i64>,
-    /// The other side, as metadata exchange puts it into filter state.
+    /// The peer's metadata, in the form of the filter state.
     pub peer: Option<Bytes>,
-    /// What the control plane says of the endpoint, where the peer said nothing.
+    /// Istio's metadata of the endpoint, if the peer sent none.
     pub endpoint: Option<Bytes>,
-    /// First URI SAN of the other side's certificate.
+    /// First URI SAN of the peer's certificate.
     pub certificate: Option<Bytes>,
-    /// First URI SAN of our own certificate, where the other side shows none.
+    /// First URI SAN of our own certificate, if the peer has none.
     pub own_certificate: Option<Bytes>,
-    /// Inbound: whether the client showed a certificate.
+    /// Inbound: whether the client presented a certificate.
     pub mutual_tls: bool,
     /// The cluster.
     pub cluster: Option<Bytes>,
-    /// The route, where there is no cluster.
+    /// The route, if there is no cluster.
     pub route: Option<Bytes>,
-    /// What the client called the service, where the cluster does not say.
+    /// The client's name for the service, if the cluster does not name it.
     pub named: Option<Bytes>,
 }
 
-/// What another filter of the stream has read before; Envoy is asked for what is `None`.
+/// Values that another filter of the stream has read. `None` is read from Envoy.
 #[derive(Clone, Debug, Default)]
 pub struct AlreadyRead {
-    /// The peer, as metadata exchange puts it into filter state; `Some(None)` if none is known.
+    /// The peer's metadata, in the form of the filter state; `Some(None)` if there is none.
     pub peer: Option<Option<Bytes>>,
     /// First URI SAN of the peer's certificate; `Some(None)` if there is none.
     pub certificate: Option<Option<Bytes>>,
-    /// Whether it is gRPC.
+    /// Whether the request is gRPC.
     pub grpc: Option<bool>,
 }
 
 impl Facts {
-    /// Those of a stream of which nothing was asked.
+    /// The facts before anything is read.
     pub fn unknown(direction: Direction) -> Self {
         Self {
             direction,
@@ -105,7 +105,7 @@ impl Facts {
         }
     }
 
-    /// Those of the request that just ended, but for what its client called the service.
+    /// The facts of the request that just ended, without the client's name for the service.
     pub fn of_request(host: &impl Host, direction: Direction, before: AlreadyRead) -> Self {
         let grpc = before.grpc.unwrap_or_else(|| is_grpc(host));
         Self {
@@ -116,7 +116,7 @@ impl Facts {
         }
     }
 
-    /// Those of the current TCP connection, but for what its client called the service.
+    /// The facts of the current TCP connection, without the client's name for the service.
     pub fn of_connection(host: &impl Host, direction: Direction) -> Self {
         Self::of_sides(host, direction, AlreadyRead::default())
     }
@@ -126,7 +126,7 @@ impl Facts {
         let peer = before.peer.unwrap_or_else(|| read(host, side.peer));
         let certificate = before.certificate.unwrap_or_else(|| side.principal(host).map(Bytes::Read));
         let cluster = service::cluster(host).map(Bytes::Read);
-        // A plaintext connection has no TLS version, and to be told that is cheaper than to be told `false`.
+        // A plaintext connection has no TLS version. Reading that is cheaper than reading `false`.
         let mutual_tls = direction == Direction::Inbound
             && (certificate.is_some()
                 || (host.property(property::CONNECTION_TLS_VERSION).is_some()
@@ -148,18 +148,18 @@ impl Facts {
         }
     }
 
-    /// Adds what the client called the service.
+    /// Adds the client's name for the service.
     pub(crate) fn read_name(&mut self, host: &impl Host) {
         let name = match (self.protocol, self.direction) {
             (Protocol::Http | Protocol::Grpc, _) => property::REQUEST_HOST,
             (Protocol::Tcp, Direction::Outbound) => property::CONNECTION_SERVER_NAME,
-            // Within the mesh, the server name is not the client's but Istio's name of the cluster.
+            // Inside the mesh, the server name is Istio's name of the cluster, not the client's.
             (Protocol::Tcp, Direction::Inbound) => return,
         };
         self.named = read(host, name);
     }
 
-    /// How many bytes they hold that nobody else keeps.
+    /// Bytes that only these facts hold.
     pub fn own_len(&self) -> usize {
         let parts = [
             &self.peer,
@@ -174,7 +174,7 @@ impl Facts {
     }
 }
 
-/// The status of a gRPC request, of which Envoy says this.
+/// The reported status of a gRPC request, from Envoy's attribute.
 pub fn grpc_status(said: Option<i64>) -> i64 {
     said.unwrap_or(GRPC_STATUS_UNKNOWN)
 }
@@ -183,7 +183,7 @@ pub(crate) fn read(host: &impl Host, path: Property) -> Option<Bytes> {
     host.property(path).map(Bytes::Read)
 }
 
-/// Whether the request is gRPC, by its headers.
+/// Whether the request is gRPC, from its headers.
 fn is_grpc(host: &impl Host) -> bool {
     host.header(HeaderMap::Request, "content-type").is_some_and(|content_type| content_type::is_grpc(&content_type))
 }

@@ -1,9 +1,9 @@
-//! The one list of labels of Istio's standard metrics, in the order in which they are written.
+//! The list of labels of Istio's standard metrics, in the order of a stat name.
 //!
-//! Whoever needs the names, their order or how many they are takes them from [`Label`]: stats, the access log, the
-//! bootstrap's `stats_tags`, the tables in the documentation.
+//! [`Label`] is the only source of their names, order and number: for stats, the access log, the bootstrap's `stats_tags`
+//! and the tables in the documentation.
 
-/// What a value is when nothing better is known.
+/// A label's value if it is not known.
 pub const UNKNOWN: &str = "unknown";
 
 macro_rules! labels {
@@ -14,14 +14,14 @@ macro_rules! labels {
             $(#[doc = concat!("`", $name, "`")] $label,)*
         }
 
-        /// How many labels there are: as many as a request has.
+        /// Number of labels of a request.
         pub const COUNT: usize = [$(Label::$label),*].len();
 
         impl Label {
             /// All labels, in the order of Istio's stat names.
             pub const ALL: [Self; COUNT] = [$(Self::$label),*];
 
-            /// Its name.
+            /// The label's name.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$label => $name,)*
@@ -59,13 +59,13 @@ labels! {
     GrpcResponseStatus = "grpc_response_status",
 }
 
-/// The first this many are those of a TCP connection.
+/// Number of labels of a TCP connection. They come first in the list.
 pub const TCP_COUNT: usize = Label::ResponseCode as usize;
-/// The first this many tell who called whom.
+/// Number of labels about source and destination. They come first in the list.
 pub const PEER_COUNT: usize = Label::RequestProtocol as usize;
 
 impl Label {
-    /// The label of this name.
+    /// The label with this name.
     pub fn of_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|label| label.name() == name)
     }
@@ -86,7 +86,7 @@ impl<T: Copy + Default> Labels<T> {
         Self([value; COUNT])
     }
 
-    /// Each label with a value of its own.
+    /// Each label with its own value.
     pub fn each(mut value: impl FnMut(Label) -> T) -> Self {
         let mut labels = Self::all(T::default());
         for label in Label::ALL {
@@ -97,18 +97,18 @@ impl<T: Copy + Default> Labels<T> {
 
     /// The value of a label.
     pub fn get(&self, label: Label) -> T {
-        // There is a place for each label.
+        // The array has an element for each label.
         self.0.get(label as usize).copied().unwrap_or_default()
     }
 
-    /// Gives a label another value.
+    /// Sets the value of a label.
     pub fn set(&mut self, label: Label, value: T) {
         if let Some(place) = self.0.get_mut(label as usize) {
             *place = value;
         }
     }
 
-    /// The labels that are to be kept, and `other` in place of the rest.
+    /// Keeps the values of the labels in `keep`; all others become `other`.
     pub fn select(&self, keep: &Labels<bool>, other: T) -> Self {
         Self::each(|label| if keep.get(label) { self.get(label) } else { other })
     }

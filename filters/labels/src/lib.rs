@@ -1,11 +1,11 @@
-//! Who called whom: the labels of a stream, and what they are made of.
+//! The labels of a stream, and the data behind them.
 //!
-//! * [`label`] is the one list of labels
-//! * [`facts`] reads of a stream what its labels follow from, by way of the [`side`] that the other proxy is on
-//! * [`resolver`] finds the [`peer`] and the [`service`] that the facts tell of, and remembers them
-//! * [`stream`] decides each label's text, with what stands for it where the best source says nothing
+//! * [`label`] is the list of labels
+//! * [`facts`] reads the values that determine the labels; [`side`] says where to read about the peer
+//! * [`resolver`] finds the [`peer`] and the [`service`] for the facts, and caches them
+//! * [`stream`] decides the value of each label, with all fallbacks
 //!
-//! What a value becomes is for whoever asks: a number in stats, a field of a line in the access log.
+//! The caller decides the form of a value: a number in stats, a field of a line in the access log.
 
 pub mod content_type;
 pub mod direction;

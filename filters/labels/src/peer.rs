@@ -1,8 +1,8 @@
-//! Who a proxy is: the metadata of a workload, its own or its peer's.
+//! A workload's metadata: this proxy's own, or the peer's.
 //!
-//! Metadata exchange learns it from the wire and shares it with the other filters of the stream as a
-//! `google.protobuf.Struct` in filter state, whose fields have the names of Istio's node info, so that expressions such
-//! as `upstream_peer.workload_name` or `downstream_peer.labels['app']` work.
+//! Metadata exchange receives it from the peer, and shares it with the other filters of the stream as a
+//! `google.protobuf.Struct` in filter state. The fields have the names of Istio's node info, so expressions such as
+//! `upstream_peer.workload_name` or `downstream_peer.labels['app']` work.
 
 use prost::Message;
 
@@ -11,16 +11,16 @@ use collections::text_map::TextMap;
 use host::property::{self, Property};
 use host::Host;
 
-/// Filter state key of the peer that called this proxy; Envoy adds the prefix `wasm.`.
+/// Filter state key of the downstream peer; Envoy adds the prefix `wasm.`.
 pub const DOWNSTREAM_PEER: &str = property::DOWNSTREAM_PEER.0;
-/// Filter state key of the peer that this proxy called.
+/// Filter state key of the upstream peer.
 pub const UPSTREAM_PEER: &str = property::UPSTREAM_PEER.0;
-/// Filter state key of the caller's node id.
+/// Filter state key of the downstream peer's node id.
 pub const DOWNSTREAM_PEER_ID: &str = property::DOWNSTREAM_PEER_ID.0;
-/// Filter state key of the called proxy's node id.
+/// Filter state key of the upstream peer's node id.
 pub const UPSTREAM_PEER_ID: &str = property::UPSTREAM_PEER_ID.0;
 
-/// The node id that stands for a peer that does not take part in metadata exchange.
+/// Node id of a peer that does not support metadata exchange.
 pub const PEER_NOT_FOUND_ID: &str = "envoy.wasm.metadata_exchange.peer_unknown";
 
 /// Label that names the workload's application.
@@ -32,25 +32,25 @@ pub const CANONICAL_NAME: &str = "service.istio.io/canonical-name";
 /// Label that names the canonical service's revision.
 pub const CANONICAL_REVISION: &str = "service.istio.io/canonical-revision";
 
-/// The labels that metrics are made of; others are exchanged only when asked for.
+/// Pod labels that metrics need. Others are exchanged only if configured.
 pub const METRIC_LABELS: [&str; 4] = [APP, VERSION, CANONICAL_NAME, CANONICAL_REVISION];
 
-/// More labels than this of one peer are not kept.
+/// Most labels kept of one peer.
 pub const MAX_LABELS: usize = 64;
 
-/// The revision of a workload that names none.
+/// The revision of a workload without a revision.
 const DEFAULT_REVISION: &str = "latest";
 
-/// A workload's metadata. An empty text is one that is not known.
+/// A workload's metadata. A text is empty if it is not known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Peer {
     /// Pod name.
     pub name: String,
     /// Namespace.
     pub namespace: String,
-    /// Name of what owns the pod, as a rule its deployment.
+    /// Name of the pod's owner, usually a deployment.
     pub workload_name: String,
-    /// URI of what owns the pod.
+    /// URI of the pod's owner.
     pub owner: String,
     /// Mesh.
     pub mesh_id: String,
@@ -93,21 +93,21 @@ const FIELDS: [PeerField; 7] = [
     field!("ISTIO_VERSION", istio_version),
 ];
 
-/// The labels' name in node metadata and on the wire, and in filter state.
+/// Name of the labels in node metadata and on the wire, and in filter state.
 const LABELS_METADATA: &str = "LABELS";
 const LABELS_STATE: &str = "labels";
 
-/// Where one text of a workload is read, without all the others.
+/// Where to read one text of a workload without reading all others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextPaths {
-    /// Of the workload that called, in filter state, which metadata exchange fills.
+    /// Of the downstream peer, in filter state. Metadata exchange writes it.
     pub of_caller: String,
-    /// Of this proxy's own workload, in its node.
+    /// Of this proxy's own workload, in its node metadata.
     pub of_node: String,
 }
 
 impl TextPaths {
-    /// Those of the namespace.
+    /// The paths of the namespace.
     pub fn of_namespace() -> Self {
         Self {
             of_caller: property::path(&[DOWNSTREAM_PEER, NAMESPACE.state]),
@@ -115,7 +115,7 @@ impl TextPaths {
         }
     }
 
-    /// Those of a label of the pod.
+    /// The paths of a pod label.
     pub fn of_label(label: &str) -> Self {
         Self {
             of_caller: property::path(&[DOWNSTREAM_PEER, LABELS_STATE, label]),
@@ -125,7 +125,7 @@ impl TextPaths {
 }
 
 impl Peer {
-    /// This proxy, from its node metadata, with the labels that metrics need and `more_labels`.
+    /// This proxy's own workload, from its node metadata, with the labels that metrics need and `more_labels`.
     #[inline(never)]
     pub fn local(host: &impl Host, more_labels: &[String]) -> Self {
         let mut peer = Self::default();
@@ -141,12 +141,12 @@ impl Peer {
         peer
     }
 
-    /// A peer as it is sent between proxies, with the names of node metadata.
+    /// A peer from the form that proxies exchange, with the names of node metadata.
     pub fn from_metadata(metadata: &Struct) -> Self {
         Self::read(metadata, |field| field.metadata, LABELS_METADATA)
     }
 
-    /// The form in which proxies send it.
+    /// The form that proxies exchange.
     pub fn to_metadata(&self) -> Struct {
         self.write(|field| field.metadata, LABELS_METADATA)
     }
@@ -162,8 +162,8 @@ impl Peer {
         self.write(|field| field.state, LABELS_STATE).encode_to_vec()
     }
 
-    /// A peer that never answered, from what the control plane says of its endpoint:
-    /// `workload;namespace;canonical-service;revision;cluster`, the last one optional.
+    /// A peer that never answered, from Istio's metadata of its endpoint:
+    /// `workload;namespace;canonical-service;revision;cluster`. The cluster is optional.
     #[inline(never)]
     pub fn from_endpoint(text: &str) -> Option<Self> {
         let mut parts = text.split(';');
@@ -178,12 +178,12 @@ impl Peer {
         Some(peer)
     }
 
-    /// A label's value, empty if it is not there.
+    /// The value of a pod label; empty if it is absent.
     pub fn label(&self, name: &str) -> &str {
         self.labels.get(name).unwrap_or_default()
     }
 
-    /// The canonical service: its label, or else the workload.
+    /// The canonical service: its label, else the workload.
     pub fn canonical_service(&self) -> &str {
         match self.label(CANONICAL_NAME) {
             "" => &self.workload_name,
@@ -191,7 +191,7 @@ impl Peer {
         }
     }
 
-    /// The canonical revision: its label, or else `latest`.
+    /// The canonical revision: its label, else `latest`.
     pub fn canonical_revision(&self) -> &str {
         match self.label(CANONICAL_REVISION) {
             "" => DEFAULT_REVISION,

@@ -5,7 +5,7 @@
 /// `google.protobuf.Struct`.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Struct {
-    // On the wire, a map is a list of entries. prost's maps are trees, with three times as much code.
+    // On the wire, a map is a list of entries. prost's maps are trees, and need three times as much code.
     #[prost(message, repeated, tag = "1")]
     fields: Vec<StructField>,
 }
@@ -59,7 +59,7 @@ pub struct ListValue {
 }
 
 impl Struct {
-    /// The text of a field; nothing if it is absent or of another kind.
+    /// The text of a field; empty if it is absent or of another kind.
     pub fn text(&self, name: &str) -> &str {
         match self.get(name) {
             Some(ValueKind::Text(text)) => text,

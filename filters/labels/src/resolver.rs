@@ -1,4 +1,4 @@
-//! Finds out who called whom, and remembers what many streams have in common.
+//! Finds the peer and the service of a stream, and caches what many streams have in common.
 
 use std::rc::Rc;
 
@@ -14,32 +14,32 @@ use crate::service::{self, ClusterService};
 use crate::side::Side;
 use crate::stream::{Cluster, Stream};
 
-/// Peers, endpoints and clusters remembered, each.
+/// Most peers, endpoints and clusters in the cache, each.
 const MAX_REMEMBERED: usize = 1_000;
 
-/// What there is to find out about streams. What nobody needs is not looked for.
+/// The data that the caller needs. Other data is not read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// Any of their labels.
+    /// Any label of the stream.
     pub labels: bool,
-    /// What workloads say of themselves.
+    /// Metadata of workloads.
     pub workloads: bool,
-    /// Who workloads are by their certificates.
+    /// Identities in certificates.
     pub principals: bool,
-    /// Which service was called.
+    /// The called service.
     pub service: bool,
 }
 
 impl Needs {
-    /// All that labels can say.
+    /// Everything that labels need.
     pub const ALL: Self = Self { labels: true, workloads: true, principals: true, service: true };
 
-    /// Adds what a label takes.
+    /// Adds what a label needs.
     pub fn add(&mut self, label: Label) {
         self.labels = true;
         match label {
             Label::SourcePrincipal | Label::DestinationPrincipal => self.principals = true,
-            // The namespace may be that of the destination, the host its canonical service.
+            // The service's namespace may come from the destination workload, its host from the canonical service.
             Label::DestinationService | Label::DestinationServiceName | Label::DestinationServiceNamespace => {
                 (self.service, self.workloads) = (true, true);
             }
@@ -66,28 +66,28 @@ impl Needs {
         }
     }
 
-    /// Adds what workloads say of themselves besides labels.
+    /// Adds workload metadata that is not in labels.
     pub fn add_workloads(&mut self) {
         (self.labels, self.workloads) = (true, true);
     }
 }
 
-/// Finds out who called whom.
+/// Finds the peer and the service of a stream.
 pub struct Resolver {
     needs: Needs,
-    /// Whether a client is believed in what it calls the service.
+    /// Whether the client's name for the service may become a label.
     host_header_fallback: bool,
-    /// Known where the root id tells it, else asked of each stream's listener.
+    /// From the root id, else read from each stream's listener.
     direction: Option<Direction>,
     local: Rc<Peer>,
-    /// A peer of which nothing is known.
+    /// A peer without metadata.
     stranger: Rc<Peer>,
     peers: Cache,
     endpoints: Cache,
     clusters: Cache,
 }
 
-/// What was said of a peer or of a cluster, by the bytes that said it. One type for both: each takes 3 KB of code.
+/// A cache of peers or clusters, by the bytes that describe them. One type for both: each type adds 3 KB of code.
 type Cache = BoundedCache<Bytes, Remembered>;
 
 #[derive(Clone)]
@@ -97,7 +97,7 @@ enum Remembered {
 }
 
 impl Resolver {
-    /// One for the proxy `local` and the plugin with this root id.
+    /// A resolver for the proxy `local` and the plugin with this root id.
     pub fn new(local: Peer, root_id: &str, needs: Needs, host_header_fallback: bool) -> Self {
         Self {
             needs,
@@ -111,17 +111,17 @@ impl Resolver {
         }
     }
 
-    /// Forgets what a configuration update may have changed: what clusters say of themselves, and our certificates.
+    /// Clears what a configuration update may have changed: the services of clusters, and our certificates.
     pub fn refresh(&mut self) {
         self.clusters = BoundedCache::new(MAX_REMEMBERED);
     }
 
-    /// Which way streams pass, where that is the same for all.
+    /// The direction, if it is the same for all streams.
     pub fn known_direction(&self) -> Option<Direction> {
         self.direction
     }
 
-    /// Which way the current stream passes.
+    /// The direction of the current stream.
     pub fn direction(&self, host: &impl Host) -> Direction {
         self.direction.unwrap_or_else(|| Direction::of_listener(host))
     }
@@ -132,19 +132,19 @@ impl Resolver {
         self.named(host, facts)
     }
 
-    /// The facts of the current TCP connection. All but the flags stay as they are once the peer is known.
+    /// The facts of the current TCP connection. Once the peer is known, only the flags change.
     pub fn facts_of_connection(&mut self, host: &impl Host) -> Facts {
         let facts = Facts::of_connection(host, self.direction(host));
         self.named(host, facts)
     }
 
-    /// Whether the service of the current request is known by its Host header alone.
+    /// Whether only the Host header names the service of the current request.
     pub fn needs_host_header(&mut self, host: &impl Host) -> bool {
         let cluster = service::cluster(host).map(Bytes::Read);
         self.needs_name(host, cluster.as_ref())
     }
 
-    /// The current stream, of which these are the facts.
+    /// The current stream with these facts.
     pub fn resolve<'a>(&mut self, host: &impl Host, facts: &'a Facts) -> Stream<'a> {
         let peer = match (&facts.peer, &facts.endpoint) {
             _ if !self.needs.workloads => None,
@@ -168,7 +168,7 @@ impl Resolver {
         Stream::new(facts, Rc::clone(&self.local), peer, cluster)
     }
 
-    /// Adds what the client called the service, if that is needed.
+    /// Adds the client's name for the service, if needed.
     fn named(&mut self, host: &impl Host, mut facts: Facts) -> Facts {
         if self.needs.service && self.needs_name(host, facts.cluster.as_ref()) {
             facts.read_name(host);
@@ -176,13 +176,13 @@ impl Resolver {
         facts
     }
 
-    /// Whether the service of the current stream's `cluster` is known by what the client calls it alone, and that is to be
-    /// believed.
+    /// Whether only the client names the service of `cluster`, the current stream's cluster, and that name may become a
+    /// label.
     fn needs_name(&mut self, host: &impl Host, cluster: Option<&Bytes>) -> bool {
         self.host_header_fallback && cluster.is_none_or(|name| self.cluster(host, name).service.host.is_none())
     }
 
-    /// What is known of the current stream's cluster.
+    /// The data of the current stream's cluster.
     fn cluster(&mut self, host: &impl Host, name: &Bytes) -> Rc<Cluster> {
         if let Some(Remembered::Cluster(cluster)) = self.clusters.get(name) {
             return cluster;
@@ -194,7 +194,7 @@ impl Resolver {
     }
 }
 
-/// The peer of which `said` tells, as `understand` reads it.
+/// The peer that `said` describes, from the cache or decoded by `understand`.
 fn remembered(cache: &mut Cache, said: &Bytes, understand: fn(&[u8]) -> Option<Peer>) -> Rc<Peer> {
     if let Some(Remembered::Peer(peer)) = cache.get(said) {
         return peer;

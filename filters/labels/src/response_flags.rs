@@ -1,10 +1,9 @@
-//! Envoy's response flags, with those of the faults that we inject, and their text, as Istio writes it in the label
-//! `response_flags`.
+//! Envoy's response flags with the flags of injected faults, and their text, as in Istio's label `response_flags`.
 //!
-//! No module can set Envoy's own flags. So fault injection puts those of a stream into filter state, and whoever tells the
-//! flags of a stream adds them. To ask for filter state that is not there costs Envoy a tenth of a read, and nearly no
-//! stream has a fault: so nobody asks unless a stream with one lives in the same VM, which is on the same worker. Such a
-//! stream has a [`Mark`] as long as it lives; a plugin that has a VM of its own, and must ask always, keeps one.
+//! No module can set Envoy's own flags. So fault injection writes the flags of a stream to filter state, and every reader
+//! of the flags adds them. Reading filter state that does not exist costs a tenth of a read, and almost no stream has a
+//! fault. So it is read only while a stream with a fault lives in the same VM, which is on the same worker: such a stream
+//! holds a [`Mark`] until it ends. A plugin in a VM of its own must always read, so it keeps a mark.
 
 use core::cell::Cell;
 use core::fmt::Write;
@@ -12,7 +11,7 @@ use core::fmt::Write;
 use host::property;
 use host::{Host, HostError};
 
-/// The filter state that says what was done to a stream: `DI`, `FI` or `DI,FI`.
+/// Filter state with the injected faults of a stream: `DI`, `FI` or `DI,FI`.
 pub const FAULT_FLAGS: &str = property::FAULT_FLAGS.0;
 
 /// A delay was injected.
@@ -21,16 +20,16 @@ pub const DELAY: u64 = 1 << 9;
 pub const FAULT: u64 = 1 << 10;
 
 std::thread_local! {
-    /// How many marks there are in this VM.
+    /// Number of marks in this VM.
     static MARKS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// While there is one, streams of this VM are asked for faults.
+/// While a mark exists, the filter state of faults is read for every stream of this VM.
 #[derive(Debug)]
 pub struct Mark(());
 
 impl Mark {
-    /// Another one.
+    /// Creates a mark.
     pub fn new() -> Self {
         MARKS.set(MARKS.get().saturating_add(1));
         Self(())
@@ -49,18 +48,19 @@ impl Drop for Mark {
     }
 }
 
-/// Says of the current stream which of [`DELAY`] and [`FAULT`] were injected. A [`Mark`] must live as long as the stream.
+/// Writes which of [`DELAY`] and [`FAULT`] were injected into the current stream. A [`Mark`] must live as long as the
+/// stream.
 pub fn tell_faults(host: &impl Host, flags: u64) -> Result<(), HostError> {
     host.set_filter_state(FAULT_FLAGS, text(flags).as_bytes())
 }
 
-/// The flags of the current stream by now, as bits: Envoy's, and those of injected faults. At most two reads; one where no
-/// faults are.
+/// The current stream's flags so far, as bits: Envoy's, and those of injected faults. At most two reads; one if no stream
+/// has a fault.
 pub fn of_stream(host: &impl Host) -> u64 {
     host.int(property::RESPONSE_FLAGS).unwrap_or(0).cast_unsigned() | faults(host)
 }
 
-/// Which of [`DELAY`] and [`FAULT`] our own filter has injected into the current stream.
+/// Which of [`DELAY`] and [`FAULT`] fault injection has injected into the current stream.
 pub fn faults(host: &impl Host) -> u64 {
     if MARKS.get() == 0 {
         return 0;
@@ -73,14 +73,14 @@ pub fn faults(host: &impl Host) -> u64 {
     }
 }
 
-/// The short names of the flags, by bit. Envoy's access log uses the same.
+/// The short names of the flags, by bit, as in Envoy's access log.
 const SHORT_NAMES: [&str; 30] = [
     "LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NR", "DI", "FI", "RL", "UAEX", "RLSE", "DC", "URX", "SI", "IH",
     "DPE", "UMSDR", "RFCF", "NFCF", "DT", "UPE", "NC", "OM", "DF", "DO", "DR", "UDO",
 ];
 
-/// The names of the set bits in ascending order, joined by commas; `-` for none. A mask with bits beyond the known ones
-/// is appended whole, in decimal, so that nothing is lost.
+/// The names of the set bits in ascending order, joined by commas; `-` for none. If an unknown bit is set, the whole mask
+/// is added in decimal, so that nothing is lost.
 pub fn text(flags: u64) -> String {
     if flags == 0 {
         return "-".into();

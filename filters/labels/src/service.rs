@@ -1,37 +1,37 @@
-//! Where a stream goes, and what that says of the service behind it.
+//! The cluster or route of a stream, and the service behind it.
 
 use host::property;
 use host::Host;
 
-/// The cluster for what is sent to no known service and not let through.
+/// Istio's cluster for blocked traffic to unknown services.
 pub const BLACK_HOLE: &str = "BlackHoleCluster";
-/// The cluster for what is sent to no known service and let through.
+/// Istio's cluster for allowed traffic to unknown services.
 pub const PASSTHROUGH: &str = "PassthroughCluster";
 
-/// The clusters for what comes in to no known port.
+/// Istio's clusters for inbound traffic to unknown ports.
 const INBOUND_PASSTHROUGH: [&str; 3] =
     ["InboundPassthroughCluster", "InboundPassthroughClusterIpv4", "InboundPassthroughClusterIpv6"];
 
-/// Names of the routes for such traffic where there is no cluster.
+/// Istio's routes for such traffic, if there is no cluster.
 const BLOCK_ALL_ROUTE: &[u8] = b"block_all";
 const ALLOW_ANY_ROUTE: &[u8] = b"allow_any";
 
-/// The cluster that the stream goes to; none if Envoy answers itself.
+/// The cluster of the stream; `None` if Envoy answers itself.
 pub fn cluster(host: &impl Host) -> Option<Vec<u8>> {
     host.property(property::CLUSTER_NAME)
 }
 
-/// The route that it takes.
+/// The route of the stream.
 pub fn route(host: &impl Host) -> Option<Vec<u8>> {
     host.property(property::ROUTE_NAME)
 }
 
-/// Whether a cluster leads out of the mesh, by Istio's naming.
+/// Whether Istio's name of the cluster means that it is outside the mesh.
 pub fn is_outside(cluster: &[u8]) -> bool {
     [BLACK_HOLE, PASSTHROUGH].iter().any(|name| name.as_bytes() == cluster)
 }
 
-/// What a cluster says of its service; `None` is what it does not say.
+/// The service of a cluster. `None` if the cluster does not name it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClusterService {
     /// Full host name.
@@ -43,8 +43,8 @@ pub struct ClusterService {
 }
 
 impl ClusterService {
-    /// What the metadata of the current stream's cluster says; Istio's control plane writes it. Without it, Istio's name
-    /// of the cluster, `direction|port|subset|host`, still tells the host.
+    /// The service in the metadata of the current stream's cluster, which Istio's control plane writes. Without metadata,
+    /// the host is taken from Istio's cluster name, `direction|port|subset|host`.
     pub fn of_cluster(host: &impl Host, name: &[u8]) -> Self {
         let is_outside = is_outside(name);
         let name = core::str::from_utf8(name).unwrap_or_default();
@@ -70,7 +70,7 @@ impl ClusterService {
         }
     }
 
-    /// What the name of the route says where there is no cluster.
+    /// The service for the route's name, if there is no cluster.
     pub fn of_route(name: Option<&[u8]>) -> Self {
         let name = match name {
             Some(BLOCK_ALL_ROUTE) => Some(BLACK_HOLE.into()),

@@ -1,26 +1,26 @@
-//! The side that the other proxy of a stream is on, and where it can be read who that is.
+//! The peer's side of a stream, and where to read about the peer.
 
 use host::property::{self, Property};
 use host::{HeaderMap, Host};
 
 use crate::direction::Direction;
 
-/// Where to read about the other proxy.
+/// Where to read about the peer.
 #[derive(Debug)]
 pub struct Side {
-    /// The headers that it sends.
+    /// The headers that the peer sends.
     pub headers: HeaderMap,
-    /// What it says of itself, which metadata exchange puts there.
+    /// Filter state with the peer's metadata, from metadata exchange.
     pub peer: Property<'static>,
-    /// The id of its node, from there, too.
+    /// Filter state with the peer's node id, from metadata exchange.
     pub peer_id: Property<'static>,
-    /// First URI SAN of its certificate.
+    /// First URI SAN of the peer's certificate.
     pub certificate: Property<'static>,
-    /// First URI SAN of the certificate that it was shown.
+    /// First URI SAN of the certificate presented to the peer.
     pub own_certificate: Property<'static>,
 }
 
-/// The proxy that called this one.
+/// The proxy or client that called this proxy.
 pub const DOWNSTREAM: Side = Side {
     headers: HeaderMap::Request,
     peer: property::DOWNSTREAM_PEER,
@@ -29,7 +29,7 @@ pub const DOWNSTREAM: Side = Side {
     own_certificate: property::CONNECTION_LOCAL_SAN,
 };
 
-/// The proxy that this one calls.
+/// The proxy or server that this proxy calls.
 pub const UPSTREAM: Side = Side {
     headers: HeaderMap::Response,
     peer: property::UPSTREAM_PEER,
@@ -39,7 +39,7 @@ pub const UPSTREAM: Side = Side {
 };
 
 impl Side {
-    /// The side that the other proxy of a stream is on.
+    /// The peer's side for this direction.
     pub fn of(direction: Direction) -> &'static Self {
         match direction {
             Direction::Inbound => &DOWNSTREAM,
@@ -47,7 +47,7 @@ impl Side {
         }
     }
 
-    /// The identity that the other proxy has proved.
+    /// The identity in the peer's certificate.
     pub fn principal(&self, host: &impl Host) -> Option<Vec<u8>> {
         host.property(self.certificate)
     }

@@ -1,14 +1,14 @@
-//! What the labels of a stream say.
+//! The values of a stream's labels.
 //!
 //! | label | outbound, gateway | inbound |
 //! |---|---|---|
 //! | `source_…` | this node | the downstream peer |
-//! | `destination_…` | the upstream peer, or else what is known of the endpoint | this node |
+//! | `destination_…` | the upstream peer, else Istio's metadata of the endpoint | this node |
 //! | `…_principal` | certificates of the upstream connection | certificates of the downstream connection |
-//! | `destination_service…` | the cluster's service, or else the Host header, for TCP the TLS server name | the same, but no server name |
+//! | `destination_service…` | the cluster's service, else the Host header, for TCP the TLS server name | the same, without the server name |
 //!
-//! Here it is decided what each label says, and what stands for it where the best source says nothing. How that is
-//! written, also where nobody knows it, is for whoever writes.
+//! This file decides the value of each label, with all fallbacks. The caller decides the form, also the form of an unknown
+//! value.
 
 use core::cell::OnceCell;
 use std::rc::Rc;
@@ -21,7 +21,7 @@ use crate::label::Label;
 use crate::peer::{Peer, APP, VERSION};
 use crate::service::ClusterService;
 
-/// One of the two workloads between which a stream is.
+/// One of the two workloads of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// The workload that calls.
@@ -30,7 +30,7 @@ pub enum End {
     Destination,
 }
 
-/// A stream of which is known what its labels are made of.
+/// A stream with all data for its labels.
 #[derive(Debug)]
 pub struct Stream<'a> {
     facts: &'a Facts,
@@ -39,24 +39,24 @@ pub struct Stream<'a> {
     cluster: Rc<Cluster>,
 }
 
-/// What is known of the cluster that a stream goes to.
+/// The data of a stream's cluster.
 #[derive(Debug, Default)]
 pub(crate) struct Cluster {
     pub service: ClusterService,
-    /// The certificate that this proxy shows to those who show theirs.
+    /// Our own certificate, as presented to peers that present one.
     pub own_certificate: OnceCell<Option<Bytes>>,
 }
 
-/// What a label says.
+/// The value of a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LabelValue<'a> {
-    /// A text, in UTF-8 or not; empty if nobody knows it.
+    /// A text, not always valid UTF-8; empty if it is not known.
     Text(&'a [u8]),
     /// A number.
     Number(i64),
     /// Response flags, as bits.
     Flags(u64),
-    /// Nothing: it is not about such a stream.
+    /// None: the label does not apply to this stream.
     None,
 }
 
@@ -65,12 +65,12 @@ impl<'a> Stream<'a> {
         Self { facts, local, peer, cluster }
     }
 
-    /// What the stream's labels follow from.
+    /// The facts behind the labels.
     pub fn facts(&self) -> &Facts {
         self.facts
     }
 
-    /// The workload at one of its ends, as far as it says itself who it is.
+    /// The metadata of the workload at this end.
     pub fn workload(&self, end: End) -> &Peer {
         if self.is_peer(end) {
             &self.peer
@@ -79,7 +79,7 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// What a label says.
+    /// The value of a label.
     pub fn value(&self, label: Label) -> LabelValue<'_> {
         let text = match label {
             Label::ResponseFlags => return LabelValue::Flags(self.facts.response_flags),
@@ -94,7 +94,7 @@ impl<'a> Stream<'a> {
         LabelValue::Text(text)
     }
 
-    /// What a label says that is a text.
+    /// The value of a label that is a text.
     fn text(&self, label: Label) -> &[u8] {
         let (source, destination) = (self.workload(End::Source), self.workload(End::Destination));
         let text: &str = match label {
@@ -128,7 +128,7 @@ impl<'a> Stream<'a> {
             Label::ConnectionSecurityPolicy => match (self.facts.direction, self.facts.mutual_tls) {
                 (Direction::Inbound, true) => "mutual_tls",
                 (Direction::Inbound, false) => "none",
-                // Only the server knows what it demanded of us.
+                // Only the server knows whether it required mutual TLS.
                 (Direction::Outbound, _) => "",
             },
             Label::ResponseFlags | Label::ResponseCode | Label::GrpcResponseStatus => "",
@@ -136,7 +136,7 @@ impl<'a> Stream<'a> {
         text.as_bytes()
     }
 
-    /// Whether an end is that of the other proxy.
+    /// Whether this end is the peer.
     fn is_peer(&self, end: End) -> bool {
         match self.facts.direction {
             Direction::Inbound => end == End::Source,
@@ -144,7 +144,7 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// The identity that the certificate of an end has.
+    /// The identity in the certificate of this end.
     fn principal(&self, end: End) -> &[u8] {
         let certificate = match (&self.facts.certificate, self.is_peer(end)) {
             (certificate, true) => certificate.as_ref(),
@@ -154,7 +154,7 @@ impl<'a> Stream<'a> {
         certificate.map_or(&[], |certificate| certificate)
     }
 
-    /// What the service is called: by its cluster, by the client, or on the way in by the workload's own name.
+    /// The service's name: from the cluster, from the client, or inbound from the workload's own metadata.
     fn service(&self) -> &[u8] {
         match (&self.cluster.service.host, &self.facts.named, self.facts.direction) {
             (Some(host), ..) => host.as_bytes(),

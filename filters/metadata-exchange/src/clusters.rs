@@ -1,4 +1,4 @@
-//! Which clusters lead to peers that may know who we are.
+//! Which clusters are inside the mesh: only their endpoints get our metadata.
 
 use collections::bytes::{Bytes, Key};
 use host::property::{self, Property};
@@ -7,10 +7,10 @@ use labels::service;
 
 use crate::learned::{Learned, LearnedCache};
 
-/// Clusters remembered.
+/// Most clusters in the cache.
 const MAX_CLUSTERS: usize = 1000;
 
-/// Whether each cluster is inside the mesh, by its name.
+/// Whether each cluster is inside the mesh, cached by its name.
 pub struct MeshClusters {
     known: LearnedCache,
 }
@@ -38,7 +38,7 @@ impl MeshClusters {
     }
 }
 
-/// Istio writes the marks of a cluster as booleans or as text.
+/// Istio writes these marks as booleans or as text.
 fn is_set(host: &impl Host, mark: Property) -> bool {
     matches!(host.property(mark).as_deref(), Some([1] | b"true"))
 }

@@ -2,25 +2,25 @@
 
 use configuration::{self, ConfigError, Section};
 
-/// Peers remembered per worker unless configured otherwise.
+/// Default size of the peer cache per worker.
 const DEFAULT_PEERS: u64 = 500;
-/// More would let strangers hold megabytes per worker.
+/// A larger cache would let untrusted clients fill megabytes per worker.
 const MAX_PEERS: u64 = 10_000;
-/// More additional labels would not leave room in the header.
+/// More labels would not fit into the header.
 const MAX_ADDITIONAL_LABELS: usize = 32;
 
 /// The only protocol of metadata exchange over TCP, by its ALPN name.
 const PROTOCOL: &str = "istio-peer-exchange";
 
-/// What an operator can set.
+/// The configuration of metadata exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExchangeConfig {
     /// `max_peer_cache_size`: peers remembered, so that their headers are decoded once. 0 remembers none.
     pub max_peer_cache_size: usize,
-    /// `protocol`: named, a TCP connection that this proxy opens begins with its metadata. Name it only where every
-    /// workload that is called takes part, for the bytes of one that does not would be spoilt.
+    /// `protocol`: if set, this proxy sends its metadata first on TCP connections that it opens. Set it only where every
+    /// called workload supports the exchange: others would read the metadata as data.
     pub introduce: bool,
-    /// `additional_labels`: labels of this workload to send, beyond those that metrics are made of.
+    /// `additional_labels`: labels of this workload to send, besides those that metrics use.
     pub additional_labels: Vec<String>,
 }
 

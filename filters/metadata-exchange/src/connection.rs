@@ -1,14 +1,17 @@
 //! Metadata exchange over TCP: a frame before the first byte in each direction.
 //!
-//! Istio's own filter lets TLS negotiate it (ALPN `istio-peer-exchange`). A wasm filter cannot see what was negotiated,
-//! so it takes care instead:
+//! Istio's own filter negotiates it by ALPN (`istio-peer-exchange`). A wasm filter cannot see the result, so it follows
+//! these rules:
 //!
-//! * **Inbound** it reads: a frame is recognised by its first bytes and only looked for under mutual TLS. It answers only
-//!   who has sent a frame, and only while nothing else has been sent. A client that does not take part sees nothing.
-//! * **Outbound** it must write first, so it does that only if its configuration names the protocol, and only to a peer
-//!   that has proved a SPIFFE identity.
+//! * **Inbound** it reads first. It looks for a frame only under mutual TLS, and recognises it by its first bytes. It
+//!   answers only
+//!   after a frame, and only if no other byte has been sent. A client without the exchange notices nothing.
+//! * **Outbound** it must write first. It does so only if its configuration names the protocol, and only to a peer with a
+//!   SPIFFE
+//!   identity in its certificate.
 //!
-//! Bytes that are no frame pass untouched and at once; a frame that cannot be read is taken off and costs only the label.
+//! Bytes that are not a frame pass unchanged and at once. A frame that cannot be decoded is dropped; only the labels are
+//! lost.
 
 use host::property;
 use host::{Buffer, Host};
@@ -22,41 +25,41 @@ use crate::exchange::{contradicts, store};
 use crate::frame::{self, Beginning, PREFIX_BYTES};
 use crate::wire::MAX_METADATA_BYTES;
 
-/// Bytes that may be held back while a frame is not complete.
+/// Most bytes held back while a frame is incomplete.
 const MAX_FRAME_BYTES: usize = MAX_METADATA_BYTES + PREFIX_BYTES;
 
-/// How long bytes that might become a frame are held back at least: from this tick to the next but one.
+/// Bytes that might become a frame are held back at least until the second tick.
 const TICKS_TO_WAIT: u32 = 2;
 
 /// Metadata exchange over TCP on one worker.
 pub struct TcpExchange {
-    /// Our frame; nothing where the node does not say who we are.
+    /// Our frame; `None` if the node has no metadata.
     own_frame: Option<Vec<u8>>,
-    /// Whether to begin the exchange with those we call.
+    /// Whether to send our frame first on outbound connections.
     introduce: bool,
     clusters: MeshClusters,
     counters: ExchangeCounters,
 }
 
-/// What is remembered of one connection.
+/// State of one connection.
 #[derive(Debug)]
 pub struct ExchangeConnection {
     direction: Option<Direction>,
     peer: PeerFrame,
     own: OwnFrame,
-    /// Bytes that are held back because they might become a frame.
+    /// Bytes held back because they might become a frame.
     held: usize,
-    /// Ticks for which they have been.
+    /// Ticks since bytes are held back.
     ticks: u32,
 }
 
 /// The peer's frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PeerFrame {
-    /// It is not known yet whether to look for it.
+    /// Not known yet whether to look for it.
     Undecided,
     Awaited,
-    /// This many bytes of it are still to be dropped.
+    /// This many bytes of it must still be dropped.
     Dropping(usize),
     Settled,
 }
@@ -64,21 +67,21 @@ enum PeerFrame {
 /// Our frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum OwnFrame {
-    /// It is not sent, unless the peer sends its own.
+    /// Not sent unless the peer sends its frame.
     Withheld,
-    /// It goes before the next byte.
+    /// To be sent before the next byte.
     Due,
-    /// It was sent, or can be no more.
+    /// Sent, or it can no longer be sent.
     Settled,
 }
 
-/// Whether the bytes at hand pass on.
+/// Whether the received bytes pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum BytesFlow {
     /// They pass.
     Pass,
-    /// They wait for more.
+    /// They wait for more bytes.
     Wait,
 }
 
@@ -95,7 +98,7 @@ impl ExchangeConnection {
 }
 
 impl TcpExchange {
-    /// `local` is who this proxy is.
+    /// `local` is the metadata of this proxy.
     #[inline(never)]
     pub fn new(local: &Peer, introduce: bool, host: &impl Host) -> Self {
         let id = host.text(property::NODE_ID);
@@ -111,7 +114,7 @@ impl TcpExchange {
         }
     }
 
-    /// `size` bytes came from the downstream, the last ones if `end`.
+    /// `size` bytes arrived from the downstream; with `end`, the last ones.
     pub fn on_downstream_data(
         &mut self,
         host: &impl Host,
@@ -136,7 +139,7 @@ impl TcpExchange {
         end: bool,
     ) -> BytesFlow {
         match connection.direction(host) {
-            // Nothing is decided yet: the application may speak before the TLS handshake has told who the client is.
+            // Do not decide yet: the application may send first, before the TLS handshake has identified the client.
             Direction::Inbound => self.send(host, connection, Buffer::Upstream),
             Direction::Outbound => {
                 self.decide(host, connection, Direction::Outbound);
@@ -145,8 +148,8 @@ impl TcpExchange {
         }
     }
 
-    /// A tick passes while bytes are held back. Those that are less than the beginning of a frame are let go at the second:
-    /// frames do not come byte by byte, and an application may be waiting for the answer to them. Returns whether any are
+    /// Called on each tick while bytes are held back. At the second tick, bytes shorter than the magic number pass: frames
+    /// do not arrive byte by byte, and the application may be waiting for an answer to these bytes. Returns whether any are
     /// still held.
     pub fn on_tick(&mut self, host: &impl Host, connection: &mut ExchangeConnection) -> bool {
         let (Some(direction), PeerFrame::Awaited) = (connection.direction, connection.peer) else {
@@ -171,7 +174,7 @@ impl TcpExchange {
         self.counters.count(host, ExchangeEvent::InitialHeaderNotFound);
         store_unknown(host, side);
         connection.peer = PeerFrame::Settled;
-        // Who does not introduce himself would not understand our frame.
+        // A peer that sends no frame does not understand ours.
         connection.own = OwnFrame::Settled;
     }
 
@@ -211,12 +214,12 @@ impl TcpExchange {
                 }
             }
         }
-        // Whatever goes out now: a frame later would be in the middle of the application's bytes.
+        // Only before the first byte: a later frame would be in the middle of the application's bytes.
         connection.own = OwnFrame::Settled;
         BytesFlow::Pass
     }
 
-    /// Bytes come from the peer.
+    /// Bytes arrive from the peer.
     fn receive(
         &mut self,
         host: &impl Host,
@@ -237,7 +240,7 @@ impl TcpExchange {
         let bytes = host.buffer(buffer, size.min(MAX_FRAME_BYTES)).unwrap_or_default();
         match frame::decode(&bytes) {
             Beginning::Incomplete if !end => {
-                // Nothing may wait that is empty: it would not come again.
+                // Do not wait with an empty buffer: Envoy would not call again.
                 connection.held = bytes.len();
                 return if bytes.is_empty() { BytesFlow::Pass } else { BytesFlow::Wait };
             }
@@ -266,7 +269,7 @@ impl TcpExchange {
                 }
             }
         }
-        // It speaks the protocol, so it awaits our frame.
+        // The peer supports the protocol, so it expects our frame.
         if connection.own == OwnFrame::Withheld {
             connection.own = OwnFrame::Due;
         }
@@ -279,7 +282,7 @@ impl TcpExchange {
     }
 }
 
-/// Tells the filters behind not to wait: there is no peer to be known on this connection.
+/// Tells later filters that this connection will have no peer, so that they do not wait for one.
 fn store_unknown(host: &impl Host, side: &Side) {
     store(host, side.peer_id, peer::PEER_NOT_FOUND_ID.as_bytes());
 }
@@ -288,7 +291,7 @@ fn has_spiffe_identity(host: &impl Host, side: &Side) -> bool {
     side.principal(host).is_some_and(|san| san.starts_with(b"spiffe://"))
 }
 
-/// Drops what is there of `left` bytes.
+/// Drops up to `left` bytes from the front of the buffer.
 fn drop_front(host: &impl Host, buffer: Buffer, size: usize, left: usize) -> PeerFrame {
     let here = left.min(size);
     if let Err(error) = host.replace_front(buffer, here, b"") {

@@ -1,32 +1,32 @@
-//! What metadata exchange counts: peers that are not believed, by reason, and what Istio's TCP filter counts.
+//! The counters of metadata exchange: rejected peers by reason, and the counters of Istio's TCP filter.
 
 use host::{Host, MetricId, MetricKind};
 
-/// Why a peer's metadata is not believed.
+/// Why a peer's metadata is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejection {
-    /// It is longer than is allowed.
+    /// It exceeds the maximum length.
     TooLarge,
-    /// It is not of the form that was agreed.
+    /// It cannot be decoded.
     Malformed,
     /// Its namespace is not that of the peer's certificate.
     Forged,
 }
 
-/// What is counted.
+/// A counted event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExchangeEvent {
     /// A peer that is not believed, over HTTP or TCP.
     Rejected(Rejection),
     /// A TCP connection on which the exchange is tried.
     ExchangeTried,
-    /// A TCP connection on which it is not: no mutual TLS, or not configured.
+    /// A TCP connection on which it is not tried: no mutual TLS, or not configured.
     ExchangeNotTried,
     /// A TCP connection to which we added our metadata.
     MetadataAdded,
-    /// A TCP connection whose first bytes are no metadata.
+    /// A TCP connection whose first bytes are not metadata.
     InitialHeaderNotFound,
-    /// A TCP connection that begins as with metadata, but has none that can be read.
+    /// A TCP connection that begins like metadata, but the metadata cannot be decoded.
     HeaderNotFound,
 }
 
@@ -57,7 +57,7 @@ impl ExchangeEvent {
     }
 }
 
-/// The counters, defined when they are first needed.
+/// The counters. Each is defined when it is first needed.
 #[derive(Debug, Default)]
 pub struct ExchangeCounters {
     ids: [Option<MetricId>; NAMES.len()],

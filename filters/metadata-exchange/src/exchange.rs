@@ -1,11 +1,11 @@
-//! The exchange itself: what to take from the headers, what to put into them, what to believe.
+//! Metadata exchange over HTTP: which headers to read, to set and to remove, and which metadata to reject.
 //!
-//! Who says what, by Istio's contract:
+//! Istio's contract:
 //!
 //! | headers | inbound listener | outbound listener, gateway |
 //! |---|---|---|
-//! | request | take the caller's off and store them | replace whatever the application sent by our own |
-//! | response | answer with our own, if the caller sent any | take the callee's off and store them |
+//! | request | remove and store the caller's | replace the application's by our own |
+//! | response | add our own, if the caller sent any | remove and store the callee's |
 //!
 //! A request that leaves the mesh carries no metadata.
 
@@ -25,15 +25,15 @@ use crate::counters::{ExchangeCounters, ExchangeEvent, Rejection};
 use crate::learned::{Learned, LearnedCache, UnderstoodPeer};
 use crate::wire::{self, ID_HEADER, MAX_ID_BYTES, METADATA_HEADER};
 
-/// What a warm request takes, with a peer that takes part and mutual TLS.
+/// Host calls of a warm request, if the peer supports the exchange, under mutual TLS.
 pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 8, outbound: 9 };
 
 /// Metadata exchange on one worker.
 pub struct Exchange {
-    /// Our own headers; nothing where the node does not say.
+    /// Our own headers; `None` if the node has no id or no metadata.
     own_id: Option<String>,
     own_metadata: Option<String>,
-    /// Known where the root id tells it, else asked of each stream's listener.
+    /// From the root id, else read from each stream's listener.
     direction: Option<Direction>,
     /// What metadata headers say, by the header itself: a peer cannot speak for another by sending its id.
     peers: LearnedCache,
@@ -42,18 +42,18 @@ pub struct Exchange {
     counters: ExchangeCounters,
 }
 
-/// What is put into filter state for other filters and access loggers: each value costs as much as reading two.
+/// What to write to filter state for other filters and access loggers. Writing a value costs as much as reading two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shares {
     /// Peers and their ids.
     All,
     /// Peers.
     Peers,
-    /// Nothing: whoever asks gets what was found.
+    /// Nothing: callers use [`Found`].
     Nothing,
 }
 
-/// What is remembered of one HTTP stream.
+/// State of one HTTP stream.
 #[derive(Debug)]
 pub struct ExchangeStream {
     direction: Direction,
@@ -61,36 +61,36 @@ pub struct ExchangeStream {
     caller_sent_metadata: bool,
     /// Whether the request stays inside the mesh.
     inside: bool,
-    /// What was found out about the other side.
+    /// What the exchange found out about the peer.
     pub found: Found,
 }
 
-/// What was found out about the other side of a stream, for a filter that need not read it again.
+/// What the exchange found out about a stream's peer. A filter in the same pass need not read it again.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
-    /// What the peer says of itself, as it is put into filter state; `None` if it says nothing or is not believed.
+    /// The peer's metadata, in the form of the filter state; `None` if absent or rejected.
     pub peer: Option<Bytes>,
-    /// First URI SAN of its certificate; `None` if it was not looked for, `Some(None)` if there is none.
+    /// First URI SAN of the peer's certificate; `None` if it was not read, `Some(None)` if there is none.
     pub certificate: Option<Option<Bytes>>,
-    /// Whether the request came in as gRPC, as far as its headers had to be read.
+    /// Whether the request's content type is gRPC. False if its headers were not read.
     pub came_as_grpc: bool,
 }
 
-/// Whether a peer's certificate is of another namespace than it says. Without mutual TLS there is nothing to compare with,
-/// and a peer is believed, as in Istio.
+/// Whether a peer's certificate is of another namespace than its metadata. Without mutual TLS there is nothing to compare,
+/// and the metadata is accepted, as in Istio.
 pub(crate) fn contradicts(certificate: Option<&[u8]>, namespace: &str) -> bool {
     let proved = certificate.and_then(spiffe_namespace);
     !namespace.is_empty() && proved.is_some_and(|proved| proved != namespace.as_bytes())
 }
 
-/// What a peer's headers held.
+/// Which of the peer's headers were present.
 struct Taken {
     id: bool,
     metadata: bool,
 }
 
 impl Exchange {
-    /// `local` is who this proxy is.
+    /// `local` is the metadata of this proxy.
     #[inline(never)]
     pub fn new(local: &Peer, max_peer_cache_size: usize, host: &impl Host) -> Self {
         let own_metadata = match wire::encode(local) {
@@ -114,19 +114,19 @@ impl Exchange {
         }
     }
 
-    /// Puts only this into filter state.
+    /// Sets what to write to filter state.
     pub fn sharing(self, shares: Shares) -> Self {
         Self { shares, ..self }
     }
 
-    /// Puts peers into filter state, if nothing was put there.
+    /// Writes peers to filter state, if nothing was written so far.
     pub fn share_peers(&mut self) {
         if self.shares == Shares::Nothing {
             self.shares = Shares::Peers;
         }
     }
 
-    /// Forgets what clusters say of themselves, which a configuration update may have changed.
+    /// Clears the cached properties of clusters. A configuration update may have changed them.
     pub fn refresh(&mut self) {
         self.clusters = MeshClusters::default();
     }
@@ -171,9 +171,9 @@ impl Exchange {
         }
     }
 
-    /// Takes the peer's headers off and stores what they say, if it is inside the mesh and can be believed.
+    /// Removes the peer's headers. Stores their content if the peer is inside the mesh and its metadata is accepted.
     fn take(&mut self, host: &impl Host, side: &Side, inside: bool, found: &mut Found) -> Taken {
-        // All headers at once come as cheap as one of them.
+        // Reading all headers at once costs as much as reading one.
         let pairs = host.header_pairs(side.headers).unwrap_or_default();
         let PeerHeaders { id, metadata, grpc } = PeerHeaders::of(&pairs);
         for (name, value) in [(ID_HEADER, id), (METADATA_HEADER, metadata)] {
@@ -211,7 +211,7 @@ impl Exchange {
         taken
     }
 
-    /// The peer that `header` names, if it can be.
+    /// The peer in `header`, if it is valid and its certificate agrees.
     fn believe(
         &mut self,
         host: &impl Host,
@@ -243,7 +243,7 @@ impl Exchange {
     }
 }
 
-/// The headers that metadata exchange looks at; of several lines, the first.
+/// The headers that the exchange reads. With several lines of one name, the first counts.
 #[derive(Default)]
 struct PeerHeaders<'a> {
     id: Option<&'a [u8]>,
@@ -267,7 +267,7 @@ impl<'a> PeerHeaders<'a> {
     }
 }
 
-/// Sets a header, or makes sure that it is not there.
+/// Sets or removes a header.
 fn put(host: &impl Host, map: HeaderMap, name: &str, value: Option<&str>) {
     let result = match value {
         Some(value) => host.replace_header(map, name, value),
@@ -278,7 +278,7 @@ fn put(host: &impl Host, map: HeaderMap, name: &str, value: Option<&str>) {
     }
 }
 
-/// Tells Envoy what the filter state will hold. Works only while the plugin is configured.
+/// Declares the types of the filter state to Envoy. Works only while the plugin is configured.
 #[inline(never)]
 pub fn declare_peers(host: &impl Host) {
     for (state, kind) in [
@@ -293,7 +293,7 @@ pub fn declare_peers(host: &impl Host) {
     }
 }
 
-/// Puts a value where others read it.
+/// Writes a value to filter state, where others read it.
 pub(crate) fn store(host: &impl Host, state: Property, value: &[u8]) {
     if let Err(error) = host.set_filter_state(state.0, value) {
         log::debug!("filter state wasm.{} not set: {error}", state.0);

@@ -1,7 +1,7 @@
-//! The bytes with which a TCP connection begins, where both sides take part in metadata exchange.
+//! The frame before the first byte of a TCP connection, if both sides support metadata exchange.
 //!
-//! `3D 23 04 67`, the length of what follows (both big endian), then a `google.protobuf.Any` of a
-//! `google.protobuf.Struct` that holds what the two HTTP headers do. Each side sends it once, before its first byte.
+//! `3D 23 04 67`, the length of the rest (both big endian), then a `google.protobuf.Any` of a `google.protobuf.Struct` with
+//! the content of the two HTTP headers. Each side sends it once, before its first byte.
 
 use labels::peer::Peer;
 use labels::protobuf::{Struct, ValueKind};
@@ -10,7 +10,7 @@ use prost::Message;
 use crate::counters::Rejection;
 use crate::wire::{ID_HEADER, MAX_METADATA_BYTES, METADATA_HEADER};
 
-/// With what a frame begins.
+/// The first bytes of a frame.
 pub const MAGIC: [u8; 4] = [0x3d, 0x23, 0x04, 0x67];
 const STRUCT_TYPE_URL: &str = "type.googleapis.com/google.protobuf.Struct";
 
@@ -22,12 +22,12 @@ pub const PREFIX_BYTES: usize = 8;
 struct Any {
     #[prost(string, tag = "1")]
     type_url: String,
-    // Bytes, to which a message is equal on the wire.
+    // A `bytes` field; on the wire, a message is the same.
     #[prost(message, optional, tag = "2")]
     value: Option<Struct>,
 }
 
-/// What a frame says.
+/// The content of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Introduction {
     /// The peer's node id; empty if it has none.
@@ -39,13 +39,13 @@ pub struct Introduction {
 /// What the first bytes of a connection are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Beginning {
-    /// Nothing of ours: the application's own bytes.
+    /// Not a frame: the application's own bytes.
     Application,
-    /// Too few to tell, but as a frame begins.
+    /// Like the beginning of a frame, but too few to decide.
     Incomplete,
-    /// A frame that cannot be read; this many bytes of it are still to be taken off.
+    /// A frame that cannot be decoded; this many bytes must be dropped.
     Unreadable(usize, Rejection),
-    /// A frame, and how long it is.
+    /// A frame, with its length.
     Frame(usize, Box<Introduction>),
 }
 
@@ -62,7 +62,7 @@ pub fn encode(id: Option<&str>, peer: &Peer) -> Result<Vec<u8>, Rejection> {
     Ok([MAGIC.as_slice(), &length.to_be_bytes(), &body].concat())
 }
 
-/// What a connection begins with.
+/// Decodes the first bytes of a connection.
 pub fn decode(bytes: &[u8]) -> Beginning {
     let Some((prefix, rest)) = bytes.split_first_chunk::<PREFIX_BYTES>() else {
         return match bytes.iter().zip(MAGIC).all(|(byte, magic)| *byte == magic) {

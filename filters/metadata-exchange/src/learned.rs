@@ -1,4 +1,4 @@
-//! What is remembered of peers and of clusters, by the bytes that tell of them.
+//! A cache of peers and clusters, by the bytes that describe them.
 
 use std::rc::Rc;
 
@@ -10,18 +10,18 @@ use crate::counters::Rejection;
 /// One type for both: each takes 3 KB of code.
 pub(crate) type LearnedCache = BoundedCache<Bytes, Learned>;
 
-/// What followed from some bytes.
+/// The result for some bytes.
 #[derive(Clone)]
 pub(crate) enum Learned {
     /// From a header that tells of a peer.
     Peer(Result<Rc<UnderstoodPeer>, Rejection>),
-    /// From a cluster's name: whether it leads to peers that may know who we are.
+    /// From a cluster's name: whether the cluster is inside the mesh.
     IsInside(bool),
 }
 
-/// A peer that was understood.
+/// A peer whose metadata was decoded.
 pub(crate) struct UnderstoodPeer {
     pub namespace: String,
-    /// As it is put into filter state.
+    /// In the form of the filter state.
     pub state: Rc<[u8]>,
 }

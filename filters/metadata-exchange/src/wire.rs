@@ -18,10 +18,10 @@ pub const ID_HEADER: &str = "x-envoy-peer-metadata-id";
 
 /// Longer metadata is neither sent nor read.
 pub const MAX_METADATA_BYTES: usize = 8192;
-/// A longer id is not read: Istio's have pod name, namespace and address in them.
+/// A longer id is not read. Istio's ids contain pod name, namespace and address.
 pub const MAX_ID_BYTES: usize = 1024;
 
-/// Pads what it encodes, as Istio does; reads it with and without, as Istio does.
+/// Encodes with padding, decodes with and without, as Istio does.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),

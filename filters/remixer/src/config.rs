@@ -1,20 +1,20 @@
-//! The configuration of telemetry: that of each filter, under its name.
+//! The configuration of telemetry: one section for each filter.
 
 use access_log::config::LogConfig;
 use configuration::{self, ConfigError, Problem, Section};
 use metadata_exchange::config::ExchangeConfig;
 use stats::config::StatsConfig;
 
-/// What an operator can set.
+/// The configuration of telemetry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TelemetryConfig {
     /// `metadata_exchange`.
     pub metadata_exchange: ExchangeConfig,
     /// `stats`.
     pub stats: StatsConfig,
-    /// `access_log`, if there is to be one.
+    /// `access_log`; `None` for no access log.
     pub access_log: Option<LogConfig>,
-    /// `share_peers`: whether peers are put into filter state for other filters and access loggers.
+    /// `share_peers`: write peers to filter state for other filters and access loggers.
     pub share_peers: bool,
 }
 
@@ -24,7 +24,7 @@ impl TelemetryConfig {
         configuration::parse(json, Self::read)
     }
 
-    /// Reads the plugin configuration, and goes on where it can, for a caller who has more to check.
+    /// Reads the plugin configuration. Collects problems and continues where possible, for a caller with more to check.
     pub fn parse_with(json: &[u8], problems: &mut Vec<Problem>) -> Self {
         configuration::parse_with(json, problems, Self::read)
     }

@@ -1,4 +1,4 @@
-//! Which filter a plugin is.
+//! Selects the filter of a plugin.
 
 use labels::direction::split_root_id;
 
@@ -7,13 +7,13 @@ use labels::direction::split_root_id;
 pub enum PluginFilter {
     /// Metadata exchange alone, over HTTP or TCP.
     MetadataExchange,
-    /// Stats alone, of HTTP or TCP.
+    /// Only stats, for HTTP or TCP.
     Stats,
-    /// The access log alone, of HTTP or TCP.
+    /// Only the access log, for HTTP or TCP.
     AccessLog,
-    /// Metadata exchange and stats in one pass, over HTTP.
+    /// Metadata exchange, stats and, if configured, the access log in one pass, for HTTP.
     Telemetry,
-    /// Fault injection, over HTTP.
+    /// Fault injection, for HTTP.
     Fault,
 }
 
@@ -21,8 +21,8 @@ impl PluginFilter {
     /// The names of the filters.
     pub const NAMES: [&'static str; 5] = ["metadata_exchange", "stats", "access_log", "telemetry", "fault"];
 
-    /// The filter that a root id names: its name, which may be followed by `_inbound` or `_outbound`, and follow `tcp_` if
-    /// it is a filter of TCP connections, too.
+    /// The filter for a root id. The root id is the filter's name, with an optional suffix `_inbound` or `_outbound`.
+    /// Filters that also support TCP connections can have the prefix `tcp_`.
     pub fn of_root_id(root_id: &str) -> Option<Self> {
         let (name, _) = split_root_id(root_id);
         match name {

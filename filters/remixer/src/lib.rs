@@ -1,8 +1,8 @@
-//! Several filters in one module, and those that every proxy has in one pass.
+//! Several filters in one module, with the filters that every proxy has in one pass.
 //!
-//! Each filter of its own costs a request a context in the sandbox, and a VM of its own costs the proxy megabytes. In this
-//! module a plugin's root id names the filter that it is, and all of them share one VM. [`telemetry`] is metadata exchange
-//! and stats in one filter: what the first finds out about the peer, the second need not ask Envoy for.
+//! Each separate filter costs a request a context in the sandbox, and each separate VM costs the proxy megabytes. In this
+//! module, a plugin's root id selects its filter, and all plugins share one VM. [`telemetry`] combines metadata exchange,
+//! stats and the access log in one filter: each uses what the ones before have read about the peer.
 
 pub mod config;
 pub mod filter;

@@ -1,4 +1,4 @@
-//! The proxy-wasm callbacks of [`Telemetry`], and the choice of a filter by root id.
+//! The proxy-wasm callbacks of [`Telemetry`], and the selection of a filter by root id.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -35,7 +35,7 @@ proxy_wasm::main! {{
 }}
 
 thread_local! {
-    /// Whether this VM has a filter that reads the peers of requests from filter state.
+    /// Whether a filter in this VM reads the peers of requests from filter state.
     static PEERS_ARE_WANTED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -44,7 +44,7 @@ struct TelemetryRoot {
     kind: StreamKind,
 }
 
-/// What the requests of one root context share.
+/// Data shared by the requests of a root context.
 struct Shared {
     telemetry: Telemetry,
     /// Those that live.
@@ -92,7 +92,7 @@ impl RootContext for TelemetryRoot {
         Some(Box::new(HttpStream { shared, id, request }))
     }
 
-    /// As a filter of TCP connections, it lets them pass: there is nothing that it knows of them.
+    /// As a filter of TCP connections, it does nothing: it supports requests only.
     fn create_stream_context(&self, _id: u32) -> Option<Box<dyn StreamContext>> {
         Some(Box::new(Passing))
     }
@@ -137,7 +137,7 @@ impl HttpContext for HttpStream {
     }
 }
 
-/// Stands where a root id names no filter.
+/// The plugin of a root id that selects no filter.
 struct NoFilter;
 
 impl Context for NoFilter {}

@@ -1,4 +1,4 @@
-//! Metadata exchange, stats and, if it is wanted, the access log in one pass.
+//! Metadata exchange, stats and, if configured, the access log in one pass.
 
 use core::time::Duration;
 
@@ -13,22 +13,22 @@ use stats::stats::Stats;
 
 use crate::config::TelemetryConfig;
 
-/// What a warm request takes, with a peer that takes part, mutual TLS, and the standard metrics and labels.
+/// Host calls of a warm request, if the peer supports the exchange, under mutual TLS, with the standard metrics and labels.
 pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 17, outbound: 18 };
 
-/// The same, with the default line in the access log.
+/// The same, with the default line of the access log.
 pub const WARM_CALLS_WITH_LINE: WarmCalls = WarmCalls { inbound: 30, outbound: 31 };
 
 /// The filters on one worker.
 pub struct Telemetry {
-    /// How often live requests are to be reported.
+    /// Time between two reports of a live request.
     pub reporting_period: Duration,
     exchange: Exchange,
     stats: Stats,
     access_log: Option<AccessLog>,
 }
 
-/// What is remembered of a request.
+/// State of a request.
 #[derive(Debug, Default)]
 pub struct TelemetryRequest {
     /// Nothing until the request's headers have come.
@@ -51,7 +51,7 @@ impl Telemetry {
         problems.extend(of_log.into_iter().map(|problem| problem.within("access_log")));
         ConfigError::unless_empty(problems)?;
         exchange::declare_peers(host);
-        // Expressions of the operator may look at the peer; the standard labels need not.
+        // Configured expressions may read the peer; the standard labels do not.
         let log_has_expressions = config.access_log.as_ref().is_some_and(LogConfig::has_expressions);
         let shares = match (config.stats.has_expressions() || log_has_expressions, config.share_peers) {
             (true, _) => Shares::All,
@@ -62,7 +62,7 @@ impl Telemetry {
         Ok(Self { reporting_period: stats.reporting_period, exchange, stats, access_log })
     }
 
-    /// Shares peers from now on, for a filter that has come after.
+    /// Writes peers to filter state from now on, for a filter that was added later.
     pub fn share_peers(&mut self) {
         self.exchange.share_peers();
     }
@@ -101,7 +101,7 @@ impl Telemetry {
         });
     }
 
-    /// Forgets what a configuration update may have changed. Call it every reporting period.
+    /// Clears what a configuration update may have changed. Call it every reporting period.
     pub fn refresh(&mut self) {
         self.exchange.refresh();
         self.stats.refresh();
@@ -111,7 +111,7 @@ impl Telemetry {
     }
 }
 
-/// What stats need not ask for, once the request's headers have come.
+/// The values that stats need not read, once the request's headers have arrived.
 fn already_read(found: Option<Found>) -> AlreadyRead {
     let Some(Found { peer, certificate, came_as_grpc }) = found else {
         return AlreadyRead::default();
@@ -119,7 +119,7 @@ fn already_read(found: Option<Found>) -> AlreadyRead {
     AlreadyRead {
         peer: Some(peer),
         certificate,
-        // A filter behind may make gRPC of something else, as that of gRPC-Web does.
+        // A later filter may convert another protocol to gRPC, as the gRPC-Web filter does.
         grpc: came_as_grpc.then_some(true),
     }
 }

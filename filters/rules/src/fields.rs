@@ -1,4 +1,4 @@
-//! Fields that the configurations of several filters with rules have.
+//! Common fields in the configurations of filters with rules.
 
 use core::time::Duration;
 
@@ -9,9 +9,9 @@ use crate::moment;
 /// When all rules end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expiry {
-    /// The time since 1970.
+    /// Time since 1970.
     pub at: Option<Duration>,
-    /// As it was written.
+    /// The text in the configuration.
     pub text: String,
 }
 
@@ -27,7 +27,7 @@ impl Expiry {
     }
 }
 
-/// Reads `name`: one that can be a label's value as it is.
+/// Reads `name`: a text that needs no change as a label value.
 pub fn name(section: &mut Section) -> Option<String> {
     section.scalar("name", |name| match is_name(name) {
         true => Ok(name.to_owned()),
@@ -40,7 +40,7 @@ fn is_name(name: &str) -> bool {
     (1..=63).contains(&name.len()) && name.bytes().all(is_allowed)
 }
 
-/// Reads `statPrefix`, with the `_` that follows it.
+/// Reads `statPrefix`; the result ends with `_`.
 pub fn stat_prefix(section: &mut Section) -> String {
     let prefix = section.scalar("statPrefix", |prefix| {
         let is_metric = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
@@ -55,7 +55,7 @@ pub fn stat_prefix(section: &mut Section) -> String {
     prefix.unwrap_or_default()
 }
 
-/// Reads a duration of whole milliseconds between two, each with its text.
+/// Reads a duration in whole milliseconds. The bounds have their texts for messages.
 pub fn milliseconds(
     section: &mut Section,
     name: &'static str,

@@ -1,12 +1,12 @@
-//! Which requests a rule is for, and which share of them: what the filters with rules have in common.
+//! Matching and percentages: the common parts of filters with rules.
 //!
-//! A crate of its own, so that filters without rules carry no regular expressions.
+//! This is a separate crate, so that filters without rules contain no regular expressions.
 //!
-//! * [`matches`] reads a rule's `match`; [`matching`] finds out which requests it is for, with the [`pattern`]s that texts
-//!   must have
-//! * [`percentage`] and [`random`] are by what shares are drawn, [`sampling`] what has the same fate
-//! * [`schedule`] knows when something is due
-//! * [`fields`] reads what several filters have besides, [`moment`] when a rule ends
+//! * [`mod@matches`] reads a rule's `match`; [`matching`] evaluates it for a request, with [`pattern`]s for texts
+//! * [`percentage`] and [`random`] select a share of the requests; [`sampling`] makes the selection the same for the same
+//!   key
+//! * [`schedule`] has the deadlines of delayed requests
+//! * [`fields`] reads other common fields, [`moment`] parses times
 
 pub mod fields;
 pub mod matches;

@@ -5,15 +5,15 @@ use configuration::Section;
 use crate::matching::{Condition, HeaderId, HeaderNames, SourceWorkload, MAX_COST};
 use crate::pattern::Pattern;
 
-/// More matches of one rule are refused.
+/// Most matches of one rule.
 const MAX_MATCHES: usize = 16;
-/// More texts in one list are refused.
+/// Most texts in one list.
 const MAX_LIST: usize = 64;
 
-/// What a proxy says of itself when it calls, for Envoy's own fault filter.
+/// The header with the calling proxy's service node, as in Envoy's own fault filter.
 const DOWNSTREAM_NODE: &str = "x-envoy-downstream-service-node";
 
-/// Reads the list `match`, each with its conditions in the order in which they are looked at.
+/// Reads the list `match`. The conditions of each match are in the order of evaluation: cheapest first.
 pub fn read(section: &mut Section, headers: &mut HeaderNames) -> Vec<Vec<Condition>> {
     let matches = section.objects("match", |section| {
         let mut unsorted = one(section, headers);
@@ -31,7 +31,7 @@ pub fn read(section: &mut Section, headers: &mut HeaderNames) -> Vec<Vec<Conditi
 }
 
 fn one(section: &mut Section, headers: &mut HeaderNames) -> Vec<Condition> {
-    // Istio's; it has no effect there, either.
+    // A field of Istio's; it has no effect there, either.
     section.ignore(&["name"]);
     let mut conditions = Vec::new();
     let any_case = section.boolean("ignoreUriCase", false);
@@ -82,7 +82,7 @@ fn header_patterns(section: &mut Section, field: &'static str, headers: &mut Hea
     patterns.into_iter().flatten().collect()
 }
 
-/// Whether a header can have this name: RFC 9110's `token`, or one of HTTP/2's own, which begin with a colon.
+/// Whether this is a valid header name: RFC 9110's `token`, or a pseudo-header of HTTP/2, which begins with a colon.
 pub fn is_header_name(name: &str) -> bool {
     let token = name.strip_prefix(':').unwrap_or(name);
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);

@@ -1,4 +1,4 @@
-//! Which requests a rule is for: Istio's `HTTPMatchRequest`, with what is asked of Envoy kept small.
+//! Matches requests with rules, like Istio's `HTTPMatchRequest`, with few host calls.
 
 use collections::names::Names;
 use host::pairs::Pairs;
@@ -17,27 +17,27 @@ pub const MAX_COST: u8 = 4;
 /// What all of a match must hold.
 #[derive(Clone, Debug)]
 pub enum Condition {
-    /// Some line of a header is so.
+    /// A line of the header matches.
     Header(HeaderId, Pattern),
-    /// No line of a header is so.
+    /// No line of the header matches.
     NotHeader(HeaderId, Pattern),
-    /// The path without its query is so.
+    /// The path without its query matches.
     Path(Pattern),
-    /// The first value of a query parameter is so, as it stands in the path.
+    /// The first value of a query parameter, not decoded, matches.
     Query(String, Pattern),
     /// The connection was made to this port.
     Port(u16),
-    /// The client's certificate is of somebody for whom one of these holds.
+    /// The identity in the client's certificate matches one of these.
     Principal(Vec<Pattern>),
-    /// The request was routed to a cluster that is so.
+    /// The cluster of the request matches.
     Cluster(Pattern),
-    /// The request took a route that is so.
+    /// The route of the request matches.
     Route(Pattern),
     /// The request comes from such a workload.
     Source(SourceWorkload),
 }
 
-/// Which workload a request comes from.
+/// A condition on the workload that sends a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceWorkload {
     /// The texts that it must have: the peer on the way in, this proxy's own workload on the way out.
@@ -46,21 +46,21 @@ pub struct SourceWorkload {
     is_self: bool,
 }
 
-/// A header that rules ask for, by its place in [`HeaderNames`].
+/// A header in the rules' conditions: its index in [`HeaderNames`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeaderId(usize);
 
-/// The headers that rules ask for.
+/// The headers in the rules' conditions.
 #[derive(Clone, Debug)]
 pub struct HeaderNames(Names);
 
-/// What is known of the request at hand. Nothing is asked twice.
+/// What was read of the current request. Nothing is read twice.
 #[derive(Debug, Default)]
 pub struct RequestCache {
     first_lines: Vec<FirstLine>,
     /// All lines of all headers.
     all: Option<Vec<u8>>,
-    /// How many calls gave bytes.
+    /// How many calls returned bytes.
     given: usize,
     direction: Option<Direction>,
 }
@@ -80,7 +80,7 @@ pub struct RequestAtHand<'a, H> {
     known: &'a mut RequestCache,
 }
 
-/// Finds out which conditions on the source hold for this proxy's own workload. Call it while the plugin is configured.
+/// Evaluates conditions on the source for this proxy's own workload. Call it while the plugin is configured.
 pub fn look_at_node(matches: &mut [Vec<Condition>], host: &impl Host) {
     for condition in matches.iter_mut().flatten() {
         if let Condition::Source(source) = condition {
@@ -90,10 +90,10 @@ pub fn look_at_node(matches: &mut [Vec<Condition>], host: &impl Host) {
 }
 
 impl Condition {
-    /// What the conditions of a match are sorted by: how much it costs to find out that they do not hold.
+    /// The cost of finding out that the condition does not hold. The conditions of a match are sorted by it.
     pub fn cost(&self) -> u8 {
         match self {
-            // That a header is not there costs a tenth of reading one.
+            // Finding a header absent costs a tenth of reading one.
             Self::Header(id, _) if !id.is_always_there() => 0,
             Self::Header(..) | Self::Path(_) | Self::Query(..) => 1,
             Self::NotHeader(..) => 2,
@@ -135,7 +135,7 @@ impl SourceWorkload {
         Self { texts, is_self: false }
     }
 
-    /// Finds out whether this proxy's own workload is such a one. Istio decides that when it makes the configuration.
+    /// Evaluates the condition for this proxy's own workload. Istio does that when it generates the configuration.
     fn look_at_node(&mut self, host: &impl Host) {
         self.is_self = self.has_texts(host, Direction::Outbound);
     }
@@ -147,7 +147,7 @@ impl SourceWorkload {
         }
     }
 
-    /// Whether the workload that calls has these texts, seen from a proxy that a request passes in this direction.
+    /// Whether the source workload has these texts, seen from a proxy that the request passes in this direction.
     fn has_texts(&self, host: &impl Host, direction: Direction) -> bool {
         self.texts.iter().all(|(paths, text)| {
             let path = match direction {
@@ -176,14 +176,14 @@ impl HeaderNames {
     /// `:scheme`.
     pub const SCHEME: HeaderId = HeaderId(3);
 
-    /// No headers but those that every request has.
+    /// Only the headers that every request has.
     pub fn new() -> Self {
         Self([":path", ":method", ":authority", ":scheme"].into_iter().collect())
     }
 
-    /// The place of a header, whose name is in small letters.
+    /// The index of a header. `name` is in lower case.
     pub fn id(&mut self, name: &str) -> HeaderId {
-        // Envoy keeps it under the other name, and finds it by either only as long as it is asked for by itself.
+        // Envoy stores `host` as `:authority`, and finds it as `host` only if it is read alone.
         if name == "host" {
             return Self::AUTHORITY;
         }
@@ -219,7 +219,7 @@ impl<'a, H: Host> RequestAtHand<'a, H> {
         Self { host, names, known }
     }
 
-    /// Whether all of some match holds; without any match, every request is meant.
+    /// Whether all conditions of one match hold. Without any match, every request matches.
     pub fn is_meant_by(&mut self, matches: &[Vec<Condition>]) -> bool {
         matches.is_empty() || matches.iter().any(|all| all.iter().all(|condition| condition.holds(self)))
     }
@@ -243,17 +243,17 @@ impl<'a, H: Host> RequestAtHand<'a, H> {
         })
     }
 
-    /// The same, for somebody who keeps them.
+    /// Like `all`, for a caller that keeps the bytes.
     pub fn into_all(mut self) -> Vec<u8> {
         self.all();
         self.known.all.take().unwrap_or_default()
     }
 
-    /// Whether something holds for any line of a header.
+    /// Whether `holds` is true for any line of a header.
     ///
-    /// What gives bytes costs Envoy most, however many they are. So a header that may not be there is asked for by
-    /// itself, which gives none if it is not; but not more than two that are. What every request has is asked for by
-    /// itself only if nothing else was given.
+    /// The most expensive calls are those that return bytes, however many bytes. An optional header is therefore read
+    /// alone: an absent one returns none. After two calls with bytes, all headers are read at once. A header that every
+    /// request has is read alone only if no call has returned bytes so far.
     fn any_line(&mut self, id: HeaderId, mut holds: impl FnMut(&[u8]) -> bool) -> bool {
         let names = self.names;
         let name = names.name(id);
@@ -279,7 +279,7 @@ impl<'a, H: Host> RequestAtHand<'a, H> {
         Pairs::new(self.all()).any(|(other, line)| other == name && holds(line))
     }
 
-    /// Which way it passes this proxy.
+    /// The direction in which the request passes this proxy.
     pub fn direction(&mut self) -> Direction {
         let host = self.host;
         *self.known.direction.get_or_insert_with(|| Direction::of_listener(host))
@@ -293,7 +293,7 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
     (path, query.get(1..).unwrap_or_default())
 }
 
-/// The first value of a parameter, not decoded; empty where there is only the name.
+/// The first value of a parameter, not decoded. Empty if there is only the name.
 fn parameter<'a>(query: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     query.split(|byte| *byte == b'&').find_map(|parameter| match parameter.strip_prefix(name)? {
         [] => Some(&[][..]),

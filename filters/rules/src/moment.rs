@@ -1,8 +1,8 @@
-//! Moments in the form of RFC 3339.
+//! Times in RFC 3339 format.
 
 use core::time::Duration;
 
-/// The time from 1970 until the moment that `text` tells; `None` if it tells none, or one before.
+/// The time from 1970 until `text`; `None` if it is not RFC 3339, or earlier than 1970.
 pub fn parse(text: &str) -> Option<Duration> {
     let (date, time) = text.split_once(['T', 't', ' '])?;
     let zone_at = time.find(['Z', 'z', '+', '-'])?;
@@ -30,7 +30,7 @@ pub fn parse(text: &str) -> Option<Duration> {
     Duration::from_secs(u64::try_from(seconds).ok()?).checked_add(Duration::from_nanos(nanoseconds))
 }
 
-/// Numbers of so many digits, with `separator` between them.
+/// Numbers with these counts of digits, separated by `separator`.
 fn numbers(text: &str, separator: char, digits: [usize; 3]) -> Option<[i64; 3]> {
     let mut parts = text.split(separator);
     let mut next = |digits| {
@@ -43,9 +43,9 @@ fn numbers(text: &str, separator: char, digits: [usize; 3]) -> Option<[i64; 3]> 
     parts.next().is_none().then_some(numbers)
 }
 
-/// The days from 1970 until a day of the Gregorian calendar, whose year has four digits.
+/// The days from 1970 until a Gregorian date with a four-digit year.
 fn days(year: i64, month: i64, day: i64) -> i64 {
-    // The year begins in March here, so that the day that comes every fourth year is its last.
+    // Years begin in March here, so that the leap day is the last day.
     let (year, month) =
         if month > 2 { (year, month.saturating_sub(3)) } else { (year.saturating_sub(1), month.saturating_add(9)) };
     let leap_days = (year / 4).saturating_sub(year / 100).saturating_add(year / 400);
@@ -57,7 +57,7 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
         .saturating_sub(719_469)
 }
 
-/// The seconds by which a zone's clocks are ahead.
+/// A time zone's offset in seconds.
 fn offset(zone: &str) -> Option<i64> {
     let (sign, clock) = match zone.split_at_checked(1)? {
         ("Z" | "z", "") => return Some(0),
@@ -70,7 +70,7 @@ fn offset(zone: &str) -> Option<i64> {
     (hours <= 23 && minutes <= 59).then_some(seconds.saturating_mul(sign))
 }
 
-/// The decimals of a second; those beyond the ninth are cut off.
+/// The decimals of a second; digits after the ninth are cut off.
 fn nanoseconds(fraction: &str) -> Option<u64> {
     if fraction.is_empty() || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

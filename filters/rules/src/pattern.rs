@@ -4,37 +4,37 @@ use regex_lite::{Regex, RegexBuilder};
 
 use configuration::Section;
 
-/// A longer regular expression is refused.
+/// Most bytes of a regular expression.
 pub const MAX_REGEX: usize = 1024;
 
-/// No regular expression matches a longer value: each of its bytes may cost as many steps as the expression is long,
-/// and whoever sends the request chooses the value.
+/// No regular expression matches a longer value. Each byte may cost as many steps as the expression is long, and the client
+/// chooses the value.
 pub const MAX_REGEX_VALUE: usize = 8192;
 
-/// What a compiled expression may take, in bytes; repetitions multiply.
+/// Most bytes of a compiled expression; repetitions multiply its size.
 const MAX_COMPILED: usize = 256 * 1024;
 
-/// What a text must be.
+/// A condition on a text.
 #[derive(Clone, Debug)]
 pub enum Pattern {
-    /// There, whatever it is.
+    /// The text exists, with any value.
     Present,
     /// This text.
     Exact(String),
-    /// This text, in capital or small letters.
+    /// This text, ignoring ASCII case.
     ExactAnyCase(String),
-    /// A text that begins so.
+    /// A text with this prefix.
     Prefix(String),
-    /// A text that begins so, in capital or small letters.
+    /// A text with this prefix, ignoring ASCII case.
     PrefixAnyCase(String),
-    /// A text that the expression matches from beginning to end.
+    /// The expression matches the whole text.
     Regex(Regex),
     /// One of these texts.
     OneOf(Vec<String>),
 }
 
 impl Pattern {
-    /// Reads a pattern that must say something.
+    /// Reads a pattern that must not be empty.
     pub fn required(section: &mut Section) -> Option<Self> {
         let count = count(section);
         let pattern = Self::read(section);
@@ -44,7 +44,7 @@ impl Pattern {
         pattern
     }
 
-    /// Reads a pattern; an empty one is met by whatever is there.
+    /// Reads a pattern; an empty one matches any value.
     pub fn or_present(section: &mut Section) -> Option<Self> {
         let count = count(section);
         let pattern = Self::read(section);
@@ -71,7 +71,7 @@ impl Pattern {
         exact.or(prefix).or(regex)
     }
 
-    /// The same without regard to case, where Istio has that.
+    /// The same pattern, ignoring case, for the kinds where Istio supports this.
     pub fn any_case(self) -> Self {
         match self {
             Self::Exact(text) => Self::ExactAnyCase(text),
@@ -80,7 +80,7 @@ impl Pattern {
         }
     }
 
-    /// Whether a text is as it must be.
+    /// Whether the text matches.
     pub fn matches(&self, text: &[u8]) -> bool {
         let begins = |prefix: &String| text.get(..prefix.len());
         match self {
@@ -107,7 +107,7 @@ fn compile(pattern: &str) -> Result<Regex, String> {
     if pattern.len() > MAX_REGEX {
         return Err(format!("longer than {MAX_REGEX} bytes"));
     }
-    // Once by itself: `a)(b` would be valid within parentheses.
+    // First without parentheses: `a)(b` would be valid within them.
     let build = |pattern: &str| RegexBuilder::new(pattern).size_limit(MAX_COMPILED).build();
     let whole = build(pattern).and_then(|_| build(&["^(?:", pattern, ")$"].concat()));
     whole.map_err(|error| error.to_string())

@@ -14,26 +14,26 @@ impl Percentage {
     /// Every request.
     pub const ALWAYS: Self = Self { millionths: MILLION };
 
-    /// Reads percent by Istio's rule. Unlike Istio, which cuts off, it rounds: 0.57 is 5700 millionths, not 5699.
+    /// Parses a percentage by Istio's rule. Unlike Istio, which cuts off, it rounds: 0.57 is 5700 millionths, not 5699.
     pub fn parse(text: &str) -> Result<Self, String> {
         match Decimal::parse(text) {
             Some(percent) if percent.is_zero || percent.millionths > 0 => Ok(percent.rounded()),
-            // Istio's words.
+            // Istio's message.
             _ => Err("is neither 0.0, nor in range [0.0001, 100.0]".into()),
         }
     }
 
-    /// Reads percent that a request asks for.
+    /// Parses a percentage in a request's header.
     pub fn asked_for(text: &[u8]) -> Option<Self> {
         Decimal::parse(core::str::from_utf8(text.trim_ascii()).ok()?).map(Decimal::rounded)
     }
 
-    /// Whether a request is among them, by a number that is drawn only if that is not certain.
+    /// Whether a request is part of the share. Draws a number only if the share is neither 0 nor 100 %.
     pub fn has(self, draw: impl FnOnce() -> u64) -> bool {
         match self {
             Self::NEVER => false,
             Self::ALWAYS => true,
-            // 2^64 is no multiple of a million, but the difference is less than one in 10^13.
+            // 2^64 is not a multiple of a million, but the error is less than one in 10^13.
             Self { millionths } => {
                 draw().checked_rem(u64::from(MILLION)).is_some_and(|drawn| drawn < millionths.into())
             }
@@ -41,11 +41,11 @@ impl Percentage {
     }
 }
 
-/// Percent from 0 to 100, as they are written: digits, with or without a point. No floats, whose reading is as much code
+/// A percentage from 0 to 100 in decimal notation: digits, with or without a point. Parsing floats would take as much code
 /// as all of the rest.
 struct Decimal {
     millionths: u32,
-    /// The next digit.
+    /// The digit after the last millionth, for rounding.
     next: u32,
     is_zero: bool,
 }

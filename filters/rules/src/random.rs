@@ -1,4 +1,4 @@
-//! Numbers to decide by: drawn, or the same for the same request.
+//! Numbers for percentages: random, or stable for a key.
 
 use host::Host;
 
@@ -9,16 +9,16 @@ pub struct Random {
 }
 
 impl Random {
-    /// One that starts from `seed`.
+    /// A generator with this seed.
     pub fn new(seed: [u8; 16]) -> Self {
         let seed = u128::from_le_bytes(seed);
-        // Each half on its own through splitmix64, as the authors advise, so that no seed makes a poor state.
+        // Each half goes through splitmix64, as the authors advise, so that no seed makes a poor state.
         let (mut low, mut high) = (seed as u64, (seed >> 64) as u64);
         Self { state: [splitmix(&mut low), splitmix(&mut high), splitmix(&mut low), splitmix(&mut high)] }
     }
 
-    /// One that nobody can foretell, if the host has randomness. If it was forbidden to, then one that differs between
-    /// workers: `salt` does, and where they keep it.
+    /// A generator with the host's randomness, which nobody can predict. If the host refuses randomness, the seed is time,
+    /// `salt` and an address, which differ between workers.
     pub fn from_host(host: &impl Host, salt: u32) -> Self {
         Self::new(host.random().unwrap_or_else(|| {
             let nanoseconds = |time: Option<core::time::Duration>| time.unwrap_or_default().as_nanos();
@@ -59,9 +59,9 @@ fn splitmix(state: &mut u64) -> u64 {
     mixed ^ mixed >> 31
 }
 
-/// The number of `key`, always the same. Another `salt` gives numbers that have nothing to do with these.
+/// A number for `key`, always the same. Another `salt` gives unrelated numbers.
 pub fn stable(salt: &str, key: impl IntoIterator<Item = u8>) -> u64 {
-    // FNV-1a, and MurmurHash3's finish, without which the last bytes would hardly reach the lower bits.
+    // FNV-1a, then MurmurHash3's finalizer. Without it, the last bytes hardly change the lower bits.
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     for byte in salt.bytes().chain([0]).chain(key) {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
@@ -71,7 +71,7 @@ pub fn stable(salt: &str, key: impl IntoIterator<Item = u8>) -> u64 {
     hash ^ hash >> 33
 }
 
-/// What of a request id is the same at every hop: in the digit that is left out, Envoy notes whether it traces.
+/// The part of a request id that is the same at every hop. Envoy stores in the omitted digit whether the request is traced.
 pub fn request_id_key(id: &[u8]) -> impl Iterator<Item = u8> + '_ {
     id.iter().enumerate().filter(|(index, _)| *index != 14).map(|(_, byte)| *byte)
 }
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn the_generator_is_the_published_one() {
-        // From the authors' program, with the state 1, 2, 3, 4.
+        // From the reference implementation, with the state 1, 2, 3, 4.
         let mut random = Random { state: [1, 2, 3, 4] };
         let numbers = [41_943_041, 58_720_359, 3_588_806_011_781_223, 3_591_011_842_654_386];
         assert_eq!(numbers.map(|_| random.draw()), numbers);
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(Random::from_host(&host, 1).draw(), Random::new(*b"0123456789abcdef").draw());
     }
 
-    /// Whether `hits` of `draws` are four standard deviations at most from what is expected.
+    /// Whether `hits` is within four standard deviations of its expected value.
     fn is_fair(hits: u32, draws: u32, share: f64) -> bool {
         let expected = f64::from(draws) * share;
         (f64::from(hits) - expected).abs() <= 4.0 * (expected * (1.0 - share)).sqrt()

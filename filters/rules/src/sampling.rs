@@ -1,4 +1,4 @@
-//! What requests must have in common so that a share has both or neither.
+//! The key by which a share of the requests is selected.
 
 use configuration::Section;
 use host::Host;
@@ -7,14 +7,14 @@ use crate::matches;
 use crate::matching::{HeaderId, HeaderNames, RequestAtHand};
 use crate::random;
 
-/// What a request must have in common with another so that both are among a share, or neither.
+/// The sampling key. Requests with the same key are both in a share, or both not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sampling {
-    /// Nothing: it is drawn.
+    /// No key: each request is drawn independently.
     Random,
-    /// Its id: it is the same request at another proxy.
+    /// The request's id, which is the same at all proxies.
     RequestId(HeaderId),
-    /// A header.
+    /// The value of a header.
     Header(HeaderId),
 }
 

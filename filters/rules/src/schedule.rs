@@ -1,20 +1,20 @@
-//! Which request is due when, and the one timer that a root context has.
+//! The deadlines of requests, and the only timer of a root context.
 //!
-//! Envoy starts the timer anew whenever its period is set. A timer that were set for each request would never fire while
-//! requests come, so it is set only for a moment that comes before the one that it is set for.
+//! Envoy restarts the timer whenever its period is set. If each request set it, it would never fire while requests arrive.
+//! So it is set only to an earlier time than the current one.
 
 use core::cmp::Reverse;
 use core::time::Duration;
 use std::collections::BinaryHeap;
 
-/// Nothing is longer ahead for the timer; what is, is looked at in between.
+/// Longest period of the timer. For a later deadline, the timer is set again.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
-/// Deadlines by the monotonic clock, each with the context that waits for it.
+/// Deadlines by the monotonic clock, each with its context id.
 #[derive(Debug, Default)]
 pub struct Schedule {
     deadlines: BinaryHeap<Reverse<(Duration, u32)>>,
-    /// When the timer will fire.
+    /// Time when the timer will fire.
     armed: Option<Duration>,
 }
 
@@ -24,8 +24,8 @@ impl Schedule {
         self.deadlines.push(Reverse((deadline, id)));
     }
 
-    /// The period to set the timer to, if it must be set at all, so that it fires at the next deadline or at `also`.
-    /// Never zero, and in whole milliseconds.
+    /// Period for the timer, so that it fires at the next deadline or at `also`; `None` if it need not be set. In whole
+    /// milliseconds, never zero.
     pub fn arm(&mut self, now: Duration, also: Option<Duration>) -> Option<Duration> {
         let next = self.deadlines.peek().map(|Reverse((deadline, _))| *deadline);
         let next = [next, also].into_iter().flatten().min()?.min(now.saturating_add(LONGEST));
@@ -37,12 +37,12 @@ impl Schedule {
         Some(Duration::from_millis(u64::try_from(milliseconds).unwrap_or(u64::MAX)))
     }
 
-    /// The timer has fired, or cannot be relied on.
+    /// The timer has fired, or could not be set.
     pub fn disarm(&mut self) {
         self.armed = None;
     }
 
-    /// Takes a deadline that is over, with its context.
+    /// Removes and returns a deadline that has passed, with its context.
     pub fn take_due(&mut self, now: Duration) -> Option<(Duration, u32)> {
         let Reverse((deadline, _)) = self.deadlines.peek()?;
         if *deadline > now {
@@ -51,7 +51,7 @@ impl Schedule {
         self.deadlines.pop().map(|Reverse(due)| due)
     }
 
-    /// Forgets the deadlines of contexts that no longer wait, if they are the most.
+    /// Removes the deadlines of contexts that no longer wait, if more than about half are such.
     pub fn forget(&mut self, waiting: usize, waits: impl Fn(u32) -> bool) {
         if self.deadlines.len() > waiting.saturating_mul(2).saturating_add(64) {
             self.deadlines.retain(|Reverse((_, id))| waits(*id));

@@ -1,11 +1,11 @@
-//! A counter or gauge that is used now and then.
+//! Counters and gauges that change rarely.
 
 use crate::metric_name::{self, Separators};
 use host::{Host, MetricId, MetricKind};
 
-/// A metric that Envoy knows once it was needed.
+/// A counter or gauge, defined in Envoy when it is first needed.
 ///
-/// All workers count in the same one, so what it holds is what all of them did.
+/// All workers share it, so its value is the sum over all workers.
 #[derive(Debug)]
 pub struct LazyMetric {
     kind: MetricKind,
@@ -21,22 +21,22 @@ impl LazyMetric {
         Self { kind: MetricKind::Counter, name: stat, id: None }
     }
 
-    /// A gauge, named and labelled in the same way.
+    /// A gauge named `prefix` + `name`, with labels.
     pub fn gauge(prefix: &str, name: &str, labels: &[(&str, &str)]) -> Self {
         Self { kind: MetricKind::Gauge, ..Self::counter(prefix, name, labels) }
     }
 
-    /// Adds to it; less than nothing only to a gauge.
+    /// Adds `by`, which may be negative only for a gauge.
     pub fn add(&mut self, host: &impl Host, by: i64) {
         if let Some(Err(error)) = self.id(host).map(|id| host.increment_metric(id, by)) {
             log::debug!("{} not counted: {error}", self.name);
         }
     }
 
-    /// What it holds.
+    /// Its value.
     pub fn value(&mut self, host: &impl Host) -> u64 {
         let value = self.id(host).and_then(|id| host.metric(id));
-        // A worker that lost its VM took more from a gauge than it can give back.
+        // A gauge can be negative after a worker lost its VM; then it counts as 0.
         value.filter(|value| i64::try_from(*value).is_ok()).unwrap_or_default()
     }
 

@@ -1,9 +1,9 @@
-//! How a metric and its labels become the name of an Envoy stat, and back.
+//! Encodes a metric and its labels as the name of an Envoy stat, and makes the regular expressions that decode it.
 //!
-//! Envoy has no labels: Istio writes `label=.=value;.;` pairs before the metric's name, and regular expressions in the
-//! bootstrap (`stats_tags`) take them out again for Prometheus.
+//! Envoy's stats have no labels. Istio writes `label=.=value;.;` pairs before the metric's name; regular expressions in the
+//! bootstrap (`stats_tags`) extract them for Prometheus.
 
-/// What stands between labels and values in a stat name.
+/// The separators of labels and values in a stat name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Separators {
     /// Between a label's name and its value.
@@ -18,13 +18,13 @@ impl Default for Separators {
     }
 }
 
-/// What Envoy puts before the names that a wasm module defines.
+/// Envoy's prefix of metrics that a wasm module defines, as a regular expression.
 const ENVOY_PREFIX: &str = "wasmcustom\\.";
 
-/// A longer label value is cut here: names of hosts and workloads are at most 253 bytes.
+/// Longer label values are cut here. Names of hosts and workloads have at most 253 bytes.
 pub const MAX_VALUE_BYTES: usize = 256;
 
-/// The stat name of `metric` with `labels`, whose values have passed [`label_value`].
+/// The stat name of `metric` with `labels`. Their values must come from [`label_value`].
 pub fn encode<'a>(
     separators: &Separators,
     labels: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -41,22 +41,22 @@ pub fn encode<'a>(
     name
 }
 
-/// The stat name of `istio_build`, which Istio encodes in a way of its own.
+/// The stat name of `istio_build`, for which Istio has a special encoding.
 pub fn build(version: &str) -> String {
     format!("component.proxy.tag.{};.istio_build", label_value(version, &Separators::default()))
 }
 
-/// The regular expression that takes `label` out of a stat name.
+/// The regular expression that extracts `label` from a stat name.
 ///
-/// Its first group is what is removed from the name, its second one the value. What stands before the first group keeps
-/// the expression from matching inside another label's name, or inside a value. It begins with a whole part of the name:
-/// so Envoy tries it on our own metrics alone, and not on each of the thousands that it makes when it starts.
+/// The first group is removed from the name, the second is the label's value. The part before the first group prevents a
+/// match inside another label's name or inside a value. It begins with a complete part of the name, so Envoy tries it only
+/// on our metrics, and not on the thousands of stats that it makes when it starts.
 pub fn tag_regex(label: &str, separators: &Separators) -> String {
     let (value, field) = (escape(&separators.value), escape(&separators.field));
     format!("^{ENVOY_PREFIX}(?:.*?{field})?({label}{value}(.*?){field})")
 }
 
-/// `text` as a regular expression that matches just it.
+/// A regular expression that matches exactly `text`.
 fn escape(text: &str) -> String {
     let mut escaped = String::new();
     for character in text.chars() {
@@ -68,7 +68,7 @@ fn escape(text: &str) -> String {
     escaped
 }
 
-/// The labels of [`build`] with the regular expressions that take them out.
+/// The labels of [`build`], with the regular expressions that extract them.
 pub fn build_tag_regexes() -> [(&'static str, String); 2] {
     [
         ("component", format!("^{ENVOY_PREFIX}(component\\.(.*?)\\.)")),
@@ -76,10 +76,10 @@ pub fn build_tag_regexes() -> [(&'static str, String); 2] {
     ]
 }
 
-/// `value` as it can stand in a stat name.
+/// Makes `value` safe for a stat name.
 ///
-/// Values come from peers and clients, so one must not be able to end early and forge the labels after it, nor hold a
-/// newline, at which the expressions stop. Both are replaced by `_`; what is too long is cut.
+/// Peers and clients choose values. A value must not end early and forge the labels after it, and must not contain a
+/// newline, where the expressions stop. Separators and control characters are replaced by `_`; long values are cut.
 pub fn label_value(value: &str, separators: &Separators) -> String {
     let mut clean = String::with_capacity(value.len().min(MAX_VALUE_BYTES));
     for character in value.chars() {
@@ -94,8 +94,8 @@ pub fn label_value(value: &str, separators: &Separators) -> String {
     clean
 }
 
-/// Replaces the last character of `text` if it could be part of a separator: if `text` ends in all but the last
-/// character of one, what follows might complete it.
+/// Replaces the last character of `text` if it could be part of a separator. If `text` ends with a separator without its
+/// last character, the next character might complete it.
 fn break_separator(text: &mut String, separator: &str) {
     let mut characters = separator.chars();
     characters.next_back();

@@ -1,16 +1,16 @@
-//! How many bytes may be held at once.
+//! A limit on bytes held at once.
 
 use core::cell::Cell;
 use std::rc::Rc;
 
-/// Bytes that may be held, and how many are.
+/// The maximum of held bytes, and the current number.
 #[derive(Clone, Debug)]
 pub struct Budget {
     held: Rc<Cell<usize>>,
     max: usize,
 }
 
-/// Bytes that are held. They are given back when it is dropped.
+/// A number of held bytes. Dropping it releases them.
 #[derive(Debug)]
 pub struct Held {
     bytes: usize,
@@ -18,17 +18,17 @@ pub struct Held {
 }
 
 impl Budget {
-    /// One of which nothing is held.
+    /// A budget with no bytes held.
     pub fn new(max: usize) -> Self {
         Self { held: Rc::default(), max }
     }
 
-    /// How many bytes are held.
+    /// Bytes currently held.
     pub fn held(&self) -> usize {
         self.held.get()
     }
 
-    /// Holds so many bytes, if they fit in.
+    /// Holds `bytes`, if they fit into the budget.
     pub fn hold(&self, bytes: usize) -> Option<Held> {
         let mut held = Held { bytes: 0, of: self.clone() };
         held.grow(bytes).then_some(held)
@@ -36,7 +36,7 @@ impl Budget {
 }
 
 impl Held {
-    /// Holds so many more bytes; false if they do not fit in.
+    /// Holds more bytes; false if they do not fit.
     pub fn grow(&mut self, bytes: usize) -> bool {
         let all = self.of.held().saturating_add(bytes);
         if all > self.of.max {
@@ -47,12 +47,12 @@ impl Held {
         true
     }
 
-    /// How many bytes these are.
+    /// The number of bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Gives so many back.
+    /// Releases some of the bytes.
     pub fn shrink(&mut self, bytes: usize) {
         let bytes = bytes.min(self.bytes);
         self.bytes = self.bytes.saturating_sub(bytes);

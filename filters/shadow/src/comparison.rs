@@ -1,42 +1,42 @@
-//! Whether the original and its copy went alike.
+//! Compares the outcome of the original with that of its copy.
 
 use crate::config::Compare;
 use crate::outcome::{Answer, Outcome};
 
-/// What two outcomes have in common.
+/// The result of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Comparison {
-    /// Whether they agree, or in what they do not.
+    /// Whether they match, or how they differ.
     pub result: Verdict,
-    /// Bodies were to be compared, and one was too large.
+    /// Whether a body was too large to be compared.
     pub is_body_uncompared: bool,
-    /// How long the original's upstream took and how long the mirror's, in milliseconds, and how that differs.
+    /// Milliseconds of the original's upstream, of the mirror's, and which was slower.
     pub latency: Option<(u64, u64, &'static str)>,
 }
 
-/// Whether two outcomes agree.
+/// Whether two outcomes match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// They do.
+    /// They match.
     Match,
-    /// The original had no answer of an upstream.
+    /// The original was not answered by an upstream.
     PrimaryUnavailable,
-    /// The original's answer broke off, or its end was never seen.
+    /// The original's answer broke off, or did not end in time.
     PrimaryIncomplete,
-    /// The copy had no answer of an upstream.
+    /// The copy was not answered by an upstream.
     ShadowUnavailable,
-    /// One has more bytes.
+    /// The bodies have different lengths.
     Size,
-    /// They have other bytes.
+    /// The bodies have different bytes.
     Body,
-    /// Another status of the same class.
+    /// Different statuses of the same class.
     Code,
-    /// Another class of status.
+    /// Different classes of status.
     Class,
 }
 
 impl Verdict {
-    /// All of them.
+    /// All verdicts.
     pub const ALL: [Self; 8] = [
         Self::Match,
         Self::PrimaryUnavailable,
@@ -48,7 +48,7 @@ impl Verdict {
         Self::Class,
     ];
 
-    /// What the label `result` says.
+    /// Its value of the label `result`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Match => "match",
@@ -62,7 +62,7 @@ impl Verdict {
         }
     }
 
-    /// Whether both were answered, and differently.
+    /// Whether both were answered, with a difference.
     pub fn is_mismatch(self) -> bool {
         matches!(self, Self::Size | Self::Body | Self::Code | Self::Class)
     }
@@ -87,7 +87,7 @@ pub fn compare(primary: &Outcome, shadow: &Outcome, how: &Compare) -> Comparison
     Comparison { result, is_body_uncompared, latency }
 }
 
-/// Whether bodies agree, and whether one was too large to tell.
+/// Compares the bodies. True if one was too large to compare.
 fn bodies(primary: &Answer, shadow: &Answer, how: &Compare) -> (Verdict, bool) {
     let (Some(primary), Some(shadow)) = (primary.body, shadow.body) else { return (Verdict::Match, false) };
     if how.size && primary.length != shadow.length {
@@ -103,7 +103,7 @@ fn bodies(primary: &Answer, shadow: &Answer, how: &Compare) -> (Verdict, bool) {
     }
 }
 
-/// A tenth of the original's time is no difference.
+/// A difference of less than a tenth of the original's latency does not count.
 fn verdict(primary: u64, shadow: u64, tolerance: u64) -> &'static str {
     let tolerance = tolerance.max(primary / 10);
     if shadow > primary.saturating_add(tolerance) {

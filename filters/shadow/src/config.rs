@@ -1,4 +1,4 @@
-//! The plugin configuration: rules with the fields of Istio's `VirtualService`, and what Istio has not.
+//! The plugin configuration: rules with the fields of Istio's `VirtualService`, and more.
 
 mod gathered;
 mod headers;
@@ -18,14 +18,15 @@ pub use headers::HeaderChanges;
 pub use limits::MirrorLimits;
 pub use mirror::{Authority, Compare, Mirror, Role, SendOn, TraceContext};
 
-/// More rules are refused.
+/// Most rules.
 pub const MAX_RULES: usize = 64;
-/// More mirrors of a rule are refused.
+/// Most mirrors of a rule.
 pub const MAX_MIRRORS: usize = 8;
-/// The header that marks a mirrored request, unless configured otherwise.
+/// Default header that marks a copy.
 pub const DEFAULT_MARKER: &str = "x-shadow-mirror";
 
-/// How names begin that clients, proxies and tracers use. A request with the marker is not mirrored, and many have these.
+/// Prefixes of headers that clients, proxies and tracers use. Requests with the marker are not mirrored, and many have such
+/// headers.
 pub const KNOWN: [&str; 17] = [
     "x-amzn-",
     "x-api-",
@@ -46,7 +47,7 @@ pub const KNOWN: [&str; 17] = [
     "x-xsrf-",
 ];
 
-/// What an operator can set.
+/// The configuration of shadowing.
 #[derive(Clone, Debug)]
 pub struct ShadowConfig {
     /// `http`: the first rule that a request matches is its only one.
@@ -60,20 +61,20 @@ pub struct ShadowConfig {
     pub marker_header: Option<String>,
     /// `enabled`.
     pub enabled: bool,
-    /// `expiresAt`: when all rules end.
+    /// `expiresAt`: end of all rules.
     pub expires: Expiry,
-    /// `statPrefix`: begins the names of all metrics.
+    /// `statPrefix`: prefix of all metric names.
     pub stat_prefix: String,
-    /// What the operator may want to know.
+    /// Messages for the operator.
     pub remarks: Vec<String>,
 }
 
-/// Which requests are mirrored, and where to.
+/// Which requests to mirror, and to which mirrors.
 #[derive(Clone, Debug)]
 pub struct MirrorRule {
     /// `name`; that of its only mirror, unless that has one.
     pub name: String,
-    /// `match`: any of them, of which all must hold; every request if there is none.
+    /// `match`: one of these must match, with all its conditions. If empty, every request matches.
     pub matches: Vec<Vec<Condition>>,
     /// `mirrors`, or `mirror` for a single one.
     pub mirrors: Vec<Mirror>,
@@ -90,7 +91,7 @@ impl ShadowConfig {
         !self.enabled || self.rules.iter().all(MirrorRule::is_idle)
     }
 
-    /// Finds out which rules ask for this proxy's own workload.
+    /// Evaluates conditions on this proxy's own workload.
     pub fn look_at_node(&mut self, host: &impl Host) {
         for rule in &mut self.rules {
             matching::look_at_node(&mut rule.matches, host);
@@ -161,7 +162,7 @@ impl MirrorRule {
         Self { name, matches, mirrors }
     }
 
-    /// Whether it can never mirror anything.
+    /// Whether the rule can never mirror anything.
     pub fn is_idle(&self) -> bool {
         self.mirrors.iter().all(|mirror| mirror.percentage == Percentage::NEVER)
     }

@@ -1,6 +1,6 @@
-//! Headers that are about one connection, so that no copy of a request takes them over.
+//! Headers of a connection. A copy has its own.
 
-/// Headers that are about a connection, or would be wrong on the copy.
+/// Headers of a connection, or headers that would be wrong on the copy.
 pub const DROPPED: [&[u8]; 12] = [
     b"connection",
     b"keep-alive",
@@ -16,7 +16,7 @@ pub const DROPPED: [&[u8]; 12] = [
     b"host",
 ];
 
-/// Whether a header is about the connection or the length of a body, which are the copy's own.
+/// Whether a header belongs to the connection or is a body's length. The copy has its own.
 pub fn is_of_connection(name: &[u8]) -> bool {
     DROPPED.contains(&name) || name == b"content-length" || name == b"te"
 }

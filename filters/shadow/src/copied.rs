@@ -1,4 +1,4 @@
-//! What is held of a request: its head, and its body as far as it has come.
+//! The copy of a request: its headers, and the received part of its body.
 
 use host::pairs::Pairs;
 
@@ -8,26 +8,26 @@ use crate::metrics::Skip;
 /// A copy of a request.
 #[derive(Debug)]
 pub struct Copied {
-    /// Header lines, as Envoy handed them over.
+    /// Header lines, in Envoy's serialization.
     pub head: Vec<u8>,
     /// The body so far.
     pub body: Vec<u8>,
-    /// How long it will be, if its sender has told.
+    /// Length of the body, if the sender announced it.
     announced: Option<usize>,
     held: Held,
 }
 
 impl Copied {
-    /// A copy of the head; `None` if there is no room.
+    /// A copy of the headers; `None` if the budget is used up.
     pub fn new(head: Vec<u8>, budget: &Budget) -> Option<Self> {
         let announced = announced(&head);
         Some(Self { held: budget.hold(head.len())?, head, body: Vec::new(), announced })
     }
 
-    /// Adds `size` more bytes of the body, which `read` gives. `max` is how long it can become.
+    /// Adds `size` bytes of the body, which `read` returns. `max` is the largest body.
     ///
-    /// Room is made by doubling, for what has come and not for what is announced: anybody can announce. So a body holds at
-    /// most twice what its sender has sent, and its bytes are moved twice at most on average.
+    /// Capacity is doubled as bytes arrive. It does not follow the announced length, which any client can fake. So a body
+    /// holds at most twice the bytes that were sent, and its bytes are moved twice at most on average.
     pub fn push(&mut self, size: usize, max: usize, read: impl FnOnce() -> Option<Vec<u8>>) -> Result<(), Skip> {
         let (before, length) = (self.body.capacity(), self.body.len().saturating_add(size));
         let end = self.announced.filter(|announced| (length..=max).contains(announced)).unwrap_or(max);
@@ -37,7 +37,7 @@ impl Copied {
         }
         let part = read().filter(|part| part.len() == size).ok_or(Skip::Incomplete)?;
         if before == 0 {
-            // It came in one piece, most likely, and as most do.
+            // Most bodies arrive in one piece.
             self.body = part;
             return Ok(());
         }
@@ -52,17 +52,17 @@ impl Copied {
         lines(&self.head, name)
     }
 
-    /// How many bytes are held for it.
+    /// Bytes held for it.
     pub fn size(&self) -> usize {
         self.held.bytes()
     }
 
-    /// What is held for it, without it: Envoy has a copy of its own now.
+    /// The held bytes without the copy: from now on they count for Envoy's own copy.
     pub fn into_held(self) -> Held {
         self.held
     }
 
-    /// How long the body will be, if its sender has told.
+    /// Length of the body, if the sender announced it.
     pub fn announced(&self) -> Option<usize> {
         self.announced
     }

@@ -1,7 +1,7 @@
-//! The headers of a mirrored request.
+//! The headers of a copy.
 //!
-//! They are those of the original, in order, without what is about the connection it came on or what Envoy's router takes
-//! as orders: the router has consumed the original's, and would obey the copy's again.
+//! They are the original's headers, in order, without those of the connection and without commands for Envoy's router. The
+//! router has already executed the original's commands, and would execute the copy's again.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ use crate::copied::{lines, Copied};
 /// A header line.
 pub type Line<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
 
-/// Orders to Envoy's router, after `x-envoy-`.
+/// Commands for Envoy's router, after `x-envoy-`.
 const ORDERS: [&[u8]; 15] = [
     b"retry-on",
     b"retry-grpc-on",
@@ -35,31 +35,31 @@ const ORDERS: [&[u8]; 15] = [
     b"original-path",
 ];
 
-/// What the peer of an inbound request says of itself, which is not who mirrors it.
+/// The peer's metadata on an inbound request. The sender of the copy is another proxy.
 const OF_PEER: [&[u8]; 2] = [b"peer-metadata", b"peer-metadata-id"];
 
 const X_FORWARDED_FOR: &[u8] = b"x-forwarded-for";
 const SUFFIX: &[u8] = b"-shadow";
 
-/// What the headers depend on, besides the original and the mirror.
+/// What the copy's headers depend on, besides the original and the mirror.
 #[derive(Clone, Copy, Debug)]
 pub struct Circumstances<'a> {
-    /// Which way the original passed.
+    /// Direction of the original.
     pub direction: Direction,
-    /// How long the prefix of the path is for which the rule asked.
+    /// Length of the path's prefix that the rule matched.
     pub prefix: Option<usize>,
     /// This proxy's address.
     pub address: Option<&'a str>,
-    /// The header that marks the copy.
+    /// The header that marks a copy.
     pub marker: Option<&'a str>,
 }
 
-/// The headers of the copy of `original` that goes to `mirror`.
+/// The headers of the copy of `original` for `mirror`.
 pub fn of<'a>(original: &'a Copied, mirror: &'a Mirror, circumstances: Circumstances<'a>) -> Vec<Line<'a>> {
     let named: Vec<&[u8]> = lines(&original.head, "connection").flat_map(tokens).collect();
     let is_dropped = |name: &[u8], value: &[u8]| match name {
         b"te" => value != b"trailers",
-        // Envoy writes that of the body.
+        // Envoy writes the body's length itself.
         b"content-length" => !original.body.is_empty() || value != b"0",
         name => {
             is_dropped(name, circumstances.direction)
@@ -87,12 +87,12 @@ pub fn of<'a>(original: &'a Copied, mirror: &'a Mirror, circumstances: Circumsta
     copy
 }
 
-/// The address of a proxy, out of its node id: `sidecar~10.1.2.3~pod.namespace~domain`.
+/// The address in a proxy's node id: `sidecar~10.1.2.3~pod.namespace~domain`.
 pub fn address_of_node(id: &str) -> Option<&str> {
     id.split('~').nth(1).filter(|address| address.parse::<IpAddr>().is_ok())
 }
 
-/// A value as it is on the copy.
+/// A header's value in the copy.
 fn changed<'a>(name: &[u8], value: &'a [u8], mirror: &'a Mirror, prefix: Option<usize>) -> Cow<'a, [u8]> {
     match name {
         b":authority" => match &mirror.authority {
@@ -109,8 +109,8 @@ fn changed<'a>(name: &[u8], value: &'a [u8], mirror: &'a Mirror, prefix: Option<
     }
 }
 
-/// A host with `-shadow` where Envoy puts it: before the port, which is what follows the last colon, unless a bracket
-/// follows it, as in an IPv6 address.
+/// Adds `-shadow` to a host where Envoy does: before the port. The port follows the last colon, unless a bracket follows
+/// that colon, as in an IPv6 address.
 fn with_suffix(host: &[u8]) -> Vec<u8> {
     let colon = host.iter().rposition(|byte| *byte == b':');
     let bracket = host.iter().rposition(|byte| *byte == b']');
@@ -119,16 +119,16 @@ fn with_suffix(host: &[u8]) -> Vec<u8> {
     [name, SUFFIX, port].concat()
 }
 
-/// A path with another in place of its prefix, or of all but the query.
+/// Replaces a path's prefix, or the whole path without the query.
 fn rewritten(path: &[u8], uri: &[u8], prefix: Option<usize>) -> Vec<u8> {
     let query_at = path.iter().position(|byte| *byte == b'?').unwrap_or(path.len());
     let rest = path.get(prefix.unwrap_or(query_at)..).unwrap_or_default();
-    // As Envoy does with the prefixes of routes, and nobody means two slashes.
+    // Avoids a double slash, as Envoy does in prefix rewrites of routes.
     let rest = if uri.ends_with(b"/") { rest.strip_prefix(b"/").unwrap_or(rest) } else { rest };
     [uri, rest].concat()
 }
 
-/// The header with this proxy's address at its end.
+/// Adds this proxy's address at the end of `x-forwarded-for`.
 fn append_address(copy: &mut Vec<Line>, address: &str) {
     match copy.iter_mut().rev().find(|(name, _)| **name == *X_FORWARDED_FOR) {
         Some((_, value)) if !value.is_empty() => *value = [value, b",".as_slice(), address.as_bytes()].concat().into(),
@@ -156,7 +156,7 @@ fn is_dropped(name: &[u8], direction: Direction) -> bool {
         || direction == Direction::Inbound && OF_PEER.contains(&of_envoy)
 }
 
-/// The names in a list.
+/// The elements of a comma-separated list.
 fn tokens(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
 }
@@ -167,7 +167,7 @@ fn is_of_trace(name: &[u8]) -> bool {
     names.contains(&name) || name.starts_with(b"x-b3-")
 }
 
-/// A header of a trace, saying that the request is not sampled.
+/// A trace header's value, marked as not sampled.
 fn unsampled<'a>(name: &[u8], value: &'a [u8]) -> Cow<'a, [u8]> {
     match name {
         b"traceparent" => match value.rsplitn(2, |byte| *byte == b'-').nth(1) {
@@ -175,7 +175,7 @@ fn unsampled<'a>(name: &[u8], value: &'a [u8]) -> Cow<'a, [u8]> {
             None => value.into(),
         },
         b"x-b3-sampled" | b"x-b3-flags" => b"0".as_slice().into(),
-        // Trace, span, whether it is sampled, parent; or that alone.
+        // Trace, span, sampled, parent; or sampled alone.
         b"b3" => {
             let mut fields: Vec<&[u8]> = value.split(|byte| *byte == b'-').collect();
             let at = if fields.len() < 3 { 0 } else { 2 };

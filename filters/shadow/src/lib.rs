@@ -1,13 +1,13 @@
-//! Traffic shadowing: copies of requests go to other clusters, by rules, and what they answer is compared.
+//! Traffic shadowing: sends copies of requests to other clusters, by rules, and compares the answers.
 //!
-//! The request itself never waits: bodies are copied while they pass, and a copy is sent when the request is complete, by
-//! the root context, whose calls outlive the request. What is held for it is limited in bytes and in number; what is not
-//! mirrored is counted with the reason.
+//! The request itself never waits: bodies are copied while they pass. When the request is complete, the root context sends
+//! the copy; its calls outlive the request. Copies are limited in bytes and in number. A request that is not mirrored is
+//! counted with the reason.
 //!
-//! * [`mirroring`] decides and does it, for each [`request`]
-//! * [`copied`] is what is held of a request, within a [`budget`]
+//! * [`mirroring`] applies the rules to each [`request`]
+//! * [`copied`] is the copy of a request, within a [`budget`]
 //! * [`head`] makes the headers of the copy
-//! * [`outcome`] is how a request went, on either side; [`comparison`] tells them apart, [`pairing`] waits for both
+//! * [`outcome`] is the result of a request on either side; [`pairing`] waits for both results, [`comparison`] compares them
 //! * [`rate`] limits how often something happens
 
 pub mod budget;

@@ -1,36 +1,36 @@
-//! What is counted, by mirror.
+//! The metrics of shadowing, by mirror.
 
 use host::{Host, MetricId, MetricKind};
 use series::metric_name::{self, Separators};
 
-/// Requests that were sent to a mirror.
+/// Copies sent to a mirror.
 pub const REQUESTS: &str = "shadow_requests_total";
-/// Requests that were to be mirrored and were not, by reason.
+/// Requests selected for a mirror but not mirrored, by reason.
 pub const SKIPPED: &str = "shadow_skipped_total";
-/// Requests that Envoy refused to send, by reason.
+/// Copies that Envoy refused to send, by reason.
 pub const DISPATCH_FAILED: &str = "shadow_dispatch_failed_total";
-/// What became of the requests that were sent.
+/// Sent copies, by the outcome.
 pub const RESPONSES: &str = "shadow_responses_total";
-/// Pairs that were compared, by result.
+/// Compared pairs, by result.
 pub const COMPARE: &str = "shadow_compare_total";
-/// Comparisons that were left out, whole or in part, by reason.
+/// Comparisons left out, completely or in part, by reason.
 pub const UNCOMPARED: &str = "shadow_uncompared_total";
-/// Pairs that were compared, by the class of either status.
+/// Compared pairs, by the classes of both statuses.
 pub const STATUS_PAIRS: &str = "shadow_status_pairs_total";
-/// Pairs of which both were answered by upstreams, by whether the mirror's was slower.
+/// Pairs with two answers of upstreams, by which one was slower.
 pub const LATENCY: &str = "shadow_latency_total";
-/// How long the mirror's upstream took, in such a pair.
+/// Latency of the mirror's upstream in such a pair.
 pub const SHADOW_LATENCY: &str = "shadow_latency_ms";
-/// How long the original's upstream took, in such a pair.
+/// Latency of the original's upstream in such a pair.
 pub const PRIMARY_LATENCY: &str = "shadow_primary_latency_ms";
-/// Mirrored requests whose trailers were left out.
+/// Copies whose trailers were left out.
 pub const TRAILERS_DROPPED: &str = "shadow_trailers_dropped_total";
-/// Mirrored requests that wait for an answer.
+/// Copies that wait for an answer.
 pub const IN_FLIGHT: &str = "shadow_in_flight";
-/// Bytes of requests that are held, here until they are sent, then by Envoy until they are answered.
+/// Bytes of copies: held here until they are sent, then by Envoy until they are answered.
 pub const BUFFERED: &str = "shadow_buffered_bytes";
 
-/// All of them, with their labels.
+/// All metrics, with their labels.
 pub const METRICS: [(&str, &[&str]); 13] = [
     (REQUESTS, &["mirror"]),
     (SKIPPED, &["mirror", "reason"]),
@@ -50,28 +50,28 @@ pub const METRICS: [(&str, &[&str]); 13] = [
 /// Why a request was not mirrored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Skip {
-    /// Its body is larger than the mirror takes.
+    /// Its body is larger than the mirror's limit.
     BodyTooLarge,
-    /// There was no room to hold it.
+    /// The limit of held bytes is reached.
     MemoryCap,
-    /// As many are under way as may be.
+    /// The limit of copies in flight is reached.
     InFlightCap,
-    /// As many went to the mirror in this second as may.
+    /// The mirror's rate limit is reached.
     RateCap,
-    /// It makes a tunnel of its connection.
+    /// It is a tunnel.
     Upgrade,
-    /// It is mirrored already.
+    /// It is a copy already.
     Loop,
     /// It ended before it was complete.
     Incomplete,
-    /// No upstream answered the original, and the mirror waits for that.
+    /// No upstream answered the original, and the mirror waits for such an answer.
     PrimaryUnavailable,
-    /// The configuration was replaced before it could be sent.
+    /// The configuration was replaced before the copy was sent.
     Cancelled,
 }
 
 impl Skip {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 9] = [
         Self::BodyTooLarge,
         Self::MemoryCap,
@@ -84,7 +84,7 @@ impl Skip {
         Self::Cancelled,
     ];
 
-    /// What the label `reason` says.
+    /// Its value of the label `reason`.
     pub fn name(self) -> &'static str {
         match self {
             Self::BodyTooLarge => "body_too_large",
@@ -100,7 +100,7 @@ impl Skip {
     }
 }
 
-/// The metrics of one mirror. Envoy knows each once it was needed; values of labels are among few.
+/// The metrics of one mirror. Each series is defined when it is first needed. Labels have few values.
 #[derive(Debug)]
 pub struct MirrorCounters {
     prefix: String,
@@ -108,7 +108,7 @@ pub struct MirrorCounters {
     known: Vec<(Sample, MetricId)>,
 }
 
-/// A metric with the values of its labels after `mirror`.
+/// A metric with its label values after `mirror`.
 type Sample = (&'static str, [&'static str; 2]);
 
 impl MirrorCounters {
@@ -117,7 +117,7 @@ impl MirrorCounters {
         Self { prefix: prefix.into(), mirror: mirror.into(), known: Vec::new() }
     }
 
-    /// Counts one.
+    /// Increments a counter.
     pub fn count(&mut self, host: &impl Host, metric: &'static str, values: [&'static str; 2]) {
         if let Some(id) = self.id(host, MetricKind::Counter, (metric, values)) {
             report(metric, host.increment_metric(id, 1));
@@ -146,7 +146,7 @@ impl MirrorCounters {
     }
 }
 
-/// A gauge to which all workers add what they have.
+/// A gauge that is the sum over all workers.
 #[derive(Debug)]
 pub struct Share {
     name: String,
@@ -155,17 +155,17 @@ pub struct Share {
 }
 
 impl Share {
-    /// A gauge to which nothing was added.
+    /// A gauge to which this worker has added nothing.
     pub fn new(prefix: &str, name: &str) -> Self {
         Self { name: [prefix, name].concat(), id: None, told: 0 }
     }
 
-    /// What was told last.
+    /// This worker's last value.
     pub fn told(&self) -> usize {
         self.told
     }
 
-    /// Tells how much this worker has now.
+    /// Sets this worker's value.
     pub fn tell(&mut self, host: &impl Host, now: usize) {
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let more = number(now).saturating_sub(number(self.told));

@@ -1,4 +1,4 @@
-//! What becomes of requests: the rules, applied.
+//! Applies the rules to requests: copies them, and compares the answers.
 
 mod sending;
 mod target;
@@ -23,18 +23,17 @@ use crate::request::{Complete, Mirrored, MirroredRequest, RequestTraits, Respons
 use sending::Sending;
 use target::{largest, skip_all, skip_too_large, Target};
 
-/// Host calls of a request when no rule can do anything: none is configured, all are off or have expired.
+/// Host calls of a request when no rule can mirror: none is configured, all are disabled or expired.
 pub const CALLS_OF_NO_RULE: usize = 0;
-/// Host calls of a request that lacks the one header that rules ask for. The call gives no bytes.
+/// Host calls of a request that lacks the only header in the rules' conditions. The call returns no bytes.
 pub const CALLS_WITHOUT_HEADER: usize = 1;
-/// Host calls of a request whose header has another value than the rule asks for: its other lines are looked at, too.
+/// Host calls of a request whose header has another value than the rule: the header's other lines are also read.
 pub const CALLS_OF_OTHER_VALUE: usize = 2;
-/// Host calls of a request that has another path, method, authority or scheme, or comes for another cluster, than the
-/// rule asks for.
+/// Host calls of a request with another path, method, authority, scheme or cluster than the rule.
 pub const CALLS_OF_OTHER_PATH: usize = 1;
 
-/// What a request without a body takes that a rule without conditions mirrors once, with everything that follows from it,
-/// and the answers compared. The timer's calls are for all requests of a millisecond together.
+/// Host calls of a request without a body that a rule without conditions mirrors once, including the copy and the
+/// comparison. The timer's calls are shared by all requests of a millisecond.
 pub const CALLS_OF_MIRRORED: usize = 23;
 
 /// Mirroring on one worker.
@@ -57,7 +56,8 @@ struct MirrorRuleState {
 }
 
 impl Mirroring {
-    /// Reads the plugin configuration. Changes nothing that can be seen: Envoy does this more often than it has workers.
+    /// Reads the plugin configuration. Has no visible effect, because Envoy configures more root contexts than it has
+    /// workers.
     pub fn new(json: &[u8], host: &impl Host, root_id: u32) -> Result<Self, ConfigError> {
         let mut config = ShadowConfig::parse(json)?;
         config.look_at_node(host);
@@ -77,7 +77,7 @@ impl Mirroring {
         })
     }
 
-    /// What the operator should know of the configuration, each with whether it is a warning.
+    /// Messages about the configuration for the operator; true marks a warning.
     pub fn remarks(&self, host: &impl Host) -> Vec<(bool, String)> {
         let mut remarks: Vec<_> = self.config.remarks.iter().map(|remark| (false, remark.clone())).collect();
         if self.rules.is_empty() {
@@ -173,27 +173,27 @@ impl Mirroring {
                 self.sending.on_original_end(host, id, outcome);
             }
         }
-        // What was held for it and is not ready to be sent is free now.
+        // Releases the memory of the request, unless a copy is still to be sent.
         drop(mirrored);
         self.sending.tell_if_none_is_ready(host);
     }
 
-    /// Time has passed: what is ready is sent.
+    /// Sends the copies in the queue.
     pub fn on_tick(&mut self, host: &impl Host) {
         self.sending.on_tick(host);
     }
 
-    /// The answer to a call has come, or the call has failed.
+    /// A call was answered, or has failed.
     pub fn on_call_response(&mut self, host: &impl Host, token: u32, counts: Counts) {
         self.sending.on_call_response(host, token, counts);
     }
 
-    /// The configuration ends. What is under way ends with it.
+    /// The configuration ends, and cancels its copies.
     pub fn on_end(&mut self, host: &impl Host) {
         self.sending.on_end(host);
     }
 
-    /// Begins to copy the request, if a rule wants it.
+    /// Begins to copy the request, if a rule selects it.
     fn begin(&mut self, host: &impl Host) -> Option<Mirrored> {
         self.known.forget(&self.config.headers);
         let mut request = matching::RequestAtHand::new(host, &self.config.headers, &mut self.known);

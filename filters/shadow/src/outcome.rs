@@ -1,25 +1,25 @@
-//! How a request went: the original at its upstream, and the copy at the mirror's.
+//! The result of a request: of the original at its upstream, and of the copy at the mirror's.
 
 use host::pairs::Pairs;
 use host::{HeaderMap, Host};
 
 use crate::copied::number;
 
-/// A status with which somebody answered.
+/// The status of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Code {
     /// The number.
     pub number: u16,
-    /// Whether it is one of gRPC, and not of HTTP.
+    /// Whether it is a gRPC status, not an HTTP status.
     pub is_grpc: bool,
 }
 
-/// What is known of a body.
+/// Length and hash of a body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BodySum {
     /// Its length.
     pub length: u64,
-    /// The hash of it, if it was looked at.
+    /// Its hash, if it was read.
     pub hash: Option<u64>,
 }
 
@@ -34,21 +34,21 @@ pub struct Answer {
     pub body: Option<BodySum>,
 }
 
-/// How a request went.
+/// The result of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// An upstream answered.
     Upstream(Answer),
     /// There was no answer in time.
     Timeout,
-    /// There was nobody to ask: Envoy answered itself.
+    /// No endpoint could be reached: Envoy answered itself.
     Unreachable,
-    /// The answer broke off, or was larger than Envoy takes.
+    /// The answer broke off, or was larger than Envoy accepts.
     Reset,
 }
 
 impl Code {
-    /// The status that an answer to gRPC has, by Envoy's rule for those that tell none.
+    /// The gRPC status of an answer. An answer without one gets a status from its HTTP status, by Envoy's rule.
     pub fn of_grpc(told: Option<u16>, http: u16) -> Self {
         let derived = match http {
             400 => 13,
@@ -61,12 +61,12 @@ impl Code {
         Self { number: told.unwrap_or(derived), is_grpc: true }
     }
 
-    /// A status of HTTP.
+    /// An HTTP status.
     pub fn of_http(number: u16) -> Self {
         Self { number, is_grpc: false }
     }
 
-    /// Its class, as labels have it.
+    /// Its class, as in labels.
     pub fn class(self) -> &'static str {
         match (self.is_grpc, self.number) {
             (true, 0) => "grpc_ok",
@@ -81,7 +81,7 @@ impl Code {
 }
 
 impl Outcome {
-    /// What labels call it.
+    /// Its value in labels.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Upstream(_) => "upstream",
@@ -91,7 +91,7 @@ impl Outcome {
         }
     }
 
-    /// What a log line says.
+    /// Its text in log lines.
     pub fn told(&self) -> String {
         let Self::Upstream(Answer { code, latency, .. }) = self else { return self.name().into() };
         let grpc = if code.is_grpc { "grpc " } else { "" };
@@ -99,7 +99,7 @@ impl Outcome {
         format!("{grpc}{}{took}", code.number)
     }
 
-    /// The class of the status, or why there is none.
+    /// The class of the status, or the reason why there is none.
     pub fn class(&self) -> &'static str {
         match self {
             Self::Upstream(answer) => answer.code.class(),
@@ -108,23 +108,23 @@ impl Outcome {
     }
 }
 
-/// What is needed to understand the answer to a call.
+/// The request's properties that are needed to read the answer to a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked {
-    /// Whether the request is one of gRPC.
+    /// Whether it is a gRPC request.
     pub is_grpc: bool,
-    /// Whether the answer has no body whatever it says: to HEAD.
+    /// Whether it is a HEAD request: its answer has no body, whatever its headers say.
     pub is_head: bool,
-    /// Whether the time is up.
+    /// Whether the timeout has passed.
     pub is_late: bool,
-    /// The largest body that is looked at.
+    /// The largest body to read.
     pub max_body: Option<usize>,
 }
 
-/// How many of each there are in the answer to a call.
+/// The sizes of the answer to a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Counts {
-    /// Header lines. None at all if there was no answer.
+    /// Header lines; 0 if there was no answer.
     pub headers: usize,
     /// Bytes of the body.
     pub body: usize,
@@ -133,8 +133,8 @@ pub struct Counts {
 }
 
 impl Outcome {
-    /// Reads the answer to a call. Only Envoy's router writes `x-envoy-upstream-service-time`, and only into what came from
-    /// an upstream: Envoy's own answers look like those of servers else.
+    /// Reads the answer to a call. Only Envoy's router writes `x-envoy-upstream-service-time`, and only into answers of an
+    /// upstream. Otherwise, Envoy's own answers look like those of servers.
     pub fn of_call(host: &impl Host, asked: Asked, counts: Counts) -> Self {
         let head = match counts.headers {
             0 => None,
@@ -147,7 +147,7 @@ impl Outcome {
         let small = |number: u64| u16::try_from(number).unwrap_or(u16::MAX);
         let http = find(&head, ":status").map(small).unwrap_or_default();
         let Some(latency) = find(&head, SERVICE_TIME) else {
-            // Envoy's timer may be early by as much as the worker was busy; to gRPC, Envoy does not say 504.
+            // A busy worker can make Envoy's timer fire early by our clock. For gRPC, Envoy does not answer 504.
             let is_timeout = asked.is_late || http == 504;
             return if is_timeout { Self::Timeout } else { Self::Unreachable };
         };
@@ -171,12 +171,12 @@ impl Outcome {
     }
 }
 
-/// Where Envoy's router says how long the upstream took, in milliseconds.
+/// Envoy's router writes here how long the upstream took, in milliseconds.
 pub const SERVICE_TIME: &str = "x-envoy-upstream-service-time";
-/// Where servers tell the status of gRPC: in trailers, or in headers if there is no message.
+/// gRPC servers write their status here: in trailers, or in headers if there is no message.
 pub const GRPC_STATUS: &str = "grpc-status";
 
-/// FNV-1a, of bytes that come in parts.
+/// FNV-1a hash of bytes that arrive in parts.
 #[derive(Clone, Copy, Debug)]
 pub struct Hash(u64);
 
@@ -187,12 +187,12 @@ impl Default for Hash {
 }
 
 impl Hash {
-    /// That of more bytes.
+    /// Adds bytes.
     pub fn with(self, bytes: &[u8]) -> Self {
         Self(bytes.iter().fold(self.0, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)))
     }
 
-    /// Its number.
+    /// The hash value.
     pub fn value(self) -> u64 {
         self.0
     }
@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(body(Asked { max_body: Some(5), ..HTTP }), Some(BodySum { length: 5, hash: Some(hash) }));
         assert_eq!(body(Asked { max_body: Some(4), ..HTTP }), Some(BodySum { length: 5, hash: None }));
         assert_eq!(body(Asked { is_head: true, ..HTTP }), None);
-        // From the authors of the function.
+        // From the reference implementation's test vectors.
         assert_eq!(Hash::default().with(b"foobar").value(), 0x8594_4171_f739_67e8);
     }
 }

@@ -1,4 +1,4 @@
-//! Originals and copies whose outcomes are compared as soon as both are known.
+//! Pairs of an original and a copy. They are compared as soon as both outcomes are known.
 
 use core::time::Duration;
 
@@ -6,26 +6,26 @@ use hashbrown::HashMap;
 
 use crate::outcome::Outcome;
 
-/// After the time that the copy may take, the original's end is waited for so much longer.
+/// How long to wait for the original's end after the copy's timeout.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A longer text of a request is cut in what is logged of it.
+/// Most bytes of a request's text in a log line.
 const MAX_LOGGED: usize = 128;
 
-/// Two outcomes that belong together.
+/// The two outcomes to compare.
 #[derive(Debug)]
 pub struct Pair {
-    /// Which mirror has the copy.
+    /// The index of the copy's mirror.
     pub target: usize,
-    /// How the original went.
+    /// Outcome of the original.
     pub primary: Option<Outcome>,
-    /// How the copy went.
+    /// Outcome of the copy.
     pub shadow: Option<Outcome>,
-    /// What the log says of the request, if it says anything.
+    /// The request in the log line, if mismatches are logged.
     pub name: Option<Box<str>>,
     until: Duration,
 }
 
-/// The pairs that lack one of their outcomes.
+/// The pairs that lack an outcome.
 #[derive(Debug, Default)]
 pub struct Pairings {
     pairs: HashMap<u32, Pair>,
@@ -38,12 +38,12 @@ impl Pairings {
         self.pairs.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no pairs.
     pub fn is_empty(&self) -> bool {
         self.pairs.is_empty()
     }
 
-    /// A copy will be sent now. It is given so much time.
+    /// Adds a pair for a copy with this timeout.
     pub fn begin(&mut self, target: usize, name: Option<Box<str>>, now: Duration, timeout: Duration) -> u32 {
         let id = self.next;
         self.next = self.next.wrapping_add(1);
@@ -52,22 +52,22 @@ impl Pairings {
         id
     }
 
-    /// The copy was not sent.
+    /// The copy was not sent: removes its pair.
     pub fn forget(&mut self, id: u32) {
         self.pairs.remove(&id);
     }
 
-    /// How the original went; the pair, if that was all it lacked.
+    /// Sets the original's outcome. Returns the pair if it is complete.
     pub fn primary(&mut self, id: u32, outcome: Outcome) -> Option<Pair> {
         self.set(id, |pair| pair.primary = Some(outcome))
     }
 
-    /// How the copy went; the pair, if that was all it lacked.
+    /// Sets the copy's outcome. Returns the pair if it is complete.
     pub fn shadow(&mut self, id: u32, outcome: Outcome) -> Option<Pair> {
         self.set(id, |pair| pair.shadow = Some(outcome))
     }
 
-    /// Those that were waited for long enough.
+    /// Removes and returns the pairs whose time is up.
     pub fn take_overdue(&mut self, now: Duration) -> Vec<Pair> {
         self.pairs.extract_if(|_, pair| pair.until <= now).map(|(_, pair)| pair).collect()
     }
@@ -84,7 +84,7 @@ impl Pairings {
     }
 }
 
-/// Id, method and path of a request, for a log line. Neither its query nor a header: there are secrets in them.
+/// Id, method and path of a request for a log line. No query and no headers: they can contain secrets.
 pub fn name_of(id: &[u8], method: &[u8], path: &[u8]) -> Box<str> {
     let path = path.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
     let mut name = String::new();

@@ -1,8 +1,8 @@
-//! How often something may happen.
+//! A rate limit.
 
 use core::time::Duration;
 
-/// So many times in each second.
+/// A maximum per second.
 #[derive(Clone, Debug)]
 pub struct PerSecond {
     max: u64,
@@ -11,12 +11,12 @@ pub struct PerSecond {
 }
 
 impl PerSecond {
-    /// At most `max` times.
+    /// At most `max` per second.
     pub fn new(max: u64) -> Self {
         Self { max, second: 0, count: 0 }
     }
 
-    /// Whether it may happen now. If so, it counts as having happened.
+    /// Whether it may happen now. If so, counts it.
     pub fn admit(&mut self, now: Duration) -> bool {
         if now.as_secs() != self.second {
             self.second = now.as_secs();

@@ -1,4 +1,4 @@
-//! What is remembered of a request that is mirrored.
+//! State of a mirrored request.
 
 use core::time::Duration;
 use std::rc::Rc;
@@ -11,67 +11,67 @@ use crate::config::Compare;
 use crate::copied::{number, Copied};
 use crate::outcome::{Answer, BodySum, Code, Hash, Outcome, GRPC_STATUS, SERVICE_TIME};
 
-/// The details of a response that an upstream gave.
+/// The response code details of an upstream's response.
 const VIA_UPSTREAM: &[u8] = b"via_upstream";
 
-/// A request on its way; nothing is remembered of one that is not mirrored.
+/// State of a request; empty if it is not mirrored.
 #[derive(Debug, Default)]
 pub struct MirroredRequest {
     pub(crate) mirrored: Option<Box<Mirrored>>,
 }
 
-/// A request of which copies are made.
+/// State of a request with copies.
 #[derive(Debug)]
 pub(crate) struct Mirrored {
-    /// The mirrors that wait for it to be complete, or for its answer.
+    /// Mirrors that wait for the whole request, or for its answer.
     pub waiting: Vec<usize>,
-    /// What there is of it, until it is complete.
+    /// The copy, until the request is complete.
     pub copied: Option<Copied>,
-    /// All of it, as long as a mirror waits.
+    /// The complete request, as long as a mirror waits.
     pub complete: Option<Rc<Complete>>,
     /// What the copies need to know besides.
     pub facts: RequestTraits,
     /// When it was complete.
     pub complete_at: Option<Duration>,
-    /// An upstream has begun to answer.
+    /// Whether an upstream has begun to answer.
     pub is_answered: bool,
-    /// The pairs that lack its outcome.
+    /// The pairs that wait for the original's outcome.
     pub pairs: Vec<u32>,
-    /// What is seen of the response.
+    /// State of the response.
     pub response: Response,
 }
 
-/// A complete request, which all its copies share.
+/// A complete request, shared by all its copies.
 #[derive(Debug)]
 pub(crate) struct Complete {
     pub copied: Copied,
     pub facts: RequestTraits,
 }
 
-/// What matters of a request.
+/// The properties of a request that its copies depend on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestTraits {
     pub direction: Direction,
-    /// How long the prefix of the path is for which the rule asked.
+    /// Length of the path's prefix that the rule matched.
     pub prefix: Option<usize>,
     pub is_grpc: bool,
     pub is_head: bool,
-    /// Its trailers were left out.
+    /// Whether its trailers were left out.
     pub had_trailers: bool,
 }
 
-/// What is seen of a response on its way back.
+/// State of a response.
 #[derive(Debug, Default)]
 pub(crate) struct Response {
-    /// Whether anything of it matters.
+    /// Whether it will be compared.
     is_compared: bool,
-    /// Whether its length matters.
+    /// Whether its length is needed.
     is_counted: bool,
-    /// The largest body that is looked at; None once it is larger.
+    /// The largest body to hash; `None` once the body is larger.
     looked_at: Option<usize>,
-    /// The head has passed.
+    /// Whether its headers have arrived.
     has_begun: bool,
-    /// The end has passed.
+    /// Whether its end has arrived.
     is_whole: bool,
     latency: Option<u64>,
     grpc_status: Option<u16>,
@@ -87,7 +87,7 @@ impl MirroredRequest {
 }
 
 impl Response {
-    /// One of which nothing has come, and what will be compared of it.
+    /// A response before its headers, with what these comparisons need.
     pub fn compared_by<'a>(all: impl Iterator<Item = &'a Compare>) -> Self {
         all.fold(Self::default(), |response, compare| Self {
             is_compared: true,
@@ -105,7 +105,7 @@ impl Response {
         }
         let told = host.header(HeaderMap::Response, SERVICE_TIME).and_then(|text| number(&text));
         self.latency = told.or_else(|| {
-            // Envoy was told to keep it for itself.
+            // Envoy is configured not to send the header.
             let took = host.monotonic_time()?.saturating_sub(complete_at?);
             u64::try_from(took.as_millis()).ok()
         });
@@ -118,7 +118,7 @@ impl Response {
         self.look_for_grpc_status(host, HeaderMap::ResponseTrailers, facts);
     }
 
-    /// A part of the body passes.
+    /// A part of the body arrives.
     pub fn on_body(&mut self, host: &impl Host, size: usize, is_last: bool) {
         self.is_whole = is_last;
         if !self.is_counted || size == 0 {

@@ -32,7 +32,7 @@ pub fn collisions(config: &StatsConfig, problems: &mut Vec<Problem>) {
                 message: format!(
                     "{} and the label {} end alike, and the regular expression of one would match the \
                      other, must be a name that no other label ends in, and that ends in none of the standard ones, or \
-                     anchored_tags set with a bootstrap made by mesh stats-tags",
+                     anchored_tags set with a bootstrap made by remixer stats-tags",
                     Quoted(name),
                     Quoted(other)
                 ),

@@ -9,91 +9,91 @@ use expression::{is_name, is_taken};
 use host::MetricKind;
 use series::metric_name::Separators;
 
-/// Prefix of all metrics' names, unless a definition says that there is none.
+/// Prefix of all metric names, unless a definition has none.
 pub const PREFIX: &str = "istio_";
 
-/// Series defined per worker unless configured otherwise: 2,000 label sets of four metrics, about 40 MB in Envoy.
+/// Default for `max_series`: 2,000 label sets of four metrics, about 40 MB in Envoy.
 const DEFAULT_SERIES: u64 = 8_000;
-/// More is certainly a mistake: this many take Envoy gigabytes per worker.
+/// Most series: more would take gigabytes of memory per worker.
 const MAX_SERIES: u64 = 1_000_000;
 
-/// How often live streams are reported unless configured otherwise, and how often they may be.
+/// Default and bounds of `tcp_reporting_duration`.
 const DEFAULT_REPORTING: Duration = Duration::from_secs(15);
 const MIN_REPORTING: Duration = Duration::from_millis(100);
 const MAX_REPORTING: Duration = Duration::from_secs(3600);
 
-/// Labels that Prometheus or `istio_build` has.
+/// Labels that Prometheus or `istio_build` uses.
 const RESERVED_LABELS: [&str; 3] = ["le", "component", "tag"];
-/// Buckets of a histogram of its own: each is a series.
+/// Most buckets of a histogram in seconds: each bucket is a series.
 pub const MAX_BUCKETS: usize = 50;
 /// In one second.
 pub const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
-/// Envoy takes no longer name of filter state.
+/// Envoy's longest name of filter state.
 const MAX_ATTRIBUTE_NAME: usize = 100;
-/// Labels that one entry may remove.
+/// Most labels that one entry can remove.
 const MAX_TAGS: usize = 100;
 
-/// What an operator can set.
+/// The configuration of stats.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StatsConfig {
     /// `disable_host_header_fallback`: where the cluster does not tell its service, leave the Host header alone. A
     /// client chooses it, so a listener that strangers reach must not make labels of it.
     pub disable_host_header_fallback: bool,
-    /// `fault_flags`: whether fault injection in another VM may have marked requests.
+    /// `fault_flags`: whether fault injection in another VM may have written fault flags.
     pub fault_flags: bool,
-    /// `tcp_reporting_duration`: how often live TCP connections and gRPC streams are reported.
+    /// `tcp_reporting_duration`: time between two reports of a live TCP connection or gRPC stream.
     pub tcp_reporting_duration: Duration,
-    /// `max_series`: series that one worker defines; label sets beyond are counted together.
+    /// `max_series`: most series that one worker defines. All label sets beyond it are counted together.
     pub max_series: usize,
     /// `field_separator` and `value_separator`.
     pub separators: Separators,
-    /// `anchored_tags`: whether the bootstrap has expressions that tell labels apart that end alike, as those of
-    /// `mesh stats-tags` do, and Istio's do not.
+    /// `anchored_tags`: whether the bootstrap's expressions distinguish labels with the same ending. Those of `mesh
+    /// stats-tags` do; Istio's do not.
     pub anchored_tags: bool,
-    /// `definitions`: more metrics, or other values for standard ones.
+    /// `definitions`: additional metrics, or other values of standard metrics.
     pub definitions: Vec<Definition>,
     /// `metrics`: changes of metrics and labels.
     pub metrics: Vec<Change>,
-    /// `attributes`: attributes that are made by conditions, as Istio's attributegen does.
+    /// `attributes`: attributes with values by condition, like Istio's attributegen.
     pub attributes: Vec<Attribute>,
 }
 
-/// A metric to be defined.
+/// A metric definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Definition {
-    /// `prefix`: what stands before the name.
+    /// `prefix`: prefix of the name.
     pub prefix: &'static str,
     /// `name`, without the prefix.
     pub name: String,
-    /// `value`: an expression that comes to a whole number.
+    /// `value`: an expression with an integer result.
     pub value: String,
     /// `type`.
     pub kind: MetricKind,
-    /// `protocol`: whether it is one of TCP connections, not of requests.
+    /// `protocol`: whether the metric is about TCP connections, not requests.
     pub tcp: bool,
-    /// `event`: the reports of a connection that it is about; all if there is none.
+    /// `event`: which reports of a connection count; `None` for all.
     pub event: Option<&'static str>,
-    /// `unit`: of a histogram of durations.
+    /// `unit`: unit of a histogram of durations.
     pub unit: Option<Unit>,
     /// `dimensions`: expressions by label.
     pub dimensions: TextMap,
-    /// `match`: when it is recorded; always if there is none.
+    /// `match`: when to record the metric; `None` for always.
     pub condition: Option<String>,
 }
 
 /// The unit of a histogram of durations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Milliseconds, which Envoy's own histograms can have.
+    /// Milliseconds, as in Envoy's own histograms.
     Milliseconds,
-    /// Seconds, with these buckets. Envoy's histograms are of whole numbers: it is made of counters.
+    /// Seconds, with these buckets. Envoy's histograms hold integers only, so this histogram consists of counters.
     Seconds(Vec<Bucket>),
 }
 
-/// An upper bound of a histogram's buckets.
+/// Upper bound of a histogram's bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bucket {
-    /// As it was written, in seconds: what the label `le` says.
+    /// In seconds, as configured: the value of the label `le`.
     pub le: String,
     /// In nanoseconds.
     pub nanoseconds: u64,
@@ -102,29 +102,29 @@ pub struct Bucket {
 /// A change of one metric, or of all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// `name`, without the prefix `istio_`; of all if there is none.
+    /// `name`, without the prefix `istio_`; `None` for all metrics.
     pub name: Option<String>,
     /// `dimensions`: expressions by label.
     pub dimensions: TextMap,
     /// `tags_to_remove`: labels.
     pub tags_to_remove: Vec<String>,
-    /// `drop`: whether not to record it at all.
+    /// `drop`: do not record the metric.
     pub drop: bool,
 }
 
-/// An attribute that is made by conditions.
+/// An attribute with values by condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attribute {
-    /// `output_attribute`: what expressions of labels call it.
+    /// `output_attribute`: its name in expressions.
     pub name: String,
-    /// `match`: the first condition that holds gives the value.
+    /// `match`: the first condition that holds determines the value.
     pub matches: Vec<Match>,
 }
 
-/// A condition with the value that it gives.
+/// A condition and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Match {
-    /// `condition`: an expression that comes to a boolean; none holds always.
+    /// `condition`: an expression with a boolean result; `None` always holds.
     pub condition: Option<String>,
     /// `value`.
     pub value: String,
@@ -136,12 +136,12 @@ impl StatsConfig {
         configuration::parse(json, Self::read)
     }
 
-    /// Reads the plugin configuration, and goes on where it can, for a caller who has more to check.
+    /// Reads the plugin configuration. Collects problems and continues where possible, for a caller with more to check.
     pub fn parse_with(json: &[u8], problems: &mut Vec<Problem>) -> Self {
         configuration::parse_with(json, problems, Self::read)
     }
 
-    /// Whether any label, value or condition is an expression of the operator.
+    /// Whether any label, value or condition is a configured expression.
     pub fn has_expressions(&self) -> bool {
         !self.definitions.is_empty()
             || !self.attributes.is_empty()
@@ -166,7 +166,7 @@ impl StatsConfig {
     /// Reads the configuration of stats.
     #[inline(never)]
     pub fn read(section: &mut Section) -> Self {
-        // Istio's own configurations hold these; they mean nothing here.
+        // Istio's own configurations contain these. They have no effect here.
         section.ignore(&[
             "debug",
             "stat_prefix",
@@ -239,7 +239,7 @@ impl Definition {
 impl Change {
     #[inline(never)]
     fn read(section: &mut Section) -> Self {
-        // Istio's documentation names `match`, none of its releases reads it.
+        // Istio documents `match`, but none of its releases reads it.
         section.ignore(&["match"]);
         Self {
             name: section.optional_text("name"),
@@ -274,7 +274,7 @@ impl Attribute {
     }
 }
 
-/// The unit of a histogram, with the buckets that it may have.
+/// The unit of a histogram, with its buckets.
 #[inline(never)]
 fn unit(section: &mut Section) -> Option<Unit> {
     let unit = section.choice("unit", &["MILLISECONDS", "SECONDS"]);
@@ -303,7 +303,7 @@ fn unit(section: &mut Section) -> Option<Unit> {
     Some(Unit::Seconds(buckets))
 }
 
-/// A decimal number of seconds, to the nanosecond, with digits on both sides of a point.
+/// A decimal number of seconds, to the nanosecond. A point has digits on both sides.
 fn nanoseconds(seconds: &str) -> Option<u64> {
     if let [] | [b'.', ..] | [.., b'.'] = seconds.as_bytes() {
         return None;
@@ -340,7 +340,7 @@ fn dimensions(section: &mut Section) -> TextMap {
     dimensions
 }
 
-/// A text of signs that no label's name and no value that had to be changed holds.
+/// A text of characters that occur in no label name and in no changed value.
 fn separator(section: &mut Section, field: &'static str) -> Option<String> {
     let text = section.text(field)?;
     if !text.bytes().all(|byte| byte.is_ascii_punctuation() && byte != b'_') {
@@ -350,7 +350,7 @@ fn separator(section: &mut Section, field: &'static str) -> Option<String> {
     Some(text)
 }
 
-/// A name of letters, digits and underscores, which must be there.
+/// A required name of letters, digits and underscores.
 fn name(section: &mut Section, field: &'static str) -> String {
     let text = required(section, field);
     if !text.is_empty() && !is_name(&text) {
@@ -360,7 +360,7 @@ fn name(section: &mut Section, field: &'static str) -> String {
     text
 }
 
-/// A text that must be there.
+/// A required text.
 fn required(section: &mut Section, field: &'static str) -> String {
     section.text(field).unwrap_or_else(|| {
         section.require(field);

@@ -1,4 +1,4 @@
-//! Expressions as labels and as values of metrics, and the attributes that a configuration makes.
+//! Expressions in labels and metric values, and attributes with values by condition.
 
 use collections::names::Names;
 use configuration::{Cut, Problem, Quoted};
@@ -10,16 +10,16 @@ use crate::config::Attribute;
 use crate::metrics::TagSource;
 use crate::symbols::{Symbol, Symbols};
 
-/// Attributes whose parts have a kind, or are no numbers.
+/// Attributes whose fields have a fixed type, or are not numbers.
 const NEVER_NUMBERS: [&str; 8] =
     ["request", "response", "connection", "source", "destination", "upstream", "upstream_peer", "downstream_peer"];
 
-/// What may stand in an expression, as an example.
+/// Example of an expression, for messages.
 const AN_ATTRIBUTE: &str = "upstream_peer.workload";
-/// The same, where a number is wanted.
+/// Example of an expression with a number as result.
 pub const A_NUMBER: &str = "response.code or request.size";
 
-/// All expressions of a configuration, each text once.
+/// All expressions of a configuration. Equal texts share an entry.
 #[derive(Debug, Default)]
 pub struct Expressions {
     texts: Names,
@@ -29,30 +29,30 @@ pub struct Expressions {
     made: Names,
 }
 
-/// An expression, by what this filter does about it.
+/// How to evaluate an expression.
 #[derive(Clone, Debug)]
 enum Entry {
-    /// A text that never changes.
+    /// A constant text.
     Constant(Symbol),
-    /// An attribute that the configuration makes, by index.
+    /// A configured attribute, by index.
     Generated(usize),
-    /// Anything else.
+    /// Any other expression.
     Compiled(Compiled),
-    /// It does not compile, and that was reported.
+    /// The expression does not compile; the problem was reported.
     Refused,
 }
 
-/// An attribute that is made by conditions.
+/// An attribute with values by condition.
 #[derive(Debug)]
 struct Generated {
     name: String,
-    /// That of the current stream.
+    /// Its value for the current stream.
     value: Symbol,
     matches: Vec<(Option<Expression>, Symbol)>,
 }
 
 impl Expressions {
-    /// Compiles the attributes that the configuration makes.
+    /// Compiles the configured attributes.
     #[inline(never)]
     pub fn new(host: &impl Host, symbols: &mut Symbols, attributes: &[Attribute], problems: &mut Vec<Problem>) -> Self {
         let made = attributes.iter().map(|attribute| attribute.name.as_str()).collect();
@@ -72,7 +72,7 @@ impl Expressions {
         expressions
     }
 
-    /// Compiles an expression, for which `path` is reported if it cannot be, and returns by what it is evaluated.
+    /// Compiles an expression and returns its index. A problem is reported at `path`.
     pub fn add(
         &mut self,
         host: &impl Host,
@@ -113,7 +113,7 @@ impl Expressions {
         }
     }
 
-    /// Compiles an expression of whether something holds.
+    /// Compiles an expression with a boolean result.
     pub fn condition(
         &self,
         host: &impl Host,
@@ -127,8 +127,8 @@ impl Expressions {
         create(host, &expression::for_engine(text), text, path, problems)
     }
 
-    /// Whether `text` has a label in it, which is reported with what could stand there instead: the engine knows
-    /// attributes alone, with those that the configuration makes.
+    /// Whether `text` uses a label; the problem is reported with a replacement. The engine knows only attributes, with the
+    /// configured ones.
     #[inline(never)]
     pub fn has_label(&self, text: &str, instead: &str, path: &str, problems: &mut Vec<Problem>) -> bool {
         let names = expression::names(text);
@@ -141,7 +141,7 @@ impl Expressions {
         label.is_some()
     }
 
-    /// Makes the attributes of the current stream, for expressions and, in filter state, for whoever comes after.
+    /// Evaluates the attributes for the current stream, for expressions and, through filter state, for later filters.
     pub fn generate(&mut self, host: &impl Host, symbols: &Symbols) {
         for attribute in &mut self.generated {
             attribute.value = attribute.evaluate(host);
@@ -153,7 +153,7 @@ impl Expressions {
         }
     }
 
-    /// The value of an expression as a label, if it never changes.
+    /// The value of an expression as a label, if it is constant.
     pub fn constant(&self, index: usize) -> Option<Symbol> {
         match self.compiled.get(index) {
             Some(Entry::Constant(symbol)) => Some(*symbol),
@@ -161,7 +161,7 @@ impl Expressions {
         }
     }
 
-    /// The value of an expression as a label; unknown if there is none.
+    /// The value of an expression as a label; unknown if it has none.
     pub fn label(&self, host: &impl Host, symbols: &mut Symbols, index: usize) -> Symbol {
         match self.compiled.get(index) {
             Some(Entry::Constant(symbol)) => *symbol,
@@ -178,7 +178,7 @@ impl Expressions {
         }
     }
 
-    /// The value of an expression as a number to be recorded.
+    /// The value of an expression as a number to record.
     pub fn number(&self, host: &impl Host, index: usize) -> Option<u64> {
         match self.compiled.get(index)? {
             Entry::Compiled(compiled) => u64::try_from(compiled.number(host)?).ok(),
@@ -186,8 +186,7 @@ impl Expressions {
         }
     }
 
-    /// Whether the expression, written as `text`, may come to a number to be recorded, as far as it is known without a
-    /// stream.
+    /// Whether the expression, written as `text`, may have a number as result, as far as is known without a stream.
     pub fn may_be_number(&self, index: usize, text: &str) -> bool {
         match self.compiled.get(index) {
             Some(Entry::Constant(_) | Entry::Generated(_) | Entry::Refused) | None => false,
@@ -198,7 +197,7 @@ impl Expressions {
         }
     }
 
-    /// Whether the expression can be evaluated only in a callback of the stream, not within a tick.
+    /// Whether the expression needs a callback of the stream, so that a tick cannot evaluate it.
     pub fn needs_stream(&self, index: usize) -> bool {
         match self.compiled.get(index) {
             Some(Entry::Generated(_)) => true,
@@ -209,8 +208,8 @@ impl Expressions {
 }
 
 impl Generated {
-    /// The value of the first condition that holds. One that fails ends it: what follows was meant for when it does not
-    /// hold.
+    /// The value of the first condition that holds. A condition that fails ends the search: later ones assume that it does
+    /// not hold.
     fn evaluate(&self, host: &impl Host) -> Symbol {
         for (condition, value) in &self.matches {
             let Some(condition) = condition else {
@@ -226,7 +225,7 @@ impl Generated {
     }
 }
 
-/// Whether `text`, an expression for the engine, may come to a number as far as its names tell.
+/// Whether `text`, an expression for the engine, may have a number as result, judged by the names in it.
 fn is_of_numbers(text: &str) -> bool {
     let names = expression::names(text);
     let alone: Names = names.iter().filter(|(_, parts)| *parts == 1).map(|(name, _)| *name).collect();
@@ -237,7 +236,7 @@ fn is_of_numbers(text: &str) -> bool {
     match names.as_slice() {
         // Such as `-1` or `1.5`.
         [] => text.bytes().any(|byte| !byte.is_ascii_digit() && !matches!(byte, b'-' | b'.')),
-        // Of the attributes without a kind, only those in metadata and filter state may be numbers.
+        // Of the attributes without a fixed type, only those in metadata and filter state may be numbers.
         [(name, parts)] if expression::path(text).is_some() => {
             *parts > 1 && expression::is_taken(name) && !NEVER_NUMBERS.contains(name)
         }

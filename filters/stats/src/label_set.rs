@@ -1,23 +1,23 @@
-//! All labels of a stream, by which its series are found.
+//! A stream's labels, the key of its series.
 
 use labels::{Label, Labels};
 
 use crate::measurement::Family;
 use crate::symbols::Symbol;
 
-/// All labels of a stream: the standard ones, and what the family's expressions come to.
+/// A stream's labels: the standard labels and the results of label expressions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LabelSet {
     /// Family.
     pub family: Family,
-    /// The standard labels; empty are those that no metric of the family has.
+    /// The standard labels; empty if no metric of the family has the label.
     pub standard: Labels<Symbol>,
-    /// What the family's expressions come to.
+    /// The results of the family's label expressions.
     pub more: Vec<Symbol>,
 }
 
 impl LabelSet {
-    /// The same with the response flags of a later moment, where they are among the labels.
+    /// The same labels with later response flags, if the flags are a label.
     pub fn with_response_flags(&self, flags: Symbol) -> Self {
         let mut set = self.clone();
         if set.standard.get(Label::ResponseFlags) != Symbol::EMPTY {
@@ -26,12 +26,12 @@ impl LabelSet {
         set
     }
 
-    /// Whether any of them has this value.
+    /// Whether any label has this value.
     pub fn contains(&self, symbol: Symbol) -> bool {
         self.standard.values().contains(&symbol) || self.more.contains(&symbol)
     }
 
-    /// The label set under which all those are counted that are too many: what remains cannot be many.
+    /// The label set for all streams beyond the limit. It has few values.
     pub fn fold(&self) -> Self {
         let mut standard = Labels::all(Symbol::OVERFLOW);
         for kept in [Label::Reporter, Label::RequestProtocol] {

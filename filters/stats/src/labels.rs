@@ -10,7 +10,7 @@ use crate::symbols::{Symbol, Symbols};
 #[inline(never)]
 pub fn of_stream(symbols: &mut Symbols, stream: &Stream) -> Labels<Symbol> {
     Labels::each(|label| match stream.value(label) {
-        // An empty one is unknown.
+        // An empty text is unknown.
         LabelValue::Text(text) => symbols.of_bytes(text),
         LabelValue::Number(number) => symbols.of(&number.to_string()),
         LabelValue::Flags(flags) => of_flags(symbols, flags),

@@ -1,12 +1,12 @@
 //! Istio's standard metrics.
 //!
-//! Stands before the router in the HTTP filter chain and does all its work when a stream ends: every stream ends
-//! exactly once, whether the response came from upstream, from another filter, from Envoy itself or not at all.
+//! The filter's place in the HTTP filter chain is before the router. It does all its work when a stream ends. Every stream
+//! ends exactly once: with a response from upstream, from another filter, from Envoy itself, or without one.
 //!
-//! * [`metrics`] are what is recorded of each [`measurement`], by Istio's standard and the configuration
-//! * [`labels`] makes [`symbols`] of what a stream's labels say: numbers, which are compared instead of texts
-//! * [`evaluation`] makes labels and values of the expressions that an operator adds
-//! * [`plan`] is all of that, decided when the plugin is configured
+//! * [`metrics`] lists the metrics of each [`measurement`]: Istio's standard metrics with the configured changes
+//! * [`labels`] turns label values into [`symbols`]: numbers, which are cheaper to compare than texts
+//! * [`evaluation`] evaluates configured expressions for labels and values
+//! * [`plan`] combines these when the plugin is configured
 //! * [`recorder`] turns each [`label_set`] into Envoy's metrics, once
 
 mod collisions;

@@ -1,22 +1,22 @@
-//! What is measured of a stream, and by which families of metrics it is recorded.
+//! The measurements of a stream, and the families of metrics that record them.
 
-/// Metrics that are recorded together.
+/// A family: metrics that are recorded together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
     /// HTTP and gRPC requests, when they end.
     Request,
-    /// Messages of gRPC requests, while they live.
+    /// Messages of gRPC requests, recorded while the requests live.
     Messages,
-    /// TCP connections, while they live.
+    /// TCP connections, recorded while they live.
     Connection,
 }
 
-/// Something that is measured of a stream.
+/// A measurement of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measurement {
     /// Requests.
     Requests,
-    /// How long a request took, in nanoseconds.
+    /// Duration of a request, in nanoseconds.
     Duration,
     /// Bytes of a request.
     RequestBytes,
@@ -34,14 +34,14 @@ pub enum Measurement {
     SentBytes,
     /// Connections that were closed.
     ConnectionsClosed,
-    /// Reports of a connection: when it is opened, from time to time, and when it is closed.
+    /// Reports of a connection: at its begin, at regular times, and at its end.
     Reports,
-    /// Those of them from time to time.
+    /// Only the reports at regular times.
     Continuations,
 }
 
 impl Measurement {
-    /// How many there are.
+    /// Number of measurements.
     pub const COUNT: usize = Self::Continuations as usize + 1;
 
     /// The family whose metrics record it.
@@ -63,17 +63,17 @@ impl Measurement {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ByMeasurement<T>([T; Measurement::COUNT]);
 
-/// What was measured; nothing of what was not.
+/// The measured values; `None` if not measured.
 pub type Measured = ByMeasurement<Option<u64>>;
 
 impl<T: Copy + Default> ByMeasurement<T> {
     /// The value of a measurement.
     pub fn get(&self, measurement: Measurement) -> T {
-        // There is a place for each measurement.
+        // The array has an element for each measurement.
         self.0.get(measurement as usize).copied().unwrap_or_default()
     }
 
-    /// Gives a measurement another value.
+    /// Sets the value of a measurement.
     pub fn set(&mut self, measurement: Measurement, value: T) {
         if let Some(place) = self.0.get_mut(measurement as usize) {
             *place = value;

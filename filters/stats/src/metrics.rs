@@ -1,7 +1,7 @@
-//! The metrics that are recorded, and their labels: Istio's standard ones, changed by what the configuration says.
+//! The recorded metrics and their labels: Istio's standard metrics, changed by the configuration.
 //!
-//! As in Istio, `definitions` come first, then the entries of `metrics` in order, each changing the metrics that it names,
-//! or all of them.
+//! As in Istio, `definitions` come first, then the entries of `metrics` in order. Each entry changes the metric that it
+//! names, or all metrics.
 
 use collections::names::Names;
 use collections::text_map::TextMap;
@@ -14,7 +14,7 @@ use crate::collisions::collisions;
 use crate::config::{Definition, StatsConfig, Unit, PREFIX};
 use crate::measurement::{Family, Measurement};
 
-/// Counts the records whose label sets were too many to tell apart.
+/// Counts records of label sets beyond `max_series`.
 pub const OVERFLOW_METRIC: &str = "stats_overflow_total";
 
 /// The names of known metrics are told up to about this length.
@@ -23,54 +23,54 @@ const MAX_KNOWN: usize = 1_000;
 /// What Prometheus adds to a histogram's name.
 pub const HISTOGRAM_PARTS: [&str; 3] = ["_bucket", "_sum", "_count"];
 
-/// What a metric records.
+/// The value that a metric records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Quantity {
-    /// So many times a measurement.
+    /// A measurement times this factor.
     Times(u64, Measurement),
-    /// The milliseconds that requests took.
+    /// Duration of the request, in milliseconds.
     Milliseconds,
-    /// One if the request took at most so many nanoseconds, or else nothing.
+    /// One if the request took at most this many nanoseconds, else nothing.
     AtMost(u64),
-    /// The same, with what the label `le` says.
+    /// The same, with the value of the label `le`.
     Bucket(u64, String),
-    /// The seconds that requests took.
+    /// Duration of the request, in seconds.
     Seconds,
-    /// What an expression comes to.
+    /// The result of an expression.
     Expression(String),
 }
 
-/// Where a label's value comes from.
+/// The source of a label's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TagSource {
     /// A standard label.
     Label(Label),
-    /// A standard label that is an identity, without `spiffe://`.
+    /// A standard label with an identity, without `spiffe://`.
     Identity(Label),
-    /// What an expression comes to.
+    /// The result of an expression.
     Expression(String),
-    /// The first of these that is known, or else the last one.
+    /// The first of these that is known, else the last.
     First(Vec<TagSource>),
 }
 
-/// A metric that is to be recorded.
+/// A metric to record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricSpec {
-    /// Where in the configuration its definition stands; empty for a standard one.
+    /// Path of its definition in the configuration; empty for a standard metric.
     pub path: String,
     /// Prefix of the name.
     pub prefix: &'static str,
     /// Name without the prefix.
     pub name: String,
-    /// What stands behind the name: a histogram may be several metrics.
+    /// Suffix of the name: a histogram may consist of several metrics.
     pub suffix: &'static str,
     /// Family.
     pub family: Family,
     /// Kind.
     pub kind: MetricKind,
-    /// What it records.
+    /// The value.
     pub quantity: Quantity,
-    /// When it is recorded; always if there is none.
+    /// When to record it; `None` for always.
     pub condition: Option<String>,
     /// Labels in the order of the stat's name.
     pub tags: Vec<Tag>,
@@ -87,7 +87,7 @@ pub struct Tag {
     pub name: String,
     /// Value.
     pub source: TagSource,
-    /// Removed, but its place is kept.
+    /// The label is removed, but keeps its place.
     hidden: bool,
 }
 
@@ -117,7 +117,7 @@ impl TagSource {
         Self::of_label(text).filter(|_| !is_made).unwrap_or_else(|| Self::Expression(text.into()))
     }
 
-    /// What `name` is, if it is that of a standard label.
+    /// The source for the standard label `name`.
     pub fn of_label(name: &str) -> Option<Self> {
         let (label, of): (&str, fn(Label) -> Self) = match name {
             "sourcePrincipal" => ("source_principal", Self::Identity),
@@ -127,7 +127,7 @@ impl TagSource {
         Label::of_name(label).map(of)
     }
 
-    /// Adds the standard labels that it is made of.
+    /// Adds the standard labels that the source uses.
     fn labels(&self, used: &mut Labels<bool>) {
         match self {
             Self::Label(label) | Self::Identity(label) => used.set(*label, true),
@@ -142,7 +142,7 @@ impl TagSource {
 }
 
 impl MetricSpec {
-    /// The name under which Prometheus has it, or the histogram of which it is a part.
+    /// Its name in Prometheus, or the name of the histogram that it is part of.
     fn family_name(&self) -> String {
         [self.prefix, &self.name].concat()
     }
@@ -173,7 +173,7 @@ pub fn standard_names() -> impl Iterator<Item = &'static str> {
     STANDARD.into_iter().map(|(name, ..)| name)
 }
 
-/// The metrics that `config` asks for.
+/// The metrics for this configuration.
 #[inline(never)]
 pub fn of_config(config: &StatsConfig, problems: &mut Vec<Problem>) -> Vec<MetricSpec> {
     let mut made = Names::default();
@@ -306,7 +306,7 @@ fn change(config: &StatsConfig, made: &Names, metrics: &mut [MetricSpec], proble
     }
 }
 
-/// What `definition`, which stands at `path`, records.
+/// The value that `definition` records; `path` is its place in the configuration.
 fn quantity(definition: &Definition, path: &str, problems: &mut Vec<Problem>) -> Quantity {
     let mut refuse = |field: &str, message: String| {
         problems.push(Problem { path: [path, ".", field].concat(), message });
@@ -340,7 +340,7 @@ fn quantity(definition: &Definition, path: &str, problems: &mut Vec<Problem>) ->
     }
 }
 
-/// The names of all labels of `metrics`, the standard ones first, each once.
+/// The names of all labels of `metrics`, without duplicates, the standard labels first.
 pub fn label_names(metrics: &[MetricSpec]) -> Vec<String> {
     let used: Names = metrics.iter().flat_map(|metric| &metric.tags).map(|tag| tag.name.as_str()).collect();
     let standard = labels::names();

@@ -1,7 +1,7 @@
-//! The proxy-wasm callbacks, which hand over to [`Stats`].
+//! The proxy-wasm callbacks. They call [`Stats`].
 //!
-//! As an HTTP or network filter, each stream has a context, and live streams are reported. As an access logger of HTTP,
-//! Envoy calls the root context when a request ends, which costs less.
+//! As an HTTP or network filter, the plugin has a context for each stream and reports live streams. As an HTTP access
+//! logger, Envoy calls only the root context when a request ends, which costs less.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use proxy_wasm::types::{Action, ContextType};
 
 use crate::stats::{ReportedConnection, ReportedRequest, Stats, Traffic};
 
-/// What a plugin of this filter begins with.
+/// Creates the root context of a plugin.
 pub fn new_root() -> Box<dyn RootContext> {
     Box::new(StatsRoot { shared: None, kind: StreamKind::of_root() })
 }
@@ -32,7 +32,7 @@ struct StatsRoot {
     kind: StreamKind,
 }
 
-/// What the streams of one root context share, with those that live.
+/// Data shared by the streams of a root context, with the live streams.
 struct Shared {
     stats: Stats,
     requests: Live<ReportedRequest>,
@@ -86,7 +86,7 @@ impl RootContext for StatsRoot {
 
     fn on_log(&mut self) {
         if self.kind.is_known_as_tcp() {
-            // What a connection's access logger sees is not enough for its metrics.
+            // An access logger of connections does not see enough for the metrics.
             return;
         }
         if let Some(Ok(mut shared)) = self.shared.as_ref().map(|shared| shared.try_borrow_mut()) {

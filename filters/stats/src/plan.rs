@@ -1,4 +1,4 @@
-//! What is recorded of each family, decided when the plugin is configured.
+//! Compiles the metrics of each family when the plugin is configured.
 
 use collections::names::Names;
 use configuration::{Cut, Problem, Quoted};
@@ -14,12 +14,12 @@ use crate::measurement::{ByMeasurement, Family, Measured, Measurement};
 use crate::metrics::{self, MetricSpec, Quantity, TagSource};
 use crate::symbols::{Symbol, Symbols};
 
-/// Different conditions of HTTP, and of TCP: each is evaluated at each report, and whether it holds is a bit.
+/// Most conditions of HTTP metrics, and of TCP metrics. Each report evaluates all of them, into one bit each.
 pub const MAX_CONDITIONS: usize = 64;
 
 const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
 
-/// What is recorded of each family.
+/// The plans of all families.
 #[derive(Debug)]
 pub struct Plans {
     request: FamilyPlan,
@@ -27,20 +27,20 @@ pub struct Plans {
     connection: FamilyPlan,
 }
 
-/// What is recorded of a family.
+/// The plan of a family.
 #[derive(Debug)]
 pub struct FamilyPlan {
     /// The metrics.
     pub metrics: Vec<PlannedMetric>,
-    /// The standard labels that any of the metrics has; others do not tell label sets apart.
+    /// The standard labels that any metric of the family has. Other labels do not distinguish label sets.
     pub used: Labels<bool>,
-    /// The expressions that make labels.
+    /// The label expressions.
     pub expressions: Vec<usize>,
     /// The conditions of metrics, at most [`MAX_CONDITIONS`].
     pub conditions: Vec<Expression>,
-    /// Whether any expression of a label can be evaluated only in a callback of the stream.
+    /// True if a label expression needs a callback of the stream.
     pub needs_stream: bool,
-    /// What is recorded.
+    /// The measurements that the metrics need.
     pub needs: ByMeasurement<bool>,
 }
 
@@ -50,29 +50,29 @@ pub struct PlannedMetric {
     name: String,
     /// Kind.
     pub kind: MetricKind,
-    /// What it records.
+    /// The value.
     pub number: Number,
-    /// The bit of the family's condition that must hold; none if it is always recorded.
+    /// Bit of its condition in the family; 0 if it is always recorded.
     condition: u64,
     tags: Vec<(String, TagPart)>,
 }
 
-/// What a metric records.
+/// The value that a metric records.
 #[derive(Debug)]
 pub enum Number {
-    /// So many times a measurement.
+    /// A measurement times this factor.
     Times(u64, Measurement),
-    /// The whole milliseconds that a request took.
+    /// Duration of the request, in whole milliseconds.
     Milliseconds,
-    /// One if the request took at most so many nanoseconds, or else nothing.
+    /// One if the request took at most this many nanoseconds, else nothing.
     AtMost(u64),
-    /// The nanoseconds that it took, as whole seconds.
+    /// Duration of the request in nanoseconds, recorded as whole seconds.
     Seconds,
-    /// What an expression comes to, by its index.
+    /// The result of an expression, by its index.
     Expression(usize),
 }
 
-/// Where a label's value is: a part of a label set, or what is the same in all.
+/// Where to find a label's value: in the label set, or a constant.
 #[derive(Clone, Debug)]
 enum TagPart {
     Label(Label),
@@ -110,7 +110,7 @@ struct More {
 }
 
 impl<H: Host> Compiler<'_, H> {
-    /// An expression of a label.
+    /// Adds the expression of a label.
     fn expression(&mut self, text: &str) -> usize {
         let told = self.problems.len();
         let index = self.expressions.add(self.host, self.symbols, text, "", self.problems);
@@ -124,7 +124,7 @@ impl<H: Host> Compiler<'_, H> {
         self.expressions.condition(self.host, text, path, self.problems)
     }
 
-    /// An expression of a value. One that is refused is reported for each definition that has it.
+    /// Adds the expression of a value. A problem is reported once for each definition.
     fn number(&mut self, text: &str, path: String) -> usize {
         if self.expressions.has_label(text, A_NUMBER, &path, self.problems) {
             return usize::MAX; // Nothing is recorded by a configuration that is refused.
@@ -178,7 +178,7 @@ impl More {
 }
 
 impl Plans {
-    /// What `config` asks for, with the expressions that it takes.
+    /// The plan for `config`, with its expressions.
     pub fn new<H: Host>(
         config: &StatsConfig,
         host: &H,
@@ -261,7 +261,7 @@ impl FamilyPlan {
         }
     }
 
-    /// Which of the conditions hold now, the first one in the lowest bit. One that fails does not hold.
+    /// The conditions that hold now, the first in the lowest bit. A condition that fails does not hold.
     pub fn held(&self, host: &impl Host) -> u64 {
         let conditions = self.conditions.iter().rev();
         conditions.fold(0, |held, it| held << 1 | u64::from(host.evaluate(*it).as_deref() == Some(&[1])))
@@ -307,7 +307,7 @@ impl TagPart {
 }
 
 impl Number {
-    /// The measurement of which it is made.
+    /// The measurement that the number needs.
     fn measurement(&self) -> Option<Measurement> {
         match self {
             Self::Times(_, measurement) => Some(*measurement),
@@ -318,7 +318,7 @@ impl Number {
 }
 
 impl PlannedMetric {
-    /// What it records of a stream of which this was `measured`, where the conditions hold as `held` says.
+    /// The value to record for a stream with the values `measured` and the conditions `held`.
     pub fn value(&self, host: &impl Host, expressions: &Expressions, held: u64, measured: &Measured) -> Option<u64> {
         if self.condition & !held != 0 {
             return None;
@@ -328,7 +328,7 @@ impl PlannedMetric {
             Number::Milliseconds => measured.get(Measurement::Duration)?.checked_div(NANOSECONDS_PER_MILLISECOND),
             Number::AtMost(bound) => Some(u64::from(measured.get(Measurement::Duration)? <= bound)),
             Number::Seconds => measured.get(Measurement::Duration),
-            // As in Istio, a counter to which nothing is added has no series.
+            // As in Istio, adding zero to a counter does not create a series.
             Number::Expression(index) => {
                 expressions.number(host, index).filter(|value| *value > 0 || self.kind != MetricKind::Counter)
             }

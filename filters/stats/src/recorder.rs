@@ -1,8 +1,8 @@
-//! Labels become Envoy's metrics, each label set once.
+//! Turns label sets into Envoy's metrics, once each.
 //!
-//! Envoy cannot forget a metric that a module defined, and defining one is a thousand times dearer than using it. So a
-//! metric is defined when it is first recorded with a label set and found by one lookup from then on, and there is an end
-//! to how many one worker defines.
+//! Envoy cannot remove a metric that a module defined, and defining one costs a thousand times as much as using it. So a
+//! metric is defined when it is first recorded with a label set; later records find it with one lookup. Each worker defines
+//! a limited number of metrics.
 
 use std::rc::Rc;
 
@@ -19,20 +19,20 @@ use crate::metrics::OVERFLOW_METRIC;
 use crate::plan::{Number, Plans};
 use crate::symbols::{Symbol, Symbols};
 
-/// The metrics that this worker records, and those that it has defined.
+/// The metrics that this worker records, and the series that it has defined.
 pub struct Recorder {
     expressions: Expressions,
     plans: Plans,
-    /// The metrics of each label set.
+    /// The series of each label set.
     series: Vec<Series>,
     by_labels: HashMap<Rc<LabelSet>, SeriesId>,
     max_series: usize,
-    /// How many metrics the label sets have, defined already or not.
+    /// Number of metrics of all label sets, defined already or not.
     reserved: usize,
     overflow: Option<MetricId>,
 }
 
-/// By what the metrics of a label set are found again.
+/// Index of a series in [`Recorder::series`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeriesId(usize);
 
@@ -43,18 +43,18 @@ struct Series {
     slots: Box<[SeriesSlot]>,
 }
 
-/// A metric of one label set.
+/// A metric with one label set.
 #[derive(Clone, Copy, Debug)]
 enum SeriesSlot {
     Undefined,
-    /// With the nanoseconds that do not make up a second yet.
+    /// With the nanoseconds that are not yet a full second.
     Defined(MetricId, u32),
-    /// Envoy did not define it; it is not asked again.
+    /// Envoy refused to define it. It is not defined again.
     Refused,
 }
 
 impl Recorder {
-    /// Compiles what `config` asks for. Call it while the plugin is configured.
+    /// Compiles the metrics of `config`. Call it while the plugin is configured.
     #[inline(never)]
     pub fn new(config: &StatsConfig, host: &impl Host, symbols: &mut Symbols, problems: &mut Vec<Problem>) -> Self {
         let (plans, expressions) = Plans::new(config, host, symbols, problems);
@@ -69,14 +69,14 @@ impl Recorder {
         }
     }
 
-    /// Whether `family` can be reported only in a callback of the stream, not within a tick: for its conditions, which
-    /// the engine evaluates each time, or for the label set, unless that `is_known`.
+    /// Whether a report of `family` needs a callback of the stream, so that a tick cannot make it. Conditions need one,
+    /// because the engine evaluates them each time; so do label expressions, unless the label set `is_known`.
     pub fn needs_stream(&self, family: Family, is_known: bool) -> bool {
         let plan = self.plans.of(family);
         !plan.conditions.is_empty() || (plan.needs_stream && !is_known)
     }
 
-    /// Makes the attributes that labels and conditions of the current stream may be. Not within a tick.
+    /// Evaluates the configured attributes for the current stream. A tick cannot do this.
     pub fn generate(&mut self, host: &impl Host, symbols: &Symbols) {
         self.expressions.generate(host, symbols);
     }
@@ -97,19 +97,19 @@ impl Recorder {
         }
     }
 
-    /// Whether the labels of `family` are the standard ones alone, so that the same labels have the same series.
+    /// Whether `family` has standard labels only, so that equal labels have the same series.
     pub fn is_standard(&self, family: Family) -> bool {
         self.plans.of(family).expressions.is_empty()
     }
 
-    /// Whether a measurement is recorded at all.
+    /// Whether any metric records the measurement.
     pub fn needs(&self, measurement: Measurement) -> bool {
         self.plans.of(measurement.family()).needs.get(measurement)
     }
 
-    /// Records what was measured, and what expressions come to, by the metrics whose conditions hold now. What was not
-    /// measured is not recorded, a metric without records is not defined, and a label set without any is not kept. Returns the series of `set`, or `None` if it has none because nothing was recorded or they are too many to
-    /// tell apart.
+    /// Records measured values and results of expressions in the metrics whose conditions hold now. Values that were not
+    /// measured are not recorded. A metric without records is not defined, and a label set without records is not kept.
+    /// Returns the series of `set`, or `None` if nothing was recorded or there are too many label sets.
     pub fn record(
         &mut self,
         host: &impl Host,
@@ -137,13 +137,13 @@ impl Recorder {
         series
     }
 
-    /// Records requests to series that are known already.
+    /// Records a request in a known series.
     pub fn record_request(&mut self, host: &impl Host, symbols: &Symbols, id: SeriesId, measured: &Measured) {
         let held = self.plans.of(Family::Request).held(host);
         self.record_held(host, symbols, id, held, measured);
     }
 
-    /// Records to series whose conditions hold as `held` says.
+    /// Records in a series; `held` are the conditions that hold.
     fn record_held(&mut self, host: &impl Host, symbols: &Symbols, id: SeriesId, held: u64, measured: &Measured) {
         let Some(Series { set, slots }) = self.series.get_mut(id.0) else {
             return;
@@ -167,19 +167,19 @@ impl Recorder {
                 _ => value,
             };
             if value > 0 || metric.kind != MetricKind::Counter {
-                // With an id that Envoy gave, this cannot fail.
+                // Cannot fail: Envoy returned this id.
                 let _ = host.record_metric(*id, value);
             }
         }
     }
 
-    /// Whether a new label set can be told from others.
+    /// Whether there is room for a new label set.
     fn has_room(&self, set: &LabelSet) -> bool {
         let series = self.reserved.saturating_add(self.plans.of(set.family).metrics.len());
         series <= self.max_series && !set.contains(Symbol::OVERFLOW)
     }
 
-    /// Whether anything is recorded for `set` of what was `measured`.
+    /// Whether any metric records the values `measured` for `set`.
     fn records(&self, host: &impl Host, set: &LabelSet, held: u64, measured: &Measured) -> bool {
         let mut metrics = self.plans.of(set.family).metrics.iter();
         metrics.any(|metric| metric.value(host, &self.expressions, held, measured).is_some())
@@ -209,7 +209,7 @@ impl Recorder {
     }
 }
 
-/// The whole seconds in `nanoseconds` and what was left from before; the new rest goes to `rest`.
+/// The whole seconds in `nanoseconds` plus `rest`. The remainder becomes the new `rest`.
 fn carry(nanoseconds: u64, rest: &mut u32) -> u64 {
     let total = nanoseconds.saturating_add(u64::from(*rest));
     *rest = u32::try_from(total % NANOSECONDS_PER_SECOND).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The filter on one worker: labels, then records.
+//! The filter on one worker: finds the labels, then records.
 
 use core::mem;
 use core::time::Duration;
@@ -22,36 +22,36 @@ use crate::measurement::{Family, Measured, Measurement};
 use crate::recorder::{Recorder, SeriesId};
 use crate::symbols::{Symbol, Symbols};
 
-/// What a warm request takes: with the standard metrics and labels, a known peer and mutual TLS.
+/// Host calls of a warm request with the standard metrics and labels, a known peer and mutual TLS.
 pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 13, outbound: 13 };
 
-/// Facts of requests remembered.
+/// Most requests' facts in the cache.
 const MAX_FACTS: usize = 2_000;
-/// Longer ones are not remembered: whoever sends requests chooses the Host header.
+/// Longer facts are not cached: clients choose the Host header.
 const MAX_FACTS_BYTES: usize = 2_048;
 
 /// Stats on one worker.
 pub struct Stats {
-    /// How often live streams are to be reported.
+    /// Time between two reports of a live stream.
     pub reporting_period: Duration,
     symbols: Symbols,
     resolver: Resolver,
     recorder: Recorder,
     seen: BoundedCache<Facts, Seen>,
-    /// Has all streams asked for injected faults.
+    /// Makes every stream read its injected faults.
     _mark: Option<Mark>,
 }
 
-/// What followed from the facts of a request.
+/// The cached result for a request's facts.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     labels: Labels<Symbol>,
-    /// The series, where nothing else tells them apart.
+    /// The series, if the facts alone determine it.
     series: Option<SeriesId>,
 }
 
 impl Stats {
-    /// Reads the configuration and who this proxy is, and sets `istio_build`. Call it while the plugin is configured.
+    /// Reads the configuration and this proxy's metadata, and sets `istio_build`. Call it while the plugin is configured.
     pub fn new(json: &[u8], host: &impl Host) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
         let config = StatsConfig::parse_with(json, &mut problems);
@@ -60,8 +60,8 @@ impl Stats {
         Ok(stats)
     }
 
-    /// Begins with what was read of the configuration. `local` is who this proxy is. Call it while the plugin is configured;
-    /// what it finds is good for nothing if it has `problems`.
+    /// Creates the filter from a parsed configuration. `local` is this proxy's metadata. Call it while the plugin is
+    /// configured. The result is not usable if there are `problems`.
     #[inline(never)]
     pub fn of_config(config: &StatsConfig, local: &Peer, host: &impl Host, problems: &mut Vec<Problem>) -> Self {
         let mut symbols = Symbols::new(config.separators.clone(), config.max_series);
@@ -80,7 +80,7 @@ impl Stats {
         }
     }
 
-    /// Forgets what a configuration update may have changed: what clusters say, and our certificates. Call it every
+    /// Clears what a configuration update may have changed: the services of clusters, and our certificates. Call it every
     /// reporting period.
     pub fn refresh(&mut self) {
         self.resolver.refresh();
@@ -95,7 +95,7 @@ impl Stats {
         if let Some(messages) = messages(host) {
             let set = match request.messages_labels.take() {
                 Some(set) => set,
-                // The Host header is gone until the request ends.
+                // The Host header cannot be read until the request ends.
                 None if self.resolver.needs_host_header(host) => return,
                 None => {
                     let facts = self.resolver.facts_of_request(host, before);
@@ -112,7 +112,7 @@ impl Stats {
         self.on_request_end_telling(host, request, before, |_, _| ());
     }
 
-    /// The same, and tells what the request's labels follow from, and how many nanoseconds it took if a metric says so.
+    /// The same. Returns the facts, and the duration in nanoseconds if a metric needs it.
     pub fn on_request_end_telling(
         &mut self,
         host: &impl Host,
@@ -155,7 +155,7 @@ impl Stats {
         }
     }
 
-    /// What is measured of a request; what no metric records is not asked for.
+    /// The measured values of a request. Reads only what a metric records.
     fn measured(&self, host: &impl Host) -> Measured {
         let read = |measurement, path| {
             let value = || u64::try_from(host.int(path)?).ok();
@@ -169,7 +169,7 @@ impl Stats {
         ])
     }
 
-    /// The labels of the current stream, of which these are the facts.
+    /// The labels of the current stream with these facts.
     fn labels(&mut self, host: &impl Host, facts: &Facts) -> Labels<Symbol> {
         let stream = self.resolver.resolve(host, facts);
         of_stream(&mut self.symbols, &stream)
@@ -180,7 +180,7 @@ impl Stats {
         self.recorder.record(host, &self.symbols, &set, measured)
     }
 
-    /// Reports what passed through a live TCP connection since the last time.
+    /// Reports the traffic of a live TCP connection since its last report.
     ///
     /// Until the peer is known, or known not to be, there is nothing to report it under. Metadata exchange says so with
     /// the first bytes; where none is attached, bytes are reported the second time that this comes up. Returns whether
@@ -194,7 +194,7 @@ impl Stats {
         if connection.labels.is_none() || !connection.settled {
             let settled = self.peer_is_settled(host);
             if settled && !connection.settled {
-                // What was reported under a peer that was not known yet stays; what comes is reported under this one.
+                // Earlier reports without a known peer stay as they are. Later reports have this peer.
                 connection.settled = true;
                 connection.labels = None;
             } else if !settled && connection.labels.is_none() {
@@ -235,7 +235,7 @@ impl Stats {
         };
         let opened = !mem::replace(&mut connection.opened, true);
         let traffic = mem::take(&mut connection.traffic);
-        // Mixer's proxies reported a connection when it was opened, from time to time, and when it was closed.
+        // Mixer's proxies reported a connection at its begin, at regular times, and at its end.
         let continued = mem::take(&mut connection.due).max(u64::from(!closed));
         let reports = continued.saturating_add(opened.into()).saturating_add(closed.into());
         let measured = counted([
@@ -267,29 +267,29 @@ impl Stats {
     }
 }
 
-/// What is remembered of an HTTP request.
+/// State of an HTTP request.
 #[derive(Debug, Default)]
 pub struct ReportedRequest {
     /// The gRPC messages that were reported: requests, responses.
     messages: [u64; 2],
-    /// The labels under which they were.
+    /// The labels of those reports.
     messages_labels: Option<LabelSet>,
 }
 
-/// What is remembered of a TCP connection.
+/// State of a TCP connection.
 #[derive(Debug, Default)]
 pub struct ReportedConnection {
     /// What passed since the last report.
     pub traffic: Traffic,
     /// The labels of the last report.
     labels: Option<LabelSet>,
-    /// Whether the labels were made when it was known whether there is a peer.
+    /// Whether it was known if there is a peer when the labels were made.
     settled: bool,
     /// Whether it was reported as opened.
     opened: bool,
-    /// Whether a report was left out because the peer was not known.
+    /// Whether a report was skipped because the peer was not known.
     waited: bool,
-    /// The reports that ticks left to a callback of the connection.
+    /// Reports that ticks left to a callback of the connection.
     due: u64,
 }
 
@@ -314,12 +314,12 @@ impl Traffic {
     }
 }
 
-/// What was counted since the last report; nothing of what there was none.
+/// Counts since the last report; `None` for zero.
 fn counted<const N: usize>(counts: [(Measurement, u64); N]) -> Measured {
     Measured::from(counts.map(|(measurement, count)| (measurement, (count > 0).then_some(count))))
 }
 
-/// Sets `istio_build`, whose label is the version.
+/// Sets `istio_build`, with the version as label.
 fn set_build(host: &impl Host, version: &str) {
     let version = if version.is_empty() { UNKNOWN } else { version };
     let build = host.define_metric(MetricKind::Gauge, &metric_name::build(version));

@@ -1,4 +1,4 @@
-//! Label values as numbers: a label set is compared by 25 numbers instead of 25 texts.
+//! Label values as numbers: comparing two label sets compares 25 numbers instead of 25 texts.
 
 use std::rc::Rc;
 
@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 use labels::UNKNOWN;
 use series::metric_name::{label_value, Separators};
 
-/// Values kept beside those that label sets may take up.
+/// Values kept in addition to those that label sets may need.
 const SPARE: usize = 4_096;
 
 /// A label value.
@@ -14,15 +14,15 @@ const SPARE: usize = 4_096;
 pub struct Symbol(u32);
 
 impl Symbol {
-    /// `unknown`, what a label is when nothing better is known.
+    /// `unknown`: the value is not known.
     pub const UNKNOWN: Self = Self(0);
     /// A label that does not apply.
     pub const EMPTY: Self = Self(1);
-    /// Stands for all values beyond what is kept.
+    /// Stands for all values beyond the limit.
     pub const OVERFLOW: Self = Self(2);
 }
 
-/// The values by their symbols.
+/// The values, by symbol.
 pub struct Symbols {
     by_text: HashMap<Rc<str>, Symbol>,
     texts: Vec<Rc<str>>,
@@ -31,25 +31,25 @@ pub struct Symbols {
 }
 
 impl Symbols {
-    /// No values yet but those of the constants. More than `max_series` calls for are not told apart: they come from
-    /// peers and clients.
+    /// Contains only the constants. Values beyond what `max_series` needs share one symbol, because peers and clients
+    /// choose values.
     pub fn new(separators: Separators, max_series: usize) -> Self {
         let max = max_series.saturating_mul(2).saturating_add(SPARE);
         let mut symbols = Self { by_text: HashMap::new(), texts: Vec::new(), separators, max };
         for text in [UNKNOWN, "", "overflow"] {
             symbols.add(text);
         }
-        // A workload may have that name.
+        // A workload may have the name `overflow`.
         symbols.by_text.remove("overflow");
         symbols
     }
 
-    /// What values do not hold.
+    /// The separators, which no value contains.
     pub fn separators(&self) -> &Separators {
         &self.separators
     }
 
-    /// The symbol of a value, fit for a stat name; an empty one is unknown.
+    /// The symbol of a value, with characters that a stat name allows. An empty value is unknown.
     pub fn of(&mut self, text: &str) -> Symbol {
         if text.is_empty() {
             return Symbol::UNKNOWN;
@@ -64,7 +64,7 @@ impl Symbols {
         }
     }
 
-    /// The symbol of a value that Envoy gave as bytes.
+    /// The symbol of a value in bytes from Envoy.
     pub fn of_bytes(&mut self, bytes: &[u8]) -> Symbol {
         match core::str::from_utf8(bytes) {
             Ok(text) => self.of(text),
@@ -72,7 +72,7 @@ impl Symbols {
         }
     }
 
-    /// The value that a symbol stands for.
+    /// The value of a symbol.
     pub fn text(&self, symbol: Symbol) -> &str {
         self.texts.get(symbol.0 as usize).map_or(UNKNOWN, AsRef::as_ref)
     }

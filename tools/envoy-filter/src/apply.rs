@@ -20,28 +20,27 @@ mod routes;
 #[cfg(test)]
 mod tests;
 
-/// What became of one patch in one proxy.
+/// The result of one patch in one proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
-    /// Where the patch was read from.
+    /// The file of the patch.
     pub file: PathBuf,
-    /// The line on which it begins.
+    /// Its first line.
     pub line: u64,
     /// Namespace and name of its resource.
     pub resource: String,
     /// Its position in `spec.configPatches`.
     pub patch: usize,
-    /// What it is for, whatever the context: equal for patches that differ in their context alone.
+    /// Its target without the context: equal for patches that differ only in their context.
     pub target: String,
-    /// How many objects it changed; 0 if it was not meant for this proxy or nothing matched.
+    /// Number of objects that it changed; 0 if it is not for this proxy, or nothing matched.
     pub matched: usize,
 }
 
-/// Applies every resource that is meant for a proxy, in Istio's order: by priority, then those of the root namespace,
-/// then by name and namespace (resources applied together have one creation time, which would come before the name).
+/// Applies all resources for a proxy in Istio's order: by priority, then the root namespace first, then by name and
+/// namespace. (Istio sorts by creation time before the name, but resources applied together have the same creation time.)
 ///
-/// Returns one entry for every patch of every resource, in the order they are given. On an error the configuration is
-/// unchanged.
+/// Returns one entry for each patch of each resource, in the given order. After an error, the configuration is unchanged.
 pub fn apply(
     filters: &[EnvoyFilter],
     proxy: &Proxy<'_>,
@@ -81,10 +80,10 @@ pub fn apply(
     Ok(applied)
 }
 
-/// The patches that changed nothing in any of the proxies whose reports these are, as one with a typo in its match does.
+/// The patches that changed nothing in any of these proxies, for example because of a typo in the match.
 ///
-/// A patch is not told if its resource has another for the same target that did change something: these proxies then
-/// lack the context (a gateway, say), not the target.
+/// A patch is not listed if its resource has another patch for the same target that did change something. Then the proxies
+/// lack only the context (a gateway, for example), not the target.
 pub fn unused(applied: &[Applied]) -> Vec<Problem> {
     let mut totals: Vec<(&Applied, usize)> = Vec::new();
     for entry in applied {
@@ -108,7 +107,7 @@ pub fn unused(applied: &[Applied]) -> Vec<Problem> {
         .collect()
 }
 
-/// The bootstrap has no context.
+/// Patches for the bootstrap have no context.
 fn bootstrap(patches: &Patches<'_>, bootstrap: &mut Value) {
     let of_bootstrap = patches.active.iter().filter(|active| active.patch.apply_to == ApplyTo::Bootstrap);
     for active in of_bootstrap {
@@ -117,7 +116,8 @@ fn bootstrap(patches: &Patches<'_>, bootstrap: &mut Value) {
     }
 }
 
-/// Configurations that proxies ask for are no part of what they are told at first: those count that a filter asks for.
+/// Proxies fetch extension configurations only when a filter refers to them. So only configurations that a filter refers to
+/// count.
 fn extensions(patches: &Patches<'_>, listeners: &[Value]) {
     for active in patches.active.iter().filter(|active| active.patch.apply_to == ApplyTo::ExtensionConfig) {
         let name = fields::text(&active.patch.value, "name");

@@ -1,5 +1,5 @@
-//! What the bootstrap needs: the part that takes labels out of stat names, as the text of an EnvoyFilter; and what EnvoyFilters have
-//! for the bootstrap, in the form that Istio takes.
+//! The bootstrap settings: the EnvoyFilter (as text) with the expressions that split labels from stat names, and the
+//! bootstrap patches of EnvoyFilters in the form that Istio accepts.
 
 use std::fmt::Write;
 
@@ -25,16 +25,17 @@ spec:
           stats_tags:
 ";
 
-/// Istio's, of its histograms.
+/// Istio's buckets for its own histograms.
 const BUCKETS: [&str; 2] = [
     ".*istio_(request_duration_milliseconds|request_bytes|response_bytes)",
     "0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000",
 ];
 
-/// What the patches of `filters` for the bootstrap come to, for Envoy to merge into whatever bootstrap it has (`--config-yaml`).
+/// The bootstrap patches of `filters`, for Envoy to merge into any bootstrap (`--config-yaml`).
 ///
-/// Istio since 1.21 applies no such patches, and before only if its agents were told to. But it has always taken this
-/// from a ConfigMap that a pod names in the annotation `sidecar.istio.io/bootstrapOverride`, under `custom_bootstrap.json`.
+/// Istio since 1.21 does not apply such patches, and before 1.21 only if its agent is configured to. But all releases
+/// accept this form in a ConfigMap: a pod names it in the annotation `sidecar.istio.io/bootstrapOverride`, and the key is
+/// `custom_bootstrap.json`.
 pub fn bootstrap_override(filters: &[EnvoyFilter]) -> Result<Value, Problem> {
     let mut all = json!({});
     for filter in filters {
@@ -48,8 +49,8 @@ pub fn bootstrap_override(filters: &[EnvoyFilter]) -> Result<Value, Problem> {
     Ok(all)
 }
 
-/// The EnvoyFilter, with `comment` at its head, a line for each of it. `tags` are names and expressions of labels; `settings` are lines
-/// of YAML that come before Istio's own buckets, as [`bucket_setting`] makes them.
+/// The EnvoyFilter. `comment` becomes comment lines at its beginning. `tags` are label names with their expressions.
+/// `settings` are lines of YAML before Istio's own buckets, as written by [`bucket_setting`].
 pub fn stats_bootstrap(comment: &str, tags: impl IntoIterator<Item = (String, String)>, settings: &str) -> String {
     let mut yaml = String::new();
     // Writing to a String cannot fail.
@@ -65,7 +66,7 @@ pub fn stats_bootstrap(comment: &str, tags: impl IntoIterator<Item = (String, St
     yaml
 }
 
-/// The buckets of histograms whose names match `regex`: their upper bounds, with commas between.
+/// The buckets of histograms whose names match `regex`: the upper bounds, separated by commas.
 pub fn bucket_setting(regex: &str, bounds: &str) -> String {
     format!(
         "          - match:\n              safe_regex:\n                regex: '{regex}'\n            buckets: [{bounds}]\n"

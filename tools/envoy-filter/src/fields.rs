@@ -1,10 +1,10 @@
-//! Fields of Envoy messages in JSON, whose names may be spelled in snake_case or camelCase.
+//! Fields of Envoy messages in JSON. Names can be in snake_case or camelCase.
 
 use serde_json::{Map, Value};
 
 use crate::names::snake;
 
-/// The key under which a message holds a field, whichever way it and `name` are spelled.
+/// The key of a field in a message, for any spelling of the key and of `name`.
 pub(crate) fn key<'a>(message: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     let wanted = snake(name);
     message.keys().find(|key| **key == wanted || snake(key) == wanted).map(String::as_str)
@@ -16,14 +16,14 @@ pub(crate) fn get<'a>(message: &'a Value, name: &str) -> Option<&'a Value> {
     map.get(key(map, name)?).filter(|value| !value.is_null())
 }
 
-/// A field of a message, to be changed.
+/// A field of a message, to be edited.
 pub(crate) fn get_mut<'a>(message: &'a mut Value, name: &str) -> Option<&'a mut Value> {
     let map = message.as_object_mut()?;
     let key = key(map, name)?.to_owned();
     map.get_mut(&key).filter(|value| !value.is_null())
 }
 
-/// A field by its path from the message.
+/// A field, by its path in the message.
 pub(crate) fn dig<'a>(message: &'a Value, path: &[&str]) -> Option<&'a Value> {
     path.iter().try_fold(message, |value, name| get(value, name))
 }
@@ -33,7 +33,7 @@ pub(crate) fn text<'a>(message: &'a Value, name: &str) -> &'a str {
     get(message, name).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// A port by its path; Envoy takes numbers written as strings too.
+/// A port, by its path. Like Envoy, accepts numbers written as strings.
 pub(crate) fn port(message: &Value, path: &[&str]) -> Option<u32> {
     match dig(message, path)? {
         Value::Number(number) => number.as_u64().and_then(|port| u32::try_from(port).ok()),
@@ -47,7 +47,7 @@ pub(crate) fn list<'a>(message: &'a Value, name: &str) -> &'a [Value] {
     get(message, name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
-/// The items of a list field to be changed; the field is made if it is missing.
+/// The items of a list field, to be edited. The field is created if it is missing.
 pub(crate) fn list_mut<'a>(message: &'a mut Value, name: &str) -> Option<&'a mut Vec<Value>> {
     let map = message.as_object_mut()?;
     let key = key(map, name).unwrap_or(name).to_owned();
@@ -58,7 +58,7 @@ pub(crate) fn list_mut<'a>(message: &'a mut Value, name: &str) -> Option<&'a mut
     slot.as_array_mut()
 }
 
-/// Sets a field, in the spelling the message already uses.
+/// Sets a field, with the spelling that the message already uses.
 pub(crate) fn set(message: &mut Value, name: &str, value: Value) {
     if let Some(map) = message.as_object_mut() {
         let key = key(map, name).unwrap_or(name).to_owned();
@@ -66,7 +66,7 @@ pub(crate) fn set(message: &mut Value, name: &str, value: Value) {
     }
 }
 
-/// Takes a field away.
+/// Removes a field.
 pub(crate) fn remove(message: &mut Value, name: &str) {
     if let Some(map) = message.as_object_mut() {
         if let Some(key) = key(map, name).map(str::to_owned) {

@@ -1,4 +1,4 @@
-//! Whether a patch is meant for an object, by `match`.
+//! Evaluates `match`: whether a patch applies to an object.
 
 use serde_json::Value;
 
@@ -11,13 +11,13 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// The network filter that holds HTTP filters.
+/// The network filter that contains HTTP filters.
 pub(crate) const HTTP_CONNECTION_MANAGER: &str = "envoy.filters.network.http_connection_manager";
 
-/// The listeners that hold a filter chain for every port.
+/// The listeners with a filter chain for each port.
 const VIRTUAL_LISTENERS: [&str; 2] = ["virtualInbound", "virtualOutbound"];
 
-/// Names that filters had before Envoy 1.14, which Istio's match accepted for them.
+/// Names of filters before Envoy 1.14. Istio's match accepts them for the new names.
 const DEPRECATED_NAMES: [(&str, &str); 24] = [
     ("envoy.buffer", "envoy.filters.http.buffer"),
     ("envoy.cors", "envoy.filters.http.cors"),
@@ -45,7 +45,7 @@ const DEPRECATED_NAMES: [(&str, &str); 24] = [
     ("envoy.tcp_proxy", "envoy.filters.network.tcp_proxy"),
 ];
 
-/// Whether a name in a match is the name of a filter, possibly by its old one.
+/// Whether a name in a match, possibly an old one, is the filter's name.
 pub(crate) fn same_filter(wanted: &str, name: &str) -> bool {
     wanted == name || DEPRECATED_NAMES.contains(&(wanted, name))
 }
@@ -66,14 +66,14 @@ pub(crate) fn listener(patch: &Patch, listener: &Value) -> bool {
     if wanted.name.as_ref().is_some_and(|wanted| wanted != name) {
         return false;
     }
-    // The port of a virtual listener's patch is that of a filter chain.
+    // For a virtual listener, a patch's port is the port of a filter chain.
     if patch.apply_to != ApplyTo::Listener && VIRTUAL_LISTENERS.contains(&name) {
         return true;
     }
     wanted.port.is_none() || wanted.port == port(listener, &["address", "socket_address", "port_value"])
 }
 
-/// `match.listener.filterChain`, of a listener that matches; without its filter.
+/// `match.listener.filterChain`, for a listener that matches; without its filter.
 pub(crate) fn filter_chain(patch: &Patch, listener_name: &str, chain: &Value) -> bool {
     let Some(listener) = patch.listener() else { return true };
     let destination_port = port(chain, &["filter_chain_match", "destination_port"]);
@@ -111,7 +111,7 @@ pub(crate) fn route_configuration(patch: &Patch, context: Context, routes: &Valu
         };
         return wanted.port.is_none() || wanted.port == port;
     }
-    // A gateway's are named http.<port> or https.<port>.<port name>.<gateway>.<namespace>.
+    // Gateways have the names http.<port> or https.<port>.<port name>.<gateway>.<namespace>.
     let mut parts = name.split('.').skip(1);
     let port = parts.next().and_then(|port| port.parse().ok());
     let port_name = parts.next().unwrap_or_default();
@@ -141,7 +141,7 @@ pub(crate) fn route(patch: &Patch, route: &Value) -> bool {
     ]
     .into_iter()
     .find(|(field, _)| get(route, field).is_some());
-    // Like Istio: a route that does none of these matches any action.
+    // As in Istio, a route without any of these actions matches every action.
     let action = wanted.action == RouteAction::Any || action.is_none_or(|(_, action)| action == wanted.action);
     is_or_any(wanted.name.as_deref(), text(route, "name")) && action
 }
@@ -154,7 +154,7 @@ pub(crate) fn cluster(patch: &Patch, cluster: &Value) -> bool {
         return wanted == name;
     }
     let key = subset_key(name);
-    // An inbound cluster's name holds no host; Istio takes the services of its port, which stand in its metadata.
+    // The name of an inbound cluster contains no host. Istio uses the services of its port, from its metadata.
     let services = dig(cluster, &["metadata", "filter_metadata", "istio"])
         .map(|metadata| list(metadata, "services"))
         .unwrap_or_default();

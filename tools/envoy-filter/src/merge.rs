@@ -7,23 +7,23 @@ use crate::{fields, names::snake};
 #[cfg(test)]
 mod tests;
 
-/// What becomes of a list that both sides have.
+/// How to merge two lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lists {
-    /// The patch's items follow.
+    /// Append the patch's items.
     Append,
-    /// The patch's items replace the others.
+    /// Replace the items by the patch's.
     Replace,
 }
 
-/// Why a patch cannot be merged: the field, from the patch's value, and the reason.
+/// Why a patch cannot be merged: the field's path in the patch's value, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Conflict {
     pub(crate) path: String,
     pub(crate) reason: String,
 }
 
-/// Fields that are protobuf maps or Structs: an entry of the patch replaces the whole entry of the same key.
+/// Fields that are protobuf maps or Structs: a patch's entry replaces the whole entry with the same key.
 const MAPS: [&str; 9] = [
     "filter_metadata",
     "typed_filter_metadata",
@@ -36,7 +36,7 @@ const MAPS: [&str; 9] = [
     "resource_attributes",
 ];
 
-/// Members of one `oneof`: setting one clears the others, and even a default value counts as set.
+/// Members of one `oneof`: setting one removes the others, and a default value also counts as set.
 const ONEOFS: [&[&str]; 17] = [
     &["route", "redirect", "direct_response", "filter_action", "non_forwarding_action"],
     &["prefix", "path", "safe_regex", "connect_matcher", "path_separated_prefix", "path_match_policy"],
@@ -65,7 +65,7 @@ pub(crate) fn message(target: &mut Value, patch: &Value, lists: Lists) -> Result
     merge(target, patch, "", lists)
 }
 
-/// Merges a typed configuration into another inside its `Any`. Istio fails on two types; so does this.
+/// Merges a typed configuration into another, inside its `Any`. Two different types are an error, as in Istio.
 pub(crate) fn any(target: &mut Value, patch: &Value) -> Result<(), Conflict> {
     let kind = |value: &Value| value.get("@type").and_then(Value::as_str).map(str::to_owned);
     let (ours, theirs) = (kind(target), kind(patch));
@@ -79,7 +79,7 @@ pub(crate) fn any(target: &mut Value, patch: &Value) -> Result<(), Conflict> {
             ),
         });
     }
-    // Lists inside an Any are appended whatever the operation.
+    // Lists inside an Any are always appended, for any operation.
     message(target, patch, Lists::Append)
 }
 
@@ -111,7 +111,7 @@ fn merge(
                 if is_map(parent, &name_snake, patch) {
                     ours.extend(theirs.iter().map(|(key, value)| (key.clone(), value.clone())));
                 } else if theirs.contains_key("@type") {
-                    // A nested Any is a type and some bytes; both are overwritten. Without bytes only the type is.
+                    // A nested Any consists of a type and bytes. The patch overwrites both; without bytes, only the type.
                     if theirs.len() > 1 || ours.get("@type") != theirs.get("@type") {
                         ours.clone_from(theirs);
                     }
@@ -136,7 +136,7 @@ fn merge(
     Ok(())
 }
 
-/// Takes the other members of the same `oneof` away; tells whether there is one.
+/// Removes the other members of the same `oneof`. Returns whether the field belongs to one.
 fn clear_siblings(target: &mut Map<String, Value>, name: &str) -> bool {
     let mut member = false;
     for group in ONEOFS.iter().filter(|group| group.contains(&name)) {
@@ -149,7 +149,7 @@ fn clear_siblings(target: &mut Map<String, Value>, name: &str) -> bool {
     member
 }
 
-/// Whether a field is a map or Struct rather than a message.
+/// Whether a field is a map or Struct, not a message.
 fn is_map(parent: &str, name: &str, patch: &Map<String, Value>) -> bool {
     let typed_struct = || {
         let kind = patch.get("@type").and_then(Value::as_str);
@@ -162,7 +162,7 @@ fn is_scalar(value: &Value) -> bool {
     !value.is_object() && !value.is_array()
 }
 
-/// What protobuf does not tell from an unset field. A duration of zero is `"0s"` and is set.
+/// Whether protobuf would treat the value as unset. A duration of zero is `"0s"`, which counts as set.
 fn is_default(value: &Value) -> bool {
     match value {
         Value::Bool(value) => !value,

@@ -1,6 +1,6 @@
-//! Spelling: camelCase against snake_case, and the nearest known name to a mistyped one.
+//! Spelling: camelCase and snake_case, and the known name that is most similar to a mistyped one.
 
-/// `statsTags` as `stats_tags`; a name already in snake case stays as it is.
+/// `statsTags` becomes `stats_tags`; a name in snake_case is unchanged.
 pub fn snake(name: &str) -> String {
     let mut out = String::with_capacity(name.len() + 4);
     for letter in name.chars() {
@@ -14,7 +14,7 @@ pub fn snake(name: &str) -> String {
     out
 }
 
-/// `stats_tags` as `statsTags`; a name already in camel case stays as it is.
+/// `stats_tags` becomes `statsTags`; a name in camelCase is unchanged.
 pub(crate) fn camel(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     let mut upper = false;
@@ -31,7 +31,7 @@ pub(crate) fn camel(name: &str) -> String {
     out
 }
 
-/// The known name that was probably meant, if one is close enough.
+/// The known name that was probably meant, if one is similar enough.
 pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let wanted = name.to_ascii_lowercase();
     let allowance = (name.len() / 3).max(1);
@@ -43,7 +43,7 @@ pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
         .map(|(_, candidate)| candidate)
 }
 
-/// The sentence that ends a message about an unknown name.
+/// The end of a message about an unknown name.
 pub(crate) fn hint(name: &str, known: &[&str]) -> String {
     let allowed = known.join(", ");
     match nearest(name, known) {
@@ -52,7 +52,7 @@ pub(crate) fn hint(name: &str, known: &[&str]) -> String {
     }
 }
 
-/// How many letters have to be changed: Levenshtein's distance.
+/// Levenshtein's distance: the number of letters to change.
 pub fn distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();

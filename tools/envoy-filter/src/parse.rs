@@ -1,4 +1,4 @@
-//! Files and documents: from paths to resources.
+//! Reads files and documents into resources.
 
 use std::{
     collections::BTreeMap,
@@ -23,8 +23,8 @@ mod value;
 const API_VERSION: &str = "networking.istio.io/v1alpha3";
 const KIND: &str = "EnvoyFilter";
 
-/// Reads resources from files, and from the `.yaml` and `.yml` files of directories (not of their subdirectories, as
-/// `kubectl apply -f`). Either everything is sound, or every problem of every file is told.
+/// Reads resources from files, and from the `.yaml` and `.yml` files of directories (without subdirectories, like `kubectl
+/// apply -f`). Either everything is valid, or all problems of all files are returned.
 pub fn load(paths: &[PathBuf]) -> Result<Vec<EnvoyFilter>, Vec<Problem>> {
     let mut texts = Vec::new();
     let mut problems = Vec::new();
@@ -51,7 +51,7 @@ pub fn load(paths: &[PathBuf]) -> Result<Vec<EnvoyFilter>, Vec<Problem>> {
     }
 }
 
-/// Reads resources from texts, each with the name of the file it stands for.
+/// Reads resources from texts, each with a file name.
 pub fn parse(texts: &[(PathBuf, String)]) -> Result<Vec<EnvoyFilter>, Vec<Problem>> {
     let mut filters: Vec<EnvoyFilter> = Vec::new();
     let mut problems = Vec::new();
@@ -95,7 +95,7 @@ pub fn parse(texts: &[(PathBuf, String)]) -> Result<Vec<EnvoyFilter>, Vec<Proble
     }
 }
 
-/// The files a path stands for.
+/// The files for a path.
 fn files(path: &Path) -> Result<Vec<PathBuf>, Problem> {
     let unreadable = |error: std::io::Error| Problem::of_file(path, format!("cannot be read: {error}"));
     if !fs::metadata(path).map_err(unreadable)?.is_dir() {
@@ -116,14 +116,14 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Problem> {
     Ok(found)
 }
 
-/// What every resource has.
+/// The fields that every resource has.
 pub(crate) struct Head<'n> {
     pub(crate) name: Option<String>,
     pub(crate) namespace: Option<String>,
     pub(crate) spec: At<'n>,
 }
 
-/// Reads what every resource has, of the only version and kind that is expected.
+/// Reads the fields that every resource has. Only the expected version and kind are accepted.
 pub(crate) fn head<'n>(
     reader: &mut Reader<'_>,
     document: &'n Node,

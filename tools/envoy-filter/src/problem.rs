@@ -1,4 +1,4 @@
-//! What is wrong with a resource, said so that its author can find and mend it.
+//! A problem in a resource, with enough detail to find and fix it.
 
 use std::{
     fmt,
@@ -7,18 +7,18 @@ use std::{
 
 use crate::yaml::Position;
 
-/// One reason why a resource is refused.
+/// One reason for rejecting a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The file it was read from.
+    /// Its file.
     pub file: PathBuf,
-    /// The line, where one is known.
+    /// The line, if known.
     pub line: Option<u64>,
-    /// The column, known for broken YAML only.
+    /// The column, known only for invalid YAML.
     pub column: Option<u64>,
-    /// The field, for example `spec.configPatches[1].match.listener`; empty if the file as a whole is meant.
+    /// The field, for example `spec.configPatches[1].match.listener`; empty for the whole file.
     pub path: String,
-    /// What is wrong, with the value and what is allowed in its place.
+    /// The problem, with the value and the allowed values.
     pub message: String,
 }
 
@@ -28,7 +28,7 @@ impl Problem {
         Problem { file: file.to_path_buf(), line: None, column: None, path: String::new(), message: message.into() }
     }
 
-    /// A file that is no YAML: where and why.
+    /// A file that is not valid YAML, with position and reason.
     pub(crate) fn of_yaml(file: &Path, (position, reason): (Position, String)) -> Self {
         let known = |number: u64| (number > 0).then_some(number);
         Problem {

@@ -1,4 +1,4 @@
-//! The proxy that is patched, and its configuration.
+//! The proxy to patch, and its configuration.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,16 @@ use serde_json::{Map, Value};
 /// The namespace whose resources apply to every proxy.
 pub const ROOT_NAMESPACE: &str = "istio-system";
 
-/// What kind of proxy it is.
+/// The kind of a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProxyKind {
-    /// Beside a workload.
+    /// A workload's sidecar.
     Sidecar,
-    /// On its own.
+    /// A gateway.
     Gateway,
 }
 
-/// The proxy whose configuration is patched.
+/// The proxy to patch.
 #[derive(Debug, Clone, Copy)]
 pub struct Proxy<'a> {
     /// Its kind.
@@ -25,19 +25,19 @@ pub struct Proxy<'a> {
     pub namespace: &'a str,
     /// The labels of its workload.
     pub labels: &'a BTreeMap<String, String>,
-    /// Its Istio version, for `match.proxy.proxyVersion`; empty matches none.
+    /// Its Istio version, for `match.proxy.proxyVersion`; an empty version matches nothing.
     pub version: &'a str,
     /// The metadata of its node, for `match.proxy.metadata`.
     pub metadata: &'a Map<String, Value>,
 }
 
-/// The configuration of one proxy, as Istio would generate it.
+/// The configuration of one proxy, as Istio generates it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ProxyConfig {
     /// The bootstrap.
     pub bootstrap: Value,
-    /// What LDS serves, with route configurations inline.
+    /// The listeners from LDS, with inline route configurations.
     pub listeners: Vec<Value>,
-    /// What CDS serves.
+    /// The clusters from CDS.
     pub clusters: Vec<Value>,
 }

@@ -1,4 +1,4 @@
-//! An `EnvoyFilter` after it has been read and found sound.
+//! A validated `EnvoyFilter`.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// An enum whose values have names in YAML.
 pub(crate) trait Named: Copy + 'static {
-    /// Every name and its value.
+    /// All names and their values.
     const ALL: &'static [(&'static str, Self)];
 }
 
@@ -22,7 +22,7 @@ macro_rules! named {
         }
 
         impl $type {
-            /// The name used in YAML.
+            /// Its name in YAML.
             pub fn as_str(self) -> &'static str {
                 match self { $($type::$value => $name,)* }
             }
@@ -61,35 +61,35 @@ named! {
         Cluster = "CLUSTER",
         /// The bootstrap.
         Bootstrap = "BOOTSTRAP",
-        /// A configuration that proxies ask for by name: a filter says so with `config_discovery`.
+        /// An extension configuration. Proxies fetch it by name, if a filter has `config_discovery`.
         ExtensionConfig = "EXTENSION_CONFIG",
     }
 }
 
 named! {
-    /// How a patch changes it.
+    /// How a patch changes its target.
     Operation {
-        /// Merge the value into what is there.
+        /// Merge the value into the existing one.
         Merge = "MERGE",
         /// The same, but lists are replaced (Istio 1.31 and later).
         MergeAndReplaceList = "MERGE_AND_REPLACE_LIST",
         /// Append the value.
         Add = "ADD",
-        /// Take away what is there.
+        /// Remove the existing value.
         Remove = "REMOVE",
-        /// Put the value before the matched item, or first if none is named.
+        /// Insert the value before the matched item, or at the beginning if no item is named.
         InsertBefore = "INSERT_BEFORE",
-        /// Put the value after the matched item, or last if none is named.
+        /// Insert the value after the matched item, or at the end if no item is named.
         InsertAfter = "INSERT_AFTER",
-        /// Put the value first.
+        /// Insert the value at the beginning.
         InsertFirst = "INSERT_FIRST",
-        /// Put the value in the place of the matched item.
+        /// Replace the matched item by the value.
         Replace = "REPLACE",
     }
 }
 
 named! {
-    /// Which side of which proxy a patch is for.
+    /// The proxies and directions that a patch is for.
     PatchContext {
         /// All of them.
         Any = "ANY",
@@ -116,7 +116,7 @@ named! {
     }
 }
 
-/// Where an object of a proxy's configuration belongs.
+/// The context of an object in a proxy's configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Context {
     /// Traffic to the sidecar's own workload.
@@ -128,7 +128,7 @@ pub enum Context {
 }
 
 impl PatchContext {
-    /// Whether a patch of this context is meant for an object of that one.
+    /// Whether a patch with this context applies to an object in `context`.
     pub fn includes(self, context: Context) -> bool {
         match self {
             PatchContext::Any => true,
@@ -144,30 +144,30 @@ impl PatchContext {
 pub struct EnvoyFilter {
     /// `metadata.name`.
     pub name: String,
-    /// `metadata.namespace`; `default` if none is given, as kubectl has it.
+    /// `metadata.namespace`; default: `default`, as in kubectl.
     pub namespace: String,
     /// `spec.workloadSelector.labels`; empty selects every workload.
     pub workload_selector: BTreeMap<String, String>,
-    /// `spec.priority`; the lower is applied first.
+    /// `spec.priority`; lower values are applied first.
     pub priority: i32,
     /// `spec.configPatches`.
     pub patches: Vec<Patch>,
-    /// Where it was read from.
+    /// Its file.
     pub file: PathBuf,
 }
 
 /// One item of `spec.configPatches`.
 #[derive(Debug, Clone)]
 pub struct Patch {
-    /// What is changed.
+    /// The target.
     pub apply_to: ApplyTo,
-    /// How it is changed.
+    /// The operation.
     pub operation: Operation,
     /// `match.context`.
     pub context: PatchContext,
     /// The value; null for `REMOVE`.
     pub value: Value,
-    /// The line on which the patch begins.
+    /// The first line of the patch.
     pub line: u64,
     pub(crate) proxy: ProxyMatch,
     pub(crate) object: ObjectMatch,
@@ -180,7 +180,7 @@ pub(crate) struct ProxyMatch {
     pub(crate) metadata: BTreeMap<String, String>,
 }
 
-/// The object a patch is for.
+/// The object that a patch applies to.
 #[derive(Debug, Clone)]
 pub(crate) enum ObjectMatch {
     Any,

@@ -1,4 +1,4 @@
-//! Istio's `WasmPlugin`: reads it as strictly, and gives the filter that Istio makes of it.
+//! Istio's `WasmPlugin`: reads it strictly, and generates the filter that Istio generates from it.
 
 use std::path::PathBuf;
 
@@ -31,7 +31,7 @@ const FIELDS: [&str; 14] = [
 ];
 
 named! {
-    /// Where in the chain.
+    /// The position in the filter chain.
     Phase {
         /// Before the router.
         Unspecified = "UNSPECIFIED_PHASE",
@@ -45,7 +45,7 @@ named! {
 }
 
 named! {
-    /// What becomes of requests when the module fails.
+    /// What happens to requests if the module fails.
     FailStrategy {
         /// They fail.
         Close = "FAIL_CLOSE",
@@ -57,9 +57,9 @@ named! {
 }
 
 named! {
-    /// When an image is pulled.
+    /// When to pull an image.
     PullPolicy {
-        /// As its tag says.
+        /// According to its tag.
         Unspecified = "UNSPECIFIED_POLICY",
         /// Once.
         IfNotPresent = "IfNotPresent",
@@ -69,19 +69,19 @@ named! {
 }
 
 named! {
-    /// What it is a filter of.
+    /// What the plugin filters.
     PluginType {
         /// Requests.
         Unspecified = "UNSPECIFIED_PLUGIN_TYPE",
         /// Requests.
         Http = "HTTP",
-        /// Connections, those of HTTP included.
+        /// Connections, including those with HTTP.
         Network = "NETWORK",
     }
 }
 
 named! {
-    /// Which way traffic goes.
+    /// The direction of traffic.
     Mode {
         /// Both.
         Undefined = "UNDEFINED",
@@ -111,18 +111,18 @@ pub struct WasmPlugin {
     pub configuration: Value,
     /// `spec.phase`.
     pub phase: Phase,
-    /// `spec.priority`; the higher comes first.
+    /// `spec.priority`; higher values come first.
     pub priority: i32,
     /// `spec.failStrategy`.
     pub fail_strategy: FailStrategy,
     /// `spec.type`.
     pub kind: PluginType,
-    /// `spec.match[].mode`; none matches both directions.
+    /// `spec.match[].mode`; if empty, both directions match.
     pub modes: Vec<Mode>,
 }
 
 impl WasmPlugin {
-    /// Reads every resource of a text, which stands in `file`.
+    /// Reads all resources in a text; `file` is its name.
     pub fn parse(file: &str, text: &str) -> Result<Vec<Self>, Vec<Problem>> {
         let file = PathBuf::from(file);
         let documents = yaml::documents(text).map_err(|error| vec![Problem::of_yaml(&file, error)])?;
@@ -134,7 +134,7 @@ impl WasmPlugin {
         }
     }
 
-    /// The HTTP filter that Istio makes of it for proxies before 1.25, once its agent has fetched the module to `file`.
+    /// The HTTP filter that Istio generates for proxies before 1.25, after its agent has fetched the module to `file`.
     pub fn http_filter(&self, file: &str) -> Value {
         let name = format!("{}.{}", self.namespace, self.name);
         json!({

@@ -1,4 +1,4 @@
-//! YAML documents as trees whose nodes know where they stand.
+//! YAML documents as trees of nodes with positions.
 
 use std::{collections::HashSet, fmt};
 
@@ -11,16 +11,16 @@ use serde_saphyr::{
     budget::BudgetBreach, from_multiple_with_options, options, DuplicateKeyPolicy, Error, Spanned, UserMessageFormatter,
 };
 
-/// Deeper YAML is refused, as everything that walks it would need as much stack.
+/// Deepest nesting. Code that walks a deeper tree would need too much stack.
 const MAX_DEPTH: usize = 64;
-/// As many documents as a large cluster has objects.
+/// Most documents in a file: the number of objects in a large cluster.
 const MAX_DOCUMENTS: usize = 10_000;
-/// Aliases that stand for more than this make a small file a large one.
+/// Most nodes from aliases: with them, a small file can become very large.
 const MAX_REPLAYED: usize = 50_000;
-/// Enough for the depth, also where the main thread has little.
+/// Stack size for that depth; a main thread may have less.
 const STACK: usize = 64 << 20;
 
-/// Where something stands in a file; both count from 1, and 0 means that it is not known.
+/// Position in a file. Line and column start at 1; 0 means unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// The line.
@@ -29,16 +29,16 @@ pub struct Position {
     pub column: u64,
 }
 
-/// A value and where it stands.
+/// A value and its position.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Where it begins.
+    /// Position of its beginning.
     pub position: Position,
     /// The value.
     pub kind: Kind,
 }
 
-/// What a node holds. Mappings keep the order of the file.
+/// The value of a node. Mappings keep the order of the file.
 #[derive(Clone, Debug)]
 #[allow(missing_docs)] // They are what YAML calls them.
 pub enum Kind {
@@ -51,7 +51,7 @@ pub enum Kind {
 }
 
 impl Node {
-    /// The value of a mapping's key; absent and null are the same, as in protobuf's JSON form.
+    /// The value of a mapping's key. Absent and null are the same, as in protobuf's JSON form.
     pub fn get(&self, key: &str) -> Option<&Node> {
         match &self.kind {
             Kind::Map(entries) => entries
@@ -70,7 +70,7 @@ impl Node {
         }
     }
 
-    /// The items of a list; none of anything else.
+    /// The items of a list; empty for any other value.
     pub fn items(&self) -> &[Node] {
         match &self.kind {
             Kind::List(items) => items,
@@ -92,7 +92,7 @@ impl Node {
         }
     }
 
-    /// The value as it is quoted in messages.
+    /// The value in the form for messages.
     pub fn quoted(&self) -> String {
         match &self.kind {
             Kind::Null => "null".into(),
@@ -106,9 +106,9 @@ impl Node {
     }
 }
 
-/// Reads every document of a file; empty documents are left out. The error is where and why.
+/// Reads all documents of a file, except empty ones. An error has position and reason.
 pub fn documents(text: &str) -> Result<Vec<Node>, (Position, String)> {
-    // The parser takes much stack per level, and threads have different ones.
+    // The parser needs much stack for each level, and the size of a thread's stack varies.
     let parsed = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || parse(text)).ok()?;
         thread.join().ok()
@@ -133,7 +133,7 @@ fn parse(text: &str) -> Result<Vec<Node>, (Position, String)> {
                 return (position, format!("more than {MAX_DOCUMENTS} documents in one file: divide it"));
             }
             let reason = error.without_snippet().render_with_formatter(&UserMessageFormatter);
-            // The position stands before the message, as in every other diagnostic.
+            // The position comes before the message, as in all diagnostics.
             (position, reason.split(" at line ").next().unwrap_or_default().to_owned())
         })
 }

@@ -1,4 +1,5 @@
-//! The applications: a real server per workload, which calls others through its own sidecar as a bookinfo service does.
+//! The applications: a real server for each workload. It calls other services through its own sidecar, like a bookinfo
+//! service.
 
 mod database;
 mod http;
@@ -27,7 +28,7 @@ pub struct Application {
 }
 
 impl Application {
-    /// Starts the application of `workload`; None if it has none.
+    /// Starts the application of `workload`; `None` if it has none.
     pub fn start(topology: &Topology, workload: &Workload, runtime: &Handle) -> Result<Option<Self>> {
         let Some(service) = topology.services_of(workload).next().filter(|_| workload.serve) else { return Ok(None) };
         let address = SocketAddr::new(IpAddr::V4(workload.address), service.port);
@@ -49,7 +50,7 @@ impl Application {
         Ok(Some(Self { served, task }))
     }
 
-    /// How many requests (or lines) it has answered.
+    /// Number of requests (or lines) answered so far.
     pub fn served(&self) -> u64 {
         self.served.load(Ordering::Relaxed)
     }

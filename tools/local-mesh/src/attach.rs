@@ -1,19 +1,19 @@
-//! Attaches telemetry to sidecars' plain configurations: EnvoyFilters, read strictly and applied as istiod does.
+//! Adds telemetry to plain sidecar configurations: reads EnvoyFilters strictly, and applies them as istiod does.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, ensure, Context, Result};
 use envoy_filter::{Applied, EnvoyFilter, Problem, Proxy, ProxyConfig, ProxyKind};
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use crate::config::{SidecarConfig, ISTIO_VERSION};
 use crate::options::Options;
 use crate::topology::Workload;
 
-/// The ConfigMap with what a bootstrap needs, as `envoy/kubernetes/` names it.
+/// The ConfigMap with the bootstrap settings; the same name as in `envoy/kubernetes/`.
 pub const BOOTSTRAP_CONFIG_MAP: &str = "remixer-bootstrap";
 
-/// The beginning of the names of shadow's EnvoyFilters, which a mesh without rules does without.
+/// Prefix of the names of shadow's EnvoyFilters. A mesh without shadow rules does not need them.
 const SHADOW: &str = "shadow";
 
 /// The EnvoyFilters of a mesh.
@@ -31,17 +31,22 @@ pub fn envoy_filter(patch: &str) -> String {
     )
 }
 
-/// What the EnvoyFilters in `files` have for the bootstrap, as the ConfigMap that pods name in `sidecar.istio.io/bootstrapOverride`.
-pub fn bootstrap_config_map(files: &[PathBuf]) -> Result<String> {
+/// What the EnvoyFilters in `files` have for the bootstrap.
+pub fn bootstrap_override(files: &[PathBuf]) -> Result<Value> {
     let filters = envoy_filter::load(files).map_err(refused)?;
-    let json = envoy_filter::bootstrap_override(&filters).map_err(|problem| refused(vec![problem]))?;
+    envoy_filter::bootstrap_override(&filters).map_err(|problem| refused(vec![problem]))
+}
+
+/// The same, as the ConfigMap that pods name in `sidecar.istio.io/bootstrapOverride`.
+pub fn bootstrap_config_map(files: &[PathBuf]) -> Result<String> {
+    let json = bootstrap_override(files)?;
     let indented: String = format!("{json:#}").lines().map(|line| format!("    {line}\n")).collect();
     let metadata = format!("{{ name: {BOOTSTRAP_CONFIG_MAP} }}");
     Ok(format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {metadata}\ndata:\n  custom_bootstrap.json: |\n{indented}"))
 }
 
-/// The EnvoyFilters in a directory such as `envoy/`; shadowing only if it is asked for: it is a module of its own for each
-/// proxy to hold.
+/// The EnvoyFilters in a directory such as `envoy/`. Shadowing is included only on request, because each proxy then needs
+/// one more module.
 pub fn shipped(directory: &Path, with_shadow: bool) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
     let mut files: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
@@ -53,6 +58,18 @@ pub fn shipped(directory: &Path, with_shadow: bool) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// Files as they are, and of directories such as `envoy/` the [`shipped`] EnvoyFilters but shadowing.
+pub fn files_of(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        match path.is_dir() {
+            true => files.extend(shipped(path, false)?),
+            false => files.push(path.clone()),
+        }
+    }
+    Ok(files)
+}
+
 impl Attachment {
     /// Reads the options' filters and patches; an error lists every problem with file, line and field.
     pub fn load(options: &Options) -> Result<Self> {
@@ -60,7 +77,7 @@ impl Attachment {
             true => Vec::new(),
             false => envoy_filter::load(&options.filters).map_err(refused)?,
         };
-        // One by one: a patch may well have the name of a file's resource, or of another patch.
+        // One by one: a patch may have the same name as a file's resource or as another patch.
         for (index, yaml) in options.patches.iter().enumerate() {
             let name = PathBuf::from(format!("patches[{index}]"));
             filters.extend(envoy_filter::parse(&[(name, yaml.clone())]).map_err(refused)?);
@@ -68,7 +85,7 @@ impl Attachment {
         Ok(Self { filters, applied: Vec::new() })
     }
 
-    /// Changes the configuration of `workload` by all filters that are meant for it.
+    /// Applies all matching EnvoyFilters to the configuration of `workload`.
     pub fn apply(&mut self, workload: &Workload, config: &mut SidecarConfig) -> Result<()> {
         let labels = workload.all_labels();
         let none = Map::new();
@@ -91,7 +108,7 @@ impl Attachment {
         Ok(())
     }
 
-    /// An error if some patch changed nothing in any proxy: most likely its match has a typo.
+    /// An error if a patch changed no proxy: its match most likely has a typo.
     pub fn check_used(&self) -> Result<()> {
         let unused = envoy_filter::unused(&self.applied);
         ensure!(unused.is_empty(), refused(unused));

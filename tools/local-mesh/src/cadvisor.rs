@@ -1,4 +1,4 @@
-//! What cAdvisor tells of containers in a cluster, told of the mesh's Envoys: CPU time and memory, under its names.
+//! cAdvisor's container metrics for the Envoys of the mesh: CPU time and memory, with cAdvisor's names.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,9 +11,9 @@ use crate::server::{answer, Server};
 use crate::sidecar::Sidecar;
 use crate::topology::Topology;
 
-/// Clock ticks per second in `/proc`: the same on all of Linux.
+/// Clock ticks per second in `/proc`: the same on all Linux systems.
 const TICKS: f64 = 100.0;
-/// Pages in `/proc` have this many bytes on the machines that Envoy is built for, but for some of Arm.
+/// Page size in `/proc` on the machines that Envoy is built for, except some Arm machines.
 const PAGE: u64 = 4096;
 
 /// The Envoy of a pod.
@@ -22,12 +22,12 @@ struct Container {
     pid: u32,
 }
 
-/// Where it is for the mesh of a topology; Prometheus scrapes it there.
+/// Address of the exporter for a topology's mesh. Prometheus scrapes it there.
 pub fn address(topology: &Topology) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::new(127, topology.network(), 0, 100), 8080))
 }
 
-/// Starts it; it ends when dropped. Whatever is asked, the answer is all samples.
+/// Starts the exporter; it ends when dropped. It answers every request with all samples.
 pub fn start(topology: &Topology, sidecars: &[Sidecar], runtime: &Handle) -> Result<Server> {
     let containers: Vec<Container> = sidecars.iter().filter_map(|sidecar| container(topology, sidecar)).collect();
     Server::start(address(topology), runtime, move |_| {
@@ -43,19 +43,19 @@ fn container(topology: &Topology, sidecar: &Sidecar) -> Option<Container> {
     Some(Container { labels, pid: sidecar.pid() })
 }
 
-/// What a process has used.
+/// Resources that a process has used.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
-    /// Time of all processors, in seconds.
+    /// CPU time on all processors, in seconds.
     pub cpu: f64,
     /// Resident memory, in bytes.
     pub memory: u64,
 }
 
-/// None if the process has ended.
+/// `None` if the process has ended.
 pub fn usage(pid: u32) -> Option<Usage> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name of the program is in parentheses, and may hold any.
+    // The program's name is in parentheses, and may contain any characters.
     let fields: Vec<u64> =
         stat.rsplit_once(") ")?.1.split(' ').map(|field| field.trim().parse().unwrap_or(0)).collect();
     let (user, system, pages) = (fields.get(11)?, fields.get(12)?, fields.get(21)?);

@@ -1,4 +1,5 @@
-//! An HTTP client for tests and traffic: blocking, HTTP/1.1 or HTTP/2, and raw bytes for what no proper client does.
+//! An HTTP client for tests and traffic: blocking, HTTP/1.1 or HTTP/2. It can also send raw bytes, for what a correct
+//! client never sends.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -23,7 +24,7 @@ pub struct Client {
     http1: Pooled<HttpConnector, Full<Bytes>>,
 }
 
-/// A request, built up by its methods.
+/// A request; its methods set the parts.
 #[derive(Debug, Clone)]
 pub struct Request {
     method: Method,
@@ -35,7 +36,7 @@ pub struct Request {
     timeout: Duration,
 }
 
-/// A response, read to its end.
+/// A complete response.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// Status code.
@@ -47,18 +48,18 @@ pub struct Answer {
 }
 
 impl Client {
-    /// A client whose work is done on `runtime`.
+    /// A client that works on `runtime`.
     pub fn new(runtime: Handle) -> Self {
         let http1 = Pooled::builder(TokioExecutor::new()).build_http();
         Self { runtime, http1 }
     }
 
-    /// Sends one request and waits for the whole answer.
+    /// Sends one request and waits for the complete answer.
     pub fn send(&self, request: &Request) -> Result<Answer> {
         self.runtime.block_on(self.send_async(request))
     }
 
-    /// Sends requests all at once; answers in the same order.
+    /// Sends all requests at once. The answers have the same order.
     pub fn send_together(&self, requests: &[Request]) -> Vec<Result<Answer>> {
         self.runtime.block_on(async {
             let tasks: Vec<_> = requests
@@ -76,26 +77,26 @@ impl Client {
         })
     }
 
-    /// Writes bytes to a new connection, reads for at most `wait`, then closes it. This is how a client is made that
-    /// leaves before the answer, or does not speak HTTP.
+    /// Writes bytes to a new connection, reads for at most `wait`, then closes it. Such a client can leave before the
+    /// answer, or speak something else than HTTP.
     pub fn raw(&self, address: SocketAddr, bytes: &[u8], wait: Duration) -> Result<Vec<u8>> {
         self.runtime.block_on(async {
             let mut stream =
                 TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
             stream.write_all(bytes).await?;
             let mut received = Vec::new();
-            // Running out of time is the purpose, and a reset is an end like another.
+            // A timeout is expected, and a reset also ends the connection.
             let _ = tokio::time::timeout(wait, stream.read_to_end(&mut received)).await;
             Ok(received)
         })
     }
 
-    /// Where its work is done.
+    /// The runtime of the client.
     pub(crate) fn runtime(&self) -> &Handle {
         &self.runtime
     }
 
-    /// As [`Self::send`], for use on the runtime.
+    /// Like [`Self::send`], for use on the runtime.
     pub(crate) async fn send_async(&self, request: &Request) -> Result<Answer> {
         let describe = || format!("{} http://{}{}", request.method, request.address, request.path);
         let built = request.build().with_context(describe)?;
@@ -140,28 +141,28 @@ impl Request {
         Self { method: Method::POST, body: body.into(), ..Self::get(address, path) }
     }
 
-    /// Another method.
+    /// Sets the method.
     pub fn method(self, method: Method) -> Self {
         Self { method, ..self }
     }
 
-    /// The Host header, by which a sidecar finds the service: `reviews:9080`.
+    /// Sets the Host header: `reviews:9080`. A sidecar finds the service by it.
     pub fn host(self, host: &str) -> Self {
         self.header("host", host)
     }
 
-    /// One more header; a name may be given several times.
+    /// Adds a header. A name can occur several times.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// HTTP/2 with prior knowledge. The Host given becomes `:authority`.
+    /// HTTP/2 with prior knowledge. The Host header becomes `:authority`.
     pub fn http2(self) -> Self {
         Self { http2: true, ..self }
     }
 
-    /// How long to wait for the whole answer; 30 s unless told.
+    /// Sets the time limit for the complete answer. Default: 30 s.
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
@@ -189,7 +190,7 @@ impl Request {
 }
 
 impl Answer {
-    /// The first header of that (lower-case) name.
+    /// The first header with this name (in lower case).
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
@@ -205,7 +206,7 @@ impl Answer {
     }
 }
 
-/// On a connection of its own, as the pool would connect to whatever `:authority` says.
+/// On a connection of its own: the pool would connect to the address in `:authority`.
 async fn over_http2(address: SocketAddr, request: hyper::Request<Full<Bytes>>) -> Result<hyper::Response<Incoming>> {
     let stream = TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
     let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;

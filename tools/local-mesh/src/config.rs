@@ -1,9 +1,9 @@
-//! Envoy configuration of a workload's proxy, as Istio would write it, before any EnvoyFilter.
+//! The Envoy configuration of a workload's proxy as Istio would generate it, before any EnvoyFilter.
 //!
-//! The shape (names, metadata, filter chains, order of filters) is Istio's, since EnvoyFilters match on it and telemetry
-//! reads it. Three things differ, because nothing redirects connections on loopback: the outbound HTTP listener is bound
-//! to port 15001 and the application sends there by itself; outbound TCP listeners are bound to the pod's own address;
-//! filter chains of the inbound listener are not chosen by port.
+//! Names, metadata, filter chains and the order of filters are Istio's, because EnvoyFilters match them and telemetry reads
+//! them. Three things differ, because nothing redirects connections on loopback. The outbound HTTP listener is bound to
+//! port 15001, and the application connects to it. Outbound TCP listeners are bound to the pod's own address. The inbound
+//! listener does not select filter chains by port.
 
 mod bootstrap;
 mod clusters;

@@ -1,10 +1,10 @@
-//! The same mesh in containers: a proxy and an application for each workload, which share a network namespace.
+//! The same mesh in containers: a proxy and an application for each workload, in one network namespace.
 //!
-//! All of 127.0.0.0/8 answers in every namespace, so that between an application and its proxy nothing differs from the mesh
-//! on loopback. What differs is how one gets from one workload to another, and that is all that [`render`] changes:
-//! listeners for others are bound to every address, and other workloads are found by the names of their containers.
+//! Every network namespace has all of 127.0.0.0/8. So between an application and its proxy, nothing differs from the mesh
+//! on loopback. Only the way to other workloads differs, and [`render`] changes only that: listeners for other workloads
+//! are bound to all addresses, and other workloads are found by their containers' names.
 
-mod command;
+mod parts;
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -20,28 +20,28 @@ use crate::options::Options;
 use crate::topology::{Topology, Workload};
 use crate::{pki, prometheus};
 
-pub use command::run;
+pub use parts::{application, check_application, traffic};
 
-/// Every address of a container.
+/// All addresses of a container.
 const ANY: &str = "0.0.0.0";
 
-/// Where a container's own health check looks.
+/// Address of a container's own health check.
 const LOCAL: &str = "127.0.0.1";
 
-/// Where Prometheus finds alert rules.
+/// Where Prometheus reads alert rules.
 const RULES: &str = "/etc/prometheus/rules/*.yaml";
 
 /// How often Prometheus scrapes.
 const SCRAPE_INTERVAL: &str = "5s";
 
-/// Writes to `directory` what each container is told: `<workload>/envoy.json`, `pki/` unless it is there already, and
-/// `prometheus.yml`. Containers find the directory under the same path.
+/// Writes each container's configuration to `directory`: `<workload>/envoy.json`, `pki/` if it does not exist yet, and
+/// `prometheus.yml`. Containers have the directory under the same path.
 pub fn render(topology: &Topology, options: &Options, directory: &Path) -> Result<()> {
     let outside: Vec<&str> = topology.workloads.iter().filter(|w| !w.sidecar).map(|w| w.name.as_str()).collect();
     ensure!(outside.is_empty(), "{}: a workload without a proxy has no container", outside.join(", "));
     fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
     let pki = directory.join("pki");
-    // Proxies that run would not believe those that start with certificates of another authority.
+    // Running proxies would reject certificates of another authority from proxies that start now.
     if !has_certificates(topology, &pki) {
         pki::write(topology, &pki)?;
     }
@@ -64,7 +64,7 @@ fn has_certificates(topology: &Topology, pki: &Path) -> bool {
     files.chain(["ca.pem".to_owned()]).all(|file| pki.join(file).is_file())
 }
 
-/// The whole configuration of a proxy as one bootstrap: nothing of it changes while a container runs.
+/// The complete configuration of a proxy as one bootstrap: it does not change while a container runs.
 fn placed(topology: &Topology, workload: &Workload, config: SidecarConfig) -> Value {
     let SidecarConfig { mut bootstrap, mut listeners, mut clusters } = config;
     let own = workload.address.to_string();
@@ -82,7 +82,7 @@ fn placed(topology: &Topology, workload: &Workload, config: SidecarConfig) -> Va
     for (field, more) in [("listeners", listeners), ("clusters", clusters)] {
         let Some(Value::Array(list)) = bootstrap.pointer_mut(&format!("/static_resources/{field}")) else { continue };
         for item in list.iter_mut() {
-            // The page for Prometheus, and its way to the admin page.
+            // The listener for Prometheus, and its route to the admin page.
             set_address(item, "/address/socket_address", ANY);
             each_address(item, &mut |address| {
                 if *address == own {
@@ -95,7 +95,7 @@ fn placed(topology: &Topology, workload: &Workload, config: SidecarConfig) -> Va
     bootstrap
 }
 
-/// Endpoints in other containers, by their names.
+/// Uses the containers' names for endpoints in other containers.
 fn by_name(topology: &Topology, workload: &Workload, cluster: &mut Value) {
     let mut named = false;
     each_address(cluster, &mut |address| {
@@ -105,7 +105,7 @@ fn by_name(topology: &Topology, workload: &Workload, cluster: &mut Value) {
         }
     });
     if let Some(fields) = cluster.as_object_mut().filter(|_| named) {
-        // A container's own endpoint may be among them: an address resolves to itself.
+        // A container's own endpoint may be in the list: an address resolves to itself.
         fields.insert("type".to_owned(), json!("STRICT_DNS"));
         fields.insert("dns_lookup_family".to_owned(), json!("V4_ONLY"));
     }
@@ -141,7 +141,7 @@ fn set_address(value: &mut Value, socket_address: &str, address: &str) {
     }
 }
 
-/// The addresses of endpoints.
+/// Calls `found` for the address of each endpoint.
 fn each_address(cluster: &mut Value, found: &mut dyn FnMut(&mut String)) {
     let lists = cluster.pointer_mut("/load_assignment/endpoints").and_then(Value::as_array_mut);
     for endpoint in lists.into_iter().flatten().filter_map(|l| l.get_mut("lb_endpoints")?.as_array_mut()).flatten() {
@@ -160,7 +160,7 @@ fn visit_strings(value: &mut Value, found: &mut dyn FnMut(&mut String)) {
     }
 }
 
-/// JSON is YAML, too.
+/// JSON is valid YAML.
 fn put(path: &Path, value: &Value) -> Result<()> {
     fs::write(path, format!("{value:#}")).with_context(|| format!("cannot write {}", path.display()))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{anyhow, bail, Context, Result};
 
-/// A metric's value under its labels.
+/// A metric's value and labels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// Name of the metric.
@@ -16,18 +16,18 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// A label's value; empty when there is no such label.
+    /// A label's value; empty if the label is absent.
     pub fn label(&self, name: &str) -> &str {
         self.labels.get(name).map_or("", String::as_str)
     }
 
-    /// True when it has all these labels with these values.
+    /// Whether it has all these labels with these values.
     pub fn has(&self, labels: &[(&str, &str)]) -> bool {
         labels.iter().all(|(name, value)| self.label(name) == *value)
     }
 }
 
-/// What the samples of a counter hold by the values of `labels`, with blanks between.
+/// The values of a counter, by the values of `labels` joined by spaces.
 pub fn counts<'a>(samples: impl IntoIterator<Item = &'a Sample>, labels: &[&str]) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for sample in samples {
@@ -37,7 +37,7 @@ pub fn counts<'a>(samples: impl IntoIterator<Item = &'a Sample>, labels: &[&str]
     counts
 }
 
-/// Parses the text format; comments are left out.
+/// Parses the text format without comments.
 pub fn parse(text: &str) -> Result<Vec<Sample>> {
     text.lines()
         .map(str::trim)
@@ -58,7 +58,7 @@ fn parse_line(line: &str) -> Result<Sample> {
     Ok(Sample { name: name.to_owned(), labels, value })
 }
 
-/// Reads up to and with the closing brace; gives what follows.
+/// Reads up to and including the closing brace. Returns the rest.
 fn parse_labels(mut rest: &str) -> Result<(BTreeMap<String, String>, &str)> {
     let mut labels = BTreeMap::new();
     loop {
@@ -75,7 +75,7 @@ fn parse_labels(mut rest: &str) -> Result<(BTreeMap<String, String>, &str)> {
     }
 }
 
-/// Reads up to and with the closing quote.
+/// Reads up to and including the closing quote.
 fn parse_value(text: &str) -> Result<(String, &str)> {
     let mut value = String::new();
     let mut chars = text.char_indices();

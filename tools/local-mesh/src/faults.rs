@@ -1,4 +1,4 @@
-//! Fault injection in the local mesh: rules out of a file, and what they have done.
+//! Fault injection in the local mesh: rules from a file, and their results.
 
 use anyhow::Result;
 use configuration::ConfigError;
@@ -8,7 +8,7 @@ use crate::exposition::Sample;
 use crate::prometheus::Prometheus;
 use crate::rule_file::Kind;
 
-/// Rules for the proxies that call, as with a `VirtualService`.
+/// Rules for the calling proxies, as with a `VirtualService`.
 pub const RULES: Kind = Kind { what: "faults", plugins: &["fault_outbound", "fault_gateway"], names };
 
 fn names(rules: &[u8]) -> Result<Vec<String>, ConfigError> {
@@ -17,7 +17,7 @@ fn names(rules: &[u8]) -> Result<Vec<String>, ConfigError> {
     Ok(if config.is_idle() { Vec::new() } else { names.collect() })
 }
 
-/// What rules have done, by proxy and rule; nothing if they have done nothing.
+/// The results by proxy and rule; empty if there are none.
 pub fn render(prometheus: &Prometheus) -> Result<String> {
     let mut lines = Vec::new();
     for (metric, by, what) in [

@@ -1,7 +1,7 @@
-//! The service graph of a mesh, out of its Prometheus: who calls whom, how often, how well.
+//! The service graph of a mesh, from its Prometheus: the calls between workloads, their rates and errors.
 //!
-//! An edge is what the caller's proxy says of it, as only that one sees requests that never arrive; what the callee's says
-//! counts where the caller has no proxy. Whether it is mutual TLS, only the callee's knows.
+//! The caller's proxy is the source for an edge, because only that proxy sees requests that never arrive. If the caller has
+//! no proxy, the callee's is used. Only the callee's proxy knows whether a request came over mutual TLS.
 
 mod build;
 mod model;
@@ -17,13 +17,13 @@ pub use servicegraph::{d3_graph, dot, service_graph};
 use self::build::Builder;
 use crate::prometheus::Queries;
 
-/// The labels that say who called whom.
+/// The labels of both ends of a call.
 const ENDS: &str = "reporter, source_workload, source_workload_namespace, source_app, source_version, \
     destination_workload, destination_workload_namespace, destination_app, destination_version, \
     destination_service_name, destination_service_namespace";
 
 impl Graph {
-    /// Asks Prometheus.
+    /// Queries Prometheus.
     pub async fn of(prometheus: &Queries, selection: &Selection) -> Result<Self> {
         let horizon = selection.horizon();
         let rate = |by: &str, metric: &str| format!("sum by ({by}) (rate({metric}[{horizon}]))");
@@ -34,7 +34,7 @@ impl Graph {
         let tcp = |metric: &str| rate(&format!("{ENDS}, connection_security_policy"), metric);
         let [received, sent, opened] =
             ["received_bytes", "sent_bytes", "connections_opened"].map(|what| tcp(&format!("istio_tcp_{what}_total")));
-        // The shadow filter's; where there is none, the answers are empty.
+        // Metrics of the shadow filter. Without it, the results are empty.
         let copies = rate("namespace, pod, mirror", "shadow_requests_total");
         let compared = rate("namespace, pod, mirror, result", "shadow_compare_total{role!=\"control\"}");
         let (requests, slowest, received, sent, opened, copies, compared) = tokio::try_join!(

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM as a flag that every wait of the mesh looks at, so that all ends in the ordinary way.
+//! Ctrl-C and SIGTERM as a flag. All waits in the mesh check it, so that the mesh always ends in the normal way.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use anyhow::{bail, Context, Result};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{signal, SignalKind};
 
-/// Set once by a signal, or by whoever holds it.
+/// A flag, set once by a signal or by its owner.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// One that Ctrl-C, SIGTERM and SIGHUP set.
+    /// A flag that Ctrl-C, SIGTERM and SIGHUP set.
     pub fn on_signals(runtime: &Handle) -> Result<Self> {
         let interrupt = Self::default();
         let _guard = runtime.enter();
@@ -29,12 +29,12 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// True once it was set.
+    /// Whether it is set.
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// An error once it was set.
+    /// An error if it is set.
     pub fn check(&self) -> Result<()> {
         if self.is_set() {
             bail!("interrupted");
@@ -42,7 +42,7 @@ impl Interrupt {
         Ok(())
     }
 
-    /// Sleeps; wakes early when set.
+    /// Sleeps, but wakes up when the flag is set.
     pub fn sleep(&self, duration: Duration) {
         let until = Instant::now() + duration;
         while !self.is_set() {

@@ -1,11 +1,11 @@
-//! The local mesh: real Envoy sidecars, made from a topology and the EnvoyFilters of `envoy/`.
+//! The local mesh: real Envoy sidecars, configured from a topology and the EnvoyFilters in `envoy/`.
 //!
-//! A [`Mesh`] is a set of processes on loopback: one Envoy per workload of a [`Topology`], the workload's own small server
-//! beside it, and a Prometheus that scrapes them all. Sidecars start from plain Istio-shaped configuration ([`config`]);
-//! whatever telemetry they have comes from EnvoyFilters, as in a cluster. The interface is blocking, so that a test is
-//! plain code; do not call it from inside an async runtime.
+//! A [`Mesh`] is a set of processes on loopback: one Envoy for each workload of a [`Topology`], a small server as its
+//! application, and a Prometheus that scrapes all of them. The sidecars have plain configuration in Istio's form
+//! ([`config`]). All telemetry comes from EnvoyFilters, as in a cluster. The interface is blocking, which keeps tests
+//! simple; do not call it inside an async runtime.
 
-// Counts, ports and durations of a test tool: an overflow is a bug that debug builds report by themselves.
+// Counts, ports and durations of a test tool. An overflow would be a bug, and debug builds detect it.
 #![allow(clippy::arithmetic_side_effects)]
 
 pub mod application;

@@ -1,13 +1,13 @@
-//! The last lines of the sidecars' access logs, shortened to what fits on a screen.
+//! The last lines of the sidecars' access logs, shortened to fit on a screen.
 
 use serde_json::Value;
 
 use crate::mesh::Mesh;
 
-/// Lines shown of each sidecar.
+/// Lines shown for each sidecar.
 const LINES: usize = 2;
 
-/// The fields that are shown, where a line has them.
+/// The fields shown, if a line has them.
 const SHOWN: [&str; 11] = [
     "start_time",
     "connection_event",
@@ -22,7 +22,7 @@ const SHOWN: [&str; 11] = [
     "destination_workload",
 ];
 
-/// The last lines of each sidecar as text; None when no sidecar has written any.
+/// The last lines of each sidecar as text; `None` if no sidecar has written any.
 pub fn render(mesh: &Mesh) -> Option<String> {
     let mut text = String::new();
     for sidecar in mesh.sidecars() {
@@ -37,7 +37,7 @@ pub fn render(mesh: &Mesh) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// The fields that are shown of a line; all of one that is not JSON.
+/// The shown fields of a line. A line that is not JSON is shown whole.
 fn shorten(line: &str) -> String {
     let Ok(Value::Object(fields)) = serde_json::from_str(line) else {
         return line.to_owned();
@@ -45,7 +45,7 @@ fn shorten(line: &str) -> String {
     let shown = SHOWN.iter().filter_map(|name| Some((name, fields.get(*name).filter(|value| !value.is_null())?)));
     let shown: Vec<String> = shown.map(|(name, value)| format!("\"{name}\":{value}")).collect();
     if shown.is_empty() {
-        // A log of the operator's own.
+        // The log has other fields.
         return line.to_owned();
     }
     format!("{{{},…}}", shown.join(","))

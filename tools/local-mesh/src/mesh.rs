@@ -1,4 +1,4 @@
-//! A running mesh: everything is started in [`Mesh::start`] and ended when the value is dropped.
+//! A running mesh. [`Mesh::start`] starts everything; dropping the value ends everything.
 
 mod claim;
 
@@ -22,10 +22,10 @@ use crate::sidecar::{Sidecar, Update};
 use crate::topology::{Protocol, Topology, Workload};
 use crate::{cadvisor, pki, tools};
 
-/// How long all sidecars together may take to be ready.
+/// Time limit for all sidecars together to become ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A running mesh. The order of the fields is the order in which things end.
+/// A running mesh. The fields end in their order here.
 #[derive(Debug)]
 pub struct Mesh {
     prometheus: Option<Prometheus>,
@@ -37,13 +37,13 @@ pub struct Mesh {
     topology: Topology,
     tcp_telemetry: bool,
     directory: RunDirectory,
-    // The applications end with the runtime, and only then is the network free.
+    // The applications end with the runtime; only then is the network free.
     _runtime: Runtime,
     _claim: Claim,
 }
 
 impl Mesh {
-    /// Starts everything and returns when all of it is ready. An error leaves nothing behind.
+    /// Starts everything, and returns when all of it is ready. After an error, nothing is left running.
     pub fn start(topology: Topology, options: Options) -> Result<Self> {
         let say = options.progress;
         let (topology, claim) = claim::claim(topology, options.network)?;
@@ -107,7 +107,7 @@ impl Mesh {
         })
     }
 
-    /// What it consists of, with the addresses that it really has.
+    /// The topology, with the real addresses.
     pub fn topology(&self) -> &Topology {
         &self.topology
     }
@@ -131,40 +131,40 @@ impl Mesh {
         found.map(|(_, application)| application).ok_or_else(|| anyhow!("there is no application of `{workload}`"))
     }
 
-    /// A client; its requests begin at [`Self::gateway`], [`Sidecar::outbound`] or [`Sidecar::inbound`].
+    /// A client. Send its requests to [`Self::gateway`], [`Sidecar::outbound`] or [`Sidecar::inbound`].
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Where a gateway listens.
+    /// The address of a gateway.
     pub fn gateway(&self, workload: &str) -> Result<SocketAddr> {
         let gateway = self.topology.workload(workload).and_then(|w| Some((w.address, w.gateway.as_ref()?.port)));
         gateway.map(SocketAddr::from).ok_or_else(|| anyhow!("there is no gateway `{workload}`"))
     }
 
-    /// Prometheus, if it was asked for.
+    /// Prometheus, if it runs.
     pub fn prometheus(&self) -> Result<&Prometheus> {
         self.prometheus.as_ref().context("this mesh runs without Prometheus (Options.prometheus)")
     }
 
-    /// True when no EnvoyFilter is attached.
+    /// Whether there is no EnvoyFilter.
     pub fn is_plain(&self) -> bool {
         self.options.filters.is_empty() && self.options.patches.is_empty()
     }
 
-    /// True when some filter reports TCP connections.
+    /// Whether a filter reports TCP connections.
     pub fn has_tcp_telemetry(&self) -> bool {
         self.tcp_telemetry
     }
 
-    /// An error if a process has ended that should run.
+    /// An error if a process has ended too early.
     pub fn check(&self) -> Result<()> {
         self.sidecars.iter().try_for_each(Sidecar::check)?;
         self.prometheus.iter().try_for_each(Prometheus::check)
     }
 
-    /// Pushes to one workload the configuration that follows from changed options (filters, patches, plugins), as a control
-    /// plane would, and says whether Envoy took it. The bootstrap of a running proxy cannot change.
+    /// Changes the options (filters, patches, plugins), and pushes the resulting configuration to one workload, like a
+    /// control plane. Returns whether Envoy accepted it. The bootstrap of a running proxy cannot change.
     pub fn push(&self, workload: &str, change: impl FnOnce(&mut Options)) -> Result<Update> {
         let mut options = self.options.clone();
         change(&mut options);
@@ -176,7 +176,7 @@ impl Mesh {
     }
 }
 
-/// What Envoy is told of one workload under the options.
+/// The configuration of one workload under these options.
 pub(crate) fn configure(
     topology: &Topology,
     workload: &Workload,
@@ -214,7 +214,7 @@ fn arguments(options: &Options) -> Vec<String> {
         ("--concurrency", options.concurrency.to_string()),
         ("--log-level", level.to_owned()),
         ("--drain-time-s", options.drain.to_string()),
-        // Access logs appear at once.
+        // Access logs are written at once.
         ("--file-flush-interval-msec", "50".to_owned()),
     ]
     .into_iter()
@@ -230,7 +230,7 @@ fn arguments(options: &Options) -> Vec<String> {
     arguments
 }
 
-/// Every port that will be needed, checked before anything starts.
+/// Checks all needed ports before anything starts.
 fn check_ports(topology: &Topology) -> Result<()> {
     for workload in &topology.workloads {
         let who = |what: &str| format!("{what} of {}", workload.name);

@@ -1,65 +1,65 @@
-//! How a mesh is to be run, besides what it consists of.
+//! How to run a mesh; the topology defines what it consists of.
 
 use std::path::PathBuf;
 
 use crate::config::Tracing;
 use crate::interrupt::Interrupt;
 
-/// How to run a mesh. The default is a plain mesh without filters, on a free network, quiet, without Prometheus.
+/// Options of a mesh. The default: no filters, a free network, no progress messages, no Prometheus.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// EnvoyFilter files, or directories of them; empty for a mesh without telemetry.
+    /// EnvoyFilter files, or directories with them; empty for a mesh without telemetry.
     pub filters: Vec<PathBuf>,
-    /// More EnvoyFilters, as YAML, applied after those.
+    /// More EnvoyFilters as YAML, applied after the files.
     pub patches: Vec<String>,
-    /// Refuse a patch that changes no proxy at all, as a typo in its match would make it. Small meshes lack what some
-    /// patches are for, hence not the default.
+    /// Report a patch that changes no proxy, such as one with a typo in its match. Not the default, because small meshes
+    /// lack the targets of some patches.
     pub every_patch_must_match: bool,
-    /// Replaced plugin configurations.
+    /// Plugin configurations to replace.
     pub plugins: Vec<PluginConfig>,
-    /// Where the modules are; by default `dist/`.
+    /// The directory of the modules; default: `dist/`.
     pub modules: Option<PathBuf>,
-    /// JSON that each Envoy merges into its bootstrap, as Istio's agent has it done.
+    /// JSON that each Envoy merges into its bootstrap, as Istio's agent makes it do.
     pub bootstrap_override: Option<String>,
-    /// Which addresses.
+    /// The addresses.
     pub network: Network,
-    /// Which Envoy; by default what `ENVOY` names, or the newest that `make setup` gets.
+    /// The version of Envoy; default: the value of `ENVOY`, or the newest that `make setup` downloads.
     pub envoy_version: Option<String>,
-    /// For how many seconds requests may go on that a replaced configuration has begun.
+    /// Seconds for which requests can continue after their configuration was replaced.
     pub drain: u32,
     /// Envoy's worker threads.
     pub concurrency: u32,
-    /// Envoy's `--log-level` and what it says per component: `warning`, `warning,wasm:debug`.
+    /// Envoy's `--log-level`, optionally with levels for components: `warning`, `warning,wasm:debug`.
     pub log_level: String,
-    /// Whether proxies make spans, and for whom. How many, the topology says.
+    /// Whether proxies create spans, and where they send them. The topology sets the sampling rate.
     pub tracing: Tracing,
     /// Whether to run Prometheus.
     pub prometheus: bool,
-    /// Ends what is being waited for.
+    /// Ends all waits.
     pub interrupt: Interrupt,
-    /// Told each step that begins.
+    /// Called when a step begins.
     pub progress: fn(&str),
 }
 
-/// A plugin configuration in place of the one in the EnvoyFilters.
+/// A plugin configuration that replaces the one in the EnvoyFilters.
 #[derive(Debug, Clone)]
 pub struct PluginConfig {
-    /// The workload whose proxy gets it; None for all.
+    /// The workload whose proxy gets it; `None` for all.
     pub workload: Option<String>,
     /// The filter's root id (`stats_outbound`) or plugin name.
     pub plugin: String,
-    /// The configuration, normally JSON.
+    /// The configuration, usually JSON.
     pub configuration: String,
 }
 
-/// Which part of 127.0.0.0/8 a mesh uses.
+/// The part of 127.0.0.0/8 for a mesh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Network {
-    /// What the topology says.
+    /// The addresses in the topology.
     AsWritten,
     /// 127.n.x.x.
     Number(u8),
-    /// The first 127.n.x.x from n = 2 that no other mesh uses, so that tests can run side by side.
+    /// The first free 127.n.x.x from n = 2, so that tests can run at the same time.
     Free,
 }
 

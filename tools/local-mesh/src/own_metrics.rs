@@ -1,4 +1,4 @@
-//! The metrics of an operator's own, besides those that every mesh has.
+//! Your own metrics, in addition to those that every mesh has.
 
 use std::collections::BTreeMap;
 
@@ -7,17 +7,17 @@ use anyhow::Result;
 use crate::exposition::Sample;
 use crate::prometheus::Prometheus;
 
-/// All but Envoy's, Prometheus' and our standard ones; a histogram by its count alone.
+/// All metrics except Envoy's, Prometheus' and our standard ones; only the count of a histogram.
 const QUERY: &str = "{job=\"envoy-stats\", __name__!~\"envoy_.*|up|scrape_.*|metadata_exchange_.*|stats_.*|fault_.*|shadow_.*|istio_build|.*_bucket|.*_sum|\
      istio_(requests_total|request_duration_milliseconds_count|request_bytes_count|response_bytes_count|.*_messages_total|tcp_.*_total)\"}";
 
-/// What Prometheus adds to each series of a proxy.
+/// Labels that Prometheus adds to each series of a proxy.
 const OF_THE_TARGET: [&str; 5] = ["app", "instance", "job", "namespace", "pod"];
 
-/// As many series as are shown.
+/// Most series shown.
 const SHOWN: usize = 12;
 
-/// The series as text, added up over all proxies; None when there are none.
+/// The series as text, summed over all proxies; `None` if there are none.
 pub fn render(prometheus: &Prometheus) -> Result<Option<String>> {
     let mut series: BTreeMap<String, f64> = BTreeMap::new();
     for sample in prometheus.query(QUERY)? {

@@ -1,6 +1,6 @@
-//! The live picture of a mesh: a page with its service graph, and the endpoints of Istio's servicegraph.
+//! The live view of a mesh: a page with its service graph, and the endpoints of Istio's servicegraph.
 //!
-//! Everything that a browser needs is in this program; it asks nobody else.
+//! This program contains everything that a browser needs. The page loads nothing from elsewhere.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::percent;
 use crate::prometheus::Queries;
 use crate::server::{answer, Server};
 
-/// Where servicegraph listened.
+/// The port of servicegraph.
 pub const PORT: u16 = 8088;
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -28,7 +28,7 @@ const STYLE: &str = "text/css; charset=utf-8";
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Browsers hold the page to what the head of this file says.
+/// The content security policy: browsers then load nothing from elsewhere.
 const POLICY: &str = "default-src 'self'; img-src 'self' data:";
 
 /// The files: path, type, content.
@@ -48,7 +48,7 @@ const FILES: [(&str, &str, &str); 13] = [
     (
         "/vendor/d3-force.js",
         SCRIPT,
-        // In the order in which they need each other.
+        // In the order of their dependencies.
         concat!(
             include_str!("../page/vendor/d3-dispatch.min.js"),
             "\n",
@@ -61,7 +61,7 @@ const FILES: [(&str, &str, &str); 13] = [
     ),
 ];
 
-/// Serves the page of the mesh that a Prometheus knows.
+/// Serves the page for the mesh of a Prometheus.
 pub fn start(address: SocketAddr, runtime: &Handle, prometheus: Queries) -> Result<Server> {
     let prometheus = Arc::new(prometheus);
     Server::start(address, runtime, move |request| {
@@ -70,7 +70,7 @@ pub fn start(address: SocketAddr, runtime: &Handle, prometheus: Queries) -> Resu
     })
 }
 
-/// Serves the page of a mesh of ours, beside its Prometheus.
+/// Serves the page for one of our meshes, next to its Prometheus.
 pub fn of_mesh(mesh: &Mesh) -> Result<Server> {
     let ip = Ipv4Addr::new(127, mesh.topology().network(), 0, 100);
     start((ip, PORT).into(), mesh.client().runtime(), mesh.prometheus()?.queries().clone())
@@ -91,7 +91,7 @@ async fn respond(prometheus: &Queries, request: &Request<Bytes>) -> Response<Ful
     response
 }
 
-/// What is made of the graph.
+/// Data derived from the graph.
 async fn data(prometheus: &Queries, path: &str, query: &str) -> Response<Full<Bytes>> {
     let form: fn(&Graph) -> (&'static str, String) = match path {
         "/mesh.json" => |graph| (JSON, json!(graph).to_string()),

@@ -1,6 +1,6 @@
-//! Percent-encoding of what stands in a URL's query.
+//! Percent-encoding in a URL's query.
 
-/// Encodes everything but RFC 3986's unreserved characters.
+/// Encodes all characters except RFC 3986's unreserved ones.
 pub fn encode(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
@@ -10,7 +10,7 @@ pub fn encode(text: &str) -> String {
         .collect()
 }
 
-/// The names and values of a query, in order, as browsers write them: `+` is a space.
+/// The names and values of a query, in order, in the browsers' form: `+` is a space.
 pub fn pairs(query: &str) -> Vec<(String, String)> {
     let parts = query.split('&').filter(|part| !part.is_empty());
     parts.map(|part| part.split_once('=').unwrap_or((part, ""))).map(|(k, v)| (decode(k), decode(v))).collect()

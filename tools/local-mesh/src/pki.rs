@@ -48,7 +48,7 @@ fn authority(topology: &Topology, directory: &Path) -> Result<Issuer<'static, Ke
 fn leaf(identity: &str, issuer: &Issuer<'_, KeyPair>) -> Result<(String, String)> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::new(Vec::new())?;
-    // As Istio's: the identity is the only name, the subject is empty.
+    // As in Istio: the identity is the only name, and the subject is empty.
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.subject_alt_names = vec![SanType::URI(identity.try_into()?)];
     params.use_authority_key_identifier_extension = true;

@@ -1,4 +1,4 @@
-//! What Envoy itself knows of the edges, without any filter: enough to see that traffic flows.
+//! Envoy's own counters of the edges, without any filter: enough to see that traffic flows.
 
 use anyhow::Result;
 
@@ -7,7 +7,7 @@ use crate::mesh::Mesh;
 use crate::topology::Edge;
 use crate::verdict::Missing;
 
-/// Requests (for TCP, connections) per edge, as sent by the source's proxy, and whether over TLS.
+/// Requests (for TCP, connections) per edge, as sent by the source's proxy, and whether they use TLS.
 pub fn render(mesh: &Mesh, tcp_only: bool) -> Result<String> {
     let mut text = String::new();
     for edge in mesh.topology().edges().into_iter().filter(|edge| !(tcp_only && edge.service.is_http())) {
@@ -20,7 +20,7 @@ pub fn render(mesh: &Mesh, tcp_only: bool) -> Result<String> {
     Ok(text)
 }
 
-/// Edges without any request or connection, by the source's proxy.
+/// Edges without any request or connection, according to the source's proxy.
 pub fn missing(mesh: &Mesh) -> Result<Vec<Missing>> {
     let mut missing = Vec::new();
     for edge in mesh.topology().edges() {
@@ -32,7 +32,7 @@ pub fn missing(mesh: &Mesh) -> Result<Vec<Missing>> {
     Ok(missing)
 }
 
-/// TCP edges on which no connection was made, or none arrived.
+/// TCP edges without a connection, at the source or at the destination.
 pub fn missing_tcp(mesh: &Mesh) -> Result<Vec<Missing>> {
     let mut missing = Vec::new();
     for edge in mesh.topology().edges().into_iter().filter(|edge| !edge.service.is_http()) {
@@ -48,7 +48,7 @@ pub fn missing_tcp(mesh: &Mesh) -> Result<Vec<Missing>> {
     Ok(missing)
 }
 
-/// Requests that the source's proxy sent to the destination's.
+/// Requests from the source's proxy to the destination's.
 fn sent(mesh: &Mesh, edge: &Edge<'_>) -> Result<u64> {
     let source = mesh.sidecar(&edge.source.name)?;
     let destination = mesh.sidecar(&edge.destination.name)?.address(port::INBOUND);

@@ -1,4 +1,4 @@
-//! Child processes that always end: when dropped, and by the kernel's hand when this process is killed.
+//! Child processes that always end: when dropped, or by the kernel when this process is killed.
 
 use std::fs::{self, File};
 use std::io;
@@ -15,10 +15,10 @@ use anyhow::{anyhow, bail, Context, Result};
 
 use crate::tools;
 
-/// Lines of a log that an error message shows.
+/// Lines of the log in an error message.
 const LAST_LINES: usize = 15;
 
-/// A running program, its output in two files.
+/// A running program; its output goes to two files.
 #[derive(Debug)]
 pub struct Process {
     what: String,
@@ -33,8 +33,8 @@ struct Order {
 }
 
 impl Process {
-    /// Starts `program`. `what` names it in messages: `sidecar of reviews-v1`. What it writes to stderr goes to `log`, what
-    /// it writes to stdout to the same path with extension `out`.
+    /// Starts `program`. `what` is its name in messages: `sidecar of reviews-v1`. Its stderr goes to `log`, its stdout to
+    /// the same path with the extension `out`.
     pub fn start(what: &str, program: &Path, arguments: &[String], log: &Path) -> Result<Self> {
         let output = log.with_extension("out");
         let create = |path: &Path| File::create(path).with_context(|| format!("cannot create {}", path.display()));
@@ -51,22 +51,22 @@ impl Process {
         self.lock().id()
     }
 
-    /// Everything it wrote to stderr.
+    /// Everything written to stderr so far.
     pub fn log(&self) -> String {
         read(&self.log)
     }
 
-    /// Everything it wrote to stdout.
+    /// Everything written to stdout so far.
     pub fn output(&self) -> String {
         read(&self.output)
     }
 
-    /// Where it writes what it writes to stdout.
+    /// The file of its stdout.
     pub fn output_path(&self) -> &Path {
         &self.output
     }
 
-    /// An error with status and last words if it has ended.
+    /// An error with the status and the last lines of the log, if it has ended.
     pub fn check(&self) -> Result<()> {
         match self.status() {
             None => Ok(()),
@@ -83,7 +83,8 @@ impl Process {
     /// Ends it.
     pub fn stop(&self) {
         let mut child = self.lock();
-        // Nothing that these programs could still write is wanted, so no time is given. An error says that it has ended.
+        // These programs have nothing left to write, so they are killed at once. An error means that the process has
+        // already ended.
         let _ = child.kill();
         let _ = child.wait();
     }
@@ -107,7 +108,7 @@ fn read(path: &Path) -> String {
     fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
-/// An error naming `who` when something listens on the address already. Envoy itself would share the port silently.
+/// An error naming `who` if the address is in use. Envoy itself would silently share the port.
 pub fn check_free(who: &str, ip: Ipv4Addr, port: u16) -> Result<()> {
     let address = SocketAddr::from((ip, port));
     match listen(address) {
@@ -116,8 +117,8 @@ pub fn check_free(who: &str, ip: Ipv4Addr, port: u16) -> Result<()> {
     }
 }
 
-/// Listens on an address. One that was in use until just now may be for a moment longer: a process that is being started
-/// holds copies of all that its parent had open, until it runs.
+/// Listens on an address. An address that was in use until now may stay in use for a moment: a process that is just
+/// starting holds copies of its parent's open files until it runs.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let end = Instant::now() + Duration::from_secs(1);
     loop {
@@ -130,15 +131,15 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     }
 }
 
-/// Children die with the thread that made them (that is what the kernel takes for the parent), so one thread that lives
-/// as long as this process makes them all.
+/// Children die with the thread that created them (the kernel regards the thread as the parent). So one thread, which lives
+/// as long as this process, creates all of them.
 fn spawn(command: Command) -> Result<Child> {
     static SPAWNER: OnceLock<Sender<Order>> = OnceLock::new();
     let spawner = SPAWNER.get_or_init(|| {
         let (orders, inbox) = mpsc::channel::<Order>();
         thread::spawn(move || {
             for mut order in inbox {
-                // The one who asked is waiting, unless it panicked.
+                // The caller waits for the reply, unless it panicked.
                 let _ = order.reply.send(order.command.spawn());
             }
         });

@@ -1,4 +1,4 @@
-//! A real Prometheus that scrapes every sidecar as in a cluster (job `envoy-stats`), and a client for its queries.
+//! A real Prometheus that scrapes every sidecar as in a cluster (job `envoy-stats`), and a client for queries.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,7 +19,7 @@ use crate::process::{check_free, Process};
 use crate::tools;
 use crate::topology::Topology;
 
-/// How often sidecars are scraped. In a cluster 15 s; here somebody is waiting.
+/// How often to scrape. 15 s in a cluster; here someone is waiting.
 pub const SCRAPE_INTERVAL: Duration = Duration::from_secs(1);
 
 const PORT: u16 = 9090;
@@ -32,7 +32,7 @@ pub struct Prometheus {
     process: Process,
 }
 
-/// Asks a Prometheus, whoever runs it.
+/// A client for any Prometheus.
 #[derive(Debug, Clone)]
 pub struct Queries {
     address: SocketAddr,
@@ -58,14 +58,14 @@ struct Element {
 }
 
 impl Prometheus {
-    /// Starts one for all sidecars of the topology, its data below `directory`.
+    /// Starts a Prometheus for all sidecars of the topology; its data is in `directory`.
     pub fn start(topology: &Topology, directory: &Path, client: Client, interrupt: &Interrupt) -> Result<Self> {
         let program = tools::prometheus()?;
         let ip = Ipv4Addr::new(127, topology.network(), 0, 100);
         check_free("Prometheus", ip, PORT)?;
         let address = SocketAddr::from((ip, PORT));
         let config = directory.join("prometheus.yml");
-        // JSON is YAML, and needs no care with quoting.
+        // JSON is valid YAML, and quoting is simpler.
         let mut scraped = configuration(topology);
         if let Some(jobs) = scraped.get_mut("scrape_configs").and_then(serde_json::Value::as_array_mut) {
             let target = cadvisor::address(topology).to_string();
@@ -90,12 +90,12 @@ impl Prometheus {
         Ok(prometheus)
     }
 
-    /// Its page.
+    /// The URL of its page.
     pub fn url(&self) -> String {
         format!("http://{}", self.queries.address)
     }
 
-    /// What asks it.
+    /// Its client.
     pub fn queries(&self) -> &Queries {
         &self.queries
     }
@@ -112,7 +112,7 @@ impl Prometheus {
 
     /// Waits until Prometheus has scraped everything that happened before the call.
     pub fn settle(&self, interrupt: &Interrupt) {
-        // One flush of Envoy's histograms, one scrape, and the time that a scrape takes.
+        // One flush of Envoy's histograms, one scrape interval, and the duration of a scrape.
         interrupt.sleep(Duration::from_secs(1) + SCRAPE_INTERVAL + Duration::from_millis(700));
     }
 
@@ -123,12 +123,12 @@ impl Prometheus {
 }
 
 impl Queries {
-    /// Of the Prometheus at an address.
+    /// A client for the Prometheus at an address.
     pub fn new(address: SocketAddr, client: Client) -> Self {
         Self { address, client }
     }
 
-    /// As [`Prometheus::query`], for use on the runtime.
+    /// Like [`Prometheus::query`], for use on the runtime.
     pub async fn query(&self, promql: &str) -> Result<Vec<Sample>> {
         let path = format!("/api/v1/query?query={}", percent::encode(promql));
         let answer = self.client.send_async(&Request::get(self.address, &path)).await?;
@@ -150,7 +150,7 @@ impl Element {
     }
 }
 
-/// What it scrapes: the proxies of the topology, at their addresses there.
+/// The scrape configuration: the proxies of the topology, at their addresses.
 pub(crate) fn configuration(topology: &Topology) -> serde_json::Value {
     let targets: Vec<_> = topology
         .workloads

@@ -1,4 +1,4 @@
-//! A server of bytes, for what no proper server does.
+//! A server of raw bytes, for what a correct server never sends.
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,10 +10,10 @@ use anyhow::{Context, Result};
 
 use crate::process::listen;
 
-/// No connection waits longer than this for its next byte, so that a test that went wrong ends.
+/// Most time that a connection waits for its next byte, so that a failed test ends.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Listens where a workload with `serve: false` has its application; it ends when dropped.
+/// Listens in place of the application of a workload with `serve: false`. It ends when dropped.
 #[derive(Debug)]
 pub struct RawServer {
     address: SocketAddr,
@@ -22,7 +22,7 @@ pub struct RawServer {
 }
 
 impl RawServer {
-    /// Hands each connection to `serve`, on a thread of its own.
+    /// Calls `serve` for each connection, on its own thread.
     pub fn start(address: SocketAddr, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Result<Self> {
         let listener = listen(address).with_context(|| format!("cannot listen on {address}"))?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -42,7 +42,7 @@ impl RawServer {
 impl Drop for RawServer {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        // One more connection, so that it looks; if none can be made, it has ended.
+        // One more connection wakes the thread up. If the connection fails, the thread has ended.
         let woken = TcpStream::connect(self.address).is_ok();
         if let Some(thread) = self.thread.take().filter(|_| woken) {
             let _ = thread.join(); // a panic in it would have been the test's own

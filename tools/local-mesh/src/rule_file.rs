@@ -1,4 +1,4 @@
-//! Rules out of a file that may change, come and go while the mesh runs.
+//! Rules from a file that can appear, change and disappear while the mesh runs.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -11,21 +11,21 @@ use crate::mesh::Mesh;
 use crate::options::PluginConfig;
 use crate::sidecar::Update;
 
-/// What is given when there is no file.
+/// The configuration if there is no file.
 const NOTHING: &str = "{}";
 
-/// Whose rules a file has.
+/// The kind of rules in a file.
 #[derive(Debug)]
 pub struct Kind {
-    /// What the rules make.
+    /// What the rules create.
     pub what: &'static str,
-    /// The plugins that are given them.
+    /// The plugins that get the rules.
     pub plugins: &'static [&'static str],
-    /// The names of rules that do something, or why they are refused.
+    /// The names of the active rules, or the reason why the rules are refused.
     pub names: fn(&[u8]) -> Result<Vec<String>, ConfigError>,
 }
 
-/// A file of rules, and what the mesh was last given of it.
+/// A file of rules, with its content that the mesh has.
 #[derive(Debug)]
 pub struct RuleFile {
     kind: &'static Kind,
@@ -35,23 +35,23 @@ pub struct RuleFile {
 }
 
 impl RuleFile {
-    /// A file that need not be there yet; the mesh has no rules.
+    /// A file that need not exist yet. The mesh has no rules.
     pub fn new(kind: &'static Kind, path: &Path) -> Self {
         Self { kind, path: path.to_owned(), seen: None, given: NOTHING.to_owned() }
     }
 
-    /// What the mesh was last given.
+    /// The configurations that the mesh has.
     pub fn plugins(&self) -> Vec<PluginConfig> {
         configurations(self.kind, &self.given)
     }
 
-    /// Gives the mesh the rules, if they are others than before; none if the file is gone. Says what has changed.
-    /// Rules with a mistake are not given: those before stay.
+    /// Pushes the rules to the mesh if they have changed; no rules if the file is gone. Returns a message about the change.
+    /// Rules with a mistake are not pushed: the previous rules stay.
     pub fn poll(&mut self, mesh: &Mesh) -> Result<Option<String>> {
         self.poll_beside(mesh, &[])
     }
 
-    /// The same, beside other configurations that the mesh was given.
+    /// The same, together with other plugin configurations of the mesh.
     pub fn poll_beside(&mut self, mesh: &Mesh, others: &[PluginConfig]) -> Result<Option<String>> {
         let now = match fs::read_to_string(&self.path) {
             Ok(rules) => Some(rules),
@@ -88,7 +88,7 @@ fn configurations(kind: &Kind, rules: &str) -> Vec<PluginConfig> {
     kind.plugins.iter().map(configured).collect()
 }
 
-/// Gives all proxies the configurations at once; why one has refused them.
+/// Pushes the configurations to all proxies at once. Returns the reason if a proxy rejects them.
 fn push(mesh: &Mesh, plugins: &[PluginConfig]) -> Result<Option<String>> {
     let push_to = |workload: &str| mesh.push(workload, |options| options.plugins.extend_from_slice(plugins));
     let updates: Vec<Result<Update>> = std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! Small HTTP servers on loopback: the applications, the page, and what tests put in place of the world outside.
+//! Small HTTP servers on loopback: the applications, the page, and test servers in place of external ones.
 
 use std::future::Future;
 use std::io;
@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-/// Longer request bodies are refused by a [`Server`].
+/// Largest request body of a [`Server`].
 const MAX_BODY: usize = 16 * 1024 * 1024;
 
 /// A running server; it ends when dropped.
@@ -28,7 +28,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Answers requests at `address` (port 0 for any that is free) by a function of the whole request.
+    /// Serves requests at `address` (port 0: any free port). `answer` gets the complete request.
     pub fn start<A, R>(address: SocketAddr, runtime: &Handle, answer: A) -> Result<Self>
     where
         A: Fn(Request<Bytes>) -> R + Send + Sync + 'static,
@@ -48,7 +48,7 @@ impl Server {
         Ok(Self { address, task })
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -76,7 +76,7 @@ pub(crate) fn listen(address: SocketAddr, runtime: &Handle) -> io::Result<TcpLis
     TcpListener::from_std(listener)
 }
 
-/// Accepts connections for ever, HTTP/1.1 and HTTP/2; they end with it.
+/// Accepts HTTP/1.1 and HTTP/2 connections forever. They end together with it.
 pub(crate) async fn serve<A, R, B>(listener: TcpListener, answer: A)
 where
     A: Fn(Request<Incoming>) -> R + Clone + Send + 'static,
@@ -88,7 +88,7 @@ where
         if let Ok((stream, _)) = listener.accept().await {
             let answer = answer.clone();
             connections.spawn(async move {
-                // A client that breaks off, and an answer that is an error, are no matter of the server's.
+                // The server ignores clients that disconnect, and answers that are errors.
                 let _ = auto::Builder::new(TokioExecutor::new())
                     .serve_connection(TokioIo::new(stream), service_fn(answer))
                     .await;

@@ -1,4 +1,4 @@
-//! Traffic shadowing in the local mesh: rules out of a file, and how mirrors compare.
+//! Traffic shadowing in the local mesh: rules from a file, and the results by mirror.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use shadow::config::ShadowConfig;
 use crate::prometheus::Prometheus;
 use crate::rule_file::Kind;
 
-/// Rules for the proxies that call, as with a `VirtualService`.
+/// Rules for the calling proxies, as with a `VirtualService`.
 pub const RULES: Kind = Kind { what: "shadows", plugins: &["shadow_outbound", "shadow_gateway"], names };
 
 fn names(rules: &[u8]) -> Result<Vec<String>, ConfigError> {
@@ -19,7 +19,7 @@ fn names(rules: &[u8]) -> Result<Vec<String>, ConfigError> {
     Ok(if config.is_idle() { Vec::new() } else { names.collect() })
 }
 
-/// What a mirror has to show.
+/// The results of a mirror.
 #[derive(Debug, Default, PartialEq)]
 struct Row {
     sent: f64,
@@ -30,7 +30,7 @@ struct Row {
     latency: [Option<f64>; 2],
 }
 
-/// The columns, and how wide they are.
+/// The columns and their widths.
 const COLUMNS: [(&str, usize); 8] = [
     ("PROXY", 32),
     ("MIRROR", 16),
@@ -42,8 +42,8 @@ const COLUMNS: [(&str, usize); 8] = [
     ("DIFFERENCE", 10),
 ];
 
-/// A table of the mirrors by proxy: how many copies were sent and how many not, how many answers match those of the
-/// originals, and how much longer they take; nothing if there is none.
+/// A table of the mirrors by proxy: the number of copies sent and skipped, the number of answers that match the originals',
+/// and the difference in latency. Empty if there is no mirror.
 pub fn render(prometheus: &Prometheus) -> Result<String> {
     let mut rows: BTreeMap<(String, String), Row> = BTreeMap::new();
     let mut each = |query: &str, set: &mut dyn FnMut(&mut Row, f64, &str)| -> Result<()> {
@@ -105,7 +105,7 @@ fn cells(pod: &str, mirror: &str, row: &Row) -> [String; 8] {
 fn line(cells: [String; 8]) -> String {
     let mut line = String::new();
     for (index, (cell, (_, width))) in cells.iter().zip(COLUMNS).enumerate() {
-        // Names to the left, numbers to the right.
+        // Names are aligned left, numbers right.
         line.push_str(&if index < 3 { format!("{cell:<width$}  ") } else { format!("{cell:>width$}  ") });
     }
     format!("{}\n", line.trim_end())

@@ -15,10 +15,10 @@ use crate::config::{discovery, port, Files, SidecarConfig, RESOURCES};
 use crate::exposition::{self, Sample};
 use crate::process::Process;
 
-/// How long an update may take to be accepted or rejected.
+/// Time limit for accepting or rejecting an update.
 const UPDATE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Between two looks at something that is waited for.
+/// Time between two checks while waiting.
 const POLL: Duration = Duration::from_millis(50);
 
 /// The running proxy of a workload.
@@ -32,7 +32,7 @@ pub struct Sidecar {
     version: AtomicU64,
 }
 
-/// A kind of resource, and where its traces are.
+/// A kind of resource, and where to see its state.
 #[derive(Clone, Copy)]
 struct Kind {
     type_name: &'static str,
@@ -45,17 +45,17 @@ const LISTENERS: Kind =
 const CLUSTERS: Kind =
     Kind { type_name: "envoy.config.cluster.v3.Cluster", directory: "cds", stat: "cluster_manager.cds" };
 
-/// What became of a pushed configuration.
+/// The result of pushing a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Update {
-    /// The new listeners serve.
+    /// The new listeners are in use.
     Accepted,
-    /// The old ones go on. What Envoy logged meanwhile: its reason, and what plugins said.
+    /// The old listeners stay in use. Contains what Envoy logged: its reason, and messages of plugins.
     Rejected(String),
 }
 
 impl Sidecar {
-    /// Writes the configuration and starts Envoy; it is ready when [`Self::is_ready`] says so.
+    /// Writes the configuration and starts Envoy. [`Self::is_ready`] tells when it is ready.
     pub fn start(
         (name, ip): (&str, Ipv4Addr),
         config: &SidecarConfig,
@@ -92,12 +92,12 @@ impl Sidecar {
         SocketAddr::new(IpAddr::V4(self.ip), port)
     }
 
-    /// Where its application sends HTTP requests.
+    /// Address for its application's outbound HTTP requests.
     pub fn outbound(&self) -> SocketAddr {
         self.address(port::OUTBOUND)
     }
 
-    /// Where other proxies, and clients outside the mesh, send to it.
+    /// Address for requests from other proxies, and from clients outside the mesh.
     pub fn inbound(&self) -> SocketAddr {
         self.address(port::INBOUND)
     }
@@ -107,24 +107,24 @@ impl Sidecar {
         self.process.id()
     }
 
-    /// What Envoy logged.
+    /// Envoy's log.
     pub fn log(&self) -> String {
         self.process.log()
     }
 
-    /// The first line of the log in which a plugin tells an error.
+    /// The first line of the log with an error of a plugin.
     pub fn complaint(&self) -> Option<String> {
         let is_complaint =
             |line: &&str| line.contains("[wasm]") && (line.contains("[error]") || line.contains("[critical]"));
         self.log().lines().find(is_complaint).map(String::from)
     }
 
-    /// What its access loggers wrote to stdout.
+    /// The stdout of Envoy: the lines of its access loggers.
     pub fn output(&self) -> String {
         self.process.output()
     }
 
-    /// The file of that.
+    /// The file of this output.
     pub fn output_path(&self) -> &Path {
         self.process.output_path()
     }
@@ -134,12 +134,12 @@ impl Sidecar {
         self.process.check()
     }
 
-    /// Ends Envoy, as a crash would.
+    /// Kills Envoy, like a crash.
     pub fn kill(&self) {
         self.process.stop();
     }
 
-    /// True when its listeners serve.
+    /// Whether its listeners are active.
     pub fn is_ready(&self) -> bool {
         self.get(port::ADMIN, "/ready").is_ok()
     }
@@ -164,13 +164,13 @@ impl Sidecar {
         Ok(self.stats()?.into_iter().filter(|sample| sample.name == name).collect())
     }
 
-    /// What a counter or gauge holds by the values of `labels`, with blanks between.
+    /// The values of a counter or gauge, by the values of `labels` joined by spaces.
     pub fn counts(&self, metric: &str, labels: &[&str]) -> Result<BTreeMap<String, u64>> {
         Ok(exposition::counts(&self.metric(metric)?, labels))
     }
 
-    /// Looks at the samples until `found` gives something, for at most `limit`; then the error shows the samples whose name
-    /// begins with `prefix`.
+    /// Reads the samples until `found` returns something, for at most `limit`. The error then shows the samples whose names
+    /// start with `prefix`.
     pub fn wait_for_stats<T>(
         &self,
         prefix: &str,
@@ -191,7 +191,7 @@ impl Sidecar {
         }
     }
 
-    /// One of Envoy's own counters or gauges by its full name; 0 if there is none.
+    /// One of Envoy's own counters or gauges by its full name; 0 if it does not exist.
     pub fn counter(&self, name: &str) -> Result<u64> {
         let page = self.admin(&format!("/stats?filter=^{}$", name.replace('.', "\\.").replace('|', "\\|")))?;
         let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")?.parse().ok());
@@ -206,7 +206,7 @@ impl Sidecar {
         Ok(rows.filter_map(|(address, count)| Some((address.parse().ok()?, count.parse().ok()?))).collect())
     }
 
-    /// An error with the log if Envoy refused what it was started with; it would then serve nothing.
+    /// An error with the log if Envoy rejected its first configuration. It would then serve nothing.
     pub fn check_accepted(&self) -> Result<()> {
         for kind in [LISTENERS, CLUSTERS] {
             let rejected = self.counter(&format!("{}.update_rejected", kind.stat))?;
@@ -215,7 +215,7 @@ impl Sidecar {
         Ok(())
     }
 
-    /// Puts new clusters, then new listeners in place, and waits for Envoy's verdict on each.
+    /// Replaces clusters, then listeners, and waits until Envoy accepts or rejects each.
     pub(crate) fn push(&self, config: &SidecarConfig) -> Result<Update> {
         let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
         for (kind, resources) in [(CLUSTERS, &config.clusters), (LISTENERS, &config.listeners)] {
@@ -257,7 +257,7 @@ impl Sidecar {
         Ok(answer.text())
     }
 
-    /// By a rename, so that Envoy never sees half a file.
+    /// Renames a new file over the old one, so that Envoy never reads a partial file.
     fn replace(&self, kind: Kind, content: &Value) -> Result<()> {
         let path = self.files.directory.join(kind.directory).join(RESOURCES);
         let new = path.with_extension("new");

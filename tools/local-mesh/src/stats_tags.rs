@@ -1,5 +1,5 @@
-//! What a proxy's bootstrap needs for the labels of a stats configuration: `envoy/stats-bootstrap.yaml`, and the like for
-//! labels of one's own.
+//! The bootstrap settings for the labels of a stats configuration: `envoy/stats-bootstrap.yaml`, or the same for your own
+//! labels.
 
 use configuration::ConfigError;
 use envoy_filter::stats_bootstrap;
@@ -9,20 +9,25 @@ use stats::config::StatsConfig;
 use stats::metrics;
 
 const COMMENT: &str = "\
-Labels of the metrics: Envoy has none of its own, so these regular expressions take them out of the stats' names.
+Labels of the metrics. Envoy's stats have no labels; these regular expressions extract them from the stats' names.
 
 A proxy reads its bootstrap when it starts: restart the workloads after applying this. Istio since 1.21 applies no EnvoyFilter to the
-bootstrap, and before only if its agents are told to: there, make a ConfigMap of this by `mesh bootstrap`, or take it from a release.
-Istio up to 1.17 brings such expressions for the standard labels itself; there, leave this file out.
+bootstrap, and earlier versions do so only if their agents are configured for it. There, make a ConfigMap of this file with
+`remixer bootstrap`, or take it from a release. Istio up to 1.17 has such expressions for the standard labels itself; there, leave this file out.
 
-Made by `mesh stats-tags`, which makes it for a stats configuration with other labels, too.";
+Made by `remixer stats-tags`, which also makes it for a stats configuration with other labels.";
 
-/// What stands before the buckets.
-const BUCKETS: &str = "          # Istio's buckets, which are also Envoy's; a place to change them.\n";
+/// The lines before the buckets.
+const BUCKETS: &str = "          # Istio's buckets, which are also Envoy's. Change them here.\n";
 
-/// The EnvoyFilter that makes the labels of `configurations`, each the JSON of a stats or telemetry plugin: all those that one proxy may
-/// run, as its inbound and its outbound one.
+/// The EnvoyFilter for the labels of `configurations`. Each is the JSON of a stats or telemetry plugin. Pass all
+/// configurations that one proxy may run, for example for inbound and for outbound.
 pub fn bootstrap(configurations: &[&[u8]]) -> Result<String, ConfigError> {
+    Ok(stats_bootstrap(COMMENT, tags(configurations)?, BUCKETS))
+}
+
+/// The names of those labels, each with the regular expression that takes it out of a stat's name.
+pub fn tags(configurations: &[&[u8]]) -> Result<Vec<(String, String)>, ConfigError> {
     let mut written: Vec<(String, String)> = Vec::new();
     for configuration in configurations {
         let (labels, separators) = labels(configuration)?;
@@ -38,10 +43,10 @@ pub fn bootstrap(configurations: &[&[u8]]) -> Result<String, ConfigError> {
             tags.push(tag);
         }
     }
-    Ok(stats_bootstrap(COMMENT, tags, BUCKETS))
+    Ok(tags)
 }
 
-/// The labels of `configurations` as Istio takes them in `proxyConfig.extraStatTags` or in the annotation
+/// The labels of `configurations` in the form of Istio's `proxyConfig.extraStatTags` and of the annotation
 /// `sidecar.istio.io/extraStatTags`.
 pub fn extra_stat_tags(configurations: &[&[u8]]) -> Result<String, ConfigError> {
     let mut all: Vec<String> = Vec::new();
@@ -53,7 +58,7 @@ pub fn extra_stat_tags(configurations: &[&[u8]]) -> Result<String, ConfigError> 
     Ok(all.join(","))
 }
 
-/// The labels of a configuration's metrics, and how they are written.
+/// The labels of a configuration's metrics, and the separators.
 fn labels(configuration: &[u8]) -> Result<(Vec<String>, Separators), ConfigError> {
     let mut problems = Vec::new();
     let config = if is_telemetry(configuration) {
@@ -66,7 +71,7 @@ fn labels(configuration: &[u8]) -> Result<(Vec<String>, Separators), ConfigError
     Ok((metrics::label_names(&metrics), config.separators))
 }
 
-/// Whether a configuration is telemetry's, which has those of its filters under their names.
+/// Whether a configuration is telemetry's, with one section for each filter.
 fn is_telemetry(configuration: &[u8]) -> bool {
     let Ok(Value::Object(fields)) = serde_json::from_slice(configuration) else {
         return false;

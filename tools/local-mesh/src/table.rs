@@ -1,4 +1,4 @@
-//! Who called whom, how often, how fast: one block of rows per edge, from PromQL.
+//! Calls between workloads, with their rates and durations: one block of rows for each edge, from PromQL.
 
 mod layout;
 mod row;
@@ -6,16 +6,38 @@ mod row;
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use serde::Serialize;
 
 use self::row::{Key, Row};
 use crate::exposition::Sample;
 use crate::prometheus::Prometheus;
 
-/// What tells edges apart. A request that reached nobody has only the service's name.
+/// The labels that identify an edge. For a request that reached no workload, only the service's name is known.
 const EDGE: &str = "reporter, source_workload, destination_workload, destination_service_name";
 
-/// The table as text; None when there are no such metrics.
+/// A row of the table, for programs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Edge {
+    source: String,
+    destination: String,
+    reporter: String,
+    #[serde(flatten)]
+    row: Row,
+}
+
+/// The table as text; `None` if the metrics do not exist.
 pub fn render(prometheus: &Prometheus) -> Result<Option<String>> {
+    let rows = rows(prometheus)?;
+    Ok((!rows.is_empty()).then(|| layout::text(&rows)))
+}
+
+/// The rows of the table.
+pub fn edges(prometheus: &Prometheus) -> Result<Vec<Edge>> {
+    let edge = |(Key { source, destination, reporter }, row)| Edge { source, destination, reporter: reporter.0, row };
+    Ok(rows(prometheus)?.into_iter().map(edge).collect())
+}
+
+fn rows(prometheus: &Prometheus) -> Result<BTreeMap<Key, Row>> {
     let mut rows: BTreeMap<Key, Row> = BTreeMap::new();
     let by = format!("{EDGE}, destination_version, connection_security_policy");
     let counts = format!("sum by ({by}, response_code, response_flags) (istio_requests_total)");
@@ -40,7 +62,7 @@ pub fn render(prometheus: &Prometheus) -> Result<Option<String>> {
         }
     }
     rows.retain(|_, row| !row.codes.is_empty() || row.connections > 0.0);
-    Ok((!rows.is_empty()).then(|| layout::text(&rows)))
+    Ok(rows)
 }
 
 type Slot = fn(&mut Row) -> &mut Option<f64>;
@@ -82,14 +104,14 @@ fn add_requests(row: &mut Row, sample: &Sample) {
     let (code, flags) = (sample.label("response_code"), sample.label("response_flags"));
     let shown = if flags == "-" { code.to_owned() } else { format!("{code} {flags}") };
     *row.codes.entry(shown).or_default() += sample.value;
-    // A client that left (code 0) got no more than one that was told 5xx.
+    // A client that left (code 0) counts like a 5xx.
     if !code.starts_with('5') && code != "0" {
         row.succeeded += sample.value;
     }
 }
 
 fn describe(row: &mut Row, sample: &Sample) {
-    // A peer that did not answer has no version; another request of the edge tells it.
+    // A peer that did not answer has no version. Another request of the edge has it.
     let version = sample.label("destination_version");
     if row.version.is_empty() || row.version == "unknown" {
         version.clone_into(&mut row.version);

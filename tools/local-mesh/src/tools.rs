@@ -1,37 +1,42 @@
-//! Where the programs and modules are that the mesh runs, and what to do when one is missing.
+//! Finds the programs and modules for the mesh. If one is missing, the error says what to do.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Result};
 
-/// The version of Envoy that is run when none is asked for.
+/// The default version of Envoy.
 pub const ENVOY_VERSION: &str = "1.40.0";
 
-/// The oldest version that we claim.
+/// The oldest version that we support.
 pub const OLDEST_ENVOY: &str = "1.36.2";
 
-/// The versions of Envoy that tests run on.
+/// The versions of Envoy in tests.
 pub const ENVOY_VERSIONS: [&str; 2] = [ENVOY_VERSION, OLDEST_ENVOY];
 
-/// What systems call Chromium, as in scripts/setup.sh.
+/// Names of Chromium on different systems, as in scripts/setup.sh.
 const CHROMIUMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-/// Envoy of a version; by default what `ENVOY` names, or the newest that `make setup` gets.
+/// Envoy of a version; default: the value of `ENVOY`, or the newest that `make setup` downloads.
 pub fn envoy(version: Option<&str>) -> Result<PathBuf> {
     let path = match (version, std::env::var_os("ENVOY")) {
         (None, Some(path)) => PathBuf::from(path),
         _ => tools().join("envoy").join(version.unwrap_or(ENVOY_VERSION)).join("bin/envoy"),
     };
+    // An Envoy of the system's is of no version in particular.
+    let path = if version.is_none() { or_in_path(path, "envoy") } else { path };
     present(path, "Envoy", "run \"make setup\", or set ENVOY to its path")
 }
 
 /// Prometheus.
 pub fn prometheus() -> Result<PathBuf> {
-    let path = std::env::var_os("PROMETHEUS").map_or_else(|| tools().join("bin/prometheus"), PathBuf::from);
+    let path = match std::env::var_os("PROMETHEUS") {
+        Some(path) => PathBuf::from(path),
+        None => or_in_path(tools().join("bin/prometheus"), "prometheus"),
+    };
     present(path, "Prometheus", "run \"make setup\", or set PROMETHEUS to its path")
 }
 
-/// A browser without a window, for tests of pages: Chromium or Chrome on the PATH, or what `CHROMIUM` names.
+/// A headless browser for tests of pages: Chromium or Chrome on the PATH, or the value of `CHROMIUM`.
 pub fn chromium() -> Result<PathBuf> {
     let named = std::env::var_os("CHROMIUM").map(PathBuf::from);
     let found = named.or_else(|| CHROMIUMS.iter().find_map(|name| in_path(name)));
@@ -42,7 +47,7 @@ pub fn chromium() -> Result<PathBuf> {
     )
 }
 
-/// promtool, which comes with Prometheus.
+/// promtool, which is part of Prometheus.
 pub fn promtool() -> Result<PathBuf> {
     let path = prometheus()?.with_file_name("promtool");
     present(
@@ -52,7 +57,7 @@ pub fn promtool() -> Result<PathBuf> {
     )
 }
 
-/// `setpriv` of util-linux, which makes a child end with its parent.
+/// `setpriv` of util-linux. It makes a child end with its parent.
 pub fn setpriv() -> Result<PathBuf> {
     match in_path("setpriv") {
         Some(path) => Ok(path),
@@ -60,9 +65,13 @@ pub fn setpriv() -> Result<PathBuf> {
     }
 }
 
-/// The directory of the built modules.
+/// The directory of the built modules: `dist/` of the repository, `modules/` of a release.
 pub fn dist() -> PathBuf {
-    root().join("dist")
+    let packed = root().join("modules");
+    match packed.is_dir() {
+        true => packed,
+        false => root().join("dist"),
+    }
 }
 
 /// The directory of the EnvoyFilters that we ship.
@@ -80,11 +89,11 @@ pub fn module(path: &Path) -> Result<()> {
     present(path.to_owned(), "the module", "run \"make build\"").map(drop)
 }
 
-/// A program of the workspace, beside the one that runs: Cargo builds it into the same directory.
+/// A program of the workspace. Cargo builds it into the directory of the running program.
 pub fn program(name: &str) -> Result<PathBuf> {
     let mut directory = std::env::current_exe()?;
     directory.pop();
-    // Tests are in `deps`.
+    // Test programs are in `deps`.
     if directory.ends_with("deps") {
         directory.pop();
     }
@@ -95,9 +104,20 @@ fn tools() -> PathBuf {
     root().join(".tools")
 }
 
+/// The repository or an unpacked release: the nearest directory above the current one that is, else above this program. A program
+/// that had it built in would work on one machine only, and be other bytes on each.
 fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).unwrap_or(here).to_owned()
+    let above =
+        |path: PathBuf| path.ancestors().find(|at| at.join("envoy/telemetry.yaml").is_file()).map(PathBuf::from);
+    let current = std::env::current_dir().ok().and_then(above);
+    current.or_else(|| std::env::current_exe().ok().and_then(above)).unwrap_or_default()
+}
+
+fn or_in_path(path: PathBuf, program: &str) -> PathBuf {
+    match path.is_file() {
+        true => path,
+        false => in_path(program).unwrap_or(path),
+    }
 }
 
 fn in_path(program: &str) -> Option<PathBuf> {

@@ -1,7 +1,7 @@
-//! What the mesh consists of: workloads, services, routes and traffic, read strictly from YAML.
+//! The topology of a mesh: workloads, services, routes and traffic, read strictly from YAML.
 //!
-//! Parsing knows the fields, [`validate`](validate::problems) their meaning. A parsed topology is valid, so that no later
-//! step has to ask whether a name exists.
+//! Parsing checks the fields, [`validate`](validate::problems) checks their meaning. A parsed topology is valid: later
+//! steps need not check whether a name exists.
 
 mod duration;
 mod edges;
@@ -20,7 +20,7 @@ pub use model::{
 };
 
 impl Topology {
-    /// The bookinfo mesh that `mesh up` runs.
+    /// The bookinfo mesh that `remixer mesh` runs.
     pub fn bookinfo() -> Result<Self> {
         Self::parse(include_str!("../topology.yaml"))
     }
@@ -31,7 +31,7 @@ impl Topology {
         Self::parse(&text).with_context(|| path.display().to_string())
     }
 
-    /// Parses and checks a text; an error lists every problem with its field and value.
+    /// Parses and checks a text. An error lists all problems, with fields and values.
     pub fn parse(yaml: &str) -> Result<Self> {
         let mut topology: Self = serde_saphyr::from_str(yaml).context("not a topology")?;
         topology.fill_defaults();

@@ -1,4 +1,4 @@
-//! Requests through the gateway at an even rate, by the topology's mix, until the time is over.
+//! Sends requests through the gateway at a constant rate, with the topology's mix, for a limited time.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,10 +14,10 @@ use crate::client::{Client, Request};
 use crate::mesh::Mesh;
 use crate::topology::{Shot, Traffic};
 
-/// Requests in flight at most; when the mesh is that slow, sending waits.
+/// Most requests in flight. If the mesh is slower, sending waits.
 const MAX_IN_FLIGHT: usize = 200;
 
-/// Traffic that is being sent; dropping it stops it.
+/// Traffic in progress. Dropping it stops it.
 #[derive(Debug)]
 pub struct Sending {
     sent: Arc<AtomicU64>,
@@ -27,14 +27,14 @@ pub struct Sending {
 }
 
 impl Sending {
-    /// Sends what the topology says for `duration`.
+    /// Sends the topology's traffic for `duration`.
     pub fn start(mesh: &Mesh, duration: Duration) -> Result<Self> {
         let traffic = mesh.topology().traffic.clone().context("the topology has no `traffic`")?;
         let gateway = mesh.gateway(&traffic.gateway)?;
         Ok(Self::to(gateway, traffic, duration, mesh.client()))
     }
 
-    /// Sends `traffic` to a gateway, of this mesh or of one that runs elsewhere, for `duration`.
+    /// Sends `traffic` for `duration` to a gateway of this mesh or of another.
     pub fn to(gateway: SocketAddr, traffic: Traffic, duration: Duration, client: &Client) -> Self {
         let (sent, failed, done) = <(Arc<AtomicU64>, Arc<AtomicU64>, Arc<AtomicBool>)>::default();
         let counters = (Arc::clone(&sent), Arc::clone(&failed));
@@ -51,12 +51,12 @@ impl Sending {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Requests that got no answer at all.
+    /// Requests without any answer.
     pub fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// True when the time is over and every answer is there.
+    /// Whether the time is over and all answers have arrived.
     pub fn is_done(&self) -> bool {
         self.done.load(Ordering::Relaxed)
     }

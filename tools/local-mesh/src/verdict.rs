@@ -1,29 +1,30 @@
-//! Whether the telemetry of a mesh is complete: every edge seen by both reporters, with nothing unknown about it.
+//! Checks whether the telemetry of a mesh is complete: both reporters report every edge, without unknown labels.
 //!
-//! Two things may be `unknown` by Istio's contract. A client never knows the `connection_security_policy`. And of a peer
-//! that did not answer, a client knows only what its own configuration says of the endpoint, which is neither app nor
-//! version.
+//! Istio's contract allows two `unknown` values. A client never knows the `connection_security_policy`. If a peer did not
+//! answer, a client knows only what its own configuration says of the endpoint, which includes neither app nor version.
+
+use serde::Serialize;
 
 use crate::exposition::Sample;
 use crate::topology::{Edge, Topology};
 
-/// Flags of requests to which the peer gave no answer.
+/// Response flags of requests without an answer of the peer.
 const UNANSWERED: [&str; 15] =
     ["LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NR", "FI", "DC", "SI", "NC", "OM", "DR"];
 
-/// What such a peer's labels may lack.
+/// Labels that may be unknown for such a peer.
 const FROM_THE_PEER: [&str; 3] = ["destination_app", "destination_version", "destination_principal"];
 
-/// One thing that is missing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A missing item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Missing {
     /// `productpage-v1 -> details-v1`.
     pub edge: String,
-    /// What of it, and who should have reported it.
+    /// What is missing, and its reporter.
     pub what: String,
 }
 
-/// Everything that is missing from the request counters (HTTP edges) and connection counters (TCP edges).
+/// Everything that is missing in the request counters (HTTP edges) and connection counters (TCP edges).
 pub fn missing(topology: &Topology, requests: &[Sample], connections: Option<&[Sample]>) -> Vec<Missing> {
     let mut found = Vec::new();
     for edge in topology.edges() {
@@ -38,7 +39,7 @@ pub fn missing(topology: &Topology, requests: &[Sample], connections: Option<&[S
     found
 }
 
-/// True when the peer's answer was the cause of neither code nor flags.
+/// Whether neither code nor flags come from the peer.
 pub fn is_unanswered(sample: &Sample) -> bool {
     sample.label("response_flags").split(',').any(|flag| UNANSWERED.contains(&flag))
 }
@@ -75,7 +76,7 @@ fn unknown_labels<'a>(sample: &'a Sample, reporter: &str) -> Vec<(&'a str, &'a s
     unknown.map(|(label, _)| (label.as_str(), sample.label("response_flags"))).collect()
 }
 
-/// An answered request of which one end is unknown belongs to no edge, and nothing in the mesh should make one.
+/// An answered request with one unknown end belongs to no edge. Nothing in the mesh should cause one.
 fn stray(sample: &Sample) -> Option<Missing> {
     let end = match sample.label("reporter") {
         "source" => "destination_workload",

@@ -1,19 +1,19 @@
-//! Waiting for what takes its time.
+//! Waits for conditions.
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
 
-/// How often the condition is looked at.
+/// How often to check the condition.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Waits until `condition` holds; an error if it does not within `limit`.
+/// Waits until `condition` holds; an error after `limit`.
 pub fn wait_until(limit: Duration, mut condition: impl FnMut() -> bool) -> Result<()> {
     wait_for(limit, || condition().then_some(()))
 }
 
-/// Waits until `look` finds something; an error if it does not within `limit`.
+/// Waits until `look` finds something; an error after `limit`.
 pub fn wait_for<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Result<T> {
     let end = Instant::now() + limit;
     loop {
@@ -25,7 +25,7 @@ pub fn wait_for<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Resu
     }
 }
 
-/// Waits until `seen` gives `expected`; an error with what it gave in the end, if it does not within `limit`.
+/// Waits until `seen` returns `expected`. After `limit`, an error with the last value.
 pub fn wait_for_value<T: PartialEq + Debug>(limit: Duration, expected: &T, mut seen: impl FnMut() -> T) -> Result<()> {
     let mut last = None;
     let is_it = || {

@@ -1,7 +1,6 @@
-//! CEXL, the expression language of Mixer: parsed whole, typed as Mixer did, and evaluated for comparison.
+//! CEXL, Mixer's expression language: parses, checks types as Mixer did, and evaluates for comparisons.
 //!
-//! [`compile`] is the way in. What it returns is known to have types that fit; what it refuses, it refuses with a
-//! position within the text.
+//! The entry point is [`compile`]. The types in its result are correct. An error has a position in the text.
 
 mod check;
 mod duration;
@@ -29,7 +28,7 @@ pub use function::Function;
 pub use time::{format_timestamp, parse_timestamp};
 pub use value::{format_double, Type, Value};
 
-/// Parses and checks `text`, whose attributes are those of `vocabulary`.
+/// Parses and checks `text`. `vocabulary` has the attributes.
 pub fn compile(text: &str, vocabulary: &impl Vocabulary) -> Result<Expression, CompileError> {
     check::check(&parse::parse(text)?, vocabulary)
 }

@@ -1,11 +1,11 @@
-//! Istio's own Mixer configuration, for what a user's refers to.
+//! Istio's own Mixer configuration, for objects that the user's configuration refers to.
 
 /// A release of Istio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// 1.0, in the older style.
+    /// 1.0, in the older style of objects.
     V1_0,
-    /// 1.4, in the newer style.
+    /// 1.4, in the newer style of objects.
     V1_4,
 }
 

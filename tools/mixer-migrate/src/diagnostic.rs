@@ -1,30 +1,30 @@
-//! What there is to say about a resource: where, what, and what to do about it.
+//! Diagnostics of resources: the place, the problem, and what to do.
 
 use std::{fmt, rc::Rc};
 
 use envoy_filter::yaml::Position;
 
-/// How bad it is.
+/// Severity of a diagnostic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// Something is not migrated.
     Error,
-    /// It is migrated, but not quite what it was.
+    /// Something is migrated with a difference.
     Warning,
-    /// Worth knowing.
+    /// Information.
     Note,
 }
 
 macro_rules! codes {
     ($($name:ident, $text:literal, $meaning:literal;)*) => {
-        /// What diagnostics are called. The first letter is the severity.
+        /// The codes of diagnostics. The first letter is the severity.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Code {
             $(#[doc = $meaning] $name,)*
         }
 
         impl Code {
-            /// All codes, with their names and what they mean.
+            /// All codes, with their names and descriptions.
             pub const ALL: &[(Self, &'static str, &'static str)] = &[$((Self::$name, $text, $meaning),)*];
         }
     };
@@ -94,7 +94,7 @@ impl Code {
         Self::ALL.iter().find(|(code, ..)| *code == self).map_or("", |(_, name, _)| name)
     }
 
-    /// How bad it is.
+    /// Its severity.
     pub fn severity(self) -> Severity {
         match self.name().as_bytes().first() {
             Some(b'E') => Severity::Error,
@@ -116,7 +116,7 @@ pub struct ObjectName {
 }
 
 impl ObjectName {
-    /// `name.kind.namespace`, as Mixer called it.
+    /// `name.kind.namespace`, Mixer's name for the object.
     pub fn qualified(&self) -> String {
         format!("{}.{}.{}", self.name, self.kind, self.namespace)
     }
@@ -128,21 +128,21 @@ impl fmt::Display for ObjectName {
     }
 }
 
-/// Where a diagnostic belongs.
+/// The place of a diagnostic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The file, `-` for standard input.
+    /// The file; `-` for standard input.
     pub file: Rc<str>,
-    /// Where in it.
+    /// Position in the file.
     pub position: Position,
-    /// The object, if one could be read.
+    /// The object, if it could be read.
     pub object: Option<Rc<ObjectName>>,
-    /// The field's path within the object; empty if the object as a whole is meant.
+    /// Path of the field in the object; empty for the whole object.
     pub field: String,
 }
 
 impl Place {
-    /// A field below this one, without a position of its own.
+    /// A field below this one; the position is unchanged.
     pub fn field(&self, name: &str) -> Self {
         let field = if self.field.is_empty() { name.to_owned() } else { format!("{}.{name}", self.field) };
         Self { field, ..self.clone() }
@@ -165,14 +165,14 @@ impl fmt::Display for Place {
     }
 }
 
-/// Something to tell.
+/// A diagnostic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// What it is called.
+    /// Its code.
     pub code: Code,
-    /// Where it belongs.
+    /// Its place.
     pub place: Place,
-    /// What is wrong, and what to do.
+    /// The problem, and what to do.
     pub message: String,
 }
 
@@ -182,12 +182,12 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// All there is to tell, each thing once.
+/// All diagnostics, without duplicates.
 #[derive(Debug, Default)]
 pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
-    /// Adds one, unless the same was told before.
+    /// Adds a diagnostic, unless there is the same already.
     pub fn add(&mut self, code: Code, place: &Place, message: impl Into<String>) {
         let diagnostic = Diagnostic { code, place: place.clone(), message: message.into() };
         if !self.0.contains(&diagnostic) {
@@ -195,24 +195,24 @@ impl Diagnostics {
         }
     }
 
-    /// Whether there is an error or a warning of this place.
+    /// Whether there is an error or a warning for this place.
     pub fn has_told(&self, place: &Place) -> bool {
         self.0.iter().any(|told| told.code.severity() != Severity::Note && told.place == *place)
     }
 
-    /// All of them, in the order of the input.
+    /// All diagnostics, in the order of the input.
     pub fn sorted(&self) -> Vec<&Diagnostic> {
         let mut all: Vec<&Diagnostic> = self.0.iter().collect();
         all.sort_by_key(|diagnostic| (Rc::clone(&diagnostic.place.file), diagnostic.place.position));
         all
     }
 
-    /// How many errors there are.
+    /// Number of errors.
     pub fn errors(&self) -> usize {
         self.count(Severity::Error)
     }
 
-    /// How many there are of a severity.
+    /// Number of diagnostics with this severity.
     pub fn count(&self, severity: Severity) -> usize {
         self.0.iter().filter(|diagnostic| diagnostic.code.severity() == severity).count()
     }

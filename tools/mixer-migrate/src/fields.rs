@@ -1,4 +1,4 @@
-//! Reads the fields of an object strictly, telling every mistake with its place.
+//! Reads the fields of an object strictly, and reports all problems with their places.
 
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -23,12 +23,12 @@ pub struct At<'n> {
     path: String,
 }
 
-/// The fields of a mapping under their snake_case names.
+/// The fields of a mapping, with snake_case names.
 #[derive(Debug)]
 pub struct Fields<'n>(BTreeMap<String, At<'n>>);
 
 impl<'n> At<'n> {
-    /// An object as a whole.
+    /// The whole object.
     pub fn object(node: &'n Node, file: &Rc<str>, object: &Rc<ObjectName>) -> Self {
         Self { node, file: Rc::clone(file), object: Rc::clone(object), path: String::new() }
     }
@@ -44,7 +44,7 @@ impl<'n> At<'n> {
         Self { node, path: format!("{}[{index}]", self.path), ..self.clone() }
     }
 
-    /// Where it stands.
+    /// Its place.
     pub fn place(&self) -> Place {
         Place {
             file: Rc::clone(&self.file),
@@ -54,7 +54,7 @@ impl<'n> At<'n> {
         }
     }
 
-    /// A mapping with no other fields than `known`, which are in snake_case.
+    /// A mapping with only the fields `known`, in snake_case.
     pub fn fields(&self, known: &[&str], diagnostics: &mut Diagnostics) -> Fields<'n> {
         let mut fields = BTreeMap::new();
         for (key, at) in self.entries(diagnostics) {
@@ -75,7 +75,7 @@ impl<'n> At<'n> {
         Fields(fields)
     }
 
-    /// What a mapping has, under the names of the file.
+    /// The entries of a mapping, with their names in the file.
     pub fn entries(&self, diagnostics: &mut Diagnostics) -> Vec<(String, At<'n>)> {
         match &self.node.kind {
             Kind::Map(entries) => entries.iter().map(|(key, node)| (key.clone(), self.field(key, node))).collect(),
@@ -129,7 +129,7 @@ impl<'n> At<'n> {
         }
     }
 
-    /// A whole number, which may be in quotes.
+    /// An integer, optionally in quotes.
     pub fn integer(&self, diagnostics: &mut Diagnostics) -> Option<i64> {
         let number = match &self.node.kind {
             Kind::Number(number) => number.as_i64(),
@@ -151,7 +151,7 @@ impl<'n> At<'n> {
         duration
     }
 
-    /// An enum's value, by its name or by its number, which is its place in `names`.
+    /// An enum's value, by name or by number. The number is the index in `names`.
     pub fn choice(&self, names: &[&str], diagnostics: &mut Diagnostics) -> Option<usize> {
         let index = match &self.node.kind {
             Kind::Number(number) => number.as_u64().and_then(|number| usize::try_from(number).ok()),
@@ -165,7 +165,7 @@ impl<'n> At<'n> {
         index
     }
 
-    /// The text of an expression. Mixer refused bare numbers and booleans; what they mean is clear.
+    /// The text of an expression. Mixer rejected numbers and booleans without quotes, but their meaning is clear.
     pub fn expression(&self, diagnostics: &mut Diagnostics) -> Option<String> {
         match &self.node.kind {
             Kind::String(text) => Some(text.clone()),
@@ -189,17 +189,17 @@ impl<'n> At<'n> {
 }
 
 impl<'n> Fields<'n> {
-    /// A field that is there and not null.
+    /// A field that exists and is not null.
     pub fn get(&self, name: &str) -> Option<&At<'n>> {
         self.0.get(name)
     }
 
-    /// A text that may be left out.
+    /// An optional text.
     pub fn text(&self, name: &str, diagnostics: &mut Diagnostics) -> Option<String> {
         self.get(name)?.text(diagnostics)
     }
 
-    /// The items of a list that may be left out.
+    /// The items of an optional list.
     pub fn items(&self, name: &str, diagnostics: &mut Diagnostics) -> Vec<At<'n>> {
         self.get(name).map_or_else(Vec::new, |at| at.items(diagnostics))
     }

@@ -1,4 +1,4 @@
-//! Files as lists of Mixer's objects.
+//! Reads files into lists of Mixer's objects.
 
 use std::{
     collections::HashMap,
@@ -13,11 +13,11 @@ use crate::{
     diagnostic::{Code, Diagnostics, ObjectName, Place},
 };
 
-/// The group of Mixer's kinds.
+/// The API group of Mixer's objects.
 const GROUP: &str = "config.istio.io/";
-/// The name of the file that Istio's own objects are from.
+/// The file name of Istio's own objects.
 pub const BUILT_IN: &str = "(Istio's own)";
-/// Lists within lists are nobody's configuration.
+/// Deepest nesting of lists.
 const MAX_LISTS: usize = 4;
 
 /// One object.
@@ -25,32 +25,32 @@ const MAX_LISTS: usize = 4;
 pub struct Object {
     /// Its kind, namespace and name.
     pub name: Rc<ObjectName>,
-    /// The file it is from.
+    /// Its file.
     pub file: Rc<str>,
-    /// All of it.
+    /// Its content.
     pub node: Node,
 }
 
-/// What the input consists of.
+/// The objects of the input.
 #[derive(Debug, Default)]
 pub struct Input {
-    /// Mixer's objects, each name once.
+    /// Mixer's objects, without duplicate names.
     pub objects: Vec<Object>,
-    /// How many objects are not Mixer's.
+    /// Number of other objects.
     pub others: usize,
     known: HashMap<Rc<ObjectName>, usize>,
 }
 
-/// How objects are read.
+/// How to read objects.
 #[derive(Clone, Debug)]
 pub struct Reading {
-    /// The namespace of objects that name none.
+    /// The default namespace of objects.
     pub namespace: String,
-    /// Of two objects of the same name, take the later one.
+    /// If two objects have the same name, use the later one.
     pub last_wins: bool,
 }
 
-/// The YAML files that `path` means: itself, or those of a directory and the directories in it, in order.
+/// The YAML files for `path`: the file itself, or those in a directory and its subdirectories, in order.
 pub fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_path_buf()]);
@@ -61,7 +61,7 @@ pub fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in entries {
         let extension = entry.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        // A link to a directory above would never end.
+        // Following a link to a parent directory would never end.
         if entry.is_dir() && !entry.is_symlink() {
             found.extend(files(&entry)?);
         } else if entry.is_file() && matches!(extension, "yaml" | "yml" | "json") {
@@ -72,7 +72,7 @@ pub fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
 }
 
 impl Input {
-    /// Adds what `text`, the content of `file`, holds.
+    /// Adds the objects in `text`, the content of `file`.
     pub fn add(&mut self, file: &str, text: &str, reading: &Reading, diagnostics: &mut Diagnostics) {
         let file: Rc<str> = file.into();
         match yaml::documents(text) {
@@ -88,7 +88,7 @@ impl Input {
         }
     }
 
-    /// Adds those of Istio's own instances and handlers that rules name and the input does not have.
+    /// Adds Istio's own instances and handlers that rules refer to and the input does not contain.
     pub fn add_defaults(&mut self, version: Version, reading: &Reading) {
         let mut own = Self::default();
         own.add(BUILT_IN, version.text(), reading, &mut Diagnostics::default());
@@ -114,7 +114,7 @@ impl Input {
         let place = Place { file: Rc::clone(file), position: node.position, object: None, field: String::new() };
         let text = |name: &str| node.get(name).and_then(Node::as_text);
         let (kind, version) = (text("kind").unwrap_or_default(), text("apiVersion").unwrap_or_default());
-        // What `kubectl get -o yaml` writes: `kind: List`, or `ruleList` and the like.
+        // The output of `kubectl get -o yaml`: `kind: List`, or for example `ruleList`.
         if kind.ends_with("List") && node.get("items").is_some() && depth < MAX_LISTS {
             for item in node.get("items").map(Node::items).unwrap_or_default() {
                 self.add_document(file, item.clone(), reading, diagnostics, depth + 1);
@@ -183,7 +183,7 @@ fn references(rule: &Object) -> Vec<String> {
     names.filter_map(|node| Some(node.as_text()?.split('.').next()?.to_owned())).collect()
 }
 
-/// Whether Kubernetes takes it for the name of an object.
+/// Whether Kubernetes accepts it as an object's name.
 fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() < 254

@@ -1,10 +1,10 @@
-//! Turns Mixer's telemetry configuration into EnvoyFilters with the configuration of our modules.
+//! Converts Mixer's telemetry configuration to EnvoyFilters with configurations of our modules.
 //!
-//! The way: [`input`] reads objects, [`model`] what they mean, [`spec`] follows the rules from there to metrics and logs,
-//! [`simplify`] leaves of each expression what depends on the request, [`translate`] turns that into what Envoy can
-//! evaluate, [`output`] writes it. Whatever cannot be done is a [`diagnostic`].
+//! The steps: [`input`] reads objects, [`model`] reads their meaning, [`spec`] follows the rules to metrics and logs,
+//! [`simplify`] reduces each expression to the part that depends on the request, [`translate`] converts it to an expression
+//! for Envoy, [`output`] writes the result. Anything that cannot be migrated becomes a [`diagnostic`].
 
-// Positions in texts and counts; nothing here runs in a proxy.
+// Positions in texts and counts; this code does not run in a proxy.
 #![allow(clippy::arithmetic_side_effects)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 

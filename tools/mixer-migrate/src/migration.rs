@@ -1,4 +1,4 @@
-//! The way from files to resources.
+//! Converts files to resources.
 
 use std::{collections::HashSet, rc::Rc};
 
@@ -14,21 +14,21 @@ use crate::{
     Options,
 };
 
-/// What came of the input.
+/// The result of a migration.
 #[derive(Debug)]
 pub struct Migration {
-    /// What there is to say.
+    /// The diagnostics.
     pub diagnostics: Diagnostics,
-    /// What is written.
+    /// The output.
     pub output: Output,
-    /// How many of Mixer's objects were read.
+    /// Number of Mixer's objects.
     pub objects: usize,
-    /// How many other objects were left alone.
+    /// Number of other objects, which were ignored.
     pub others: usize,
 }
 
 impl Migration {
-    /// Migrates texts of YAML, each with the name of its file.
+    /// Migrates YAML texts, each with a file name.
     pub fn of(files: &[(String, String)], options: &Options) -> Self {
         let mut diagnostics = Diagnostics::default();
         let reading = Reading { namespace: options.namespace.clone(), last_wins: options.last_wins };
@@ -62,13 +62,13 @@ impl Migration {
         Self { diagnostics, output, objects, others }
     }
 
-    /// The resources, if they may be written: without errors, or if what can be is asked for.
+    /// The resources, if they may be written: if there are no errors, or with `keep_going`.
     pub fn resources(&self, keep_going: bool) -> Option<String> {
         (keep_going || self.diagnostics.count(Severity::Error) == 0).then(|| self.output.to_yaml())
     }
 }
 
-/// What became of objects that are neither metrics nor logs. Those that are not migrated have a diagnostic.
+/// The result for objects that are neither metrics nor logs. Objects that are not migrated have a diagnostic.
 fn others_moves(input: &Input) -> Vec<(Place, String)> {
     let became = |kind: &str, node: &Node| {
         let compiled = |name: &str| node.get("spec")?.get(name)?.as_text();
@@ -99,7 +99,7 @@ fn others_moves(input: &Input) -> Vec<(Place, String)> {
     .collect()
 }
 
-/// What became of instances that no rule sends anywhere.
+/// The result for instances that no rule uses.
 fn unused<'m>(model: &'m Model, specs: &'m Specs) -> impl Iterator<Item = (Place, String)> + 'm {
     let of_metrics = specs.metrics.iter().map(|spec| &spec.origin);
     let used: HashSet<&str> =
@@ -111,7 +111,7 @@ fn unused<'m>(model: &'m Model, specs: &'m Specs) -> impl Iterator<Item = (Place
         .map(|instance| (instance.place.clone(), "no rule sends it where it can go: nothing is written".to_owned()))
 }
 
-/// Tells that the defaults of kubernetesenv are assumed, where they make a difference.
+/// Reports that the defaults of kubernetesenv are assumed, if they matter.
 fn assume(specs: &Specs, diagnostics: &mut Diagnostics) {
     let of_metrics = specs.metrics.iter().flat_map(|spec| spec.labels.iter().map(|(_, compiled)| compiled));
     let of_logs = specs.logs.iter().flat_map(|spec| spec.variables.iter().map(|variable| &variable.value));
@@ -123,13 +123,13 @@ fn assume(specs: &Specs, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Tells if a handler took the place of Istio's own.
+/// Reports if a handler replaced Istio's own.
 fn replaced(model: &Model, diagnostics: &mut Diagnostics) {
     for handler in &model.handlers {
         let name = handler.name.qualified();
         let is_own = matches!(name.as_str(), "prometheus.handler.istio-system" | "handler.prometheus.istio-system");
         if let (true, Adapter::Prometheus(prometheus)) = (is_own, &handler.adapter) {
-            // The first name is that of 0.8 and older.
+            // The first name is from 0.8 and older.
             let of_istio = ["istio_request_count", "istio_requests_total"];
             if !prometheus.metrics.iter().any(|metric| of_istio.contains(&metric.name.as_str())) {
                 let message =

@@ -1,4 +1,4 @@
-//! Mixer's objects as what they mean: templates, handlers and rules, each with its expressions compiled.
+//! The meaning of Mixer's objects: templates, handlers and rules, with compiled expressions.
 
 mod buckets;
 mod compiled;
@@ -26,22 +26,22 @@ pub use kubernetes::Defaults;
 pub use prometheus::{Metric, MetricKind, Prometheus};
 pub use rule::{Action, Reference, Rule};
 
-/// Everything that could be read.
+/// All objects that could be read.
 #[derive(Debug, Default)]
 pub struct Model {
-    /// Instances of all kinds.
+    /// Instances of all templates.
     pub instances: Vec<Instance>,
-    /// Handlers of all kinds.
+    /// Handlers of all adapters.
     pub handlers: Vec<Handler>,
     /// Rules.
     pub rules: Vec<Rule>,
-    /// What the kubernetesenv adapter gives to pods that it does not know.
+    /// The values of the kubernetesenv adapter for unknown pods.
     pub defaults: Defaults,
-    /// The attributes there are.
+    /// The known attributes.
     pub attributes: Attributes,
-    /// The qualified names of all objects, also of those that are not migrated.
+    /// The qualified names of all objects, including those that are not migrated.
     pub names: HashSet<String>,
-    /// Whether rules say by a label that they are for TCP, as up to 0.8.
+    /// Whether rules for TCP have a label, as up to 0.8.
     pub tcp_by_label: bool,
 }
 

@@ -1,10 +1,10 @@
-//! What was probably meant.
+//! Finds the name that was probably meant.
 
 use envoy_filter::names::distance;
 
-/// The one of `known` that `name` is most like, if it is alike at all.
+/// The name in `known` that is most similar to `name`, if one is similar enough.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    /// Longer names are nobody's typing mistakes.
+    /// Longer names are not typing mistakes.
     const MAX: usize = 80;
     if name.len() > MAX {
         return None;

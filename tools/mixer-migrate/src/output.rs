@@ -1,4 +1,4 @@
-//! What is written: EnvoyFilters with the configurations of stats and access log, and the bootstrap's part.
+//! The output: EnvoyFilters with the configurations of stats and access log, and the bootstrap settings.
 
 mod access_log;
 mod bootstrap;
@@ -14,7 +14,7 @@ pub use collected::Output;
 pub use resource::Plugin;
 
 impl Output {
-    /// Writes what the specifications ask for.
+    /// Writes the output for the specifications.
     pub fn of(specs: &Specs, model: &Model, options: &Options, diagnostics: &mut Diagnostics) -> Self {
         let mut output = Self::default();
         stats::write(&specs.metrics, model, options, &mut output, diagnostics);
@@ -22,7 +22,7 @@ impl Output {
         output
     }
 
-    /// The resources as YAML, nothing if there are none.
+    /// The resources as YAML; empty if there are none.
     pub fn to_yaml(&self) -> String {
         let mut documents: Vec<String> = self
             .plugins

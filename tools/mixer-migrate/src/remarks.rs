@@ -1,4 +1,4 @@
-//! What there is to say about attributes, wherever they are used.
+//! Remarks about attributes, for every use of them.
 
 use crate::{
     cexl::{Expression, Kind, Value},
@@ -11,11 +11,11 @@ use crate::{
     spec::Origin,
 };
 
-/// Labels of workloads that metadata exchange sends unless told otherwise.
+/// Labels of workloads that metadata exchange sends by default.
 const EXCHANGED: [&str; 4] =
     ["app", "version", "service.istio.io/canonical-name", "service.istio.io/canonical-revision"];
 
-/// Attributes whose values have no end.
+/// Attributes with an unlimited number of values.
 const ENDLESS: [&str; 10] = [
     "connection.id",
     "context.time",
@@ -29,8 +29,7 @@ const ENDLESS: [&str; 10] = [
     "response.time",
 ];
 
-/// Tells what is to be known about what has this origin and is written in these scenes: about the expressions of its `values`,
-/// and about the `others` that it has.
+/// Adds remarks about expressions with this origin in these scenes: about its `values`, and about the `others`.
 pub fn expressions<'c>(
     origin: &'c Origin,
     values: impl Iterator<Item = &'c Compiled> + Clone,
@@ -50,7 +49,7 @@ pub fn expressions<'c>(
     }
 }
 
-/// Tells what is to be known about the attributes of an expression.
+/// Adds remarks about the attributes of an expression.
 fn attributes(compiled: &Compiled, model: &Model, diagnostics: &mut Diagnostics) {
     compiled.expression.walk(&mut |part| {
         if let Kind::Attribute(name) = &part.kind {
@@ -85,7 +84,7 @@ fn attributes(compiled: &Compiled, model: &Model, diagnostics: &mut Diagnostics)
     });
 }
 
-/// Tells if a metric's label takes values without end.
+/// Warns if a metric's label can have an unlimited number of values.
 pub fn cardinality(label: &str, compiled: &Compiled, diagnostics: &mut Diagnostics) {
     compiled.expression.walk(&mut |part| {
         if let Kind::Attribute(name) = &part.kind {
@@ -101,7 +100,7 @@ pub fn cardinality(label: &str, compiled: &Compiled, diagnostics: &mut Diagnosti
     });
 }
 
-/// Tells that callers over TCP are known by metadata exchange only, where that matters.
+/// Remarks, if it matters, that only metadata exchange identifies TCP callers.
 fn tcp_peer<'c>(
     place: &Place,
     scenes: &[Scene],
@@ -118,7 +117,7 @@ fn tcp_peer<'c>(
     }
 }
 
-/// Tells why nothing is written of what has this origin, if nothing else tells it.
+/// Reports why nothing is written for this origin, unless another diagnostic does.
 fn nothing<'c>(
     origin: &'c Origin,
     expressions: impl Iterator<Item = &'c Compiled> + Clone,
@@ -152,7 +151,7 @@ fn nothing<'c>(
     }
 }
 
-/// The attributes that have no value in one of these scenes.
+/// The attributes without a value in one of these scenes.
 fn absent(expressions: &[&Compiled], scenes: &[&Sources<'_>]) -> Vec<String> {
     let mut absent: Vec<String> = Vec::new();
     for compiled in expressions {
@@ -168,7 +167,7 @@ fn absent(expressions: &[&Compiled], scenes: &[&Sources<'_>]) -> Vec<String> {
     absent
 }
 
-/// Whether an expression uses what kubernetesenv gives.
+/// Whether an expression uses attributes of kubernetesenv.
 pub fn uses_kubernetes(expression: &Expression) -> bool {
     let mut found = false;
     expression.walk(&mut |part| {
@@ -179,7 +178,7 @@ pub fn uses_kubernetes(expression: &Expression) -> bool {
     found
 }
 
-/// Whether an expression uses what only the other side of a TCP connection can tell.
+/// Whether an expression uses values that only the peer of a TCP connection knows.
 fn uses_source(expression: &Expression) -> bool {
     let mut found = false;
     expression.walk(&mut |part| {
@@ -188,7 +187,7 @@ fn uses_source(expression: &Expression) -> bool {
     found
 }
 
-/// The label of a workload that an expression reads.
+/// The workload label in an expression.
 fn label(part: &Expression) -> Option<&str> {
     match &part.kind {
         Kind::Index(map, key) => match (&map.kind, key.as_constant()) {

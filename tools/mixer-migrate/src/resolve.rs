@@ -1,4 +1,4 @@
-//! Which objects a rule's names mean.
+//! Finds the objects that a rule refers to.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use crate::{
     model::{Handler, Instance, Model, Reference, Rule},
 };
 
-/// The objects by their qualified names.
+/// The objects, by qualified name.
 #[derive(Debug)]
 pub struct Index<'m> {
     handlers: HashMap<String, &'m Handler>,
@@ -23,22 +23,22 @@ impl<'m> Index<'m> {
         Self { handlers, instances, model }
     }
 
-    /// The handler that a rule names.
+    /// The handler that a rule refers to.
     pub fn handler(&self, rule: &Rule, reference: &Reference, diagnostics: &mut Diagnostics) -> Option<&'m Handler> {
         self.find(&self.handlers, "handler", rule, reference, diagnostics)
     }
 
-    /// The instance that a rule names.
+    /// The instance that a rule refers to.
     pub fn instance(&self, rule: &Rule, reference: &Reference, diagnostics: &mut Diagnostics) -> Option<&'m Instance> {
         self.find(&self.instances, "instance", rule, reference, diagnostics)
     }
 
-    /// Whether there is an instance of this qualified name.
+    /// Whether there is an instance with this qualified name.
     pub fn has_instance(&self, qualified: &str) -> bool {
         self.instances.contains_key(qualified)
     }
 
-    /// The name by which a rule of `namespace` would find an object of the older style.
+    /// The name with which a rule in `namespace` would find an object of the older style.
     fn older(&self, text: &str, kind: &str, namespace: &str) -> Option<String> {
         let kinds: &[&str] =
             if kind == "handler" { &["prometheus", "stdio", "fluentd"] } else { &["metric", "logentry"] };
@@ -58,7 +58,7 @@ impl<'m> Index<'m> {
         if let Some(found) = candidates.iter().find_map(|name| objects.get(name)) {
             return Some(found);
         }
-        // One that is there, but not migrated, was told already.
+        // If it exists but is not migrated, that was already reported.
         if candidates.iter().any(|name| self.model.names.contains(name)) {
             return None;
         }
@@ -89,7 +89,7 @@ impl<'m> Index<'m> {
     }
 }
 
-/// The qualified names that `text` may mean in a rule of `namespace`, in order.
+/// The qualified names that `text` can mean in a rule of `namespace`, in order.
 fn candidates(text: &str, kind: &str, namespace: &str) -> Vec<String> {
     let parts: Vec<&str> = text.split('.').collect();
     match parts.as_slice() {

@@ -1,11 +1,11 @@
-//! Where a report is made: on which side of a request, and for which protocol.
+//! The scene of a report: the side of a request, and the protocol.
 
-/// The side of a request. Gateways report as the way out.
+/// The side of a request. Gateways report as outbound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
-    /// The way in: the destination reports.
+    /// Inbound: the destination reports.
     Inbound,
-    /// The way out: the source reports.
+    /// Outbound: the source reports.
     Outbound,
 }
 
@@ -27,7 +27,7 @@ pub struct Scene {
     pub protocol: Protocol,
 }
 
-/// All scenes, in the order of what is written.
+/// All scenes, in the order of the output.
 pub const SCENES: [Scene; 4] = [
     Scene { side: Side::Inbound, protocol: Protocol::Http },
     Scene { side: Side::Outbound, protocol: Protocol::Http },
@@ -35,7 +35,7 @@ pub const SCENES: [Scene; 4] = [
     Scene { side: Side::Outbound, protocol: Protocol::Tcp },
 ];
 
-/// Where something went: `inbound HTTP`.
+/// The name of scenes in the report: `inbound HTTP`.
 pub fn describe(scenes: &[Scene]) -> String {
     if scenes.is_empty() {
         return "nothing is written".to_owned();

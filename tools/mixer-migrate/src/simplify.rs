@@ -1,4 +1,4 @@
-//! What is left of expressions in a scene, by which much of them is known.
+//! Simplifies expressions with the known facts of a scene.
 
 use crate::{
     cexl::{evaluate, Attributes, Expression, Function, Kind, Operator, Type, Value},
@@ -7,12 +7,12 @@ use crate::{
     sources::Sources,
 };
 
-/// What is left of an expression in a scene.
+/// The simplified expression in a scene.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rest {
-    /// An expression, perhaps a constant.
+    /// An expression, possibly a constant.
     Some(Expression),
-    /// It never has a value there: an attribute that it needs is never sent.
+    /// It never has a value in the scene: a needed attribute is never sent.
     Nothing,
 }
 
@@ -25,10 +25,10 @@ impl Attributes for NoAttributes {
     }
 }
 
-/// Simplifies `expression` as far as the scene tells, without changing what it comes to.
+/// Simplifies `expression` for a scene. Its result is unchanged.
 pub fn simplify(expression: &Expression, sources: &Sources<'_>) -> Rest {
     if sources.scene().protocol == Protocol::Http && expression.names("context.protocol") {
-        // On HTTP it is one of two; if it makes no difference which, it need not be asked for.
+        // For HTTP, the protocol has one of two values. If both give the same result, it need not be checked.
         let cases = ["http", "grpc"].map(|protocol| reduce(expression, sources, Some(protocol)));
         let [first, second] = cases;
         if same(&first, &second) {
@@ -38,7 +38,7 @@ pub fn simplify(expression: &Expression, sources: &Sources<'_>) -> Rest {
     reduce(expression, sources, None)
 }
 
-/// Whether two rests are equal, wherever they stand.
+/// Whether two results are equal, except for their positions.
 fn same(left: &Rest, right: &Rest) -> bool {
     fn equal(left: &Expression, right: &Expression) -> bool {
         let shallow = match (&left.kind, &right.kind) {
@@ -104,7 +104,7 @@ fn reduce(expression: &Expression, sources: &Sources<'_>, protocol: Option<&str>
                         (Rest::Some(then), Rest::Some(otherwise)) => {
                             Rest::Some(with(Kind::Call(Function::Conditional, vec![condition, then, otherwise])))
                         }
-                        // One branch never has a value: what is left cannot be told any simpler.
+                        // One branch never has a value: this cannot be simplified.
                         _ => Rest::Some(expression.clone()),
                     },
                 },
@@ -124,7 +124,7 @@ fn reduce(expression: &Expression, sources: &Sources<'_>, protocol: Option<&str>
     }
 }
 
-/// `first | second`, such that only the right side is one itself: it is the same, and easier to write.
+/// `first | second`, with further fallbacks only on the right side. The meaning is the same, and it is easier to write.
 fn fallback(first: Expression, second: Expression, at: usize) -> Expression {
     let ty = first.ty;
     let (first, second) = match first.kind {
@@ -134,7 +134,7 @@ fn fallback(first: Expression, second: Expression, at: usize) -> Expression {
     Expression { kind: Kind::Fallback(Box::new(first), Box::new(second)), ty, at }
 }
 
-/// `&&` and `||` with what is known of both sides; `right` is as it was. The left one is always evaluated first.
+/// `&&` and `||` with the simplified sides; `right` is not simplified. The left side is always evaluated first.
 fn logic(
     operator: Operator,
     left: Rest,
@@ -151,23 +151,23 @@ fn logic(
         (Some(_), right) => right,
         (None, Rest::Some(right)) if right.as_constant() == Some(&Value::Bool(!decisive)) => Rest::Some(left),
         (None, Rest::Some(right)) => Rest::Some(with(Kind::Binary(operator, Box::new(left), Box::new(right)))),
-        // It has a value only where the left side decides.
+        // It has a value only if the left side decides.
         (None, Rest::Nothing) => Rest::Some(with(Kind::Binary(operator, Box::new(left), Box::new(right.clone())))),
     }
 }
 
-/// Whether a rule matches.
+/// When a rule matches.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Condition {
-    /// In every report of the scene.
+    /// Every report of the scene.
     Always,
-    /// In none.
+    /// No report.
     Never,
-    /// It depends.
+    /// Reports for which this is true.
     When(Expression),
 }
 
-/// What is left of a rule's condition. One that has no value does not match.
+/// The simplified condition of a rule. A condition without a value does not match.
 pub fn condition(expression: &Expression, sources: &Sources<'_>) -> Condition {
     if let Kind::Binary(Operator::And, left, right) = &expression.kind {
         return match (condition(left, sources), condition(right, sources)) {
@@ -189,7 +189,7 @@ pub fn condition(expression: &Expression, sources: &Sources<'_>) -> Condition {
     }
 }
 
-/// An expression whose parts are all constant is one itself, or never has a value.
+/// Evaluates an expression with constant parts: the result is a constant, or never a value.
 fn constant(expression: Expression) -> Rest {
     if expression.parts().iter().any(|part| part.as_constant().is_none()) {
         return Rest::Some(expression);
@@ -200,12 +200,12 @@ fn constant(expression: Expression) -> Rest {
     }
 }
 
-/// Whether `|` takes its absence for absence; everything else fails.
+/// Whether `|` treats a missing value as absent. For any other expression, it is an error.
 fn is_tolerant(expression: &Expression) -> bool {
     matches!(expression.kind, Kind::Attribute(_) | Kind::Index(..) | Kind::Fallback(..))
 }
 
-/// Whether what stands left of `|` may be absent.
+/// Whether the left side of `|` may be absent.
 pub(crate) fn may_be_absent(expression: &Expression, sources: &Sources<'_>) -> bool {
     match &expression.kind {
         Kind::Attribute(name) => sources.of(name).may_be_absent(),

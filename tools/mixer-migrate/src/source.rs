@@ -1,23 +1,23 @@
-//! Where a value comes from today.
+//! The current source of a value.
 
 use crate::cexl::Value;
 
-/// Where a value comes from.
+/// The source of a value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
-    /// It is always the same.
+    /// A constant.
     Constant(Value),
-    /// It never has one.
+    /// None: there is never a value.
     Absent,
     /// Envoy's attributes.
     Path(Path),
-    /// Only a module can make it.
+    /// Only a module can compute it.
     Module {
         /// Whether it may have no value.
         may_be_absent: bool,
-        /// The condition that it has one, where that can be asked for.
+        /// The condition that it has a value, if an expression can check this.
         present: Option<&'static str>,
-        /// What it is then instead.
+        /// Its default value.
         default: Option<Value>,
     },
 }
@@ -25,13 +25,13 @@ pub enum Source {
 /// An expression over Envoy's attributes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Path {
-    /// The value, where there is one.
+    /// The value, if it exists.
     pub value: String,
-    /// The condition that there is one; none if there always is.
+    /// The condition that it exists; `None` if it always exists.
     pub present: Option<String>,
-    /// What it is where there is none; none if it is absent then.
+    /// Its default value; `None` if it is absent then.
     pub default: Option<Value>,
-    /// Whether a module makes a better value of it where it stands alone.
+    /// Whether a module has a better value, which it can use if the attribute is the whole expression.
     pub module: bool,
 }
 

@@ -1,6 +1,6 @@
-//! Where an attribute's value comes from today, by side and protocol.
+//! The current source of each attribute, by side and protocol.
 //!
-//! Local is the workload that the proxy belongs to, peer the one on the other side, known by metadata exchange.
+//! The local workload belongs to the proxy. The peer is on the other side; metadata exchange identifies it.
 
 mod table;
 
@@ -20,7 +20,7 @@ pub struct Sources<'m> {
 }
 
 impl<'m> Sources<'m> {
-    /// Those of the model's attributes.
+    /// The sources for the model's attributes.
     pub fn new(scene: Scene, model: &'m Model) -> Self {
         Self { scene, model }
     }
@@ -30,12 +30,13 @@ impl<'m> Sources<'m> {
         self.scene
     }
 
-    /// Whether only a manifest of the input knows the attribute, and nothing makes it.
+    /// Whether only a manifest of the input declares the attribute, and nothing generates it.
     pub fn is_lost(&self, attribute: &str) -> bool {
         !is_built_in(attribute) && matches!(self.of(attribute), Source::Absent | Source::Constant(_))
     }
 
-    /// The attribute of the vocabulary that one is: another where a kubernetes instance of the input says so.
+    /// The attribute of the vocabulary with the same value. It is another one if a kubernetes instance of the input binds
+    /// it.
     pub fn meaning<'a>(&'a self, attribute: &'a str) -> &'a str {
         self.model.defaults.meaning(attribute).unwrap_or(attribute)
     }
@@ -67,7 +68,7 @@ impl<'m> Sources<'m> {
         }
         match default() {
             Some(value) => Source::Constant(value),
-            // A map of a user's manifest is the metadata of a filter of that name.
+            // A map in a user's manifest is the metadata of the filter with the same name.
             None if is_filter(attribute, &self.model.attributes) => Source::Path(Path {
                 value: format!("metadata.filter_metadata['{attribute}']"),
                 present: Some(format!("'{attribute}' in metadata.filter_metadata")),

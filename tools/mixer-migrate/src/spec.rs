@@ -1,4 +1,5 @@
-//! What is reported to whom: one specification per rule, action and instance, as Mixer never put any together.
+//! What is reported to which handler: one specification for each rule, action and instance. Mixer never combined them
+//! either.
 
 mod log;
 mod metric;
@@ -26,7 +27,7 @@ pub struct Specs {
     pub logs: Vec<LogSpec>,
 }
 
-/// What was fed to which handler, by qualified names, with the rules that do.
+/// The rules that send an instance to a handler, by their qualified names.
 type Fed = HashMap<(String, String), Vec<String>>;
 
 impl Specs {
@@ -127,8 +128,8 @@ impl Specs {
     }
 }
 
-/// Which protocols a rule is for. Up to 0.8 a label said so, and rules without it were for HTTP; from 1.0 on they are for
-/// both.
+/// The protocols of a rule. Up to 0.8, a label selected the protocol, and rules without it were for HTTP. From 1.0 on,
+/// rules are for both protocols.
 fn protocols(model: &Model, rule: &Rule) -> Protocols {
     match rule.protocol_label.as_deref() {
         Some("tcp") => Protocols::Tcp,
@@ -138,7 +139,7 @@ fn protocols(model: &Model, rule: &Rule) -> Protocols {
     }
 }
 
-/// Metrics that no rule feeds, and handlers that no rule names.
+/// Reports metrics that no rule uses, and handlers that no rule refers to.
 fn unfed(handler: &Handler, fed: &Fed, index: &Index<'_>, diagnostics: &mut Diagnostics) {
     if *handler.place.file == *BUILT_IN {
         return;
@@ -184,7 +185,7 @@ fn unfed(handler: &Handler, fed: &Fed, index: &Index<'_>, diagnostics: &mut Diag
     }
 }
 
-/// The same instance's qualified name in the other style.
+/// The qualified name of the same instance in the other style of objects.
 fn other_form(qualified: &str) -> Option<String> {
     let mut parts = qualified.rsplitn(3, '.');
     let (namespace, kind, name) = (parts.next()?, parts.next()?, parts.next()?);

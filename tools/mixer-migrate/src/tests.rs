@@ -1,4 +1,4 @@
-//! The whole way, from YAML to resources and report.
+//! Tests of the whole migration, from YAML to resources and report.
 
 mod command;
 mod corpus;
@@ -29,7 +29,7 @@ const HTTP_OUT: Scene = Scene { side: Side::Outbound, protocol: Protocol::Http }
 const TCP_IN: Scene = Scene { side: Side::Inbound, protocol: Protocol::Tcp };
 const TCP_OUT: Scene = Scene { side: Side::Outbound, protocol: Protocol::Tcp };
 
-/// Does `work`, which must take less than `limit` in one of three times: whatever else the machine does takes time, too.
+/// Does `work`. One of three attempts must take less than `limit`, because the machine may be busy.
 #[track_caller]
 pub(crate) fn within<T>(limit: Duration, text: &str, work: impl Fn(&str) -> T) -> T {
     let timed = || {
@@ -48,12 +48,12 @@ fn migrate_with(text: &str, options: &Options) -> Migration {
     Migration::of(&[("a.yaml".into(), text.into())], options)
 }
 
-/// What is told, one line each.
+/// The diagnostics, one per line.
 fn told(text: &str) -> Vec<String> {
     migrate(text).diagnostics.sorted().iter().map(ToString::to_string).collect()
 }
 
-/// The codes of what is told, without notes.
+/// The codes of the diagnostics, without notes.
 fn codes(migration: &Migration) -> Vec<&'static str> {
     let all = migration.diagnostics.sorted();
     all.iter().filter(|told| told.code.severity() != Severity::Note).map(|told| told.code.name()).collect()
@@ -66,7 +66,7 @@ fn plugin(migration: &Migration, plugin: Plugin, scene: Scene) -> &Json {
     &scenes.iter().find(|(known, _)| *known == scene).expect("scene").1
 }
 
-/// An instance, a handler and a rule for a counter `istio_m` with these fields of the instance and of the rule.
+/// An instance, a handler and a rule for a counter `istio_m`, with these fields.
 fn counter(value: &str, label: &str, condition: &str) -> String {
     metric("COUNTER", value, label, condition)
 }

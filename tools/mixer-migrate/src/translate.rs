@@ -1,15 +1,15 @@
-//! Expressions of Mixer as CEL over Envoy's attributes, such that they come to the same.
+//! Converts Mixer's expressions to CEL over Envoy's attributes, with the same results.
 //!
 //! | Mixer | CEL |
 //! |---|---|
-//! | `a \| b` | `has(a) ? a : b`: CEL has no fallback, but its attributes can be asked for |
+//! | `a \| b` | `has(a) ? a : b`: CEL has no fallback, but can check whether an attribute exists |
 //! | `m["k"]` without fallback | `'k' in m ? m['k'] : ''` |
-//! | `a && b`, `a \|\| b` | `a ? b : false`, `a ? true : b` where one may fail: CEL's own do not fail where Mixer's did |
+//! | `a && b`, `a \|\| b` | `a ? b : false`, `a ? true : b` if one side can fail: CEL's own operators do not fail where Mixer's did |
 //! | `match(t, "p*")` | `t.startsWith('p')` |
 //! | `"re".matches(t)` | `t.matches('re')` |
 //! | `size(t)` | `size(bytes(t))` |
 //!
-//! What stands alone may also be something that only a module can make; see [`Alternative::Known`].
+//! A whole expression can also be a value that only a module can compute; see [`Alternative::Known`].
 
 mod cel;
 
@@ -21,31 +21,31 @@ use crate::{
 
 pub use cel::{literal, Translator, Untranslatable};
 
-/// A value as the filters make it: the first alternative that has one, or else what stands at the end.
+/// How the filters compute a value: the first alternative with a value, else `otherwise`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Made {
-    /// What it comes to.
+    /// The type of the value.
     pub ty: Type,
-    /// In order.
+    /// The alternatives, in order.
     pub alternatives: Vec<Alternative>,
-    /// The end of the chain.
+    /// The value if no alternative has one.
     pub otherwise: Option<Value>,
-    /// The same as one expression, where it can be one.
+    /// The same as one expression, if that is possible.
     pub whole: Option<String>,
-    /// When it has a value at all; none if always. Mixer dropped the report otherwise.
+    /// The condition that there is a value; `None` if there always is. Without a value, Mixer dropped the report.
     pub defined: Option<String>,
 }
 
-/// One of several places where a value may be found.
+/// One possible source of a value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Alternative {
-    /// What the modules know under a name of their own.
+    /// A value that the modules know by this name.
     Known(&'static str),
     /// An expression.
     Cel(String),
 }
 
-/// What the modules know, by Mixer's name. They are the names of the access log's fields, of which many are also labels.
+/// The values that the modules know, by Mixer's names. They are names of the access log's fields; many are also labels.
 const KNOWN: [(&str, &str); 26] = [
     ("connection.duration", "connectionDuration"),
     ("connection.event", "connectionEvent"),
@@ -75,12 +75,12 @@ const KNOWN: [(&str, &str); 26] = [
     ("source.workload.namespace", "source_workload_namespace"),
 ];
 
-/// What the modules call an attribute.
+/// The modules' name for an attribute.
 pub fn known(attribute: &str) -> Option<&'static str> {
     KNOWN.iter().find(|(name, _)| *name == attribute).map(|(_, known)| *known)
 }
 
-/// How the filters make the value of `expression`, which is simplified.
+/// How the filters compute the value of `expression`, which is simplified.
 pub fn value(expression: &Expression, sources: &Sources<'_>) -> Result<Made, Untranslatable> {
     let translator = Translator::new(sources);
     let whole = translator.value(expression);
@@ -98,7 +98,7 @@ pub fn value(expression: &Expression, sources: &Sources<'_>) -> Result<Made, Unt
     }
 }
 
-/// The alternatives of a chain of fallbacks, if each is simple enough to stand alone. `last` is what nothing follows.
+/// The alternatives of a chain of fallbacks, if each one is simple enough. `last`: nothing follows the chain.
 fn chain(expression: &Expression, sources: &Sources<'_>, last: bool) -> Option<(Vec<Alternative>, Option<Value>)> {
     match &expression.kind {
         Kind::Constant(value) => Some((Vec::new(), Some(value.clone()))),
@@ -121,7 +121,7 @@ fn chain(expression: &Expression, sources: &Sources<'_>, last: bool) -> Option<(
             match sources.of(name) {
                 Source::Path(path) if is_plain(&path.value) => {
                     let value = format!("{}[{}]", path.value, literal(&Value::String(key.clone())));
-                    // Without a fallback, a key that is not there is an empty text.
+                    // Without a fallback, a missing key gives an empty text.
                     Some((vec![Alternative::Cel(value)], last.then(|| Value::String(String::new()))))
                 }
                 _ => None,
@@ -140,7 +140,7 @@ fn chain(expression: &Expression, sources: &Sources<'_>, last: bool) -> Option<(
     }
 }
 
-/// Whether it only names something, so that it is absent where that is.
+/// Whether it is only a name, so that it is absent if the named value is.
 fn is_plain(value: &str) -> bool {
     !value.contains([' ', '(', '+', '?'])
 }

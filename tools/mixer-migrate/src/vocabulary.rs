@@ -1,4 +1,4 @@
-//! The attributes: those of Mixer 1.0 to 1.4, and those that the input's manifests add.
+//! The attributes: those of Mixer 1.0 to 1.4, and those in the input's manifests.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::{
 
 use Type::{Bool, Duration, Int64, IpAddress, String as Text, StringMap, Timestamp};
 
-/// Mixer's own, of all releases from 1.0 to 1.4.
+/// Mixer's own attributes, in all releases from 1.0 to 1.4.
 pub const BUILT_IN: [(&str, Type); 92] = [
     ("api.operation", Text),
     ("api.protocol", Text),
@@ -110,7 +110,7 @@ pub fn is_built_in(attribute: &str) -> bool {
     BUILT_IN.iter().any(|(name, _)| *name == attribute)
 }
 
-/// The attributes that expressions may name.
+/// The attributes that expressions can use.
 #[derive(Clone, Debug)]
 pub struct Attributes {
     types: BTreeMap<String, Type>,
@@ -123,7 +123,7 @@ impl Default for Attributes {
 }
 
 impl Attributes {
-    /// Declares one more. The error is the type that it has already.
+    /// Declares an attribute. The error is the type that it already has.
     pub fn declare(&mut self, name: &str, ty: Type) -> Result<(), Type> {
         match self.types.get(name) {
             Some(known) if *known != ty => Err(*known),

@@ -5,21 +5,21 @@ use std::io::Write;
 use anyhow::{ensure, Context, Result};
 use flate2::{Compression, GzBuilder};
 
-use crate::files::{Files, TIME};
+use crate::files::{mode, Files, TIME};
 
 const BLOCK: usize = 512;
 
 /// Files as a tar archive in gzip, all below `directory`.
 pub fn compressed(files: &Files, directory: &str) -> Result<Vec<u8>> {
-    let named = files.iter().map(|(name, content)| (format!("{directory}/{name}"), content.as_slice()));
+    let named = files.iter().map(|(name, content)| (format!("{directory}/{name}"), mode(name), content.as_slice()));
     gzip(&tar(named)?)
 }
 
-/// Names and contents as a tar archive, in the order given; everybody may read them.
-pub fn tar<'a>(files: impl IntoIterator<Item = (String, &'a [u8])>) -> Result<Vec<u8>> {
+/// Names, modes and contents as a tar archive, in the order given.
+pub fn tar<'a>(files: impl IntoIterator<Item = (String, u32, &'a [u8])>) -> Result<Vec<u8>> {
     let mut archive = Vec::new();
-    for (name, content) in files {
-        archive.extend(header(&name, content.len())?);
+    for (name, mode, content) in files {
+        archive.extend(header(&name, mode, content.len())?);
         archive.extend(content);
         archive.resize(archive.len().next_multiple_of(BLOCK), 0);
     }
@@ -34,7 +34,7 @@ pub fn gzip(content: &[u8]) -> Result<Vec<u8>> {
     Ok(encoder.finish()?)
 }
 
-fn header(path: &str, length: usize) -> Result<[u8; BLOCK]> {
+fn header(path: &str, mode: u32, length: usize) -> Result<[u8; BLOCK]> {
     let (prefix, name) = split(path).with_context(|| format!("{path}: too long for an archive"))?;
     let mut header = [0; BLOCK];
     let mut put = |at: usize, text: &str| {
@@ -44,7 +44,7 @@ fn header(path: &str, length: usize) -> Result<[u8; BLOCK]> {
     };
     ensure!(length < 1 << 33, "{path}: too large for an archive");
     put(0, name);
-    put(100, "0000644\0");
+    put(100, &format!("{mode:07o}\0"));
     put(108, "0000000\0"); // user
     put(116, "0000000\0"); // group
     put(124, &format!("{length:011o}\0"));
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn an_archive_is_whole_blocks_and_ends_with_two_empty_ones() {
-        let archive = tar([("x".to_owned(), b"123".as_slice())]).unwrap();
+        let archive = tar([("x".to_owned(), 0o644, b"123".as_slice())]).unwrap();
         assert_eq!(archive.len(), 4 * BLOCK);
         assert_eq!(archive.get(512..515), Some(b"123".as_slice()));
     }

@@ -1,12 +1,15 @@
 //! Reading inputs, and writing a release.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{bail, Context, Result};
 use sha2::{Digest, Sha256};
+
+use crate::names::PROGRAMS;
 
 /// Paths, with `/`, and what is in the files.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -52,7 +55,10 @@ pub fn write(files: &Files, directory: &Path) -> Result<()> {
         fs::remove_dir_all(directory).with_context(|| format!("cannot remove {}", directory.display()))?;
     }
     for (name, content) in files {
-        put(&directory.join(name), content)?;
+        let path = directory.join(name);
+        put(&path, content)?;
+        let permissions = Permissions::from_mode(mode(name));
+        fs::set_permissions(&path, permissions).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }
@@ -64,6 +70,14 @@ pub fn put(path: &Path, content: &[u8]) -> Result<()> {
     fs::write(path, content).with_context(cannot)?;
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(TIME);
     File::options().write(true).open(path).and_then(|file| file.set_modified(time)).with_context(cannot)
+}
+
+/// Who may do what with a file of a release: everybody may read it, and run a program.
+pub fn mode(path: &str) -> u32 {
+    match path.strip_prefix(PROGRAMS) {
+        Some(name) if !name.contains('.') => 0o755,
+        _ => 0o644,
+    }
 }
 
 /// The digest, as hexadecimal digits.

@@ -36,7 +36,7 @@ pub struct Layout {
 impl Image {
     /// The image of a module that is called `name`.
     pub fn of_module(name: &str, version: &str, module: &[u8]) -> Result<Self> {
-        let archive = tar([(PLUGIN.to_owned(), module)])?;
+        let archive = tar([(PLUGIN.to_owned(), 0o644, module)])?;
         let layer = gzip(&archive)?;
         let config = encode(&json!({
             // It runs in a proxy of any machine, but tools want one of those that they know.

@@ -26,7 +26,7 @@ use image::{Image, Layout};
 use materials::Materials;
 
 pub use files::Files;
-pub use names::{IMAGES, VERSION};
+pub use names::{IMAGES, PROGRAMS, VERSION};
 
 /// What a release is made of.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +37,8 @@ pub struct Inputs<'a> {
     pub modules: &'a Path,
     /// Where its images will be: a registry and a path in it.
     pub images: &'a str,
+    /// Programs by their names; none where only the rest is of interest.
+    pub programs: &'a Files,
 }
 
 /// A release, with the digests of all its files in `SHA256SUMS`.
@@ -71,6 +73,12 @@ pub fn release(inputs: &Inputs<'_>) -> Result<Files> {
     let materials = Materials::of_modules(inputs.root)?;
     release.insert("sbom.cdx.json".to_owned(), materials.bill(VERSION, &modules)?);
     release.insert("THIRD-PARTY-LICENSES.txt".to_owned(), materials.licences()?);
+    if !inputs.programs.is_empty() {
+        let materials = Materials::of_programs(inputs.root)?;
+        release.insert(format!("{PROGRAMS}sbom.cdx.json"), materials.bill(VERSION, inputs.programs)?);
+        release.insert(format!("{PROGRAMS}THIRD-PARTY-LICENSES.txt"), materials.licences()?);
+        release.extend(inputs.programs.iter().map(|(name, program)| (format!("{PROGRAMS}{name}"), program.clone())));
+    }
 
     let sums: String = release.iter().map(|(name, content)| format!("{}  {name}\n", sha256(content))).collect();
     release.insert("SHA256SUMS".to_owned(), sums.into_bytes());

@@ -1,6 +1,7 @@
-//! What the modules are made of: the bill of materials (CycloneDX) and the licences, from `cargo metadata` and Cargo.lock.
+//! What the modules and the programs are made of: the bill of materials (CycloneDX) and the licences, from `cargo metadata` and
+//! Cargo.lock.
 //!
-//! Named are the packages that are linked into a module. Macros, build scripts and tools are not: nothing of them is in it.
+//! Named are the packages that are linked into a module or a program. Macros, build scripts and tools are not: nothing of them is in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -58,9 +59,18 @@ struct DependencyKind {
     kind: Option<String>,
 }
 
-/// The packages from elsewhere that are in the modules, in order of name and version.
+/// The package of the program.
+const PROGRAM: &str = "remixer-cli";
+
+/// What is in a program besides packages.
+const LIBRARIES: &str = "\
+parts of the Rust standard library (MIT OR Apache-2.0), of LLVM's libunwind (Apache-2.0 WITH
+LLVM-exception), and of musl's C library (MIT), Copyright (c) 2005-2020 Rich Felker, et al.";
+
+/// The packages from elsewhere that are in the modules or the programs, in order of name and version.
 #[derive(Debug)]
 pub struct Materials {
+    head: String,
     packages: Vec<Package>,
     checksums: BTreeMap<(String, String), String>,
 }
@@ -68,30 +78,43 @@ pub struct Materials {
 impl Materials {
     /// Of the modules of the workspace at `root`.
     pub fn of_modules(root: &Path) -> Result<Self> {
+        let is_module = |package: &Package| package.metadata.as_ref().is_some_and(|m| m.get("module").is_some());
+        let head = "The modules contain these packages, and parts of the Rust standard library (MIT OR Apache-2.0):";
+        Self::of(root, head.to_owned(), &["--all-features", "--filter-platform=wasm32-unknown-unknown"], is_module)
+    }
+
+    /// Of the programs of that workspace; those of all machines are made of the same.
+    pub fn of_programs(root: &Path) -> Result<Self> {
+        let head = format!("The programs contain these packages, and {LIBRARIES}:");
+        let is_program = |package: &Package| package.name == PROGRAM;
+        Self::of(root, head, &["--filter-platform=x86_64-unknown-linux-musl"], is_program)
+    }
+
+    fn of(root: &Path, head: String, arguments: &[&str], is_root: fn(&Package) -> bool) -> Result<Self> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let output = Command::new(cargo)
-            .args(["metadata", "--format-version=1", "--locked", "--all-features"])
-            .arg("--filter-platform=wasm32-unknown-unknown")
+            .args(["metadata", "--format-version=1", "--locked"])
+            .args(arguments)
             .current_dir(root)
             .output()
             .context("cannot run cargo metadata")?;
         ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
         let metadata: Metadata = serde_json::from_slice(&output.stdout).context("what cargo metadata said")?;
         let lock = read(&root.join("Cargo.lock"))?;
-        Ok(Self { packages: linked(metadata), checksums: checksums(text(&lock)?) })
+        Ok(Self { head, packages: linked(metadata, is_root), checksums: checksums(text(&lock)?) })
     }
 
-    /// The bill of materials of the modules, CycloneDX 1.5 as JSON. It has neither time nor serial number.
-    pub fn bill(&self, version: &str, modules: &Files) -> Result<Vec<u8>> {
-        let mut components: Vec<Value> = modules
+    /// The bill of materials of these files, CycloneDX 1.5 as JSON. It has neither time nor serial number.
+    pub fn bill(&self, version: &str, files: &Files) -> Result<Vec<u8>> {
+        let mut components: Vec<Value> = files
             .iter()
-            .map(|(name, module)| {
+            .map(|(name, content)| {
                 json!({
                     "type": "file",
                     "bom-ref": format!("file:{name}"),
                     "name": name,
                     "version": version,
-                    "hashes": [{"alg": "SHA-256", "content": sha256(module)}],
+                    "hashes": [{"alg": "SHA-256", "content": sha256(content)}],
                     "licenses": [{"expression": "Apache-2.0"}],
                 })
             })
@@ -107,11 +130,9 @@ impl Materials {
         Ok(format!("{bill:#}\n").into_bytes())
     }
 
-    /// The licences of what is in the modules, each text once.
+    /// The licences of what is in them, each text once.
     pub fn licences(&self) -> Result<Vec<u8>> {
-        let mut out = String::from(
-            "The modules contain these packages, and parts of the Rust standard library (MIT OR Apache-2.0):\n\n",
-        );
+        let mut out = format!("{}\n\n", self.head);
         let mut texts: Vec<(String, Vec<String>)> = Vec::new();
         for package in &self.packages {
             let id = format!("{} {}", package.name, package.version);
@@ -148,12 +169,12 @@ impl Materials {
     }
 }
 
-/// Everything from elsewhere that one comes to from the modules.
-fn linked(metadata: Metadata) -> Vec<Package> {
+/// Everything from elsewhere that one comes to from the roots.
+fn linked(metadata: Metadata, is_root: fn(&Package) -> bool) -> Vec<Package> {
     let packages: BTreeMap<&str, &Package> = metadata.packages.iter().map(|p| (p.id.as_str(), p)).collect();
     let nodes: BTreeMap<&str, &Node> = metadata.resolve.nodes.iter().map(|n| (n.id.as_str(), n)).collect();
-    let is_module = |package: &&Package| package.metadata.as_ref().is_some_and(|m| m.get("module").is_some());
-    let mut to_see: Vec<&str> = metadata.packages.iter().filter(is_module).map(|p| p.id.as_str()).collect();
+    let mut to_see: Vec<&str> =
+        metadata.packages.iter().filter(|package| is_root(package)).map(|p| p.id.as_str()).collect();
     let mut seen = BTreeSet::new();
     while let Some(id) = to_see.pop() {
         let runs_at_build =

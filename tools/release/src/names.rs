@@ -8,3 +8,6 @@ pub const IMAGES: &str = "registry.example.com/remixer";
 
 /// The module that the WasmPlugins name.
 pub const ALL_FILTERS: &str = "remixer.wasm";
+
+/// The directory of programs, with what they are made of.
+pub const PROGRAMS: &str = "bin/";

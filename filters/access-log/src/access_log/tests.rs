@@ -10,7 +10,7 @@ use crate::reads::header_of;
 
 const START: i64 = 1_543_222_846_541_292_000;
 
-/// A request of productpage to reviews, as seen by the proxy of the one or of the other.
+/// A request from productpage to reviews, at the proxy of reviews (`inbound`) or of productpage.
 fn host(inbound: bool) -> FakeHost {
     let peer = |name: &str| Peer {
         workload_name: format!("{name}-v1"),
@@ -72,7 +72,7 @@ fn host(inbound: bool) -> FakeHost {
     host
 }
 
-/// Sets an attribute, which may be a header.
+/// Sets an attribute; it may be a header.
 fn set(host: &mut FakeHost, path: &str, value: &str) {
     if let Some((map, name)) = header_of(path) {
         host.with_header(map, &name, value);
@@ -95,7 +95,7 @@ fn access_log(host: &FakeHost, configuration: &str) -> AccessLog {
     AccessLog::new(configuration.as_bytes(), host).map_err(|error| error.to_string()).expect(configuration)
 }
 
-/// What stands in filter state after a request.
+/// The filter state after a request.
 fn text(host: &FakeHost, configuration: &str) -> Option<String> {
     access_log(host, configuration).on_request_end(host, None);
     host.state_of(LINE).map(|line| String::from_utf8(line).expect("UTF-8"))
@@ -226,7 +226,7 @@ fn fields_are_chosen_renamed_added_and_left_out() {
         {"name": "code", "field": "response_code", "as": "TEXT"},
         {"name": "retries", "value": "request.headers['x-retries']", "as": "NUMBER"}
     ]"#;
-    // What the second creation of an expression for the engine is asked for does not compile in this host.
+    // This host does not compile the text that the engine gets when the expression is created again.
     host.with_expression("double(double(request.size))", Some(&1.5f64.to_le_bytes()));
     let names = r#""only_fields": ["tenant", "class", "ratio", "mtls", "cluster", "seconds", "latency", "start", "code", "retries", "method", "source_name"]"#;
     assert_eq!(
@@ -429,7 +429,7 @@ fn what_is_wrong_with_a_text_format_is_named() {
     }
 }
 
-/// Whether requests get lines, one after the other, and whether that was told.
+/// Whether the next request gets a line. Checks the decision in filter state.
 fn decisions(host: &FakeHost, access_log: &mut AccessLog) -> bool {
     host.set_filter_state(LINE, b"").expect("set");
     access_log.on_request_end(host, None);
@@ -475,7 +475,7 @@ fn a_percentage_is_the_same_requests_in_each_proxy() {
     let mut logs = [access_log(&inbound, configuration), access_log(&outbound, configuration)];
     for index in 0..5_000 {
         let [first, second] = &mut logs;
-        // Where the id says whether to trace, the proxies may differ.
+        // The proxies may differ in the digit for tracing in the id.
         set(&mut inbound, "request\0id", &format!("{index:08x}-0000-4000-8000-000000000000"));
         set(&mut outbound, "request\0id", &format!("{index:08x}-0000-9000-8000-000000000000"));
         let decision = decisions(&inbound, first);

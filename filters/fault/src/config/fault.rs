@@ -1,4 +1,4 @@
-//! `fault`: what is done to a request.
+//! `fault`: the delay and the abort of a rule.
 
 use core::time::Duration;
 
@@ -11,38 +11,38 @@ use crate::abort::AbortKind;
 use crate::control::ControlHeaders;
 use crate::grpc_status;
 
-/// The shortest delay, and how it is written.
+/// The shortest delay, and its text form.
 const SHORTEST: (Duration, &str) = (Duration::from_millis(1), "1ms");
 /// The longest delay.
 const LONGEST: (Duration, &str) = (Duration::from_secs(24 * 3600), "24h");
-/// The longest delay that a request may ask for, unless configured otherwise.
+/// Default of the longest delay that a request may ask for.
 const DEFAULT_MAX_ASKED: Duration = Duration::from_secs(60);
-/// A longer body is refused.
+/// Most bytes of a body.
 const MAX_BODY: usize = 4096;
-/// More headers, or longer ones, are refused.
+/// Most headers of an answer.
 const MAX_HEADERS: usize = 32;
 
-/// `delay`: makes a request wait.
+/// `delay`: holds a request back.
 #[derive(Clone, Debug)]
 pub struct Delay {
-    /// How long.
+    /// Where the length comes from.
     pub delays: Delays,
-    /// `jitter`: up to this much longer, each length as likely, in whole milliseconds.
+    /// `jitter`: up to this much longer, uniformly random, in whole milliseconds.
     pub jitter: Duration,
-    /// `percentage`: which share of the requests.
+    /// `percentage`: share of the requests.
     pub percentage: Percentage,
 }
 
-/// How long a request waits.
+/// Where the length of a delay comes from.
 #[derive(Clone, Debug)]
 pub enum Delays {
     /// `fixedDelay`.
     Always(Duration),
-    /// `headerControlled`: as long as it asks for.
+    /// `headerControlled`: a header of the request.
     AsAsked {
-        /// Where it asks.
+        /// The headers to read.
         headers: ControlHeaders,
-        /// `max`: no longer than this.
+        /// `max`: the longest delay.
         max: Duration,
     },
 }
@@ -50,22 +50,22 @@ pub enum Delays {
 /// `abort`: ends a request.
 #[derive(Clone, Debug)]
 pub struct Abort {
-    /// With what.
+    /// Where the status comes from.
     pub aborts: Aborts,
-    /// `percentage`: which share of the requests.
+    /// `percentage`: share of the requests.
     pub percentage: Percentage,
-    /// `body` of the answer, if another than [`DEFAULT_BODY`].
+    /// `body` of the answer; `None` for the default.
     pub body: Option<String>,
     /// `headers` of the answer.
     pub headers: Vec<(String, String)>,
 }
 
-/// With what a request ends.
+/// Where the status of an abort comes from.
 #[derive(Clone, Debug)]
 pub enum Aborts {
     /// `httpStatus`, `grpcStatus` or `reset`.
     Always(AbortKind),
-    /// `headerControlled`: with what it asks for.
+    /// `headerControlled`: a header of the request.
     AsAsked(ControlHeaders),
 }
 
@@ -160,12 +160,12 @@ fn percentage(section: &mut Section, gathered: &mut FaultNotes) -> Percentage {
     }
 }
 
-/// Reads a duration that a delay may have, from `min` on.
+/// Reads the duration of a delay, at least `min`.
 fn milliseconds(section: &mut Section, name: &'static str, min: (Duration, &str)) -> Option<Duration> {
     fields::milliseconds(section, name, min, LONGEST)
 }
 
-/// The headers of an answer. Those that say how long it is are Envoy's.
+/// The headers of an answer. Envoy sets those for the length itself.
 fn answer_headers(section: &mut Section) -> Vec<(String, String)> {
     let headers: Vec<(String, String)> = section.text_map("headers").into_iter().collect();
     if headers.len() > MAX_HEADERS {

@@ -1,12 +1,12 @@
-//! What is gathered while the configuration is read.
+//! Data collected while reading the configuration.
 
 use rules::matching::HeaderNames;
 
-/// By the rules.
+/// Collected from the rules.
 #[derive(Default)]
 pub(super) struct FaultNotes {
     /// The headers that they ask for.
     pub headers: HeaderNames,
-    /// What is allowed, but most likely not meant.
+    /// Warnings about valid settings that are most likely mistakes.
     pub warnings: Vec<String>,
 }

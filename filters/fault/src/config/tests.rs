@@ -17,7 +17,7 @@ fn rule(json: &str) -> FaultRule {
     config.rules.remove(0)
 }
 
-/// What is told of a fault.
+/// The error message for a fault.
 fn told(fault: &str) -> String {
     let error = parse(&format!(r#"{{"http": [{{"fault": {fault}}}]}}"#)).expect_err(fault);
     let (_, problems) = error.split_once(": ").expect("problems");
@@ -290,7 +290,7 @@ fn the_whole_is_refused_where_it_contradicts_itself() {
         ),
     ] {
         let error = parse(&json).map(drop).expect_err(&json);
-        // After how many problems there are.
+        // The number of problems comes first.
         assert_eq!(error.split_once(": ").map(|told| told.1), Some(message.as_str()), "{json}");
     }
 }
@@ -317,7 +317,7 @@ fn a_percentage_that_is_not_set_is_warned_of() {
 
 #[test]
 fn whatever_bytes_come_nothing_panics() {
-    // Every prefix of a large configuration, and every byte of it changed.
+    // Every prefix of a large configuration, and every change of one byte.
     let json = br#"{"http": [{"name": "a", "match": [{"uri": {"regex": "a(b|c)*"}, "headers": {"X": {"prefix": "\u00fc"}}}],
         "fault": {"delay": {"fixedDelay": "1m2.5s", "jitter": "1s", "percentage": {"value": 10.5}}}}], "expiresAt": "2026-01-01T00:00:00Z"}"#;
     assert!(FaultConfig::parse(json).is_ok());

@@ -9,7 +9,7 @@ use super::*;
 
 const ROOT: u32 = 1;
 
-/// A worker with a configuration, in an Envoy of its own.
+/// A worker with a configuration, in its own Envoy.
 struct Worker {
     host: FakeHost,
     injector: Injector,
@@ -74,7 +74,7 @@ fn injector(json: &str, host: &FakeHost) -> Injector {
     Injector::new(json.as_bytes(), host, ROOT).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A configuration with this fault for every request, and more fields of the rule and of the whole.
+/// A configuration with this fault for every request, and more fields of the rule and of the top level.
 fn always(fault: &str, of_rule: &str, of_all: &str) -> String {
     let all = r#""percentage": {"value": 100}"#;
     let fault = fault.replace("ALL", all);
@@ -294,7 +294,7 @@ fn a_rule_begins_late_and_ends_by_itself() {
     worker.host.take_calls();
     worker.request();
     assert_eq!(worker.host.take_calls(), CALLS_OF_NO_RULE, "it can do nothing any more");
-    // Configured anew, it begins anew.
+    // A new configuration starts again.
     let mut again = injector(&always(ABORT, r#", "maxInjections": 1"#, ""), &worker.host);
     assert_eq!([1, 2].map(|id| again.on_request(&worker.host, id)), [RequestFlow::Stop, RequestFlow::Pass]);
 }

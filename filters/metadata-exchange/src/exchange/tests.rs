@@ -30,7 +30,7 @@ fn reviews() -> Peer {
     Peer { workload_name: "reviews-v1".into(), namespace: "default".into(), ..Peer::default() }
 }
 
-/// Lets the headers of reviews stand in `map`.
+/// Adds the headers of reviews to `map`.
 fn with_reviews(host: &mut FakeHost, map: HeaderMap) {
     host.with_header(map, METADATA_HEADER, &wire::encode(&reviews()).expect("fits"));
     host.with_header(map, ID_HEADER, "reviews");

@@ -33,7 +33,7 @@ fn reviews(root_id: &str) -> FakeHost {
     host
 }
 
-/// A request of which `map` has the headers of the peer `workload`; returns how many host calls it took.
+/// A request; the headers in `map` have the metadata of the peer `workload`. Returns the number of host calls.
 fn request(telemetry: &mut Telemetry, host: &mut FakeHost, map: HeaderMap, workload: &str) -> usize {
     let peer = Peer { workload_name: workload.into(), namespace: "default".into(), ..Peer::default() };
     host.with_header(map, METADATA_HEADER, &wire::encode(&peer).expect("fits")).with_header(map, ID_HEADER, workload);
@@ -58,7 +58,7 @@ fn the_peer_of_the_headers_is_the_peer_of_the_metrics() {
         let mut host = reviews(root_id);
         let mut telemetry = Telemetry::new(b"", &host).expect("valid");
         request(&mut telemetry, &mut host, map, "ratings-v1");
-        // The host of the test keeps filter state for ever: what is counted must be of this request alone.
+        // The test host never clears filter state. The metrics must have the peer of this request only.
         request(&mut telemetry, &mut host, map, "details-v1");
         let counted = counted(&host);
         assert_eq!(counted.len(), 2, "{counted:?}");
@@ -92,7 +92,7 @@ fn a_live_grpc_request_has_the_peer_of_the_headers() {
     }
 }
 
-/// Metadata exchange stands first, so it sees gRPC-Web where stats, at the end, sees gRPC.
+/// Metadata exchange comes first and sees gRPC-Web; stats comes last and sees gRPC.
 #[test]
 fn what_another_filter_makes_grpc_of_is_grpc() {
     let mut host = reviews("telemetry_outbound");
@@ -152,7 +152,7 @@ fn both_filters_are_configured_and_all_mistakes_named() {
     }
 }
 
-/// The attributes of [`reviews`] that a line takes besides.
+/// The attributes of [`reviews`] that a line needs in addition.
 fn with_attributes_of_a_line(host: &mut FakeHost) {
     for path in [
         "request\0protocol",

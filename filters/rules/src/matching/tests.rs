@@ -7,7 +7,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use super::*;
 use crate::matches;
 
-/// A request with these headers besides those that every request has.
+/// A request with these headers in addition to the standard ones.
 fn request(path: &str, lines: &[(&str, &str)]) -> FakeHost {
     let mut host = FakeHost::new();
     for (name, value) in [(":path", path), (":method", "GET"), (":authority", "reviews:9080"), (":scheme", "http")] {
@@ -19,7 +19,7 @@ fn request(path: &str, lines: &[(&str, &str)]) -> FakeHost {
     host
 }
 
-/// Whether a rule with this list of matches is for the request.
+/// Whether a rule with this `match` list applies to the request.
 fn is_for(matches: &str, host: &FakeHost) -> bool {
     let json = format!(r#"{{"match": [{matches}]}}"#);
     let mut names = HeaderNames::new();

@@ -1,4 +1,4 @@
-//! What is gathered while the configuration is read.
+//! Data collected while reading the configuration.
 
 use rules::matching::HeaderNames;
 
@@ -8,7 +8,7 @@ use super::limits::MirrorLimits;
 pub(super) struct MirrorNotes {
     /// The headers that the rules ask for.
     pub headers: HeaderNames,
-    /// What the operator may want to know.
+    /// Messages for the operator.
     pub remarks: Vec<String>,
     /// `limits`, which mirrors take over.
     pub limits: MirrorLimits,

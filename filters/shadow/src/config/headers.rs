@@ -1,23 +1,23 @@
-//! `headers`: what a mirrored request has that the original has not.
+//! `headers`: changes of the copy's headers.
 
 use configuration::{Quoted, Section};
 use rules::matches::is_header_name;
 
 use crate::connection_headers::is_of_connection;
 
-/// More headers in one list are refused.
+/// Most headers in one list.
 const MAX_HEADERS: usize = 64;
-/// A longer value is refused.
+/// Most bytes of a value.
 const MAX_VALUE: usize = 4096;
 
-/// Changes of a mirrored request's headers, in the order in which they are made. Names are in small letters.
+/// Changes of the copy's headers, in the order of their application. Names are in lower case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeaderChanges {
-    /// `remove`: all lines of these.
+    /// `remove`: remove all lines of these names.
     pub remove: Vec<String>,
-    /// `set`: in place of all lines of that name.
+    /// `set`: replace all lines of that name.
     pub set: Vec<(String, String)>,
-    /// `add`: one more line.
+    /// `add`: add one line.
     pub add: Vec<(String, String)>,
 }
 
@@ -53,7 +53,7 @@ fn lines(section: &mut Section, field: &'static str) -> Vec<(String, String)> {
     lines.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect()
 }
 
-/// Whether a header of this name may be changed; the problem, if not.
+/// Whether a header of this name may be changed. If not, reports the problem.
 fn check_name(section: &mut Section, path: &str, name: &str) -> bool {
     let problem = if name.starts_with(':') || name.eq_ignore_ascii_case("host") {
         "pseudo-headers and host cannot be changed here, use rewrite or authority"

@@ -1,17 +1,17 @@
-//! `limits`: what may be held at once.
+//! `limits`: most bytes and copies at once.
 
 use configuration::Section;
 
 pub(super) const MEBIBYTE: u64 = 1024 * 1024;
 
-/// What may be held at once, by one worker.
+/// Limits of one worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MirrorLimits {
     /// `maxRequestBytes`: larger bodies are not mirrored, unless the mirror says otherwise.
     pub max_request_bytes: usize,
-    /// `maxBufferedBytes`: all copied heads and bodies together.
+    /// `maxBufferedBytes`: bytes of all copied heads and bodies together.
     pub max_buffered_bytes: usize,
-    /// `maxInFlight`: mirrored requests that wait to be sent, or for an answer.
+    /// `maxInFlight`: copies in the queue, or waiting for an answer.
     pub max_in_flight: usize,
     /// `maxPairs`: comparisons that wait for one of the answers.
     pub max_pairs: usize,
@@ -38,7 +38,7 @@ impl MirrorLimits {
     }
 }
 
-/// Refuses bodies that are larger than all that may be held.
+/// Rejects a body limit above the limit for all bytes together.
 pub(super) fn refuse_over_buffered(section: &mut Section, bytes: usize, buffered: usize) {
     if bytes > buffered {
         section.refuse("maxRequestBytes", format!("{bytes} > limits.maxBufferedBytes {buffered}"));

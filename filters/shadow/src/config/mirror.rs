@@ -1,4 +1,4 @@
-//! `mirrors`: where requests are mirrored to, how many, and how their answers are compared.
+//! `mirrors`: the clusters to mirror to, the share of requests, and the comparison.
 
 use core::time::Duration;
 
@@ -11,96 +11,96 @@ use super::gathered::MirrorNotes;
 use super::headers::HeaderChanges;
 use super::limits::{refuse_over_buffered, MEBIBYTE};
 
-/// The longest that an answer is waited for.
+/// Longest timeout for an answer.
 pub const MAX_TIMEOUT: Duration = Duration::from_secs(300);
-/// How long an answer is waited for, unless configured otherwise.
+/// Default timeout for an answer.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The largest body that is compared.
+/// The largest body to compare.
 const MAX_COMPARED: u64 = 1024 * 1024;
-/// A longer path, host or name of a cluster is refused.
+/// Most bytes of a path, a host or a cluster's name.
 const MAX_TEXT: usize = 1024;
-/// A count that arithmetic cannot overflow.
+/// Largest count: arithmetic on it cannot overflow.
 const MAX_COUNT: u64 = u32::MAX as u64;
 
-/// A cluster to which requests are mirrored.
+/// A cluster to mirror to.
 #[derive(Clone, Debug)]
 pub struct Mirror {
-    /// `name`, the label of its metrics and the value of the marker.
+    /// `name`, a label of its metrics and the value of the marker header.
     pub name: String,
-    /// `cluster`, or that of the service `destination`.
+    /// `cluster`, or the cluster of the service in `destination`.
     pub cluster: String,
-    /// `percentage`: which share of the requests.
+    /// `percentage`: share of the requests.
     pub percentage: Percentage,
     /// `authority`, `rewrite.authority` or `disableShadowHostSuffixAppend`.
     pub authority: Authority,
-    /// `rewrite.uri`: in place of the path, or of the prefix that the rule asks for.
+    /// `rewrite.uri`: replaces the path, or the prefix in the rule's match.
     pub uri: Option<String>,
     /// `headers`.
     pub headers: HeaderChanges,
-    /// `timeout`: how long an answer is waited for, in whole milliseconds.
+    /// `timeout`: how long to wait for an answer, in whole milliseconds.
     pub timeout: Duration,
     /// `maxRequestBytes`: larger bodies are not mirrored.
     pub max_request_bytes: usize,
-    /// `maxRequestsPerSecond`, by each worker; 0 for no limit.
+    /// `maxRequestsPerSecond`, per worker; 0: no limit.
     pub max_per_second: u64,
     /// `sampling.key`.
     pub sampling: Sampling,
-    /// `sampling.salt`: mirrors with the same one take the same requests, as far as their percentages go.
+    /// `sampling.salt`: mirrors with the same salt and key select the same requests, up to their percentages.
     pub salt: String,
     /// `sendOn`.
     pub send_on: SendOn,
-    /// `appendXForwardedFor`: whether this proxy's address is added.
+    /// `appendXForwardedFor`: whether to add this proxy's address.
     pub append_x_forwarded_for: bool,
     /// `traceContext`.
     pub trace_context: TraceContext,
     /// `role`.
     pub role: Role,
-    /// `compare`; None if it is not enabled.
+    /// `compare`; `None` if disabled.
     pub compare: Option<Compare>,
 }
 
-/// The host that a mirrored request is for.
+/// The host of the copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Authority {
     /// The original's, with `-shadow` before the port.
     WithSuffix,
-    /// The original's.
+    /// The original's host.
     Same,
-    /// This one.
+    /// This host.
     Is(String),
 }
 
-/// When a request is mirrored.
+/// When to send the copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendOn {
-    /// As soon as it is complete.
+    /// As soon as the request is complete.
     RequestComplete,
-    /// When the upstream has begun to answer it, too.
+    /// Also after the upstream has begun to answer.
     PrimaryResponse,
 }
 
-/// What becomes of the headers that tie a request to a trace.
+/// What to do with the headers of the trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TraceContext {
-    /// They say that it is not sampled.
+    /// Mark them as not sampled.
     Unsample,
-    /// They stay.
+    /// Keep them.
     Keep,
-    /// They are left out.
+    /// Leave them out.
     Drop,
 }
 
-/// What a comparison tells.
+/// What a comparison is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// How a new version differs.
+    /// To find differences of a new version.
     Candidate,
-    /// How much the same version differs from itself.
+    /// To measure how much the same version differs from itself.
     Control,
 }
 
 impl Role {
-    /// What labels call it.
+    /// Its value in labels.
     pub fn name(self) -> &'static str {
         match self {
             Self::Candidate => "candidate",
@@ -114,11 +114,11 @@ impl Role {
 pub struct Compare {
     /// `size`: bodies must have the same length.
     pub size: bool,
-    /// `body`: those up to `maxBodyBytes`, which this is, must be the same.
+    /// `body`: bodies up to this size, `maxBodyBytes`, must be the same.
     pub max_body_bytes: Option<usize>,
-    /// `latencyToleranceMs`: a smaller difference is none.
+    /// `latencyToleranceMs`: smaller differences do not count.
     pub tolerance: u64,
-    /// `logMismatches`: so many lines per second at most.
+    /// `logMismatches`: most lines per second.
     pub log_per_second: u64,
 }
 
@@ -200,7 +200,7 @@ impl Mirror {
     }
 }
 
-/// The cluster that Istio makes for a service.
+/// The name of Istio's cluster for a service.
 fn destination(section: &mut Section) -> Option<String> {
     let host = short_text(section, "host");
     section.require("host");
@@ -217,7 +217,7 @@ fn destination(section: &mut Section) -> Option<String> {
     Some(format!("outbound|{}|{subset}|{}", port?, host?))
 }
 
-/// A share; all if it is not there. The words are Istio's.
+/// Reads a percentage; default 100. The messages have Istio's wording.
 fn percentage(section: &mut Section, field: &'static str) -> Percentage {
     let share = section.object(field, |section| {
         section.require("value");

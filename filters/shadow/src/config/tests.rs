@@ -10,7 +10,7 @@ fn parse(json: &str) -> Result<ShadowConfig, String> {
     ShadowConfig::parse(json.as_bytes()).map_err(|error| error.to_string())
 }
 
-/// The one mirror of a configuration.
+/// The only mirror of a configuration.
 fn mirror(json: &str) -> Mirror {
     let mut config = parse(json).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!((config.rules.len(), config.rules[0].mirrors.len()), (1, 1), "{json}");

@@ -9,7 +9,7 @@ use crate::config::ShadowConfig;
 const HEAD: [(&str, &str); 4] =
     [(":method", "GET"), (":path", "/a/b?q=1"), (":authority", "a:80"), (":scheme", "http")];
 
-/// The copy of a request with more headers, as a mirror with more fields has it.
+/// The headers of the copy of a request with more headers, for a mirror with more fields.
 fn copy(more: &[(&str, &str)], body: &[u8], mirror: &str, circumstances: Circumstances) -> Vec<(String, String)> {
     let json = format!(r#"{{"http": [{{"mirrors": [{{"name": "m", "cluster": "c" {mirror}}}]}}]}}"#);
     let config = ShadowConfig::parse(json.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
@@ -24,7 +24,7 @@ fn copy(more: &[(&str, &str)], body: &[u8], mirror: &str, circumstances: Circums
 const PLAIN: Circumstances =
     Circumstances { direction: Direction::Outbound, prefix: None, address: None, marker: None };
 
-/// The lines of one header on the copy.
+/// The lines of one header in the copy.
 fn lines_of(name: &str, more: &[(&str, &str)], mirror: &str, circumstances: Circumstances) -> Vec<String> {
     let copy = copy(more, b"", mirror, circumstances);
     copy.into_iter().filter(|(other, _)| other == name).map(|(_, value)| value).collect()

@@ -1,4 +1,4 @@
-//! Copies on their way: from the queue to the mirror, and what it answers.
+//! Sends copies from the queue to the mirrors, and receives the answers.
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -20,19 +20,19 @@ use crate::outcome::{Asked, Counts, Outcome};
 use crate::pairing::{self, Pair, Pairings};
 use crate::request::{Complete, RequestTraits};
 
-/// So many copies are sent at most per tick; more at once would keep a worker from everything else.
+/// Most copies sent per tick. More at once would block the worker.
 const BATCH: usize = 256;
-/// How often pairs are looked at that may wait in vain.
+/// How often to look for pairs that have waited too long.
 const SWEEP: Duration = Duration::from_secs(5);
-/// An unknown cluster is warned of no more often.
+/// Shortest time between two warnings of an unknown cluster.
 const WARNING: Duration = Duration::from_secs(60);
-/// Envoy's timer and ours agree to so much.
+/// Tolerance between Envoy's timer and our clock.
 const EARLY: Duration = Duration::from_millis(2);
 
-/// The gauge of held bytes lags behind by at most so much while bodies come.
+/// While bodies arrive, the gauge of held bytes may be this many bytes out of date.
 const LAG: usize = 64 * 1024;
 
-/// A copy that waits to be sent.
+/// A copy in the queue.
 struct Ready {
     target: usize,
     complete: Rc<Complete>,
@@ -45,12 +45,12 @@ struct Flight {
     sent: Duration,
     facts: RequestTraits,
     pair: Option<u32>,
-    /// Envoy's copy of it.
+    /// Memory of Envoy's own copy.
     _held: Option<Held>,
 }
 
 impl Target {
-    /// Has Envoy send a copy; its token, or it is counted why not.
+    /// Makes Envoy send a copy. Returns its token, or counts the failure.
     fn call(&mut self, host: &impl Host, complete: &Complete, how: Circumstances, now: Duration) -> Option<u32> {
         let (mirror, counters) = (&self.mirror, &mut self.counters);
         let lines = head::of(&complete.copied, mirror, how);
@@ -84,9 +84,9 @@ impl Target {
 
 /// The copies of one worker.
 pub(super) struct Sending {
-    /// Where they go.
+    /// The mirrors of all rules.
     pub targets: Vec<Target>,
-    /// What they take.
+    /// Memory of the copies.
     pub budget: Budget,
     /// Those whose outcomes are compared.
     pub pairs: Pairings,
@@ -98,7 +98,7 @@ pub(super) struct Sending {
     buffered: Share,
     limits: MirrorLimits,
     marker_header: Option<String>,
-    /// This proxy's.
+    /// Address of this proxy.
     address: Option<String>,
 }
 
@@ -123,7 +123,7 @@ impl Sending {
         }
     }
 
-    /// Time has passed: what is ready is sent.
+    /// Sends the copies in the queue.
     pub fn on_tick(&mut self, host: &impl Host) {
         self.schedule.disarm();
         let now = host.monotonic_time().unwrap_or_default();
@@ -142,14 +142,14 @@ impl Sending {
         }
         self.tell(host);
         if !self.arm_at(host, now) {
-            // The timer goes on by itself.
+            // Envoy's timer is periodic.
             if let Err(error) = host.set_tick_period(Duration::ZERO) {
                 log::debug!("shadow: the timer does not stop: {error}");
             }
         }
     }
 
-    /// The answer to a call has come, or the call has failed.
+    /// A call was answered, or has failed.
     pub fn on_call_response(&mut self, host: &impl Host, token: u32, counts: Counts) {
         let Some(flight) = self.flights.remove(&token) else { return };
         let Some(target) = self.targets.get_mut(flight.target) else { return };
@@ -169,12 +169,12 @@ impl Sending {
         if let Some(pair) = flight.pair.and_then(|id| self.pairs.shadow(id, outcome)) {
             self.close(host, &pair);
         }
-        // With what was held for it.
+        // Also releases the memory of the copy.
         drop(flight);
         self.tell(host);
     }
 
-    /// The configuration ends. What is under way ends with it.
+    /// The configuration ends, and cancels its copies.
     pub fn on_end(&mut self, host: &impl Host) {
         for ready in core::mem::take(&mut self.ready) {
             if let Some(target) = self.targets.get_mut(ready.target) {
@@ -189,14 +189,14 @@ impl Sending {
         self.tell(host);
     }
 
-    /// The original that is half of a pair has ended.
+    /// The original of a pair has ended.
     pub fn on_original_end(&mut self, host: &impl Host, pair: u32, outcome: Outcome) {
         if let Some(pair) = self.pairs.primary(pair, outcome) {
             self.close(host, &pair);
         }
     }
 
-    /// Puts a copy into the queue, if the limits allow; the pair that it is half of.
+    /// Puts a copy into the queue, if the limits allow it. Returns the pair, if the answers are to be compared.
     pub fn enqueue(&mut self, host: &impl Host, target: usize, complete: &Rc<Complete>, now: Duration) -> Option<u32> {
         let index = target;
         let target = self.targets.get_mut(index)?;
@@ -226,7 +226,7 @@ impl Sending {
         pair
     }
 
-    /// Sets the timer, if something waits for it.
+    /// Sets the timer, if a copy is in the queue.
     pub fn arm(&mut self, host: &impl Host) {
         if !self.ready.is_empty() {
             self.arm_at(host, Duration::ZERO);
@@ -234,7 +234,7 @@ impl Sending {
     }
 
     fn arm_at(&mut self, host: &impl Host, now: Duration) -> bool {
-        // What is ready is due, whatever the time.
+        // Copies in the queue are always due.
         let next = if self.ready.is_empty() { self.next_sweep } else { Some(Duration::ZERO) };
         let Some(period) = self.schedule.arm(now, next) else { return false };
         let is_set = host.set_tick_period(period).is_ok();
@@ -247,7 +247,7 @@ impl Sending {
     fn send(&mut self, host: &impl Host, ready: Ready, now: Duration) {
         let Ready { target: index, complete, pair } = ready;
         let Some(target) = self.targets.get_mut(index) else { return };
-        // Envoy keeps a copy until there is an answer. The last mirror leaves it what is held here.
+        // Envoy keeps its own copy until the answer. For the last mirror, our copy's memory is reused for this count.
         let is_last = Rc::strong_count(&complete) == 1;
         let held = if is_last { None } else { self.budget.hold(complete.copied.size()) };
         let sent = if is_last || held.is_some() {
@@ -273,11 +273,11 @@ impl Sending {
         self.flights.insert(token, Flight { target: index, sent: now, facts, pair, _held: held });
     }
 
-    /// Both outcomes of a pair are known, or were waited for long enough.
+    /// Both outcomes of a pair are known, or the time is up.
     fn close(&mut self, host: &impl Host, pair: &Pair) {
         let Some(target) = self.targets.get_mut(pair.target) else { return };
         let Some(how) = target.mirror.compare else { return };
-        // An end that was waited for in vain is the same as one that broke off.
+        // If an end never came, the answer counts as reset.
         let [primary, shadow] = [pair.primary, pair.shadow].map(|outcome| outcome.unwrap_or(Outcome::Reset));
         let Comparison { result, is_body_uncompared, latency } = comparison::compare(&primary, &shadow, &how);
         let role = target.mirror.role.name();
@@ -304,14 +304,14 @@ impl Sending {
         }
     }
 
-    /// Tells how many bytes are held, if the gauge is too far from it.
+    /// Updates the gauge of held bytes, if it is too far out of date.
     pub fn tell_if_it_lags(&mut self, host: &impl Host) {
         if self.budget.held().abs_diff(self.buffered.told()) >= LAG {
             self.buffered.tell(host, self.budget.held());
         }
     }
 
-    /// Tells how many bytes are held, unless the next tick will.
+    /// Updates the gauge of held bytes, unless a copy is in the queue: then the next tick does.
     pub fn tell_if_none_is_ready(&mut self, host: &impl Host) {
         if self.ready.is_empty() {
             self.buffered.tell(host, self.budget.held());

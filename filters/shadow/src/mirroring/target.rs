@@ -1,4 +1,4 @@
-//! The mirrors of all rules, each with what it counts.
+//! The mirrors of all rules, with their counters and rate limits.
 
 use core::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::config::Mirror;
 use crate::metrics::{self, MirrorCounters, Skip};
 use crate::rate::PerSecond;
 
-/// A mirror, and what it counts.
+/// A mirror with its counters and rate limits.
 pub(super) struct Target {
     pub mirror: Mirror,
     pub counters: MirrorCounters,
@@ -18,7 +18,7 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// `prefix` begins the names of its metrics.
+    /// `prefix` is the prefix of its metric names.
     pub fn new(mirror: Mirror, prefix: &str) -> Self {
         Self {
             counters: MirrorCounters::new(prefix, &mirror.name),
@@ -29,13 +29,13 @@ impl Target {
         }
     }
 
-    /// Counts a request that it does not get.
+    /// Counts a request that the mirror does not get.
     pub fn skip(&mut self, host: &impl Host, why: Skip) {
         self.counters.count(host, metrics::SKIPPED, [why.name(), ""]);
     }
 }
 
-/// Leaves out the mirrors that take no body of this length. Whether none remains.
+/// Skips the mirrors whose limit for bodies is smaller than `length`. Returns whether none remains.
 pub(super) fn skip_too_large(
     targets: &mut [Target],
     waiting: &mut Vec<usize>,
@@ -53,7 +53,7 @@ pub(super) fn skip_too_large(
     waiting.is_empty()
 }
 
-/// Leaves out all mirrors.
+/// Skips all mirrors.
 pub(super) fn skip_all(targets: &mut [Target], waiting: &mut Vec<usize>, host: &impl Host, why: Skip) {
     for index in core::mem::take(waiting) {
         if let Some(target) = targets.get_mut(index) {
@@ -62,7 +62,7 @@ pub(super) fn skip_all(targets: &mut [Target], waiting: &mut Vec<usize>, host: &
     }
 }
 
-/// The largest body that one of the mirrors takes.
+/// The largest body limit of these mirrors.
 pub(super) fn largest(targets: &[Target], waiting: &[usize]) -> usize {
     let sizes = waiting.iter().filter_map(|index| targets.get(*index));
     sizes.map(|target| target.mirror.max_request_bytes).max().unwrap_or_default()

@@ -17,7 +17,7 @@ struct Worker {
     mirroring: Mirroring,
 }
 
-/// How long answers take in milliseconds, and what they are.
+/// An answer, and its latency in milliseconds.
 struct Replied {
     status: u16,
     took: u64,
@@ -73,7 +73,7 @@ impl Worker {
         self.mirroring.on_call_response(&self.host, made.token.0, Counts { headers: 2, body: 0, trailers: 0 });
     }
 
-    /// A metric by the values of its labels.
+    /// The series of a metric, by label values.
     fn count(&self, metric: &str) -> Vec<(String, u64)> {
         let values = self.host.values().into_iter().filter_map(|(name, value)| {
             let labels = name.strip_suffix(metric)?;
@@ -123,7 +123,7 @@ fn the_order_of_the_answers_does_not_matter_and_the_timer_stops() {
     worker.expect(metrics::COMPARE, &[]);
     worker.end(&mut request, &OK);
     worker.expect(metrics::COMPARE, &[("m candidate match", 1)]);
-    // It looks once more whether pairs wait.
+    // One more tick: pairs might still wait.
     worker.tick();
     assert_eq!(worker.host.tick_period(), Duration::ZERO);
 }
@@ -286,7 +286,7 @@ fn what_does_not_become_complete_is_not_sent() {
     assert_eq!(worker.mirroring.sending.budget.held(), 0);
 }
 
-/// Compares bodies, of which it answers these parts; the original's last part is the last if it is whole.
+/// Compares bodies. The original's answer has these parts; with `is_whole`, the last part ends it.
 fn compared(parts: &[&[u8]], is_whole: bool, flags: i64, shadow: &[u8]) -> Vec<(String, u64)> {
     let mut worker = Worker::new(&ALL.replace(r#""c"}"#, r#""c", "compare": {"size": true, "body": true}}"#));
     let mut request = worker.begin(true);
@@ -317,7 +317,7 @@ fn an_answer_that_breaks_off_is_no_match() {
         assert_eq!(compared(&[b"abc"], false, 0, shadow), one("primary_incomplete"));
     }
     assert_eq!(compared(&[], false, 0, b""), one("primary_incomplete"));
-    // A delay by Envoy's own filter leaves a flag, and nothing out.
+    // A delay by Envoy's own filter sets a flag, but the answer is complete.
     assert_eq!(compared(&[b"abc"], true, 0x400, b"abd"), one("body_mismatch"));
     assert_eq!(compared(&[b"abc"], true, 0x400, b"abcd"), one("size_mismatch"));
 }

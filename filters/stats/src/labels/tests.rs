@@ -15,7 +15,7 @@ use super::*;
 const PRODUCTPAGE_SAN: &str = "spiffe://cluster.local/ns/default/sa/productpage";
 const REVIEWS_SAN: &str = "spiffe://cluster.local/ns/default/sa/reviews";
 
-/// The proxy of reviews-v1, where a request just ended with 200.
+/// The proxy of reviews-v1. A request has just ended with 200.
 fn reviews() -> FakeHost {
     let mut host = FakeHost::new();
     for (key, value) in [("WORKLOAD_NAME", "reviews-v1"), ("NAMESPACE", "default"), ("CLUSTER_ID", "Kubernetes")] {

@@ -7,7 +7,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
 
-/// A recorder, with the host that it records to.
+/// A recorder and its host.
 struct Fixture {
     host: FakeHost,
     symbols: Symbols,
@@ -59,7 +59,7 @@ fn refusal(host: &FakeHost, config: &str) -> String {
 }
 
 impl Fixture {
-    /// Records what was `measured` for `family` with this source app.
+    /// Records `measured` for `family` with this source app.
     fn record(&mut self, family: Family, source_app: &str, measured: &Measured) {
         let app = self.symbols.of(source_app);
         let labels = labels([(Label::Reporter, self.symbols.of("source")), (Label::SourceApp, app)]);
@@ -71,12 +71,12 @@ impl Fixture {
         self.host.values().into_keys().chain(self.host.histograms().into_keys()).collect()
     }
 
-    /// What the series of a metric of this name hold.
+    /// The values of all series of this metric.
     fn values_of(&self, metric: &str) -> Vec<u64> {
         self.host.values().into_iter().filter(|(name, _)| name.ends_with(metric)).map(|(_, value)| value).collect()
     }
 
-    /// The labels of the only metric of this name.
+    /// The labels of the only series of this metric.
     fn labels_of(&self, metric: &str) -> Vec<(String, String)> {
         let names: Vec<String> = self.names().into_iter().filter(|name| name.ends_with(metric)).collect();
         assert_eq!(names.len(), 1, "{metric} in {names:?}");
@@ -224,7 +224,7 @@ fn a_standard_label_has_its_value_under_another_name_too() {
     fixture.recorder.record(&fixture.host, &fixture.symbols, &set, &request());
     let expected = [
         ("caller", "web"),
-        // What the configuration makes comes first.
+        // Configured attributes have priority.
         ("side", "made"),
         ("who", "cluster.local/ns/shop/sa/web"),
         ("whom", "unknown"),
@@ -351,13 +351,13 @@ fn a_metric_is_recorded_where_its_condition_holds() {
     assert!(error.contains("definitions[3].match: \"fails()\" is not an expression"), "{error}");
 }
 
-/// Two metrics with a condition each.
+/// Two metrics with one condition each.
 const CONDITIONS: &str = r#"{"max_series": 100, "definitions": [
     {"name": "first", "value": "1", "match": "first()", "dimensions": {"app_of_caller": "source_app"}},
     {"name": "second", "value": "1", "match": "second()", "dimensions": {"app_of_caller": "source_app"}}
 ]}"#;
 
-/// Says whether the conditions hold from now on.
+/// Sets whether the conditions hold.
 fn hold(host: &mut FakeHost, held: [bool; 2]) {
     for (text, holds) in ["first()", "second()"].into_iter().zip(held) {
         host.with_expression(text, Some(&[holds.into()]));
@@ -389,7 +389,7 @@ fn a_label_set_is_one_whatever_conditions_hold() {
 fn conditions_are_not_more_than_can_be_kept() {
     let config = |count: usize| {
         let definition = |index| format!(r#"{{"name": "a", "value": "1", "match": "is({index})"}}"#);
-        // The last one again is no other.
+        // A repeated condition counts once.
         let definitions: Vec<String> = (0..count).chain([count - 1]).map(definition).collect();
         format!(
             r#"{{"metrics": [{{"name": "requests_total", "drop": true}}], "definitions": [{}]}}"#,
@@ -477,7 +477,7 @@ fn durations_in_seconds_are_counters_with_what_is_left_carried_on() {
         ("side=.=source;.;le=.=2;.;istio_seconds_bucket", 3),
     ];
     assert_eq!(values, expected.map(|(name, value)| (name.to_string(), value)));
-    // What has no duration is not measured.
+    // A request without a duration is not measured.
     fixture.record(Family::Request, "a", &without_duration());
     assert_eq!(fixture.host.values().get("side=.=source;.;istio_seconds_count"), Some(&3));
 }
@@ -590,7 +590,7 @@ fn definitions_that_prometheus_would_show_as_one_are_refused_in_any_order() {
         let error = refusal(&host, &format!(r#"{{"definitions": [{}]}}"#, definitions.join(", ")));
         assert!(error.starts_with(&format!("configuration refused, 1 problem: {expected}")), "{error}");
     }
-    // What is left out takes no name.
+    // A dropped metric does not occupy its name.
     let dropped = r#"{"metrics": [{"name": "request_bytes", "drop": true}], "definitions": [{"name": "request_bytes_sum", "value": "1"}]}"#;
     fixture(dropped);
     // As several rules of Mixer were, and what is no histogram is no matter.
@@ -600,10 +600,10 @@ fn definitions_that_prometheus_would_show_as_one_are_refused_in_any_order() {
         with(&one, "no()"),
         counter("calls", "istio_"),
         counter("calls_count", "istio_"),
-        // Takes the place of the histogram.
+        // Replaces the histogram.
         counter("request_bytes", "istio_"),
         counter("request_bytes_sum", "istio_"),
-        // The standard one by its whole name.
+        // The standard metric by its full name.
         counter("istio_requests_total", ""),
     ];
     let mut fixture = fixture_on(host, &format!(r#"{{"definitions": [{}]}}"#, definitions.join(", ")));
@@ -616,7 +616,7 @@ fn definitions_that_prometheus_would_show_as_one_are_refused_in_any_order() {
 
 #[test]
 fn a_value_that_can_never_be_a_number_is_refused() {
-    // What the engine is asked for, and whether it may be a number.
+    // Expressions for the engine, and whether the result may be a number.
     let values = [
         ("7", true),
         ("request.size", true),
@@ -645,7 +645,7 @@ fn a_value_that_can_never_be_a_number_is_refused() {
         ("true", false),
         ("-1", false),
         ("1.5", false),
-        // Filter state of other modules is text, and so is what the configuration makes.
+        // Filter state of other modules is text, and so are configured attributes.
         ("cost", false),
         ("made", false),
         ("receivedBytes", false),

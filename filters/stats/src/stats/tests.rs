@@ -9,7 +9,7 @@ fn stats(host: &FakeHost) -> Stats {
     Stats::new(br#"{"disable_host_header_fallback": true}"#, host).expect("valid")
 }
 
-/// A node where a mutual TLS request with a known peer just ended.
+/// A node where a mutual TLS request with a known peer has just ended.
 fn mesh(root_id: &str) -> FakeHost {
     let peer = Peer { workload_name: "productpage-v1".into(), namespace: "default".into(), ..Peer::default() };
     let mut host = FakeHost::new();
@@ -270,7 +270,7 @@ fn a_connection_has_the_flags_of_the_moment_and_the_labels_of_its_first_report()
     }
 }
 
-/// A definition of connections and one of requests, with conditions.
+/// A definition for connections and one for requests, with conditions.
 const CONDITIONS: &str = r#"{"disable_host_header_fallback": true, "definitions": [
     {"name": "received", "prefix": "", "value": "receivedBytes", "protocol": "TCP", "match": "large()"},
     {"name": "events", "prefix": "", "value": "1", "protocol": "TCP", "match": "large()"},
@@ -278,7 +278,7 @@ const CONDITIONS: &str = r#"{"disable_host_header_fallback": true, "definitions"
     {"name": "calls", "prefix": "", "value": "1", "match": "large()"}
 ]}"#;
 
-/// What was counted of the definitions: received, events, continued, calls.
+/// The values of the definitions: received, events, continued, calls.
 fn defined(host: &FakeHost) -> [u64; 4] {
     ["received", "events", "continued", "calls"].map(|name| host.values().get(name).copied().unwrap_or_default())
 }

@@ -13,7 +13,7 @@ use crate::{
     resource::{ApplyTo, Context, Operation, PatchContext},
 };
 
-/// Patches what CDS serves.
+/// Patches the clusters from CDS.
 pub(super) fn apply(patches: &Patches<'_>, kind: ProxyKind, clusters: &mut Vec<Value>) {
     clusters.retain_mut(|cluster| patch(patches, context(kind, cluster), cluster));
     let contexts: &[Context] = match kind {
@@ -22,7 +22,7 @@ pub(super) fn apply(patches: &Patches<'_>, kind: ProxyKind, clusters: &mut Vec<V
     };
     for context in contexts {
         for active in patches.of(ApplyTo::Cluster, *context) {
-            // For a context of ANY a sidecar gets it once, among its outbound ones.
+            // With the context ANY, a sidecar gets a new cluster once, with its outbound clusters.
             let once = active.patch.context != PatchContext::Any || *context != Context::SidecarInbound;
             if active.patch.operation == Operation::Add && once {
                 clusters.push(active.patch.value.clone());
@@ -32,7 +32,7 @@ pub(super) fn apply(patches: &Patches<'_>, kind: ProxyKind, clusters: &mut Vec<V
     }
 }
 
-/// Where a cluster belongs, by its name.
+/// The context of a cluster, from its name.
 fn context(kind: ProxyKind, cluster: &Value) -> Context {
     let name = text(cluster, "name");
     match kind {
@@ -44,7 +44,7 @@ fn context(kind: ProxyKind, cluster: &Value) -> Context {
     }
 }
 
-/// Patches a cluster; false if it is to be removed.
+/// Patches a cluster. Returns false if it is to be removed.
 fn patch(patches: &Patches<'_>, context: Context, cluster: &mut Value) -> bool {
     for active in patches.of(ApplyTo::Cluster, context) {
         if active.patch.operation == Operation::Add || !matches::cluster(active.patch, cluster) {
@@ -64,8 +64,8 @@ fn patch(patches: &Patches<'_>, context: Context, cluster: &mut Value) -> bool {
     true
 }
 
-/// A transport socket is merged into the one of its name. A cluster that chooses among several by endpoint and has none
-/// of that name is left alone; another socket is replaced.
+/// Merges a transport socket into the one with the same name. A cluster with several sockets, selected by endpoint, is
+/// unchanged if none has that name. A single socket with another name is replaced.
 fn patch_transport_socket(patches: &Patches<'_>, active: &Active<'_>, theirs: &Value, cluster: &mut Value) {
     let name = text(theirs, "name");
     if let Some(Value::Array(choices)) = get_mut(cluster, "transport_socket_matches") {

@@ -8,10 +8,10 @@ use crate::{
     resource::{Operation, Patch},
 };
 
-/// Whether an item of a list is the one a patch names.
+/// Whether an item of a list is the one that a patch refers to.
 pub(super) type Anchor<'m> = &'m dyn Fn(&Value) -> bool;
 
-/// Edits a list of a message. A missing list has nothing to be before or after, and is not made for that.
+/// Edits a list in a message. A missing list has no item to insert before or after, so it is not created for that.
 pub(super) fn edit_in(message: &mut Value, field: &str, patch: &Patch, anchor: Option<Anchor<'_>>) -> bool {
     if anchor.is_some() && fields::get(message, field).is_none() && patch.operation != Operation::InsertFirst {
         return false;
@@ -19,8 +19,8 @@ pub(super) fn edit_in(message: &mut Value, field: &str, patch: &Patch, anchor: O
     fields::list_mut(message, field).is_some_and(|list| edit(list, patch, anchor))
 }
 
-/// Adds, removes or replaces an item; tells whether anything changed. Without an anchor there is no item to be before
-/// or after, and the value goes to the beginning or the end.
+/// Adds, removes or replaces an item. Returns whether anything changed. Without an anchor, the value goes to the beginning
+/// or the end.
 fn edit(list: &mut Vec<Value>, patch: &Patch, anchor: Option<Anchor<'_>>) -> bool {
     let value = || patch.value.clone();
     let found = anchor.map(|anchor| list.iter().position(anchor));
@@ -59,7 +59,7 @@ fn edit(list: &mut Vec<Value>, patch: &Patch, anchor: Option<Anchor<'_>>) -> boo
 }
 
 /// Merges into one filter: its typed configuration, and its name if the patch has another. A filter without a typed
-/// configuration stays as it is.
+/// configuration is unchanged.
 pub(super) fn merge_into(patches: &Patches<'_>, active: &Active<'_>, filter: &mut Value, renames: bool) {
     let value = &active.patch.value;
     let Some(config) = fields::get_mut(filter, "typed_config") else { return };
@@ -74,8 +74,7 @@ pub(super) fn merge_into(patches: &Patches<'_>, active: &Active<'_>, filter: &mu
     }
 }
 
-/// Merges the transport socket of a patch into one of the same name. Nothing happens to a socket without a
-/// configuration.
+/// Merges a patch's transport socket into the one with the same name. A socket without a configuration is unchanged.
 pub(super) fn merge_transport_socket(patches: &Patches<'_>, active: &Active<'_>, socket: &mut Value) {
     let theirs = fields::dig(&active.patch.value, &["transport_socket", "typed_config"]);
     if let (Some(ours), Some(theirs)) = (fields::get_mut(socket, "typed_config"), theirs) {

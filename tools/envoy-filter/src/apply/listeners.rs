@@ -1,8 +1,8 @@
 //! Listeners, their filter chains, and the filters in them.
 //!
-//! Within a listener Istio goes from the outside in: the listener, its listener filters, its filter chains, in each
-//! the network filters, in each of those the HTTP filters. At each level items are inserted, replaced and removed in
-//! the order of the patches, and merged after that. New filter chains and listeners come last and stay unpatched.
+//! In a listener, Istio patches from the outside to the inside: the listener, its listener filters, its filter chains,
+//! their network filters, and their HTTP filters. At each level, items are first inserted, replaced and removed in the
+//! order of the patches, then merged. New filter chains and listeners are added last, and are not patched.
 
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ use crate::{
     resource::{ApplyTo, Context, Operation, PatchContext},
 };
 
-/// Patches what LDS serves.
+/// Patches the listeners from LDS.
 pub(super) fn apply(patches: &Patches<'_>, kind: ProxyKind, listeners: &mut Vec<Value>) {
     listeners.retain_mut(|listener| match context(kind, listener) {
         None => true,
@@ -32,7 +32,7 @@ pub(super) fn apply(patches: &Patches<'_>, kind: ProxyKind, listeners: &mut Vec<
     };
     for context in contexts {
         for active in patches.of(ApplyTo::Listener, *context) {
-            // For a context of ANY a sidecar gets it once, among its outbound ones.
+            // With the context ANY, a sidecar gets a new listener once, with its outbound listeners.
             let once = active.patch.context != PatchContext::Any || *context != Context::SidecarInbound;
             if active.patch.operation == Operation::Add && once {
                 listeners.push(active.patch.value.clone());
@@ -42,7 +42,7 @@ pub(super) fn apply(patches: &Patches<'_>, kind: ProxyKind, listeners: &mut Vec<
     }
 }
 
-/// Where a listener belongs; a sidecar's own listeners, which have no direction, belong nowhere.
+/// The context of a listener. A sidecar's own listeners have no direction and no context.
 fn context(kind: ProxyKind, listener: &Value) -> Option<Context> {
     match (kind, text(listener, "traffic_direction")) {
         (ProxyKind::Gateway, _) => Some(Context::Gateway),
@@ -52,9 +52,9 @@ fn context(kind: ProxyKind, listener: &Value) -> Option<Context> {
     }
 }
 
-/// Patches a listener; false if it is to be removed.
+/// Patches a listener. Returns false if it is to be removed.
 fn patch_listener(patches: &Patches<'_>, context: Context, listener: &mut Value) -> bool {
-    // Istio patches routes when it builds them, before the listeners around them.
+    // Istio patches routes when it builds them, before it builds their listeners.
     for chain in chains(listener) {
         if let Some(filters) = list(chain, "filters") {
             for routes in filters.iter_mut().filter_map(inline_routes) {
@@ -87,7 +87,7 @@ fn patch_listener_filters(patches: &Patches<'_>, context: Context, listener: &mu
         let wanted = patch.listener().and_then(|listener| listener.listener_filter.as_deref());
         let named = |filter: &Value| wanted.is_some_and(|wanted| same_filter(wanted, text(filter, "name")));
         if patch.is_merge() {
-            // In the order of the patches: Istio has no second pass for listener filters.
+            // In the order of the patches: for listener filters, Istio has no second pass.
             let filters = list(listener, "listener_filters").into_iter().flatten();
             for filter in filters.filter(|filter| named(filter)) {
                 merge_into(patches, active, filter, false);
@@ -117,7 +117,7 @@ fn patch_filter_chains(patches: &Patches<'_>, context: Context, listener: &mut V
     }
 }
 
-/// What is matched of a listener while its filter chains change: name and address.
+/// Name and address of a listener, for matches while its filter chains change.
 fn head(listener: &Value) -> Value {
     let mut head = serde_json::Map::new();
     for name in ["name", "address"] {
@@ -128,7 +128,7 @@ fn head(listener: &Value) -> Value {
     Value::Object(head)
 }
 
-/// Patches a filter chain; false if it is to be removed.
+/// Patches a filter chain. Returns false if it is to be removed.
 fn patch_filter_chain(patches: &Patches<'_>, context: Context, listener: &Value, chain: &mut Value) -> bool {
     let name = text(listener, "name");
     for active in patches.of(ApplyTo::FilterChain, context) {
@@ -190,7 +190,7 @@ fn patch_network_filters(patches: &Patches<'_>, context: Context, listener: &Val
     }
 }
 
-/// Patches the HTTP filters of a network filter, if it holds any. `http` are the patches for its filter chain.
+/// Patches the HTTP filters of a network filter, if it has any. `http` holds the patches for its filter chain.
 fn patch_http_filters(patches: &Patches<'_>, http: &[&Active<'_>], filter: &mut Value) {
     let http: Vec<_> = http.iter().filter(|active| matches::network_filter(active.patch, filter)).collect();
     let Some(manager) = connection_manager(filter) else { return };
@@ -243,7 +243,7 @@ fn chains(listener: &mut Value) -> impl Iterator<Item = &mut Value> {
     })
 }
 
-/// An existing list, to be changed.
+/// An existing list, to be edited.
 fn list<'v>(message: &'v mut Value, name: &str) -> Option<&'v mut Vec<Value>> {
     get_mut(message, name).and_then(Value::as_array_mut)
 }

@@ -1,4 +1,4 @@
-//! The patches that are meant for one proxy, in the order in which they are applied.
+//! The patches for one proxy, in the order of their application.
 
 use std::{
     cell::{Cell, RefCell},
@@ -13,7 +13,7 @@ use crate::{
     resource::{ApplyTo, Context, EnvoyFilter, Operation, Patch},
 };
 
-/// A patch on its way, with the count of what it changed.
+/// A patch, with the number of objects that it changed.
 #[derive(Debug)]
 pub(super) struct Active<'a> {
     file: &'a Path,
@@ -35,7 +35,7 @@ impl Active<'_> {
     }
 }
 
-/// The patches for one proxy, in the order they are applied.
+/// The patches for one proxy, in the order of their application.
 #[derive(Debug)]
 pub(super) struct Patches<'a> {
     pub(super) active: Vec<Active<'a>>,
@@ -73,7 +73,7 @@ impl<'a> Patches<'a> {
             .filter(move |active| active.patch.apply_to == apply_to && active.patch.context.includes(context))
     }
 
-    /// Counts a merge, or notes why it failed. `path` leads from `patch.value` to what was merged.
+    /// Counts a merge, or records why it failed. `path` leads from `patch.value` to the merged value.
     pub(super) fn merged(&self, active: &Active<'_>, path: &str, result: Result<(), Conflict>) {
         match result {
             Ok(()) => active.hit(),

@@ -12,8 +12,8 @@ use crate::{
     resource::{ApplyTo, Context, Operation},
 };
 
-/// Patches a route configuration, then its virtual hosts, in each its routes. New virtual hosts come last and stay
-/// unpatched.
+/// Patches a route configuration, then its virtual hosts, then their routes. New virtual hosts are added last, and are not
+/// patched.
 pub(super) fn patch(patches: &Patches<'_>, context: Context, routes: &mut Value) {
     for active in patches.of(ApplyTo::RouteConfiguration, context) {
         if matches::route_configuration(active.patch, context, routes) {
@@ -94,7 +94,7 @@ fn patch_routes(patches: &Patches<'_>, for_routes: &[&Active<'_>], host: &mut Va
         }
         let anchored = patch.virtual_host().is_some_and(|host| host.route.is_some());
         let named = |route: &Value| matches::route(patch, route);
-        // Unlike among filters, INSERT_FIRST with a match needs the match to be there.
+        // Unlike for filters, INSERT_FIRST with a match requires the matched item to exist.
         let absent = anchored && !list(host, "routes").iter().any(named);
         if !absent && edit_in(host, "routes", patch, anchored.then_some(&named)) {
             active.hit();

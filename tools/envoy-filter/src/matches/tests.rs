@@ -6,7 +6,7 @@ use crate::{
     resource::{EnvoyFilter, Operation},
 };
 
-/// A patch with this match, of a target and an operation that accept it.
+/// A patch with this match, with a target and an operation that allow it.
 fn patch(apply_to: &str, matching: &str) -> Patch {
     let text = format!(
         "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {{name: a}}\nspec:\n  configPatches:\n  \

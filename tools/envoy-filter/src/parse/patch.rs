@@ -13,10 +13,10 @@ use crate::resource::{
 };
 use crate::yaml::Kind;
 
-/// The fields of which a match may have one at most.
+/// Fields of a match; at most one of them is allowed.
 const OBJECTS: [&str; 3] = ["listener", "routeConfiguration", "cluster"];
 
-/// Reads a patch; nothing if it has problems.
+/// Reads a patch; `None` if it has problems.
 pub(super) fn read(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Patch> {
     let before = reader.count();
     let fields = reader.object(at, &["applyTo", "match", "patch"])?;
@@ -110,7 +110,7 @@ fn proxy(reader: &mut Reader<'_>, at: &At<'_>) -> Option<ProxyMatch> {
         match Regex::new(&text) {
             Ok(regex) => matching.version = Some(regex),
             Err(error) => {
-                // The last line tells what is wrong; those before draw the expression.
+                // The last line contains the reason; the lines before show the expression.
                 let reason = error.to_string();
                 let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
                 reader.problem(at, format!("{text:?} is not a regular expression: {reason}"));

@@ -1,4 +1,4 @@
-//! Reads nodes strictly, noting every problem with its path and line.
+//! Reads nodes strictly, and records every problem with its path and line.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -33,7 +33,7 @@ impl<'n> At<'n> {
         At { path: format!("{}[{index}]", self.path), node }
     }
 
-    /// A field further down, for messages; as far as it exists it also gives the line.
+    /// A nested field, for messages. As far as it exists, it also gives the line.
     pub(crate) fn down(&self, path: &str) -> Self {
         path.split('.').fold(self.clone(), |at, name| {
             let node = at.node.get(name).or_else(|| at.node.get(&names::snake(name))).unwrap_or(at.node);
@@ -42,7 +42,7 @@ impl<'n> At<'n> {
     }
 }
 
-/// The known fields of a mapping, under their camelCase names.
+/// The known fields of a mapping, with camelCase names.
 #[derive(Debug)]
 pub(crate) struct Object<'n> {
     at: At<'n>,
@@ -72,12 +72,12 @@ impl<'f> Reader<'f> {
         self.problems
     }
 
-    /// How many problems were noted so far.
+    /// Number of problems so far.
     pub(crate) fn count(&self) -> usize {
         self.problems.len()
     }
 
-    /// Notes a problem.
+    /// Records a problem.
     pub(crate) fn problem(&mut self, at: &At<'_>, message: impl Into<String>) {
         self.problems.push(Problem {
             file: self.file.to_path_buf(),
@@ -88,7 +88,7 @@ impl<'f> Reader<'f> {
         });
     }
 
-    /// A mapping with no other fields than these. Names may be spelled in snake_case too, as protobuf's JSON form has it.
+    /// A mapping with only these fields. Names can also be in snake_case, as in protobuf's JSON form.
     pub(crate) fn object<'n>(&mut self, at: &At<'n>, allowed: &[&str]) -> Option<Object<'n>> {
         let Kind::Map(entries) = &at.node.kind else {
             self.problem(at, format!("is {}; a mapping is needed", at.node.quoted()));
@@ -110,7 +110,7 @@ impl<'f> Reader<'f> {
         Some(Object { at: at.clone(), fields })
     }
 
-    /// A field that must be there.
+    /// A required field.
     pub(crate) fn required<'n>(&mut self, object: &Object<'n>, name: &str) -> Option<At<'n>> {
         let found = object.get(name).cloned();
         if found.is_none() {
@@ -119,7 +119,7 @@ impl<'f> Reader<'f> {
         found
     }
 
-    /// A string that is not empty.
+    /// A non-empty string.
     pub(crate) fn string(&mut self, at: &At<'_>) -> Option<String> {
         match &at.node.kind {
             Kind::String(text) if !text.is_empty() => Some(text.clone()),

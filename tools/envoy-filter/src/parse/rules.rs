@@ -1,6 +1,6 @@
-//! Which operation, match and target fit together.
+//! Valid combinations of operation, match and target.
 //!
-//! Istio refuses some combinations and silently ignores the rest of those that cannot work; all are refused here.
+//! Istio rejects some invalid combinations and silently ignores others. Here all of them are rejected.
 
 use super::reader::{At, Reader};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     resource::{ApplyTo, ObjectMatch, Operation, Patch, PatchContext},
 };
 
-/// The operations that do something to a target.
+/// The operations that have an effect on a target.
 pub(crate) fn operations(apply_to: ApplyTo) -> &'static [Operation] {
     use Operation::{Add, InsertAfter, InsertBefore, InsertFirst, Merge, MergeAndReplaceList, Remove, Replace};
     match apply_to {
@@ -24,7 +24,7 @@ pub(crate) fn operations(apply_to: ApplyTo) -> &'static [Operation] {
     }
 }
 
-/// Notes every combination that Istio would refuse or ignore.
+/// Records every combination that Istio would reject or ignore.
 pub(super) fn check(reader: &mut Reader<'_>, at: &At<'_>, patch: &Patch) {
     let allowed = operations(patch.apply_to);
     if !allowed.contains(&patch.operation) {
@@ -46,7 +46,7 @@ pub(super) fn check(reader: &mut Reader<'_>, at: &At<'_>, patch: &Patch) {
     }
 }
 
-/// The kind of object matched must be the kind that is changed.
+/// The matched object must have the kind of the changed object.
 fn object_fits(reader: &mut Reader<'_>, at: &At<'_>, patch: &Patch) -> bool {
     if patch.apply_to == ApplyTo::Bootstrap && patch.context != PatchContext::Any {
         reader.problem(
@@ -172,7 +172,7 @@ fn cluster(reader: &mut Reader<'_>, at: &At<'_>, patch: &Patch) {
     }
 }
 
-/// Some operations need to be told which filter they are for.
+/// Some operations require a filter in the match.
 fn anchor(reader: &mut Reader<'_>, at: &At<'_>, patch: &Patch) {
     let changes = matches!(patch.operation, Operation::Merge | Operation::Remove | Operation::Replace);
     let chain = patch.filter_chain();
@@ -181,7 +181,7 @@ fn anchor(reader: &mut Reader<'_>, at: &At<'_>, patch: &Patch) {
             .listener()
             .is_none_or(|listener| listener.listener_filter.is_none())
             .then_some("match.listener.listenerFilter"),
-        // MERGE without a filter is for every network filter of the chain.
+        // MERGE without a filter applies to every network filter of the chain.
         ApplyTo::NetworkFilter if changes && !patch.is_merge() => {
             chain.is_none_or(|chain| chain.filter.is_none()).then_some("match.listener.filterChain.filter.name")
         }

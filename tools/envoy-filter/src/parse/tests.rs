@@ -186,7 +186,7 @@ fn broken_specs_are_refused() {
     }
 }
 
-/// Each patch has exactly this one problem; paths are told from the patch.
+/// Each patch has exactly this problem; paths start at the patch.
 #[test]
 fn broken_patches_are_refused() {
     const FILTER_VALUE: &str = "name: f, typed_config: {'@type': a/b}";

@@ -1,4 +1,4 @@
-//! What can be said of `patch.value` without Envoy's schema: the rest Envoy itself checks.
+//! Checks `patch.value` as far as possible without Envoy's schema. Envoy checks the rest.
 
 use super::reader::{At, Reader};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     yaml::{Kind, Node},
 };
 
-/// Notes what Istio would drop or Envoy would refuse in a value.
+/// Records what Istio would drop or Envoy would reject in a value.
 pub(super) fn check(reader: &mut Reader<'_>, at: &At<'_>, patch: &Patch) {
     let Kind::Map(entries) = &at.node.kind else {
         reader.problem(at, format!("is {}; a mapping is needed", at.node.quoted()));
@@ -47,7 +47,7 @@ pub(super) fn check(reader: &mut Reader<'_>, at: &At<'_>, patch: &Patch) {
     }
 }
 
-/// A filter: the fields it may have, and that its configuration is typed.
+/// Checks a filter: its fields, and that its configuration is typed.
 fn filter(reader: &mut Reader<'_>, at: &At<'_>, patch: &Patch, allowed: &[&str]) {
     let merged = ["name", "typed_config"];
     let allowed = if patch.is_merge() { merged.as_slice() } else { allowed };
@@ -80,7 +80,7 @@ fn filter(reader: &mut Reader<'_>, at: &At<'_>, patch: &Patch, allowed: &[&str])
     }
 }
 
-/// A string that must be there.
+/// A required string.
 fn needed(reader: &mut Reader<'_>, at: &At<'_>, name: &str) {
     match field(at.node, name) {
         None => reader.problem(&at.child(name, at.node), "is missing"),
@@ -90,13 +90,13 @@ fn needed(reader: &mut Reader<'_>, at: &At<'_>, name: &str) {
     }
 }
 
-/// A field of Envoy's, in either spelling.
+/// A field of an Envoy message, in any spelling.
 fn field<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
     node.get(name).or_else(|| node.get(&names::camel(name)))
 }
 
-/// `stats_tags` and `statsTags` in one message are the same field twice, which protobuf refuses. Maps have keys of
-/// their users' making and are unlikely to differ by spelling alone.
+/// `stats_tags` and `statsTags` in one message are the same field twice, which protobuf rejects. Maps have keys chosen by
+/// their users; those rarely differ only in spelling.
 fn spelled_twice(reader: &mut Reader<'_>, at: &At<'_>) {
     match &at.node.kind {
         Kind::Map(entries) => {

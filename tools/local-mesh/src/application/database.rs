@@ -1,4 +1,4 @@
-//! The database, which answers a line with a line.
+//! The database: answers each line with a line.
 
 use std::io;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::pool::{ANSWER, QUESTION};
 use super::role::Role;
 
-/// A longer line is no request.
+/// Longest request line.
 const MAX_LINE: usize = 8 * 1024;
 
 pub(super) async fn serve(listener: TcpListener, role: Arc<Role>) {
@@ -18,7 +18,7 @@ pub(super) async fn serve(listener: TcpListener, role: Arc<Role>) {
         if let Ok((stream, _)) = listener.accept().await {
             let role = Arc::clone(&role);
             connections.spawn(async move {
-                // A client that breaks off is no matter of the database's.
+                // The database ignores clients that disconnect.
                 let _ = converse(stream, &role).await;
             });
         }

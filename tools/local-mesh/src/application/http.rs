@@ -1,6 +1,6 @@
-//! The HTTP applications. Besides the page itself, paths that do one thing each, for tests:
-//! `/healthz`, `/headers` (those received, as JSON), `/status/<code>`, `/delay/<ms>`, `/bytes/<n>`, `/echo`,
-//! `/reset` (the connection closes without an answer), `/truncate` (it closes in the middle of the body).
+//! The HTTP applications. Besides the page, they have paths for tests: `/healthz`, `/headers` (the received headers as
+//! JSON), `/status/<code>`, `/delay/<ms>`, `/bytes/<n>`, `/echo`, `/reset` (closes the connection without an answer),
+//! `/truncate` (closes it in the middle of the body).
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -25,7 +25,7 @@ use tokio::time::Sleep;
 use super::role::{Callee, CalleeKind, Role};
 use crate::server;
 
-/// What an application copies from a request to those it makes for it, so that they belong together.
+/// Headers that an application copies from a request to its own calls, so that they belong to one trace.
 const FORWARDED: [&str; 12] = [
     "end-user",
     "user-agent",
@@ -41,16 +41,16 @@ const FORWARDED: [&str; 12] = [
     "tracestate",
 ];
 
-/// A call that takes longer has failed.
+/// Calls that take longer fail.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Larger requested bodies are cut to this.
+/// Largest body of `/bytes`.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 type AnswerBody = BoxBody<Bytes, io::Error>;
 type Caller = Client<HttpConnector, Empty<Bytes>>;
 
-/// A body that breaks off, after a pause in which its first part is really sent.
+/// A body that is cut off, after a pause in which its first part is really sent.
 struct Truncated {
     first: Option<Bytes>,
     pause: Pin<Box<Sleep>>,
@@ -99,7 +99,7 @@ async fn answer(role: Arc<Role>, caller: Caller, request: Request<Incoming>) -> 
             Ok(Response::new(full(vec![b'x'; length])))
         }
         "echo" => {
-            // With its type, so that an echoed gRPC message is one for Envoy, too.
+            // With its content type, so that Envoy recognizes an echoed gRPC message.
             let content_type = request.headers().get(CONTENT_TYPE).cloned();
             let body = request.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
             let mut response = Response::new(full(body));
@@ -116,7 +116,7 @@ async fn answer(role: Arc<Role>, caller: Caller, request: Request<Incoming>) -> 
     }
 }
 
-/// The page: every service it needs is called at once; one that fails leaves a gap, not an error.
+/// The page. Calls all needed services at once; a failed call leaves a gap in the page, not an error.
 async fn page(
     role: &Arc<Role>,
     caller: &Caller,
@@ -145,7 +145,7 @@ async fn page(
     Ok(json_answer(StatusCode::OK, &json!({"workload": role.name, "calls": outcomes})))
 }
 
-/// The callee's status or line, or why there is none.
+/// The status or line of the called service, or the reason for having none.
 async fn call(caller: &Caller, callee: &Callee, incoming: &HeaderMap) -> Value {
     if let CalleeKind::Tcp(pool) = &callee.kind {
         return match pool.ask(callee.address).await {

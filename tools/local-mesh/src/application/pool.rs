@@ -1,4 +1,4 @@
-//! Clients of the database: one line asked, one line answered, many times on a connection.
+//! Clients of the database. One line is the request, one line the answer; a connection serves many.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -8,12 +8,12 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 
-/// What is asked.
+/// The request.
 pub(super) const QUESTION: &str = "GET rating\n";
-/// What is answered.
+/// The answer.
 pub(super) const ANSWER: &str = "rating 5\n";
 
-/// Requests on a connection before the client opens a new one, so that connections open and close while the mesh runs.
+/// Requests per connection. Then the client opens a new one, so that connections open and close while the mesh runs.
 const REQUESTS_PER_CONNECTION: u32 = 5;
 
 /// A client's idle connections.
@@ -29,7 +29,7 @@ struct Connection {
 }
 
 impl Pool {
-    /// Asks for a rating.
+    /// Requests a rating.
     pub(super) async fn ask(&self, address: SocketAddr) -> io::Result<String> {
         let pooled = self.idle.lock().await.pop();
         let mut connection = match pooled {
@@ -49,7 +49,7 @@ impl Pool {
     }
 }
 
-/// Asks for a rating on a connection that blocks: 11 bytes there, 9 bytes back. Another answer is an error.
+/// Requests a rating over a blocking connection: sends 11 bytes, receives 9. Any other answer is an error.
 pub fn ask(stream: &mut std::net::TcpStream) -> Result<()> {
     stream.write_all(QUESTION.as_bytes())?;
     let mut answer = [0; ANSWER.len()];

@@ -1,4 +1,4 @@
-//! What an application is, and where it sends.
+//! The behavior of an application, and the services that it calls.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +20,7 @@ pub(super) struct Role {
     pub served: Arc<AtomicU64>,
 }
 
-/// A service, as an application reaches it.
+/// A service, as reached from an application.
 #[derive(Debug)]
 pub(super) struct Callee {
     pub service: String,
@@ -29,7 +29,7 @@ pub(super) struct Callee {
     pub kind: CalleeKind,
 }
 
-/// What it speaks.
+/// Its protocol.
 #[derive(Debug)]
 pub(super) enum CalleeKind {
     Http,
@@ -42,7 +42,7 @@ impl Role {
         self.served.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// How long request number `n` takes.
+    /// Delay of request number `n`.
     pub fn delay(&self, n: u64) -> Duration {
         match &self.slow {
             Some(slow) if n.is_multiple_of(slow.every) => self.latency + slow.by,
@@ -50,7 +50,7 @@ impl Role {
         }
     }
 
-    /// The status with which request number `n` fails.
+    /// The error status of request number `n`, if it fails.
     pub fn failure(&self, n: u64) -> Option<u16> {
         let fail = self.fail.as_ref()?;
         (n >= fail.every && n % fail.every < fail.times).then_some(fail.status)
@@ -58,7 +58,7 @@ impl Role {
 }
 
 impl Callee {
-    /// As `caller` reaches it.
+    /// The service, as reached from `caller`.
     pub fn new(topology: &Topology, caller: &Workload, service: &Service) -> Self {
         Self {
             service: service.name.clone(),
@@ -68,7 +68,7 @@ impl Callee {
         }
     }
 
-    /// The own sidecar; without one, the first pod of the service.
+    /// The caller's own sidecar; without a sidecar, the first pod of the service.
     fn address(topology: &Topology, caller: &Workload, service: &Service) -> SocketAddr {
         if caller.sidecar {
             let port = if service.is_http() { port::OUTBOUND } else { service.port };

@@ -1,4 +1,4 @@
-//! The static part: node, admin, the listener for Prometheus, and where listeners and clusters are found.
+//! The static part: node, admin, the listener for Prometheus, and the sources of listeners and clusters.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use super::files::RESOURCES;
 use super::names::{port, ISTIO_VERSION};
 use crate::topology::{Topology, Workload};
 
-/// `node.id`, from which Istio derives everything about a proxy.
+/// `node.id`. Istio derives all facts about a proxy from it.
 pub fn node_id(workload: &Workload) -> String {
     let kind = if workload.gateway.is_some() { "router" } else { "sidecar" };
     let (ip, pod, namespace) = (workload.address, workload.pod(), &workload.namespace);
@@ -24,7 +24,7 @@ pub(super) fn bootstrap(topology: &Topology, workload: &Workload, directory: &Pa
             "metadata": metadata(topology, workload),
         },
         "admin": {"address": address(&ip, port::ADMIN)},
-        // Histograms reach /stats/prometheus at a flush only; Envoy's 5 s would make the mesh look idle at first.
+        // Histograms reach /stats/prometheus only at a flush. With Envoy's 5 s, the mesh would look idle at first.
         "stats_flush_interval": "1s",
         "dynamic_resources": {
             "lds_config": from_file(&directory.join("lds")),
@@ -66,12 +66,12 @@ fn metadata(topology: &Topology, workload: &Workload) -> Value {
         "INTERCEPTION_MODE": "REDIRECT",
         "INSTANCE_IPS": workload.address.to_string(),
         "APP_CONTAINERS": workload.app,
-        // What proxies of Istio 1.5 to 1.7 go by in what they send.
+        // Proxies of Istio 1.5 to 1.7 send the fields that are listed here.
         "EXCHANGE_KEYS": "NAME,NAMESPACE,INSTANCE_IPS,LABELS,OWNER,PLATFORM_METADATA,WORKLOAD_NAME,MESH_ID,SERVICE_ACCOUNT,CLUSTER_ID",
     })
 }
 
-/// A directory of its own for each, as whatever is moved into a watched directory makes Envoy read again.
+/// Each file has its own directory, because Envoy reads it again when any file is moved into the directory.
 fn from_file(directory: &Path) -> Value {
     json!({
         "resource_api_version": "V3",

@@ -1,4 +1,4 @@
-//! Clusters: one per service and subset, one per own port, and Istio's three special ones.
+//! Clusters: one for each service and subset, one for the workload's own port, and Istio's three special clusters.
 
 use serde_json::{json, Value};
 
@@ -80,8 +80,8 @@ fn inbound(workload: &Workload, service: &Service) -> Value {
     cluster
 }
 
-/// Where the connection was going. Nothing was redirected here, so that nothing is known of that unless a test says it in
-/// `x-envoy-original-dst-host`.
+/// Forwards to the original destination. Nothing is redirected here, so the original destination is unknown, unless a test
+/// sets it in `x-envoy-original-dst-host`.
 fn passthrough(name: &str) -> Value {
     json!({
         "name": name,
@@ -100,7 +100,7 @@ fn endpoint(member: &Workload, service: &Service) -> Value {
     }
     let labels = member.all_labels();
     let label = |key: &str| labels.get(key).map_or("", String::as_str);
-    // As istiod writes it: workload;namespace;canonical name;revision;cluster, the revision `latest` left out.
+    // As istiod writes it: workload;namespace;canonical name;revision;cluster. The revision `latest` is omitted.
     let revision = label("service.istio.io/canonical-revision");
     let revision = if revision == "latest" { "" } else { revision };
     let name = label("service.istio.io/canonical-name");

@@ -1,10 +1,10 @@
-//! Files that a proxy's configuration refers to, and their form.
+//! The files that a proxy's configuration refers to, and their format.
 
 use std::path::PathBuf;
 
 use serde_json::{json, Value};
 
-/// Name of the file of resources, in a directory for each kind.
+/// Name of the resource file. Each kind of resource has its own directory.
 pub const RESOURCES: &str = "resources.json";
 
 /// Directories that a sidecar's configuration refers to.
@@ -16,7 +16,7 @@ pub struct Files {
     pub pki: PathBuf,
 }
 
-/// A file's content for `path_config_source`.
+/// Content of a file for `path_config_source`.
 pub fn discovery(type_name: &str, resources: &[Value], version: u64) -> Value {
     let type_url = format!("type.googleapis.com/{type_name}");
     let typed: Vec<Value> = resources

@@ -57,7 +57,7 @@ fn outbound_tcp(workload: &Workload, service: &Service) -> Value {
     })
 }
 
-/// Two chains for the one port: mutual TLS from other sidecars, and plaintext from outside the mesh (permissive mode).
+/// Two filter chains for one port: mutual TLS from other sidecars, and plaintext from outside the mesh (permissive mode).
 fn virtual_inbound(workload: &Workload, service: &Service, files: &Files) -> Value {
     let filter = if service.is_http() {
         let mut manager = http_manager(&format!("inbound_0.0.0.0_{}", service.port), routes::inbound(service));

@@ -14,7 +14,7 @@ pub mod port {
     pub const STATS: u16 = 15090;
 }
 
-/// The version that nodes claim to be of, which `proxyVersion` of an EnvoyFilter matches.
+/// The Istio version in the nodes' metadata, which `proxyVersion` of an EnvoyFilter matches.
 pub const ISTIO_VERSION: &str = "1.24.0";
 
 /// Istio's name of an outbound cluster.

@@ -1,4 +1,5 @@
-//! Route configurations: a virtual host per service, one for everything else, and the gateway's and inbound ones.
+//! Route configurations: a virtual host for each service, one for all other hosts, and the routes of gateways and inbound
+//! listeners.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use serde_json::{json, Value};
 use super::names::{inbound_cluster, outbound_cluster};
 use crate::topology::{Gateway, Route, Service, Topology, Workload};
 
-/// What an application's own requests go by; Istio names it after the port.
+/// Routes for an application's own requests. Istio names them after the port.
 pub fn outbound(topology: &Topology, workload: &Workload) -> Value {
     let mut hosts: Vec<Value> =
         topology.services.iter().filter(|s| s.is_http()).map(|s| virtual_host(workload, s)).collect();
@@ -24,7 +25,7 @@ pub fn outbound(topology: &Topology, workload: &Workload) -> Value {
     json!({"name": "9080", "virtual_hosts": hosts, "validate_clusters": false})
 }
 
-/// What requests from outside go by.
+/// Routes for requests from outside.
 pub fn gateway(topology: &Topology, gateway: &Gateway) -> Value {
     let routes: Vec<Value> = gateway
         .routes
@@ -44,7 +45,7 @@ pub fn gateway(topology: &Topology, gateway: &Gateway) -> Value {
     })
 }
 
-/// Everything to the own application.
+/// Routes everything to the workload's own application.
 pub fn inbound(service: &Service) -> Value {
     let cluster = inbound_cluster(service);
     json!({
@@ -72,7 +73,7 @@ fn virtual_host(workload: &Workload, service: &Service) -> Value {
     })
 }
 
-/// The names by which Kubernetes lets a client in the workload's namespace reach the service.
+/// The host names under which Kubernetes lets a client in the workload's namespace reach the service.
 fn domains(workload: &Workload, service: &Service) -> Vec<String> {
     let (name, namespace) = (&service.name, &service.namespace);
     let mut names = vec![service.host(), format!("{name}.{namespace}.svc"), format!("{name}.{namespace}")];
@@ -114,7 +115,7 @@ fn split(service: &Service, route: &Route, base: &Value) -> Value {
     json!({"name": "default", "match": matcher, "decorator": decorator(service), "route": action})
 }
 
-/// The name that spans get.
+/// The operation name of spans.
 fn decorator(service: &Service) -> Value {
     json!({"operation": format!("{}:{}/*", service.host(), service.port)})
 }

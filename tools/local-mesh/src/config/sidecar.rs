@@ -1,4 +1,4 @@
-//! Everything that one Envoy is told, and changes of it.
+//! The complete configuration of one Envoy, and changes to it.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ pub struct SidecarConfig {
 }
 
 impl SidecarConfig {
-    /// Makes paths of modules in a pod paths below `dist`; gives the modules that are referred to.
+    /// Replaces paths of modules in a pod by paths in `dist`. Returns the modules in use.
     pub fn map_modules(&mut self, dist: &Path) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let lists = self.listeners.iter_mut().chain(self.clusters.iter_mut());
@@ -36,7 +36,7 @@ impl SidecarConfig {
         found
     }
 
-    /// True when a wasm filter sits on connections, not only on requests.
+    /// True if there is a wasm network filter.
     pub fn has_network_wasm(&self) -> bool {
         let chains = self.listeners.iter().filter_map(|listener| listener.get("filter_chains")?.as_array()).flatten();
         let mut filters = chains.filter_map(|chain| chain.get("filters")?.as_array()).flatten();
@@ -45,7 +45,7 @@ impl SidecarConfig {
         })
     }
 
-    /// Replaces the plugin configuration of the wasm filters whose root id or plugin name is `plugin`; gives how many.
+    /// Replaces the plugin configuration of all wasm filters with `plugin` as root id or plugin name. Returns how many.
     pub fn replace_plugin_config(&mut self, plugin: &str, configuration: &str) -> usize {
         let mut count = 0;
         for value in &mut self.listeners {
@@ -64,7 +64,7 @@ impl SidecarConfig {
     }
 }
 
-/// Calls `found` for each object in a value.
+/// Calls `found` for each object inside a value.
 pub(super) fn visit(value: &mut Value, found: &mut dyn FnMut(&mut Map<String, Value>)) {
     match value {
         Value::Object(object) => {

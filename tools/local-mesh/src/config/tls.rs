@@ -5,10 +5,10 @@ use serde_json::{json, Value};
 use super::files::Files;
 use crate::topology::{Service, Topology, Workload};
 
-/// ALPN of Istio's sidecars to each other, of which the inbound listener chooses its filter chain.
+/// The ALPN that Istio's sidecars send to each other. The inbound listener selects its filter chain by it.
 pub const MESH_ALPN: [&str; 5] = ["istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"];
 
-/// The server side: a client certificate is required.
+/// The server side. It requires a client certificate.
 pub fn downstream(workload: &Workload, http: bool, files: &Files) -> Value {
     let alpn: &[&str] = if http { &["h2", "http/1.1"] } else { &["istio-peer-exchange", "h2", "http/1.1"] };
     json!({
@@ -25,13 +25,13 @@ pub fn downstream(workload: &Workload, http: bool, files: &Files) -> Value {
     })
 }
 
-/// The client side: the server must be one of the service's workloads.
+/// The client side. The server must be one of the service's workloads.
 pub fn upstream(topology: &Topology, workload: &Workload, service: &Service, subset: &str, files: &Files) -> Value {
     let identities: Vec<Value> = topology
         .members(service)
         .map(|member| json!({"san_type": "URI", "matcher": {"exact": member.spiffe(&topology.trust_domain)}}))
         .collect();
-    // Istio's own ALPN filter would replace these per request; stock Envoy has none.
+    // Istio's own ALPN filter would replace these for each request; stock Envoy does not have it.
     let alpn: &[&str] = match service.protocol {
         crate::topology::Protocol::Http => &["istio-http/1.1", "istio", "http/1.1"],
         crate::topology::Protocol::Grpc => &["istio-h2", "istio", "h2"],

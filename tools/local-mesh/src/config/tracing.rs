@@ -1,4 +1,4 @@
-//! Tracing, as Istio configures it: spans to a Zipkin collector as JSON, B3 headers, a share of the requests.
+//! Tracing as Istio configures it: spans as JSON to a Zipkin collector, B3 headers, a sampling rate.
 
 use std::net::IpAddr;
 
@@ -10,20 +10,20 @@ use crate::topology::{Topology, Workload};
 /// Name of the collector's cluster, in the static part as in Istio's bootstrap.
 const CLUSTER: &str = "zipkin";
 
-/// Whether spans are made, and where they go.
+/// Whether to create spans, and where to send them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Tracing {
-    /// No spans, and no headers for them.
+    /// No spans and no trace headers.
     #[default]
     Off,
-    /// Requests get their headers; the spans go nowhere.
+    /// Requests have trace headers, but spans are dropped.
     HeadersOnly,
-    /// The spans go to a collector that speaks Zipkin's API: host and port.
+    /// Spans go to a collector with Zipkin's API: host and port.
     Collector(String, u16),
 }
 
 impl Tracing {
-    /// Of `host:port`; an IPv6 address stands in brackets.
+    /// From `host:port`; an IPv6 address is in brackets.
     pub fn to(address: &str) -> Option<Self> {
         let (host, port) = address.rsplit_once(':')?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -36,7 +36,7 @@ impl Tracing {
 }
 
 impl SidecarConfig {
-    /// Makes every HTTP listener trace the topology's share of requests.
+    /// Makes every HTTP listener trace the topology's percentage of requests.
     pub fn trace(&mut self, topology: &Topology, workload: &Workload, tracing: &Tracing) {
         let endpoints = match tracing {
             Tracing::Off => return,
@@ -69,7 +69,7 @@ impl SidecarConfig {
 fn settings(topology: &Topology, workload: &Workload) -> Value {
     let labels = workload.all_labels();
     let label = |key: &str| labels.get(key).map_or("unknown", String::as_str);
-    // The tags by which Kiali finds the traces of a workload.
+    // The tags that Kiali uses to find a workload's traces.
     let tags = [
         ("istio.canonical_revision", label("service.istio.io/canonical-revision")),
         ("istio.canonical_service", label("service.istio.io/canonical-name")),
@@ -91,7 +91,7 @@ fn settings(topology: &Topology, workload: &Workload) -> Value {
                 "collector_endpoint_version": "HTTP_JSON",
                 "collector_hostname": "zipkin",
                 "trace_id_128bit": true,
-                // Each proxy's spans have ids of their own, as Jaeger needs it.
+                // Each proxy's spans have their own ids, as Jaeger requires.
                 "shared_span_context": false,
             },
         },

@@ -1,20 +1,20 @@
-//! From samples to nodes and edges.
+//! Builds nodes and edges from samples.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::{Edge, EdgeKind, Graph, Node, NodeKind};
 use crate::exposition::Sample;
 
-/// Where requests went.
+/// Target of requests.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Target {
-    /// To the node of an id.
+    /// A node, by id.
     Node(String),
-    /// To a service, as far as the caller knows: namespace and name.
+    /// A service, if the caller knows no more: namespace and name.
     Service(String, String),
 }
 
-/// An edge as one reporter sees it.
+/// An edge as seen by one reporter.
 #[derive(Debug, Clone, Default)]
 pub struct Side {
     pub rate: f64,
@@ -35,12 +35,12 @@ struct Ends {
     destination: Side,
 }
 
-/// Collects samples, then makes a graph of them.
+/// Collects samples, then builds a graph.
 #[derive(Debug, Default)]
 pub struct Builder {
     nodes: BTreeMap<String, Node>,
     edges: BTreeMap<(String, Target, EdgeKind), Ends>,
-    /// Which workloads a caller reached through a service.
+    /// The workloads that a caller reached through a service.
     reached: BTreeMap<(String, String, String, EdgeKind), BTreeSet<String>>,
 }
 
@@ -62,17 +62,17 @@ impl Builder {
         }
     }
 
-    /// A quantile of the durations.
+    /// Adds a quantile of the durations.
     pub fn add_p99(&mut self, sample: &Sample) {
-        // A request that reached nobody says nothing of how fast anybody is.
+        // The duration of a request that reached no workload describes no workload.
         if sample.value.is_finite() && known(sample.label("destination_workload")).is_some() {
             let side = self.side(sample, EdgeKind::Http);
-            // Several services, apps or versions can lead to one workload: the worst of them.
+            // Several services, apps or versions may lead to one workload: use the largest.
             side.p99 = Some(side.p99.unwrap_or(0.0).max(sample.value));
         }
     }
 
-    /// A rate of one of `istio_tcp_…`, and where it belongs.
+    /// Adds a rate of one of `istio_tcp_…` in `slot`.
     pub fn add_tcp(&mut self, sample: &Sample, slot: fn(&mut Side) -> &mut f64) {
         let side = self.side(sample, EdgeKind::Tcp);
         *slot(side) += sample.value;
@@ -115,7 +115,7 @@ impl Builder {
         }
     }
 
-    /// Id of the workload at that end, if it is known.
+    /// Id of the workload at this end, if it is known.
     fn workload(&mut self, sample: &Sample, end: &str) -> Option<String> {
         let label = |name: &str| known(sample.label(&format!("{end}_{name}"))).unwrap_or_default().to_owned();
         let (name, namespace) = (label("workload"), label("workload_namespace"));
@@ -131,7 +131,7 @@ impl Builder {
             app: String::new(),
             version: String::new(),
         });
-        // Of a peer that did not answer, a caller knows less than others do.
+        // A caller knows less of a peer that did not answer; other samples may have the values.
         for (slot, value) in [(&mut node.app, label("app")), (&mut node.version, label("version"))] {
             if slot.is_empty() {
                 *slot = value;
@@ -144,7 +144,7 @@ impl Builder {
         self.plain_node("unknown", NodeKind::Unknown, "unknown", "")
     }
 
-    /// Requests that reached no workload belong to the one that their service has, when it is one only.
+    /// Assigns requests that reached no workload to the service's workload, if it has only one.
     fn node_of_service(&mut self, source: &str, namespace: String, name: String, kind: EdgeKind) -> String {
         let through = (source.to_owned(), namespace.clone(), name.clone(), kind);
         let reached = self.reached.get(&through).filter(|reached| reached.len() == 1);
@@ -197,7 +197,7 @@ impl Ends {
     }
 }
 
-/// Adds what shadow filters send where: rates of their copies, and of the comparisons by result.
+/// Adds the copies of shadow filters: rates of copies, and of comparisons by result.
 pub fn add_mirrors(graph: &mut Graph, copies: &[Sample], compared: &[Sample]) {
     let mut edges = BTreeMap::new();
     for sample in copies {
@@ -240,10 +240,10 @@ pub fn add_mirrors(graph: &mut Graph, copies: &[Sample], compared: &[Sample]) {
     }
 }
 
-/// Id and name of the workload whose pod a sample was scraped from.
+/// Id and name of the workload of the scraped pod.
 fn owner(sample: &Sample) -> (String, String) {
     let pod = sample.label("pod");
-    // A deployment's pods are called `<deployment>-<hash>-<id>`.
+    // Pods of a deployment are named `<deployment>-<hash>-<id>`.
     let name = pod.rsplitn(3, '-').nth(2).unwrap_or(pod);
     (format!("{}/{name}", sample.label("namespace")), name.to_owned())
 }
@@ -264,7 +264,7 @@ fn plain_node(id: &str, kind: NodeKind, name: &str, namespace: &str) -> Node {
 }
 
 fn secure(side: &mut Side, sample: &Sample) {
-    // A trifle more, so that it is known of idle edges, too.
+    // A small extra, so that idle edges also have a value.
     let weight = sample.value.max(0.0) + 1e-9;
     match sample.label("connection_security_policy") {
         "mutual_tls" => side.secured += weight,
@@ -273,7 +273,7 @@ fn secure(side: &mut Side, sample: &Sample) {
     }
 }
 
-/// As in the table: a client that left (code 0) got no more than one that was told 5xx.
+/// As in the table: a client that left (code 0) counts like a 5xx.
 fn failed(sample: &Sample) -> bool {
     let (code, status) = (sample.label("response_code"), sample.label("grpc_response_status"));
     code.starts_with('5') || code == "0" || !matches!(status, "" | "0")

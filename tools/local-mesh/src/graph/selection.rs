@@ -1,4 +1,4 @@
-//! What of a mesh is asked for: the query parameters of Istio's servicegraph.
+//! The part of a graph to show: the query parameters of Istio's servicegraph.
 
 use std::collections::HashSet;
 
@@ -6,7 +6,7 @@ use anyhow::{ensure, Result};
 
 use super::model::{Edge, Graph};
 
-/// What is shown, of which span of time.
+/// The part of a graph to show, and the period.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
     time_horizon: Option<String>,
@@ -18,7 +18,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// From a URL's query. Parameters that are not ours do no harm; an empty one is as none.
+    /// From a URL's query. Other parameters are ignored; an empty parameter counts as absent.
     pub fn parse(pairs: &[(String, String)]) -> Result<Self> {
         let mut selection = Self::default();
         for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
@@ -40,12 +40,12 @@ impl Selection {
         Ok(selection)
     }
 
-    /// The span of time as PromQL has it.
+    /// The period in PromQL.
     pub fn horizon(&self) -> &str {
         self.time_horizon.as_deref().unwrap_or("5m")
     }
 
-    /// What was asked for of a whole graph.
+    /// The selected part of a graph.
     pub fn apply(&self, mut graph: Graph) -> Graph {
         let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
         let at = |id: &str, namespace: &Option<String>, workload: &Option<String>| {
@@ -64,7 +64,7 @@ impl Selection {
     }
 }
 
-/// The seconds of a duration of Prometheus in whole units of a second or more: `1h30m`.
+/// A Prometheus duration in seconds, in units of a second or more: `1h30m`.
 fn seconds(text: &str) -> Option<u64> {
     let mut total = 0_u64;
     let mut rest = text;

@@ -1,5 +1,5 @@
-//! The formats of Istio's servicegraph, which scripts may still read. Nodes are called `app (workload)`, the rates
-//! `reqs/sec` and `bytes/sec`; other labels are ours.
+//! The formats of Istio's servicegraph, for existing scripts. Nodes are named `app (workload)`, rates `reqs/sec` and
+//! `bytes/sec`; other labels are our own.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
@@ -18,7 +18,7 @@ pub fn service_graph(graph: &Graph) -> Value {
     json!({"nodes": nodes, "edges": edges})
 }
 
-/// `/d3graph`: the same, with nodes in a list and the ends of links as positions in it.
+/// `/d3graph`: the same, with a list of nodes. Links refer to nodes by their index.
 pub fn d3_graph(graph: &Graph) -> Value {
     let names = names(graph);
     let listed: BTreeSet<&str> = names.values().map(String::as_str).collect();
@@ -32,7 +32,7 @@ pub fn d3_graph(graph: &Graph) -> Value {
     json!({"nodes": nodes, "links": links})
 }
 
-/// `/dotgraph`: Graphviz's language.
+/// `/dotgraph`: the language of Graphviz.
 pub fn dot(graph: &Graph) -> String {
     let names = names(graph);
     let mut text = "digraph \"istio-servicegraph\" {\n".to_owned();
@@ -63,7 +63,7 @@ fn labels(edge: &Edge) -> BTreeMap<&'static str, String> {
     labels
 }
 
-/// The edges with the names of their ends.
+/// The edges with the names of their nodes.
 fn edges<'a>(
     graph: &'a Graph,
     names: &'a BTreeMap<&str, String>,
@@ -74,13 +74,13 @@ fn edges<'a>(
     })
 }
 
-/// A name for each id. Workloads of the same name in two namespaces are told apart by it.
+/// A name for each id. It includes the namespace if two workloads have the same name.
 fn names(graph: &Graph) -> BTreeMap<&str, String> {
     let mut taken = HashSet::new();
     let mut names = BTreeMap::new();
     for node in &graph.nodes {
         let mut name = servicegraph_name(node, &node.name);
-        // Clients and places that nobody knows are one node, as they were.
+        // All unknown clients are one node, and so are all unknown targets, as in servicegraph.
         let is_new = taken.insert(name.clone());
         if !is_new && !matches!(node.kind, NodeKind::Unknown | NodeKind::Nowhere) {
             name = servicegraph_name(node, &format!("{}.{}", node.name, node.namespace));

@@ -1,4 +1,4 @@
-//! Which 127.n.x.x a mesh has to itself. The claim is a bound port, which the kernel gives back however a process ends.
+//! Reserves a network 127.n.x.x for a mesh. A bound port is the lock: the kernel releases it however the process ends.
 
 use std::net::{Ipv4Addr, TcpListener};
 
@@ -7,19 +7,19 @@ use anyhow::{anyhow, Context, Result};
 use crate::options::Network;
 use crate::topology::Topology;
 
-/// Nothing is served there.
+/// The port for the lock. Nothing is served there.
 const CLAIM_PORT: u16 = 15999;
 
-/// Networks given to those who want any; 127.0 and 127.1 are left to the system and to `mesh up`.
+/// The networks to choose from. 127.0 is for the system, 127.1 for `remixer mesh`.
 const FREE: std::ops::RangeInclusive<u8> = 2..=250;
 
-/// A network held until this is dropped.
+/// A reserved network, until dropped.
 #[derive(Debug)]
 pub struct Claim {
     _listener: TcpListener,
 }
 
-/// The topology on the network that it now has to itself.
+/// Reserves a network and moves the topology to it.
 pub fn claim(topology: Topology, network: Network) -> Result<(Topology, Claim)> {
     let wanted = match network {
         Network::AsWritten => topology.network(),

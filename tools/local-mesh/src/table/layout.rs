@@ -24,7 +24,7 @@ pub(super) fn text(rows: &BTreeMap<Key, Row>) -> String {
     align(&lines)
 }
 
-/// A row, and one more for each further code.
+/// A row, with one more line for each further code.
 fn block(edge: String, version: String, reporter: &str, row: &Row, lines: &mut Vec<[String; 9]>) {
     let security = match (reporter, row.security.as_str()) {
         ("source", _) => "", // a client does not know

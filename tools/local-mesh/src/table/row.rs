@@ -1,18 +1,21 @@
-//! A row of the table, and what tells rows apart.
+//! A row of the table, and its key.
 
 use std::collections::BTreeMap;
 
-/// An edge as one reporter sees it.
+use serde::Serialize;
+
+/// An edge as seen by one reporter.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     pub source: String,
     pub destination: String,
-    /// `source` before `destination`.
+    /// `source` comes before `destination`.
     pub reporter: std::cmp::Reverse<String>,
 }
 
-/// What is known of it.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// The values of a row.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Row {
     pub version: String,
     pub security: String,

@@ -1,20 +1,20 @@
-//! Who sends to whom, workload by workload: what telemetry must be able to tell.
+//! The edges between workloads: telemetry must report all of them.
 
 use super::model::{Service, Topology, Workload};
 
-/// A pair of workloads of which the first sends to the second.
+/// A pair of workloads: the first sends to the second.
 #[derive(Debug, Clone, Copy)]
 pub struct Edge<'a> {
     /// The sender.
     pub source: &'a Workload,
     /// The receiver.
     pub destination: &'a Workload,
-    /// The service through which it is reached.
+    /// The service between them.
     pub service: &'a Service,
 }
 
 impl Topology {
-    /// All edges that the calls and routes allow, between workloads in the mesh.
+    /// All edges between workloads in the mesh that the calls and routes allow.
     pub fn edges(&self) -> Vec<Edge<'_>> {
         let mut edges = Vec::new();
         for source in self.workloads.iter().filter(|w| w.sidecar) {

@@ -12,9 +12,9 @@ use super::duration;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Topology {
-    /// Name of the mesh, first part of service accounts that are not named.
+    /// Name of the mesh; prefix of default service accounts.
     pub name: String,
-    /// Namespace of workloads and services that name none.
+    /// Default namespace of workloads and services.
     #[serde(default = "default_namespace")]
     pub namespace: String,
     /// The part of SPIFFE identities after `spiffe://`.
@@ -22,21 +22,21 @@ pub struct Topology {
     pub trust_domain: String,
     /// The workloads, each with one instance.
     pub workloads: Vec<Workload>,
-    /// The services that they form.
+    /// The services.
     #[serde(default)]
     pub services: Vec<Service>,
-    /// How much is traced, when something is.
+    /// Tracing settings.
     #[serde(default)]
     pub tracing: Tracing,
-    /// What `mesh up` sends; a test may do without.
+    /// Traffic of `remixer mesh`; optional in tests.
     pub traffic: Option<Traffic>,
 }
 
-/// The share of requests that are traced.
+/// The sampling rate.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tracing {
-    /// Percent of the requests that come without trace headers; the others follow theirs.
+    /// Percentage of the requests without trace headers. Other requests follow their headers.
     pub sampling: f64,
 }
 
@@ -46,22 +46,22 @@ pub struct Tracing {
 pub struct Workload {
     /// Name of the deployment; the pod's name is derived from it.
     pub name: String,
-    /// Namespace; the topology's when absent.
+    /// Namespace; default: the topology's.
     #[serde(default)]
     pub namespace: String,
-    /// Label `app`: joins the workload to the service of that name.
+    /// Label `app`: the name of the workload's service.
     pub app: String,
     /// Label `version`.
     pub version: Option<String>,
-    /// Labels beyond app, version and Istio's canonical pair; an empty value removes one of those.
+    /// Additional labels, or other values for app, version and Istio's canonical labels. An empty value removes a label.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// Service account; by default `<mesh>-<app>`.
+    /// Service account; default: `<mesh>-<app>`.
     #[serde(default)]
     pub service_account: String,
     /// The pod's address, in 127.0.0.0/8.
     pub address: Ipv4Addr,
-    /// Set for an ingress gateway, which has routes of its own and no application.
+    /// Present for an ingress gateway, which has routes and no application.
     pub gateway: Option<Gateway>,
     /// Services that its application calls on each request.
     #[serde(default)]
@@ -69,10 +69,10 @@ pub struct Workload {
     /// False for a workload outside the mesh: an application without Envoy and without TLS.
     #[serde(default = "yes")]
     pub sidecar: bool,
-    /// False when something else (a test) listens on the application's port.
+    /// False if something else, such as a test, listens on the application's port.
     #[serde(default = "yes")]
     pub serve: bool,
-    /// How long the application takes for an answer.
+    /// Delay of the application's answers.
     #[serde(default, with = "duration")]
     pub latency: Duration,
     /// Some answers are slower.
@@ -101,18 +101,18 @@ pub struct GatewayRoute {
     pub to: String,
 }
 
-/// Every n-th answer takes longer.
+/// Every n-th answer is slower.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Slow {
-    /// Which answers: those whose number this divides.
+    /// The answers whose number is divisible by this.
     pub every: u64,
-    /// By how much.
+    /// The additional delay.
     #[serde(with = "duration")]
     pub by: Duration,
 }
 
-/// Answers number n, n+1 … of every n are errors.
+/// Of every `every` answers, `times` in a row are errors.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fail {
@@ -121,34 +121,34 @@ pub struct Fail {
     /// How many answers in a row.
     #[serde(default = "one")]
     pub times: u64,
-    /// With which status.
+    /// Their status.
     pub status: u16,
 }
 
-/// How a service's port speaks.
+/// Protocol of a service's port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// HTTP/1.1.
     Http,
-    /// HTTP/2, over which gRPC is spoken.
+    /// HTTP/2, for gRPC.
     Grpc,
     /// Bytes.
     Tcp,
 }
 
-/// A service: a name and port for the workloads whose `app` is its name.
+/// A service: a name and a port for all workloads with its name as label `app`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Service {
-    /// Name, which the workloads have as label `app`.
+    /// Name: the label `app` of its workloads.
     pub name: String,
-    /// Namespace; the topology's when absent.
+    /// Namespace; default: the topology's.
     #[serde(default)]
     pub namespace: String,
     /// Port of the service and of the application.
     pub port: u16,
-    /// What is spoken on it.
+    /// Protocol on this port.
     pub protocol: Protocol,
     /// True for a service outside the mesh (`istio.external` in its cluster's metadata).
     #[serde(default)]
@@ -156,13 +156,13 @@ pub struct Service {
     /// Subsets by workload labels.
     #[serde(default)]
     pub subsets: BTreeMap<String, BTreeMap<String, String>>,
-    /// Routes, in order; without one everything goes to all workloads.
+    /// Routes, in order. Without routes, requests go to all workloads.
     #[serde(default)]
     pub routes: Vec<Route>,
     /// Time limit of a request.
     #[serde(default, deserialize_with = "duration::optional")]
     pub timeout: Option<Duration>,
-    /// Instead of Istio's default retry policy.
+    /// Replaces Istio's default retry policy.
     pub retries: Option<Retries>,
     /// Circuit breaker.
     pub connection_pool: Option<ConnectionPool>,
@@ -183,25 +183,25 @@ pub struct Route {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Retries {
-    /// Tries after the first; 0 switches retries off.
+    /// Tries after the first; 0 disables retries.
     pub attempts: u32,
     /// Envoy's `retry_on`.
     pub on: String,
 }
 
-/// Limits of a circuit breaker; what is absent is unlimited.
+/// Limits of a circuit breaker; an absent limit is unlimited.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ConnectionPool {
     /// Connections to the service.
     pub max_connections: Option<u32>,
-    /// Requests that wait for one.
+    /// Requests that wait for a connection.
     pub max_pending_requests: Option<u32>,
     /// Requests in flight.
     pub max_requests: Option<u32>,
 }
 
-/// What `mesh up` sends through a gateway.
+/// Traffic of `remixer mesh` through a gateway.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Traffic {
@@ -209,7 +209,7 @@ pub struct Traffic {
     pub gateway: String,
     /// Requests per second.
     pub per_second: u32,
-    /// What they are: request number n is the first entry whose `every` divides n.
+    /// The mix: request number n is the first entry whose `every` divides n.
     pub mix: Vec<Shot>,
 }
 
@@ -217,7 +217,7 @@ pub struct Traffic {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shot {
-    /// Which requests.
+    /// This entry is for every n-th request.
     #[serde(default = "one")]
     pub every: u64,
     /// Path.
@@ -225,7 +225,7 @@ pub struct Shot {
     /// Headers.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
-    /// How many of it at once.
+    /// Number of requests at once.
     #[serde(default = "one")]
     pub burst: u64,
 }
@@ -251,17 +251,17 @@ impl Topology {
         self.workloads.first().map_or(1, |w| w.address.octets()[1])
     }
 
-    /// The workload of a name.
+    /// The workload with this name.
     pub fn workload(&self, name: &str) -> Option<&Workload> {
         self.workloads.iter().find(|w| w.name == name)
     }
 
-    /// The service of a name.
+    /// The service with this name.
     pub fn service(&self, name: &str) -> Option<&Service> {
         self.services.iter().find(|s| s.name == name)
     }
 
-    /// The workloads behind a service.
+    /// The workloads of a service.
     pub fn members<'a>(&'a self, service: &'a Service) -> impl Iterator<Item = &'a Workload> {
         self.workloads
             .iter()
@@ -279,14 +279,14 @@ impl Topology {
             .collect()
     }
 
-    /// The services that a workload is behind.
+    /// The services of a workload.
     pub fn services_of<'a>(&'a self, workload: &'a Workload) -> impl Iterator<Item = &'a Service> {
         self.services
             .iter()
             .filter(|s| s.name == workload.app && s.namespace == workload.namespace && workload.gateway.is_none())
     }
 
-    /// The services that a workload sends to: those its application calls, or those a gateway routes to.
+    /// The services that a workload sends to: its application's calls, or a gateway's routes.
     pub fn callees<'a>(&'a self, workload: &'a Workload) -> impl Iterator<Item = &'a Service> {
         let routed = workload.gateway.iter().flat_map(|g| g.routes.iter().map(|r| &r.to));
         let mut names: Vec<&String> = workload.calls.iter().chain(routed).collect();
@@ -295,7 +295,7 @@ impl Topology {
         names.into_iter().filter_map(|name| self.service(name))
     }
 
-    /// Gives what names no namespace or service account the mesh's.
+    /// Sets the default namespaces and service accounts.
     pub(super) fn fill_defaults(&mut self) {
         for workload in &mut self.workloads {
             if workload.namespace.is_empty() {
@@ -314,12 +314,12 @@ impl Topology {
 }
 
 impl Workload {
-    /// Name of the one pod, in the form that a deployment gives.
+    /// Name of its only pod, in the form of a deployment's pods.
     pub fn pod(&self) -> String {
         format!("{}-7d8f6b9c4d-{:05}", self.name, u32::from(self.address.octets()[3]))
     }
 
-    /// Labels of the pod, Istio's canonical pair included.
+    /// Labels of the pod, with Istio's canonical labels.
     pub fn all_labels(&self) -> BTreeMap<String, String> {
         let version = self.version.as_deref().unwrap_or("latest");
         let mut labels = BTreeMap::from([
@@ -347,7 +347,7 @@ impl Service {
         format!("{}.{}.svc.cluster.local", self.name, self.namespace)
     }
 
-    /// True when HTTP is spoken.
+    /// Whether the protocol is HTTP.
     pub fn is_http(&self) -> bool {
         self.protocol != Protocol::Tcp
     }

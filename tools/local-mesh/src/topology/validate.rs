@@ -1,4 +1,4 @@
-//! Checks that a topology makes sense, each problem said with its field and value.
+//! Checks the meaning of a topology. Each problem names its field and value.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! Types, checked as Mixer's compiler did.
+//! Checks types as Mixer's compiler did.
 
 use super::{
     error::{CompileError, ErrorKind},
@@ -8,15 +8,15 @@ use super::{
     value::{Type, Value},
 };
 
-/// Which attributes there are.
+/// The known attributes.
 pub trait Vocabulary {
     /// The type of an attribute; `None` if no manifest declares it.
     fn attribute_type(&self, name: &str) -> Option<Type>;
-    /// The attribute whose name is most like `name`, if one is.
+    /// The attribute with the most similar name, if one is similar enough.
     fn nearest(&self, name: &str) -> Option<String>;
 }
 
-/// Gives everything its type.
+/// Finds the type of each part.
 pub(super) fn check(node: &Node, vocabulary: &impl Vocabulary) -> Result<Expression, CompileError> {
     let at = node.at;
     let typed = |kind, ty| Ok(Expression { kind, ty, at });
@@ -110,7 +110,7 @@ fn signature(name: &str, method: bool, at: usize) -> Result<&'static Signature, 
 
 fn call(signature: &'static Signature, arguments: Vec<Expression>, at: usize) -> Result<Expression, CompileError> {
     let name = signature.name;
-    // Mixer took more than were needed, and computed nonsense.
+    // Mixer accepted additional arguments, and then computed wrong values.
     if arguments.len() != signature.arguments.len() {
         let (needs, given) = (signature.arguments.len(), arguments.len());
         return Err(wrong(at, format!("{name}() takes {needs} arguments, not {given}")));
@@ -164,7 +164,7 @@ fn disagree(sign: &str, left: &Expression, right: &Expression, at: usize) -> Com
     )
 }
 
-/// Why a text turned out to be a duration.
+/// Why a text became a duration.
 fn as_duration(expression: &Expression) -> &'static str {
     match expression.as_constant() {
         Some(Value::Duration(0)) => " (Mixer reads \"0\" and the like as a duration; write \"\" or another text)",

@@ -1,4 +1,4 @@
-//! Go's notation of durations: `1m2.5s`.
+//! Durations in Go's form: `1m2.5s`.
 
 const UNITS: [(&str, u64); 8] = [
     ("ns", 1),
@@ -11,7 +11,7 @@ const UNITS: [(&str, u64); 8] = [
     ("h", 3_600_000_000_000),
 ];
 
-/// Nanoseconds of `text`; `None` if Go's parser would refuse it.
+/// Nanoseconds of `text`; `None` if Go's parser would reject it.
 pub fn parse_duration(text: &str) -> Option<i64> {
     let negative = text.starts_with('-');
     let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
@@ -48,7 +48,7 @@ pub fn parse_duration(text: &str) -> Option<i64> {
     }
 }
 
-/// `nanoseconds` as Go writes them: `2.245269ms`, `1h0m0s`.
+/// `nanoseconds` in Go's form: `2.245269ms`, `1h0m0s`.
 pub fn format_duration(nanoseconds: i64) -> String {
     let sign = if nanoseconds < 0 { "-" } else { "" };
     let total = nanoseconds.unsigned_abs();
@@ -87,7 +87,7 @@ fn part(fraction: &str, scale: u64) -> u64 {
     sum
 }
 
-/// `value / scale` as the shortest decimal; `scale` is a power of ten.
+/// `value / scale` as the shortest decimal number; `scale` is a power of ten.
 fn decimal(value: u64, scale: u64) -> String {
     let places = scale.ilog10() as usize;
     let fraction = format!("{:0places$}", value % scale);

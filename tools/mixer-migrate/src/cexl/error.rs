@@ -1,33 +1,33 @@
-//! What is wrong with an expression, and where in it.
+//! Errors of expressions, with their positions.
 
 use std::fmt::Write;
 
-/// How much of a long expression is quoted on either side of the mistake.
+/// Length of the text that is shown before and after the error in a long expression.
 const CONTEXT: usize = 40;
 
-/// Which kind of mistake it is.
+/// The kind of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// It is not of the language.
+    /// The syntax is wrong.
     Parse,
-    /// The types do not fit.
+    /// The types do not match.
     Type,
     /// No manifest declares the attribute.
     UnknownAttribute,
-    /// There is no such function or operator.
+    /// The function or operator does not exist.
     UnknownFunction,
-    /// The left side of `|` is something whose absence Mixer never saw.
+    /// The left side of `|` is an expression that is never absent for Mixer.
     OrOperand,
 }
 
-/// Why an expression is refused.
+/// Why an expression is rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompileError {
-    /// The kind of mistake.
+    /// The kind of the error.
     pub kind: ErrorKind,
-    /// Byte offset within the expression.
+    /// Byte offset in the expression.
     pub at: usize,
-    /// What is wrong and what to write instead.
+    /// What is wrong, and what to write instead.
     pub message: String,
 }
 
@@ -36,12 +36,12 @@ impl CompileError {
         Self { kind, at, message: message.into() }
     }
 
-    /// The column in `text`, from 1, in characters.
+    /// The column in `text`: characters, starting at 1.
     pub fn column(&self, text: &str) -> usize {
         text.get(..self.at).map_or(text.chars().count(), |before| before.chars().count()) + 1
     }
 
-    /// The message, then the expression with a caret below the mistake; a long expression is cut on both sides.
+    /// The message, then the expression with a caret below the error. A long expression is cut on both sides.
     pub fn with_caret(&self, text: &str) -> String {
         let characters: Vec<char> = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let column = (self.column(text) - 1).min(characters.len());
@@ -56,7 +56,7 @@ impl CompileError {
     }
 }
 
-/// `text` as it is quoted in a message.
+/// The form of `text` in messages.
 pub(super) fn short(text: &str) -> &str {
     if text.len() > CONTEXT {
         "a long text"

@@ -1,6 +1,6 @@
-//! Evaluation as Mixer's interpreter did it.
+//! Evaluates expressions as Mixer's interpreter did.
 //!
-//! The migrator itself only evaluates what is constant; the rest is what translations are compared with.
+//! The migrator itself evaluates only constants. Tests compare the results with those of translations.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use super::{
     value::Value,
 };
 
-/// Regular expressions that take more memory than this are refused.
+/// Largest memory for a regular expression.
 const REGEX_BYTES: usize = 1 << 20;
 
 /// The attributes of one report.
@@ -32,7 +32,7 @@ impl fmt::Display for EvalError {
 
 impl std::error::Error for EvalError {}
 
-/// Its value. Fails where an attribute that is needed is absent, or a conversion is not possible.
+/// The value. An error if a needed attribute is absent, or a conversion is impossible.
 pub fn evaluate(expression: &Expression, attributes: &impl Attributes) -> Result<Value, EvalError> {
     let value = |part: &Expression| evaluate(part, attributes);
     match &expression.kind {
@@ -40,7 +40,7 @@ pub fn evaluate(expression: &Expression, attributes: &impl Attributes) -> Result
         Kind::Attribute(name) => attributes.get(name).ok_or_else(|| failed(format!("{name} is absent"))),
         Kind::Index(map, key) => {
             let (map, key) = (value(map)?, text(value(key)?)?);
-            // Without a fallback, a key that is not there is an empty text.
+            // Without a fallback, a missing key gives an empty text.
             Ok(Value::String(entry(map, &key).unwrap_or_default()))
         }
         Kind::Fallback(first, second) => match present(first, attributes)? {
@@ -61,7 +61,7 @@ pub fn evaluate(expression: &Expression, attributes: &impl Attributes) -> Result
     }
 }
 
-/// Its value as what stands left of `|`: absent only if an attribute or a key is; everything else must not fail.
+/// The value on the left side of `|`. Only an attribute or a key may be absent; any other failure is an error.
 fn present(expression: &Expression, attributes: &impl Attributes) -> Result<Option<Value>, EvalError> {
     match &expression.kind {
         Kind::Attribute(name) => Ok(attributes.get(name)),
@@ -105,7 +105,7 @@ fn binary(operator: Operator, left: Value, right: Value) -> Result<Value, EvalEr
     Ok(Value::Bool(is))
 }
 
-/// Names of hosts, and the hosts within mail addresses and URIs, are the same in any case and with a final dot.
+/// Host names are compared without case and without a final dot, also inside mail addresses and URIs.
 fn equal(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::DnsName(left), Value::DnsName(right)) => host(left) == host(right),
@@ -165,7 +165,7 @@ fn call(function: Function, arguments: &[Value]) -> Result<Value, EvalError> {
     }
 }
 
-/// Mixer's `match`: a prefix before a final `*`, else a suffix after a first one, else the whole text.
+/// Mixer's `match`: a pattern with a final `*` is a prefix, one with a first `*` is a suffix, any other the whole text.
 fn matches(text: &str, pattern: &str) -> bool {
     if let Some(prefix) = pattern.strip_suffix('*') {
         text.starts_with(prefix)
@@ -218,7 +218,7 @@ fn failed(reason: impl Into<String>) -> EvalError {
     EvalError(reason.into())
 }
 
-/// An attribute has another type than its manifest says.
+/// An attribute's type is not the one in its manifest.
 fn unfit() -> EvalError {
     failed("a value is not of the type that was declared")
 }

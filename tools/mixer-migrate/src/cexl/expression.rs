@@ -1,18 +1,18 @@
-//! Expressions whose types fit.
+//! Expressions with correct types.
 
 use super::{
     function::Function,
     value::{Type, Value},
 };
 
-/// An expression of a known type.
+/// An expression with a known type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expression {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
-    /// What it comes to.
+    /// The type of its result.
     pub ty: Type,
-    /// Where it stands in the text, in bytes.
+    /// Its position in the text, in bytes.
     pub at: usize,
 }
 
@@ -25,15 +25,15 @@ pub enum Kind {
     Attribute(String),
     /// `map[key]`
     Index(Box<Expression>, Box<Expression>),
-    /// `first | second`: the second where the first is absent.
+    /// `first | second`: the second if the first is absent.
     Fallback(Box<Expression>, Box<Expression>),
     /// Any other operator.
     Binary(Operator, Box<Expression>, Box<Expression>),
-    /// A function; of a method, the receiver is the first argument.
+    /// A function. A method's receiver is the first argument.
     Call(Function, Vec<Expression>),
 }
 
-/// Operators but `|`.
+/// Operators except `|`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operator {
     /// `==`
@@ -69,14 +69,14 @@ impl Operator {
         ("+", Self::Add),
     ];
 
-    /// How it is written.
+    /// Its sign.
     pub fn sign(self) -> &'static str {
         Self::ALL.iter().find(|(_, operator)| *operator == self).map_or("", |(sign, _)| sign)
     }
 }
 
 impl Expression {
-    /// A constant that stands at `at`.
+    /// A constant at the position `at`.
     pub fn constant(value: Value, at: usize) -> Self {
         Self { ty: value.ty(), kind: Kind::Constant(value), at }
     }
@@ -89,14 +89,14 @@ impl Expression {
         }
     }
 
-    /// Whether it names an attribute.
+    /// Whether it uses an attribute.
     pub fn names(&self, attribute: &str) -> bool {
         let mut found = false;
         self.walk(&mut |part| found |= matches!(&part.kind, Kind::Attribute(name) if name == attribute));
         found
     }
 
-    /// What it is made of.
+    /// Its parts.
     pub fn parts(&self) -> Vec<&Expression> {
         match &self.kind {
             Kind::Constant(_) | Kind::Attribute(_) => Vec::new(),
@@ -107,7 +107,7 @@ impl Expression {
         }
     }
 
-    /// Calls `visit` for it and everything in it.
+    /// Calls `visit` for this expression and all its parts.
     pub fn walk<'e>(&'e self, visit: &mut dyn FnMut(&'e Expression)) {
         visit(self);
         for part in self.parts() {

@@ -23,9 +23,9 @@ pub enum Function {
     Email,
     /// `uri(text)`
     Uri,
-    /// `conditional(condition, then, else)`; only the one that is chosen is evaluated.
+    /// `conditional(condition, then, else)`. Only the selected branch is evaluated.
     Conditional,
-    /// The same of texts; both are evaluated.
+    /// The same for texts. Both branches are evaluated.
     ConditionalString,
     /// `emptyStringMap()`
     EmptyStringMap,
@@ -35,13 +35,13 @@ pub enum Function {
     Size,
 }
 
-/// What a function is called with, and what it returns.
+/// The types of arguments and result.
 pub(super) struct Signature {
     pub(super) name: &'static str,
     pub(super) function: Function,
-    /// Whether it is called as a method of its first argument.
+    /// Whether it is called as a method of the first argument.
     pub(super) method: bool,
-    /// `None` is a type that the others of this kind, and what is returned, share.
+    /// `None` stands for one type, the same for all such arguments and the result.
     pub(super) arguments: &'static [Option<Type>],
     pub(super) returns: Option<Type>,
 }
@@ -77,7 +77,7 @@ pub(super) const SIGNATURES: [Signature; 14] = [
 ];
 
 impl Function {
-    /// How it is called.
+    /// The name in calls.
     pub fn name(self) -> &'static str {
         SIGNATURES.iter().find(|signature| signature.function == self).map_or("", |signature| signature.name)
     }

@@ -1,4 +1,4 @@
-//! Whatever is fed to the parser, it answers soon and never panics. The seeds are fixed: a failure can be repeated.
+//! For any input, the parser returns soon and never panics. The seeds are fixed, so that a failure can be repeated.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ const PIECES: [&str; 48] = [
     "_",
 ];
 
-/// A small generator of numbers that look random (xorshift).
+/// A small generator of pseudo-random numbers (xorshift).
 struct Random(u64);
 
 impl Random {
@@ -69,7 +69,7 @@ impl Random {
     }
 }
 
-/// Parses `text`, and evaluates it if it is an expression, within a second.
+/// Parses `text`, and evaluates it if it is an expression, in less than a second.
 fn answer(text: &str) -> bool {
     within(Duration::from_secs(1), text, |text| {
         let compiled = compile(text, &Report);

@@ -1,4 +1,4 @@
-//! What literals stand for.
+//! The values of literals.
 
 use super::{duration::parse_duration, error::short, value::Value};
 
@@ -26,7 +26,7 @@ pub(super) fn number(text: &str) -> Result<Value, String> {
     Err(format!("{} is not a number", short(text)))
 }
 
-/// The value of a text in quotes: a duration if it reads as one, as Mixer has it.
+/// The value of a quoted text. As in Mixer, a text in the form of a duration is a duration.
 pub(super) fn text(literal: &str) -> Result<Value, String> {
     let text = match literal.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')) {
         Some(raw) => raw.replace('\r', ""),
@@ -73,7 +73,7 @@ fn unescape(literal: &str) -> Result<String, String> {
             _ if escape == quote => push(quote),
             'u' => push(char::from_u32(code(4, 16, None)?).ok_or_else(bad)?),
             'U' => push(char::from_u32(code(8, 16, None)?).ok_or_else(bad)?),
-            // These are bytes in texts, but a character in single quotes.
+            // In texts, these are bytes; in single quotes, a character.
             'x' | '0'..='7' => {
                 let code = if escape == 'x' { code(2, 16, None)? } else { code(3, 8, Some(escape))? };
                 let byte = u8::try_from(code).map_err(|_| bad())?;

@@ -1,6 +1,6 @@
-//! The grammar: Go's expressions, of which [`super::check`] then takes what Mixer took.
+//! The grammar: that of Go's expressions. [`super::check`] then accepts what Mixer accepted.
 //!
-//! Binary operators by how tightly they bind: `||`; `&&`; comparisons; `|` and `+`. So `a | "x" == "y"` compares.
+//! Binary operators by precedence, lowest first: `||`; `&&`; comparisons; `|` and `+`. So `a | "x" == "y"` is a comparison.
 
 use super::{
     error::{short, CompileError, ErrorKind},
@@ -9,10 +9,10 @@ use super::{
     value::Value,
 };
 
-/// Deeper nesting is refused: nobody writes it, and everything that walks a tree would need as much stack.
+/// Deepest nesting. Nobody writes deeper expressions, and code that walks a tree needs stack for each level.
 const MAX_DEPTH: usize = 200;
 
-/// An expression whose types are not known yet.
+/// An expression before its types are known.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) kind: NodeKind,
@@ -29,7 +29,7 @@ pub(super) enum NodeKind {
     Binary(&'static str, Box<Node>, Box<Node>),
     Unary(&'static str),
     Index(Box<Node>, Box<Node>),
-    /// A function by its name, perhaps called as a method of something.
+    /// A function by its name, optionally as a method of a receiver.
     Call {
         function: String,
         receiver: Option<Box<Node>>,
@@ -87,7 +87,7 @@ impl<'a> Parser<'_, 'a> {
         Err(refused(token.at, format!("{} stands where {sign} is needed {what_for}", describe(token.kind))))
     }
 
-    /// Operators that bind at least as tightly as `minimum`.
+    /// Operators with at least the precedence `minimum`.
     fn binary(&mut self, minimum: u8) -> Result<Node, CompileError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -112,7 +112,7 @@ impl<'a> Parser<'_, 'a> {
         let TokenKind::Sign(sign @ ("+" | "-" | "!" | "^" | "&" | "*" | "<-" | "~")) = token.kind else {
             return self.postfix();
         };
-        // None of them is part of CEXL, but the operand has to be read to tell a wrong operator from broken syntax.
+        // None of them is part of CEXL. The operand is parsed to distinguish a wrong operator from wrong syntax.
         while matches!(self.peek().kind, TokenKind::Sign("+" | "-" | "!" | "^" | "&" | "*" | "<-" | "~")) {
             self.next += 1;
         }
@@ -142,7 +142,7 @@ impl<'a> Parser<'_, 'a> {
         }
     }
 
-    /// What follows a dot: more of an attribute's name, or a method.
+    /// The part after a dot: more of an attribute's name, or a method.
     fn member(&mut self, left: Node) -> Result<Node, CompileError> {
         let token = self.advance();
         let TokenKind::Name(name) = token.kind else {
@@ -167,7 +167,7 @@ impl<'a> Parser<'_, 'a> {
     fn call(&mut self, function: String, at: usize) -> Result<Node, CompileError> {
         let arguments = self.arguments()?;
         let depth = arguments.iter().map(|argument| argument.depth).max().unwrap_or(0) + 1;
-        // A dotted name before the bracket would have been taken for a method.
+        // A dotted name before the bracket would be a method.
         node(NodeKind::Call { function, receiver: None, arguments }, at, depth)
     }
 
@@ -217,7 +217,7 @@ fn too_deep(at: usize) -> CompileError {
     refused(at, format!("more than {MAX_DEPTH} operators are nested here; split the expression"))
 }
 
-/// How tightly a binary operator binds; also of those that are Go's but not CEXL's.
+/// Precedence of a binary operator, including Go's operators that CEXL does not have.
 fn binding(kind: TokenKind<'_>) -> Option<(&'static str, u8)> {
     let TokenKind::Sign(sign) = kind else {
         return None;

@@ -1,9 +1,9 @@
-//! Timestamps: RFC 3339 in, Mixer's form out.
+//! Timestamps: reads RFC 3339, writes Mixer's form.
 
 const DAY: i128 = 86_400;
 const SECOND: i128 = 1_000_000_000;
 
-/// Nanoseconds since 1970 of a text such as `2017-01-01T00:00:00Z`; `None` if it is not RFC 3339.
+/// Nanoseconds since 1970 for a text such as `2017-01-01T00:00:00Z`; `None` if it is not RFC 3339.
 pub fn parse_timestamp(text: &str) -> Option<i128> {
     let bytes = text.as_bytes();
     let fixed = |index: usize, expected: u8| bytes.get(index) == Some(&expected);
@@ -44,7 +44,7 @@ pub fn parse_timestamp(text: &str) -> Option<i128> {
     Some(nanoseconds)
 }
 
-/// As Mixer writes them: always UTC, always six digits, cut: `2006-01-02T15:04:05.000000Z`.
+/// Mixer's form: always UTC, always six decimals, the rest cut off: `2006-01-02T15:04:05.000000Z`.
 pub fn format_timestamp(nanoseconds: i128) -> String {
     let seconds = nanoseconds.div_euclid(SECOND);
     let (year, month, day) = date(seconds.div_euclid(DAY));
@@ -67,7 +67,8 @@ fn days_in(year: i128, month: i128) -> i128 {
     }
 }
 
-/// Days from 1970-01-01 to a day of the Gregorian calendar. Years begin in March, so that a leap day is their last.
+/// Days from 1970-01-01 to a day of the Gregorian calendar. Years begin in March, so that a leap day is the last day of a
+/// year.
 fn days(year: i128, month: i128, day: i128) -> i128 {
     let year = year - i128::from(month <= 2);
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
@@ -75,7 +76,7 @@ fn days(year: i128, month: i128, day: i128) -> i128 {
     year.div_euclid(400) * 146_097 + day_of_era - 719_468
 }
 
-/// The day of the Gregorian calendar that lies `days` after 1970-01-01.
+/// The day of the Gregorian calendar `days` after 1970-01-01.
 fn date(days: i128) -> (i128, i128, i128) {
     let shifted = days + 719_468;
     let day_of_era = shifted.rem_euclid(146_097);

@@ -1,20 +1,20 @@
-//! Tokens. CEXL is read by Go's scanner, so comments, raw strings and the end of a line count as in Go.
+//! Tokens, as Go's scanner reads them: comments, raw strings and ends of lines are as in Go.
 
 use super::error::{CompileError, ErrorKind};
 
-/// A token and where it begins.
+/// A token and its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Token<'a> {
     pub(super) kind: TokenKind<'a>,
     pub(super) at: usize,
 }
 
-/// What a token is. Literals are as they were written.
+/// The kind of a token. Literals are unparsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TokenKind<'a> {
     /// A name.
     Name(&'a str),
-    /// A word that Go reserves.
+    /// A reserved word of Go.
     Keyword(&'a str),
     /// A number.
     Number(&'a str),
@@ -24,7 +24,7 @@ pub(super) enum TokenKind<'a> {
     Character(&'a str),
     /// An operator or a bracket.
     Sign(&'static str),
-    /// The end of a line after a complete operand, which ends an expression.
+    /// The end of a line after a complete operand. It ends an expression.
     Semicolon,
     /// The end of the text.
     End,
@@ -58,14 +58,14 @@ const KEYWORDS: [&str; 25] = [
     "var",
 ];
 
-/// Longer ones first.
+/// Longer signs come first.
 const SIGNS: [&str; 46] = [
     "<<=", ">>=", "&^=", "...", "&&", "||", "==", "!=", "<=", ">=", "<<", ">>", "&^", "++", "--", "+=", "-=", "*=",
     "/=", "%=", "&=", "|=", "^=", ":=", "<-", "+", "-", "*", "/", "%", "&", "|", "^", "<", ">", "=", "!", "~", "(",
     ")", "[", "]", "{", "}", ",", ".",
 ];
 
-/// The tokens of `text`, the last of them [`TokenKind::End`].
+/// The tokens of `text`. The last is [`TokenKind::End`].
 pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, CompileError> {
     let mut tokens: Vec<Token<'_>> = Vec::new();
     let mut at = 0;
@@ -116,13 +116,13 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, CompileError> {
         tokens.push(Token { kind, at });
         at += length;
     }
-    // The end of the text ends a line, too; nothing may follow, so it makes no difference.
+    // The end of the text also ends a line. Nothing can follow, so it makes no difference.
     tokens.push(Token { kind: TokenKind::End, at });
     Ok(tokens)
 }
 
 impl TokenKind<'_> {
-    /// Whether Go ends a statement where a line ends after this token.
+    /// Whether Go ends a statement if a line ends after this token.
     fn ends_operand(&self) -> bool {
         matches!(self, Self::Name(_) | Self::Number(_) | Self::Text(_) | Self::Character(_))
             || matches!(self, Self::Sign(")" | "]" | "}" | "++" | "--"))
@@ -157,7 +157,7 @@ fn starts_with_fraction(rest: &str) -> bool {
     bytes.next() == Some(b'.') && bytes.next().is_some_and(|byte| byte.is_ascii_digit())
 }
 
-/// Everything that looks like a number, right or wrong: it is judged as a whole.
+/// Length of everything in the form of a number, valid or not. The parser checks it as a whole.
 fn number_length(rest: &str) -> usize {
     let mut previous = ' ';
     for (index, character) in rest.char_indices() {

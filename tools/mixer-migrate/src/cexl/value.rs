@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 use super::{duration::format_duration, time::format_timestamp};
 
-/// The types of Mixer's `ValueType`. There is no conversion between them.
+/// The types of Mixer's `ValueType`. They are never converted into each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // They are what they are called.
 pub enum Type {
@@ -22,7 +22,7 @@ pub enum Type {
 }
 
 impl Type {
-    /// All of them, with the names that manifests use.
+    /// All types, with their names in manifests.
     pub const ALL: [(&'static str, Self); 11] = [
         ("STRING", Self::String),
         ("INT64", Self::Int64),
@@ -37,12 +37,12 @@ impl Type {
         ("STRING_MAP", Self::StringMap),
     ];
 
-    /// The name that manifests use.
+    /// The name in manifests.
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(_, ty)| *ty == self).map_or("", |(name, _)| name)
     }
 
-    /// The type that manifests call `name`.
+    /// The type with this name in manifests.
     pub fn of_name(name: &str) -> Option<Self> {
         Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, ty)| *ty)
     }
@@ -67,7 +67,7 @@ pub enum Value {
     Bool(bool),
     /// TIMESTAMP: nanoseconds since 1970 in UTC.
     Timestamp(i128),
-    /// IP_ADDRESS: one of version 4 is never in the form of version 6.
+    /// IP_ADDRESS: an IPv4 address is never in its IPv6 form.
     IpAddress(IpAddr),
     /// EMAIL_ADDRESS
     EmailAddress(String),
@@ -99,14 +99,14 @@ impl Value {
         }
     }
 
-    /// An address, one of version 4 in its own form.
+    /// An address; an IPv4 address in its IPv6 form is converted.
     pub fn ip(address: IpAddr) -> Self {
         Self::IpAddress(address.to_canonical())
     }
 }
 
 impl fmt::Display for Value {
-    /// As Mixer's adapters write it in labels and logs.
+    /// The form in which Mixer's adapters write it in labels and logs.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::String(text) | Self::EmailAddress(text) | Self::Uri(text) | Self::DnsName(text) => {
@@ -129,7 +129,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// The shortest text without an exponent that reads as `number`.
+/// The shortest text without an exponent that is parsed as `number`.
 pub fn format_double(number: f64) -> String {
     if number.is_nan() {
         "NaN".into()

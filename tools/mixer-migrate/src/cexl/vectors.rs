@@ -1,4 +1,4 @@
-//! What Mixer's own engine made of expressions (`testdata/expressions.txt`), compared with ours.
+//! Compares our results with those of Mixer's own engine (`testdata/expressions.txt`).
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::{compile, evaluate, parse_timestamp, Attributes, ErrorKind, Type, Val
 
 const VECTORS: &str = include_str!("../../testdata/expressions.txt");
 
-/// The attributes that the file's head tells.
+/// The attributes at the beginning of the file.
 pub(super) struct Report;
 
 impl Vocabulary for Report {
@@ -49,7 +49,7 @@ impl Attributes for Report {
     }
 }
 
-/// What we make of an expression, in the file's words.
+/// Our result for an expression, in the file's form.
 fn result(text: &str, expected: &str) -> String {
     let expression = match compile(text, &Report) {
         Ok(expression) => expression,
@@ -72,7 +72,7 @@ fn result(text: &str, expected: &str) -> String {
         Value::Duration(nanoseconds) => (*nanoseconds).into(),
         Value::Int64(number) => (*number).into(),
         Value::Bool(is) => (*is).into(),
-        // The file has the number as JSON may, with or without a point.
+        // The file contains the number in JSON's form, with or without a point.
         Value::Double(number) => {
             let told: f64 = expected.split_once('=').unwrap().1.parse().unwrap();
             return if told == *number { expected.into() } else { number.to_string() };

@@ -5,12 +5,12 @@ use crate::{
     fields::At,
 };
 
-/// Prometheus' own, which Mixer took where none were given.
+/// Prometheus' default, which Mixer used if no buckets were configured.
 pub(super) const DEFAULT: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-/// More make every series too expensive; it is certainly a mistake.
+/// Most buckets: more would make every series too expensive.
 const MAX: i64 = 200;
 
-/// The upper bounds without `+Inf`; `None` if they make no histogram.
+/// The upper bounds without `+Inf`; `None` if they are not valid for a histogram.
 pub(super) fn read(at: &At<'_>, diagnostics: &mut Diagnostics) -> Option<Vec<f64>> {
     let fields = at.fields(&["explicit_buckets", "linear_buckets", "exponential_buckets"], diagnostics);
     let bounds: Vec<f64> = if let Some(at) = fields.get("explicit_buckets") {
@@ -38,7 +38,7 @@ pub(super) fn read(at: &At<'_>, diagnostics: &mut Diagnostics) -> Option<Vec<f64
     }
     for pair in bounds.windows(2) {
         if let [first, second] = pair {
-            // Written so that it is also wrong where one is not a number.
+            // In this form, it also rejects NaN.
             if !(first < second && second.is_finite()) {
                 diagnostics.add(
                     Code::BadBuckets,

@@ -1,4 +1,4 @@
-//! Expressions of objects, compiled, and what is wrong with them or doubtful about them.
+//! Compiled expressions of objects, with errors and doubtful parts.
 
 use crate::{
     cexl::{self, CompileError, ErrorKind, Expression, Function, Kind},
@@ -10,15 +10,15 @@ use crate::{
 /// An expression of an object.
 #[derive(Clone, Debug)]
 pub struct Compiled {
-    /// As it was written.
+    /// Its text.
     pub text: String,
-    /// What it means.
+    /// The compiled expression.
     pub expression: Expression,
-    /// Where it stands.
+    /// Its place.
     pub place: Place,
 }
 
-/// Compiles an expression, and tells what is wrong with it or doubtful about it.
+/// Compiles an expression, and reports errors and doubtful parts.
 pub(super) fn compile(at: &At<'_>, attributes: &Attributes, diagnostics: &mut Diagnostics) -> Option<Compiled> {
     let text = at.expression(diagnostics)?;
     match cexl::compile(&text, attributes) {
@@ -56,7 +56,7 @@ fn message(error: &CompileError, text: &str) -> String {
     }
 }
 
-/// What compiles, but hardly does what was meant.
+/// Reports valid expressions that most likely do something else than intended.
 fn doubts(expression: &Expression, at: &At<'_>, diagnostics: &mut Diagnostics) {
     expression.walk(&mut |part| match &part.kind {
         Kind::Call(Function::Matches, arguments) => {

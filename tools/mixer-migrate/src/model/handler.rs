@@ -1,4 +1,4 @@
-//! Handlers: where reports go.
+//! Handlers: the targets of reports.
 
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -12,15 +12,15 @@ use super::{prometheus::Prometheus, unsupported};
 /// A handler.
 #[derive(Debug)]
 pub struct Handler {
-    /// What it is called.
+    /// Its name.
     pub name: Rc<ObjectName>,
-    /// Where it stands.
+    /// Its place.
     pub place: Place,
-    /// What it does.
+    /// Its adapter.
     pub adapter: Adapter,
 }
 
-/// What a handler does.
+/// The adapter of a handler.
 #[derive(Debug)]
 pub enum Adapter {
     /// `prometheus`
@@ -29,9 +29,9 @@ pub enum Adapter {
     Stdio(Stdio),
     /// `fluentd`
     Fluentd(Fluentd),
-    /// `kubernetesenv`: makes attributes.
+    /// `kubernetesenv`: generates attributes.
     Kubernetes,
-    /// Not migrated; that was told.
+    /// Not migrated; this was reported.
     None,
 }
 
@@ -40,11 +40,11 @@ pub enum Adapter {
 pub struct Stdio {
     /// Whether lines are JSON.
     pub json: bool,
-    /// Levels by severity: `info`, `warn`, `error`; those that are not there are `info`.
+    /// Levels by severity: `info`, `warn`, `error`. A severity without a level has `info`.
     pub levels: BTreeMap<String, &'static str>,
     /// The level of metrics.
     pub metric_level: &'static str,
-    /// Where lines go.
+    /// The target of lines.
     pub sink: Sink,
 }
 
@@ -55,7 +55,7 @@ pub enum Sink {
     Stdout,
     /// Standard error.
     Stderr,
-    /// A file of Mixer's.
+    /// A file of Mixer.
     File,
 }
 
@@ -68,10 +68,10 @@ pub struct Fluentd {
     pub integer_duration: bool,
 }
 
-/// The words for levels in lines, in the order of the enum.
+/// The names of levels in lines, in the order of the enum.
 const LEVELS: [&str; 3] = ["info", "warn", "error"];
 const LEVEL_NAMES: [&str; 3] = ["INFO", "WARNING", "ERROR"];
-/// The severities that stdio knows unless told otherwise.
+/// The default severities of stdio.
 const SEVERITIES: [(&str, &[&str]); 3] = [
     ("info", &["INFORMATIONAL", "informational", "INFO", "info"]),
     ("warn", &["WARNING", "warning", "WARN", "warn"]),
@@ -189,7 +189,7 @@ impl Stdio {
         };
         let metric_level = fields.get("metric_level").map_or("info", &mut level);
         let levels = match fields.get("severity_levels") {
-            // A map that is given replaces the standard one wholly.
+            // A configured map replaces the whole default map.
             Some(at) => {
                 at.entries(&mut Diagnostics::default()).iter().map(|(name, at)| (name.clone(), level(at))).collect()
             }

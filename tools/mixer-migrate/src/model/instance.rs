@@ -1,4 +1,4 @@
-//! Instances: what is reported.
+//! Instances: the content of reports.
 
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -17,22 +17,22 @@ use super::{
 /// An instance of a template.
 #[derive(Debug)]
 pub struct Instance {
-    /// What it is called.
+    /// Its name.
     pub name: Rc<ObjectName>,
-    /// Where it stands.
+    /// Its place.
     pub place: Place,
-    /// What is reported; `None` if Mixer would have dropped it, or it cannot be migrated. That was told then.
+    /// Its content; `None` if Mixer would have dropped it, or it cannot be migrated. This was reported.
     pub template: Option<Template>,
 }
 
-/// What is reported.
+/// The content of an instance.
 #[derive(Debug)]
 pub enum Template {
     /// `metric`
     Metric(MetricTemplate),
     /// `logentry`
     LogEntry(LogEntry),
-    /// `kubernetes`: makes attributes.
+    /// `kubernetes`: generates attributes.
     Kubernetes,
 }
 
@@ -59,7 +59,7 @@ pub struct LogEntry {
 const RESOURCE: [&str; 2] = ["monitored_resource_type", "monitored_resource_dimensions"];
 
 impl Instance {
-    /// Reads an instance, and, of a kubernetes one, its bindings.
+    /// Reads an instance; for a kubernetes instance, also its bindings.
     pub(super) fn read(
         at: &At<'_>,
         usable: bool,
@@ -138,7 +138,7 @@ fn metric(at: &At<'_>, attributes: &Attributes, diagnostics: &mut Diagnostics) -
             None
         }
     };
-    // One bad expression, and Mixer dropped the instance.
+    // One wrong expression made Mixer drop the instance.
     (diagnostics.errors() == before).then_some(MetricTemplate { value: value?, dimensions })
 }
 
@@ -160,7 +160,7 @@ fn log_entry(at: &At<'_>, attributes: &Attributes, diagnostics: &mut Diagnostics
     (diagnostics.errors() == before).then_some(LogEntry { severity, timestamp, variables })
 }
 
-/// Neither prometheus nor stdio nor fluentd used these, but a mistake in them cost the instance.
+/// Checks fields that prometheus, stdio and fluentd do not use: an error in them made Mixer drop the instance.
 fn resource(fields: &Fields<'_>, attributes: &Attributes, diagnostics: &mut Diagnostics) {
     if let Some(at) = fields.get(RESOURCE[0]) {
         compile(at, attributes, diagnostics);

@@ -1,4 +1,4 @@
-//! What the kubernetesenv adapter said of pods that it did not know.
+//! The kubernetesenv adapter's values for unknown pods.
 
 use std::collections::BTreeMap;
 
@@ -9,36 +9,36 @@ use crate::{
     vocabulary::{self, Attributes},
 };
 
-/// What an instance makes of an attribute.
+/// An instance's binding of an attribute.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Binding {
-    /// What it is where the adapter knows nothing; none if it is absent then.
+    /// Value if the adapter knows nothing; `None` if the attribute is absent then.
     default: Option<Value>,
-    /// The attribute that the field of the adapter is by itself; none if it is no such field.
+    /// The attribute with the same value as the adapter's field; `None` if there is none.
     meaning: Option<String>,
 }
 
-/// Bindings by the attributes that they make.
+/// Bindings, by the attributes that they generate.
 pub type Bindings = BTreeMap<String, Binding>;
 
-/// Defaults of attributes: with them, the attribute is never absent.
+/// Default values of attributes. An attribute with a default is never absent.
 #[derive(Debug, Default)]
 pub struct Defaults {
-    /// Those of the input's kubernetes instances; `None` if there is none.
+    /// The bindings of the input's kubernetes instances; `None` if there is no instance.
     pub bindings: Option<Bindings>,
     /// Whether the input has a kubernetesenv handler.
     pub has_handler: bool,
 }
 
 impl Defaults {
-    /// Takes over the bindings of one more instance.
+    /// Adds the bindings of one more instance.
     pub(super) fn add(&mut self, bindings: Option<Bindings>) {
         if let Some(bindings) = bindings {
             self.bindings.get_or_insert_default().extend(bindings);
         }
     }
 
-    /// What an attribute is where nothing better is known; `None` if it is absent then.
+    /// The default value of an attribute; `None` if it has none.
     pub fn of(&self, attribute: &str) -> Option<Value> {
         match &self.bindings {
             Some(bindings) => bindings.get(attribute)?.default.clone(),
@@ -46,7 +46,7 @@ impl Defaults {
         }
     }
 
-    /// The attribute of the vocabulary that one is by a binding of the input. What proxies sent was never overwritten.
+    /// The attribute that an attribute is bound to in the input. Attributes that proxies sent were never overwritten.
     pub fn meaning(&self, attribute: &str) -> Option<&str> {
         let is_sent = ["uid", "ip", "namespace"].into_iter().any(|name| attribute.ends_with(&format!(".{name}")));
         let is_free = !vocabulary::is_built_in(attribute) || standard(attribute).is_some() && !is_sent;
@@ -69,7 +69,7 @@ fn standard(attribute: &str) -> Option<Value> {
     })
 }
 
-/// `attributeBindings`: what stands after `$out.field |` is the default.
+/// `attributeBindings`: the part after `$out.field |` is the default.
 pub(super) fn bindings(at: &At<'_>, attributes: &Attributes, diagnostics: &mut Diagnostics) -> Bindings {
     let entries = at.entries(diagnostics);
     let read = |(name, at): (String, At<'_>)| {
@@ -90,7 +90,7 @@ pub(super) fn bindings(at: &At<'_>, attributes: &Attributes, diagnostics: &mut D
     entries.into_iter().filter_map(read).collect()
 }
 
-/// The attribute that a field of the adapter's output is.
+/// The attribute for a field of the adapter's output.
 fn meaning(field: &str) -> Option<String> {
     let (side, rest) = field.split_once('_')?;
     let name = match rest {

@@ -1,4 +1,4 @@
-//! `attributemanifest`: which attributes there are.
+//! `attributemanifest`: declares attributes.
 
 use crate::{
     cexl::Type,
@@ -7,7 +7,7 @@ use crate::{
     vocabulary::Attributes,
 };
 
-/// Declares what the manifest declares.
+/// Adds the manifest's attributes.
 pub(super) fn read(at: &At<'_>, attributes: &mut Attributes, diagnostics: &mut Diagnostics) {
     let Some(spec) = at.node.get("spec").map(|node| at.field("spec", node)) else {
         return;

@@ -12,7 +12,7 @@ use super::buckets;
 pub struct Prometheus {
     /// `metrics`
     pub metrics: Vec<Metric>,
-    /// Instances of metrics that were refused, which was told.
+    /// Instances of rejected metrics; these were reported.
     pub refused: Vec<String>,
 }
 
@@ -21,9 +21,9 @@ pub struct Prometheus {
 pub struct Metric {
     /// The name in Prometheus.
     pub name: String,
-    /// The qualified name of the instance that feeds it.
+    /// The qualified name of its instance.
     pub instance: String,
-    /// What Prometheus shows as help.
+    /// The help text in Prometheus.
     pub help: String,
     /// `kind`
     pub kind: MetricKind,
@@ -31,9 +31,9 @@ pub struct Metric {
     pub buckets: Vec<f64>,
     /// `label_names`
     pub labels: Vec<String>,
-    /// Where it stands.
+    /// Its place.
     pub place: Place,
-    /// Where its `instance_name` stands.
+    /// The place of its `instance_name`.
     pub instance_place: Place,
 }
 
@@ -72,7 +72,7 @@ impl Prometheus {
         let mut refused = Vec::new();
         for at in items {
             if let Some(metric) = Metric::read(&at, handler, count, diagnostics) {
-                // The last one of an instance won.
+                // If an instance had several metrics, the last one was used.
                 for earlier in metrics.iter().filter(|earlier| earlier.instance == metric.instance) {
                     let message = format!(
                         "a later metric of this handler has the same instance_name, and Mixer fed that one: {} never had a \
@@ -136,7 +136,7 @@ impl Metric {
     }
 }
 
-/// What Prometheus takes as a name of what Mixer was told.
+/// Mixer's name with the characters that Prometheus allows.
 fn safe(name: &str) -> String {
     let name = name.strip_prefix('/').unwrap_or(name);
     name.chars()

@@ -1,4 +1,4 @@
-//! Rules: which reports go where.
+//! Rules: which instances go to which handlers.
 
 use std::rc::Rc;
 
@@ -16,17 +16,17 @@ use super::compiled::{compile, Compiled};
 /// A rule.
 #[derive(Debug)]
 pub struct Rule {
-    /// What it is called.
+    /// Its name.
     pub name: Rc<ObjectName>,
-    /// Where it stands.
+    /// Its place.
     pub place: Place,
-    /// `match`; none holds always.
+    /// `match`; `None` always matches.
     pub condition: Option<Compiled>,
     /// `actions`.
     pub actions: Vec<Action>,
-    /// Whether Mixer took the rule, and it can be migrated. If not, that was told.
+    /// Whether Mixer accepted the rule and it can be migrated. If not, this was reported.
     pub usable: bool,
-    /// The label `istio-protocol`, by which rules up to 0.8 said what they are for.
+    /// The label `istio-protocol`, which selected the protocol of rules up to 0.8.
     pub protocol_label: Option<String>,
 }
 
@@ -39,12 +39,12 @@ pub struct Action {
     pub instances: Vec<Reference>,
 }
 
-/// The name of an object as a rule has it.
+/// The name of an object in a rule.
 #[derive(Clone, Debug)]
 pub struct Reference {
-    /// As it was written.
+    /// Its text.
     pub text: String,
-    /// Where it stands.
+    /// Its place.
     pub place: Place,
 }
 

@@ -1,4 +1,4 @@
-//! Kinds, adapters and templates that are not telemetry, and what there is instead.
+//! Kinds, adapters and templates that are not telemetry, and their replacements.
 
 use crate::diagnostic::{Code, Diagnostics, Place};
 
@@ -9,7 +9,7 @@ const DROP: &str = "drop it, it checks nothing";
 const TRACING: &str = "use Envoy's tracing, or Istio's Telemetry API";
 const SCRAPE: &str = "not supported: scrape Prometheus instead";
 
-/// What each is, and what to use instead.
+/// What each one is, and what to use instead.
 const UNSUPPORTED: [(&str, &str, &str); 38] = [
     ("denier", "policy", AUTHORIZATION),
     ("rbac", "policy", AUTHORIZATION),
@@ -51,17 +51,17 @@ const UNSUPPORTED: [(&str, &str, &str); 38] = [
     ("kubernetesenv", "attribute", "kubernetesenv is read as compiledAdapter"),
 ];
 
-/// Tells of an object of a kind that is not migrated.
+/// Reports an object of a kind that is not migrated.
 pub(super) fn kind(kind: &str, place: &Place, diagnostics: &mut Diagnostics) {
     tell("kind", kind, place, diagnostics);
 }
 
-/// Tells of a handler's adapter that is not migrated.
+/// Reports a handler with an adapter that is not migrated.
 pub(super) fn adapter(name: &str, place: &Place, diagnostics: &mut Diagnostics) {
     tell("adapter", name, place, diagnostics);
 }
 
-/// Tells of an instance's template that is not migrated.
+/// Reports an instance with a template that is not migrated.
 pub(super) fn template(name: &str, place: &Place, diagnostics: &mut Diagnostics) {
     tell("template", name, place, diagnostics);
 }

@@ -25,10 +25,10 @@ use super::{
     when::{all, when, When},
 };
 
-/// The module's field of that name, which is also a label of its metrics.
+/// The module's field with this name, which is also a label of its metrics.
 const SECURITY_POLICY: &str = "connection_security_policy";
 
-/// Writes the plugins that make these logs.
+/// Writes the plugins for these logs.
 pub(super) fn write(specs: &[LogSpec], model: &Model, output: &mut Output, diagnostics: &mut Diagnostics) {
     let namespaces: BTreeSet<&str> = specs.iter().map(|spec| spec.origin.namespace.as_str()).collect();
     let mut scenes_of: Vec<Vec<Scene>> = vec![Vec::new(); specs.len()];
@@ -93,7 +93,8 @@ fn tell(spec: &LogSpec, scenes: &[Scene], model: &Model, output: &mut Output, di
     }
 }
 
-/// The configuration of one log in one scene; none if it never writes there, or cannot, which is told.
+/// The configuration of one log in one scene. `None` if it never writes there, or cannot be migrated; the latter is
+/// reported.
 fn log(spec: &LogSpec, sources: &Sources<'_>, diagnostics: &mut Diagnostics) -> Option<Json> {
     let When { mut conditions, mut event } = when(&spec.origin, sources, diagnostics)?;
     let time = time(spec, sources, diagnostics)?;
@@ -138,7 +139,7 @@ fn log(spec: &LogSpec, sources: &Sources<'_>, diagnostics: &mut Diagnostics) -> 
     }
     let mut fields: Vec<Json> = fields.into_iter().map(|(field, _)| field).collect();
     let mut configuration = Map::new();
-    // Mixer took the Host header only where an expression says so.
+    // Mixer used the Host header only if an expression did.
     configuration.insert("disable_host_header_fallback".into(), true.into());
     let mut names: Vec<String> = spec.variables.iter().map(|variable| variable.name.clone()).collect();
     let level = spec.levels.get(&severity).copied().unwrap_or("info");
@@ -146,7 +147,7 @@ fn log(spec: &LogSpec, sources: &Sources<'_>, diagnostics: &mut Diagnostics) -> 
     match &spec.fluentd {
         Some(_) => {
             let has_tag = names.iter().any(|name| name == "tag");
-            // With a tag of its own, the instance's name stands in the record.
+            // If the log has its own tag, the record contains the instance's name.
             let name = if has_tag { "name" } else { "tag" };
             let generated = ["time", name, "severity"];
             leave_out(&generated, &mut names, &mut fields);
@@ -161,7 +162,7 @@ fn log(spec: &LogSpec, sources: &Sources<'_>, diagnostics: &mut Diagnostics) -> 
             names.extend(generated.map(str::to_owned));
             fields.splice(..0, head);
         }
-        // The preset sorts all fields, and has more of them where none are named.
+        // The preset sorts all fields, and has additional ones if no fields are named.
         None if spec.now || names.is_empty() => {
             let generated = ["level", "time", "instance"];
             leave_out(&generated, &mut names, &mut fields);
@@ -198,7 +199,7 @@ fn log(spec: &LogSpec, sources: &Sources<'_>, diagnostics: &mut Diagnostics) -> 
     Some(configuration.into())
 }
 
-/// The time of an entry; none if it never has one there.
+/// The time of an entry; `None` if it never has one in this scene.
 fn time(spec: &LogSpec, sources: &Sources<'_>, diagnostics: &mut Diagnostics) -> Option<Json> {
     let http = sources.scene().protocol == Protocol::Http;
     let report = if http && !spec.now {
@@ -225,7 +226,7 @@ fn time(spec: &LogSpec, sources: &Sources<'_>, diagnostics: &mut Diagnostics) ->
     Some(report)
 }
 
-/// The severity, which must be the same for all lines.
+/// The severity. It must be the same for all lines.
 fn severity(spec: &LogSpec, sources: &Sources<'_>, diagnostics: &mut Diagnostics) -> Option<String> {
     let Some(compiled) = &spec.severity else {
         return Some(String::new());
@@ -243,7 +244,7 @@ fn severity(spec: &LogSpec, sources: &Sources<'_>, diagnostics: &mut Diagnostics
     }
 }
 
-/// Takes the fields of these names out: the line has others under them.
+/// Removes the fields with these names: the line has others under these names.
 fn leave_out(generated: &[&str], names: &mut Vec<String>, fields: &mut Vec<Json>) {
     names.retain(|name| !generated.contains(&name.as_str()));
     let is_one_of =
@@ -251,12 +252,12 @@ fn leave_out(generated: &[&str], names: &mut Vec<String>, fields: &mut Vec<Json>
     fields.retain(|field| !is_one_of(field));
 }
 
-/// Whether there is a value at the end of a connection alone, so that Mixer had no entry before.
+/// Whether the value exists only at the end of a connection, so that Mixer wrote no entry before.
 fn is_of_close(made: &Made) -> bool {
     made.otherwise.is_none() && made.alternatives == [Alternative::Known("connectionDuration")]
 }
 
-/// Tells what lines of connections that live may lack: nothing can be evaluated for them then.
+/// Reports what lines of live connections may lack: no expression can be evaluated for them.
 fn live(spec: &LogSpec, fields: &[(Json, &Place)], conditions: &[String], diagnostics: &mut Diagnostics) {
     for (field, place) in fields {
         let fallback = field.get("fallback").and_then(Json::as_array).into_iter().flatten();
@@ -268,7 +269,7 @@ fn live(spec: &LogSpec, fields: &[(Json, &Place)], conditions: &[String], diagno
             diagnostics.add(Code::Differs, place, message);
         }
     }
-    // What the listener knows is known from the beginning.
+    // The listener's values are known from the beginning.
     let early =
         |text: &String| expression::names(text).iter().all(|(name, _)| matches!(*name, "source" | "destination"));
     if !conditions.iter().all(early) {
@@ -287,7 +288,7 @@ fn constant(compiled: &Compiled, sources: &Sources<'_>) -> Rest {
 fn field(variable: &Variable, made: &Made, spec: &LogSpec, sources: &Sources<'_>) -> Result<Json, Untranslatable> {
     let mut field = Map::new();
     field.insert("name".into(), variable.name.clone().into());
-    // While a connection lives, the module knows it, and no expression can be evaluated.
+    // For a live connection, the module has the value, but no expression can be evaluated.
     if !made.alternatives.is_empty() && standard::makes(SECURITY_POLICY, made, sources) {
         field.insert("field".into(), SECURITY_POLICY.into());
         return Ok(field.into());
@@ -297,7 +298,7 @@ fn field(variable: &Variable, made: &Made, spec: &LogSpec, sources: &Sources<'_>
         match (alternative, index) {
             (Alternative::Cel(text), _) => texts.push(text.clone()),
             (Alternative::Known(name), 0) => drop(field.insert("field".into(), (*name).into())),
-            // What stands further back must be an expression.
+            // A later alternative must be an expression.
             (Alternative::Known(name), _) => match &made.whole {
                 Some(whole) => {
                     texts = vec![whole.clone()];
@@ -313,7 +314,7 @@ fn field(variable: &Variable, made: &Made, spec: &LogSpec, sources: &Sources<'_>
         }
     }
     let is_whole = texts.first() == made.whole.as_ref() && made.alternatives.len() > 1;
-    // No time is what the module writes for it anyway; an expression for it would not work while a connection lives.
+    // The module already writes a zero duration here. An expression for it would fail for a live connection.
     let no_time = field.contains_key("field") && made.otherwise == Some(Value::Duration(0));
     let end = made.otherwise.as_ref().filter(|_| !is_whole && !no_time).map(|value| match value {
         Value::IpAddress(_) => literal(&Value::String(value.to_string())),

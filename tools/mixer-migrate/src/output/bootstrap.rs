@@ -1,4 +1,4 @@
-//! The part of the bootstrap that makes labels out of stat names, and histograms' buckets.
+//! The bootstrap settings: expressions that split labels from stat names, and buckets of histograms.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,9 +10,9 @@ use crate::cexl::format_double;
 const COMMENT: &str = "\
 Labels of the metrics, those of envoy/stats-bootstrap.yaml and those that Mixer's configuration adds: this replaces that
 file. A proxy reads its bootstrap when it starts: restart the workloads after applying it. Istio since 1.21 applies no EnvoyFilter to the
-bootstrap: there, make a ConfigMap of this by `mesh bootstrap`.";
+bootstrap: there, make a ConfigMap of this by `remixer bootstrap`.";
 
-/// The resource. `added` are labels besides the standard ones, `buckets` those of metrics by their full names.
+/// The resource. `added` are labels in addition to the standard ones; `buckets` are by full metric name.
 pub(super) fn write(added: &BTreeSet<String>, buckets: &BTreeMap<String, Vec<f64>>) -> String {
     let standard = labels::names();
     let names =

@@ -1,4 +1,4 @@
-//! The last check: whether the modules take what is written, which they tell themselves.
+//! The last check: the modules' own code checks the written configurations.
 
 use access_log::{access_log::AccessLog, config::LogConfig};
 use configuration::Problem;
@@ -10,7 +10,8 @@ use stats::{config::StatsConfig, stats::Stats};
 
 use super::resource::Plugin;
 
-/// What the module of `plugin` refuses of a configuration. Whether Envoy compiles its expressions is not known here.
+/// The problems that the module of `plugin` finds in a configuration. Whether Envoy can compile the expressions is not
+/// checked.
 pub(crate) fn problems(plugin: Plugin, configuration: &Json) -> Vec<Problem> {
     let mut host = FakeHost::new();
     host.with_all_expressions().with_text(property::PLUGIN_ROOT_ID, plugin.root());
@@ -29,7 +30,7 @@ pub(crate) fn problems(plugin: Plugin, configuration: &Json) -> Vec<Problem> {
     problems
 }
 
-/// A problem as it is told.
+/// The message for a problem.
 pub(super) fn message(plugin: Plugin, problem: &Problem) -> String {
     let module = if matches!(plugin, Plugin::Stats | Plugin::TcpStats) { "stats" } else { "access log" };
     format!("the {module} module would refuse {}: {}", problem.path, problem.message)

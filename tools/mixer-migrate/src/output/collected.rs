@@ -1,4 +1,4 @@
-//! What is collected while the parts of the output are written.
+//! Data collected while writing the parts of the output.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,16 +16,16 @@ pub const REPORTING: &str = "10s";
 /// The namespace whose rules apply to the whole mesh.
 pub const ROOT: &str = "istio-system";
 
-/// Everything that is written, and what became of what.
+/// Everything that is written, and the migration of each field.
 #[derive(Debug, Default)]
 pub struct Output {
-    /// Plugin configurations by namespace and kind; each has one for every scene in which it does something.
+    /// Plugin configurations by namespace and kind: one for each scene in which the plugin does something.
     pub plugins: BTreeMap<(String, Plugin), Vec<(Scene, Json)>>,
-    /// Labels of metrics that Istio's own do not have.
+    /// Labels of metrics in addition to Istio's.
     pub labels: BTreeSet<String>,
-    /// Buckets of native histograms by the metric's name.
+    /// Buckets of native histograms, by metric name.
     pub buckets: BTreeMap<String, Vec<f64>>,
-    /// What became of what: where it stands, and where it went.
+    /// The migration of each field: its place, and its new location.
     pub moves: Vec<(Place, String)>,
 }
 
@@ -36,17 +36,17 @@ impl Output {
     }
 }
 
-/// What became of fields, in which scenes.
+/// The migration of fields, by scene.
 #[derive(Debug, Default)]
 pub struct Fields(Vec<(Place, String, Vec<Scene>)>);
 
 impl Fields {
-    /// None yet.
+    /// Empty.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A field became something in a scene.
+    /// Adds the result for a field in a scene.
     pub fn add(&mut self, place: &Place, became: String, scene: Scene) {
         match self.0.iter_mut().find(|(known, text, _)| known == place && *text == became) {
             Some((_, _, scenes)) if !scenes.contains(&scene) => scenes.push(scene),
@@ -61,7 +61,7 @@ impl Fields {
     }
 }
 
-/// Namespaces with that of the mesh first, since every other one has what it has, too.
+/// Namespaces, with the mesh's first: every other namespace has its configuration, too.
 pub fn in_order(namespaces: BTreeSet<&str>) -> impl Iterator<Item = &str> {
     let (mesh, others): (Vec<&str>, Vec<&str>) = namespaces.into_iter().partition(|name| *name == ROOT);
     mesh.into_iter().chain(others)

@@ -1,4 +1,4 @@
-//! EnvoyFilters, in the shape of those in `envoy/`.
+//! EnvoyFilters in the form of those in `envoy/`.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use crate::scene::{Scene, Side};
 
-/// A plugin that is attached.
+/// An attached plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Plugin {
     /// Metrics of requests.
@@ -39,7 +39,7 @@ impl Plugin {
         }
     }
 
-    /// The root id, to which stats adds the side.
+    /// The root id. Stats adds the side.
     pub(super) fn root(self) -> &'static str {
         match self {
             Self::Stats => "stats",
@@ -67,7 +67,7 @@ impl Plugin {
     }
 }
 
-/// The resource that attaches a plugin, with its configuration in each scene. Gateways report as the way out.
+/// The resource that attaches a plugin, with its configuration for each scene. Gateways use the outbound configuration.
 pub(super) fn write(namespace: &str, plugin: Plugin, scenes: &[(Scene, Json)]) -> String {
     let mut yaml = format!(
         "# {}\napiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata:\n  name: {}\n  namespace: {namespace}\n\
@@ -75,7 +75,7 @@ pub(super) fn write(namespace: &str, plugin: Plugin, scenes: &[(Scene, Json)]) -
         plugin.purpose(),
         plugin.name()
     );
-    // As in envoy/: logs behind metrics, and both on the application's side of metadata exchange.
+    // As in envoy/: logs after metrics, and both on the application's side of metadata exchange.
     let priority = match plugin {
         Plugin::Stats => 0,
         Plugin::AccessLog => 5,
@@ -96,7 +96,7 @@ pub(super) fn write(namespace: &str, plugin: Plugin, scenes: &[(Scene, Json)]) -
     yaml
 }
 
-/// Writing to a String cannot fail, hence the results that are not looked at.
+/// Writing to a String cannot fail, so the results are ignored.
 fn patch(yaml: &mut String, plugin: Plugin, side: Side, context: &str, configuration: &Json) {
     let (apply_to, network) = if plugin.is_tcp() { ("NETWORK_FILTER", "network") } else { ("HTTP_FILTER", "http") };
     let _ = write!(
@@ -137,7 +137,7 @@ fn patch(yaml: &mut String, plugin: Plugin, side: Side, context: &str, configura
     }
 }
 
-/// The native logger that prints the line which the module made, for a live connection as often as said.
+/// The native logger that prints the module's line; `live` is its interval for live connections.
 fn logger(yaml: &mut String, plugin: Plugin, context: &str, live: Option<&str>) {
     let (filter, api) = if plugin.is_tcp() {
         ("tcp_proxy", "tcp_proxy.v3.TcpProxy")
@@ -163,7 +163,7 @@ fn logger(yaml: &mut String, plugin: Plugin, context: &str, live: Option<&str>) 
     }
 }
 
-/// JSON that can be read: what fits stands on one line.
+/// Readable JSON: a value that fits is on one line.
 fn write_json(text: &mut String, value: &Json, depth: usize) {
     const WIDTH: usize = 100;
     let line = value.to_string();
@@ -189,7 +189,7 @@ fn write_json(text: &mut String, value: &Json, depth: usize) {
     let _ = write!(text, "\n{indent}{close}");
 }
 
-/// JSON without what YAML takes for the end of a line, or does not take at all. In JSON, all of that stands within texts.
+/// Escapes characters that are line ends in YAML, or are not allowed in YAML. In JSON, they occur only in texts.
 fn escape(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for character in json.chars() {

@@ -1,7 +1,7 @@
 //! The configuration of the stats module.
 //!
-//! The plugin stands beside Istio's own metrics: of the standard ones it keeps those alone that Mixer's configuration has.
-//! Labels that the module makes itself, with the same value, are left to it; all others are expressions.
+//! The plugin runs in addition to Istio's own metrics. It keeps only those standard metrics that Mixer's configuration has.
+//! The module writes its own labels if they have the same value; all other labels are expressions.
 
 mod metric;
 pub(super) mod standard;
@@ -30,7 +30,7 @@ use super::{
 };
 use metric::{names_service, takes_host, Metric};
 
-/// Writes the plugins that make these metrics.
+/// Writes the plugins for these metrics.
 pub(super) fn write(
     specs: &[MetricSpec],
     model: &Model,
@@ -46,7 +46,7 @@ pub(super) fn write(
         for scene in SCENES {
             let mesh = of_mesh.iter().find(|(known, _)| *known == scene).map_or(&[][..], |(_, metrics)| metrics);
             let plugin = plugin(scene);
-            // Each metric is checked by itself only if they are not all taken: that takes as long as all the rest.
+            // Single metrics are checked only if all together are rejected, because that doubles the work.
             let mut attempt = |each| {
                 let gathering = Gathering { namespace, scene, model, options, mesh, buckets: &output.buckets, each };
                 let (metrics, written) = gathering.metrics(specs, diagnostics);
@@ -62,7 +62,7 @@ pub(super) fn write(
                 continue;
             }
             if !problems.is_empty() {
-                // Each of them would be taken, all together are not.
+                // Each metric alone is accepted, but not all together.
                 for (spec, _, _) in written {
                     for problem in &problems {
                         diagnostics.add(Code::NotExpressible, &spec.origin.place, check::message(plugin, problem));
@@ -105,21 +105,21 @@ pub(super) fn write(
     output.moves.extend(fields.into_moves());
 }
 
-/// What the metrics of a scene are gathered from.
+/// Data for the metrics of a scene.
 struct Gathering<'a> {
     namespace: &'a str,
     scene: Scene,
     model: &'a Model,
     options: &'a Options,
-    /// Those that the whole mesh has besides.
+    /// The metrics of the whole mesh, which apply in addition.
     mesh: &'a [Metric],
     /// The buckets of other scenes and namespaces.
     buckets: &'a BTreeMap<String, Vec<f64>>,
-    /// Whether each metric is checked by itself.
+    /// Whether to check each metric alone.
     each: bool,
 }
 
-/// A specification that is written, its place among all, and what became of its labels.
+/// A written specification, its index, and the migration of its labels.
 type Written<'s> = (&'s MetricSpec, usize, Vec<String>);
 
 impl Gathering<'_> {
@@ -160,7 +160,7 @@ fn tell(spec: &MetricSpec, scenes: &[Scene], model: &Model, output: &mut Output,
     }
 }
 
-/// Whether a report of TCP only matches because the rule does not ask for the protocol.
+/// Whether a TCP report matches only because the rule does not check the protocol.
 fn is_accidental(
     spec: &MetricSpec,
     scene: Scene,
@@ -197,7 +197,7 @@ fn is_accidental(
     true
 }
 
-/// Whether a metric may have a sample in a scene.
+/// Whether a metric can have samples in a scene.
 fn has_samples(spec: &MetricSpec, sources: &Sources<'_>) -> bool {
     let has_value = |compiled: &Compiled| matches!(simplify(&compiled.expression, sources), Rest::Some(_));
     let condition = spec.origin.condition.as_ref().map(|compiled| condition(&compiled.expression, sources));
@@ -214,7 +214,7 @@ fn plugin(scene: Scene) -> Plugin {
     }
 }
 
-/// Whether the module takes a metric by itself.
+/// Whether the module accepts a metric alone.
 fn is_taken(metric: &Metric, spec: &MetricSpec, scene: Scene, diagnostics: &mut Diagnostics) -> bool {
     let plugin = plugin(scene);
     let problems = check::problems(plugin, &configuration(scene, std::slice::from_ref(metric)));
@@ -227,8 +227,8 @@ fn is_taken(metric: &Metric, spec: &MetricSpec, scene: Scene, diagnostics: &mut 
     problems.is_empty()
 }
 
-/// Adds a metric to those of a scene. `mesh` are those that the whole mesh has besides, `buckets` those of other scenes and
-/// namespaces.
+/// Adds a metric to those of a scene. `mesh` are the metrics of the whole mesh, which apply in addition. `buckets` are
+/// those of other scenes and namespaces.
 fn add(
     metrics: &mut Vec<Metric>,
     mesh: &[Metric],
@@ -302,7 +302,7 @@ fn configuration(scene: Scene, metrics: &[Metric]) -> Json {
         }
     }
     let mut configuration = Map::new();
-    // Mixer took the Host header only where an expression says so, and where strangers choose it, nobody should.
+    // Mixer used the Host header only if an expression did. Inbound, strangers can choose it, so it is never used.
     if scene.side == Side::Inbound || !metrics.iter().any(|metric| metric.takes_host) {
         configuration.insert("disable_host_header_fallback".into(), true.into());
     }
@@ -310,7 +310,7 @@ fn configuration(scene: Scene, metrics: &[Metric]) -> Json {
         configuration.insert("definitions".into(), definitions.into());
     }
     configuration.insert("metrics".into(), changes.into());
-    // Those of the bootstrap are.
+    // The bootstrap's expressions are anchored.
     configuration.insert("anchored_tags".into(), true.into());
     if scene.protocol == Protocol::Tcp {
         configuration.insert("tcp_reporting_duration".into(), REPORTING.into());

@@ -1,4 +1,4 @@
-//! When a rule holds in a scene, as conditions of the filters.
+//! Converts a rule's condition in a scene to conditions of the filters.
 
 use crate::{
     cexl::{Expression, Kind, Operator, Value},
@@ -10,19 +10,19 @@ use crate::{
     translate::{Translator, Untranslatable},
 };
 
-/// What `connection.event` may be.
+/// The possible values of `connection.event`.
 const EVENTS: [&str; 3] = ["open", "continue", "close"];
 
-/// When a rule holds in a scene.
+/// When a rule matches in a scene.
 #[derive(Debug, Default)]
 pub struct When {
-    /// The conditions that must all hold.
+    /// Conditions that must all hold.
     pub conditions: Vec<String>,
-    /// The event of a connection that it is for, which is the modules' own business; none if it is for all.
+    /// The connection event, which the modules handle themselves; `None` for all events.
     pub event: Option<String>,
 }
 
-/// When a rule holds in a scene; none if it never does, or if that cannot be told by the filters.
+/// When a rule matches in a scene. `None` if it never does, or if the filters cannot evaluate it.
 pub fn when(origin: &Origin, sources: &Sources<'_>, diagnostics: &mut Diagnostics) -> Option<When> {
     let fits = match origin.protocols {
         Protocols::Both => true,
@@ -57,7 +57,7 @@ pub fn when(origin: &Origin, sources: &Sources<'_>, diagnostics: &mut Diagnostic
     Some(when)
 }
 
-/// The condition that all of these hold; none if there are none. Each counts once.
+/// The condition that all of these hold, without duplicates; `None` if there are none.
 pub fn all(conditions: &[String]) -> Option<String> {
     let mut distinct: Vec<&String> = Vec::new();
     for condition in conditions {
@@ -67,13 +67,13 @@ pub fn all(conditions: &[String]) -> Option<String> {
     }
     match distinct.as_slice() {
         [] => None,
-        // Alone, it needs no brackets.
+        // A single condition needs no brackets.
         [only] => Some((*only).clone()),
         _ => Some(distinct.iter().map(|condition| format!("({condition})")).collect::<Vec<_>>().join(" && ")),
     }
 }
 
-/// What `&&` joins.
+/// The operands of `&&`.
 fn conjuncts(expression: &Expression) -> Vec<&Expression> {
     match &expression.kind {
         Kind::Binary(Operator::And, left, right) => [conjuncts(left), conjuncts(right)].concat(),
@@ -81,7 +81,7 @@ fn conjuncts(expression: &Expression) -> Vec<&Expression> {
     }
 }
 
-/// The event that a condition asks for: `connection.event == "open"`.
+/// The event in a condition such as `connection.event == "open"`.
 fn event(expression: &Expression) -> Option<&str> {
     let Kind::Binary(Operator::Equal, left, right) = &expression.kind else {
         return None;

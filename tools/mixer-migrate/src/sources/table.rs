@@ -6,12 +6,12 @@ use crate::{
     source::{Path, Source},
 };
 
-/// The metadata of the cluster's service, which Istio's control plane writes.
+/// The metadata of the cluster's service. Istio's control plane writes it.
 const SERVICE: &str = "xds.cluster_metadata.filter_metadata['istio'].services[0]";
 const HAS_SERVICE: &str = "has(xds.cluster_metadata) && 'istio' in xds.cluster_metadata.filter_metadata && \
      has(xds.cluster_metadata.filter_metadata['istio'].services) && \
      size(xds.cluster_metadata.filter_metadata['istio'].services) > 0";
-/// Mixer's proxies said so of destinations that are no services.
+/// Mixer's proxies reported this for destinations that are not services.
 const IS_OUTSIDE: &str = "has(xds.cluster_name) && xds.cluster_name in ['PassthroughCluster', 'BlackHoleCluster']";
 const PAYLOAD: &str = "metadata.filter_metadata['envoy.filters.http.jwt_authn'].payload";
 const HAS_PAYLOAD: &str = "'envoy.filters.http.jwt_authn' in metadata.filter_metadata && \
@@ -26,7 +26,7 @@ fn maybe(value: &str, present: &str) -> Option<Source> {
     path(value, Some(present))
 }
 
-/// An attribute whose own absence can be asked for.
+/// An attribute whose absence an expression can check.
 fn has(value: &str) -> Option<Source> {
     path(value, Some(&format!("has({value})")))
 }
@@ -36,7 +36,7 @@ fn path(value: &str, present: Option<&str>) -> Option<Source> {
     Some(Source::Path(Path { value: value.to_owned(), present, default: None, module: false }))
 }
 
-/// Something that a module knows better where it stands alone.
+/// A value that a module knows better, if the attribute is the whole expression.
 fn better(source: Option<Source>) -> Option<Source> {
     match source {
         Some(Source::Path(path)) => Some(Source::Path(Path { module: true, ..path })),
@@ -48,7 +48,7 @@ fn module(may_be_absent: bool) -> Option<Source> {
     Some(Source::Module { may_be_absent, present: None, default: None })
 }
 
-/// An identity of a certificate, without `spiffe://`, which expressions cannot take away.
+/// An identity in a certificate, without `spiffe://`. Expressions cannot remove this prefix.
 fn identity(present: &'static str) -> Option<Source> {
     Some(Source::Module { may_be_absent: true, present: Some(present), default: None })
 }
@@ -57,7 +57,7 @@ fn text(value: &str) -> Option<Source> {
     Some(Source::Constant(Value::String(value.to_owned())))
 }
 
-/// What a workload says of itself: `name` is the attribute's without `source.` or `destination.`.
+/// A workload's metadata. `name` is the attribute's name without `source.` or `destination.`.
 fn workload(name: &str, field: impl Fn(&str) -> (String, String)) -> Option<Source> {
     let (pod, has_pod) = field("name");
     let (namespace, has_namespace) = field("namespace");
@@ -82,7 +82,7 @@ fn workload(name: &str, field: impl Fn(&str) -> (String, String)) -> Option<Sour
     }
 }
 
-/// An attribute of the workload that the proxy belongs to.
+/// An attribute of the local workload.
 pub(super) fn local(name: &str) -> Option<Source> {
     let field = |name: &str| {
         let value = format!("xds.node.metadata.{}", name.to_ascii_uppercase());
@@ -95,7 +95,7 @@ pub(super) fn local(name: &str) -> Option<Source> {
     }
 }
 
-/// An attribute of the workload on the other side.
+/// An attribute of the peer.
 pub(super) fn peer(name: &str, side: Side) -> Option<Source> {
     let state = match side {
         Side::Inbound => "downstream_peer",
@@ -109,7 +109,7 @@ pub(super) fn peer(name: &str, side: Side) -> Option<Source> {
     workload(name, field)
 }
 
-/// Attributes of HTTP alone.
+/// Attributes for HTTP only.
 pub(super) fn http(attribute: &str, side: Side) -> Option<Source> {
     match attribute {
         "request.headers"
@@ -123,7 +123,7 @@ pub(super) fn http(attribute: &str, side: Side) -> Option<Source> {
         | "response.headers"
         | "response.size"
         | "response.total_size" => always(attribute),
-        // Envoy's request.size is what the header content-length says. Older ones do not tell the headers' size.
+        // Envoy's request.size is the content-length header's value. Older proxies do not report the headers' size.
         "request.size" => {
             always("(has(request.headers_bytes) ? request.total_size - request.headers_bytes : request.size)")
         }
@@ -131,12 +131,12 @@ pub(super) fn http(attribute: &str, side: Side) -> Option<Source> {
         "request.auth.principal" => claims(&format!("({PAYLOAD}.iss + '/' + {PAYLOAD}.sub)"), &["iss", "sub"]),
         "request.auth.presenter" => claims(&format!("{PAYLOAD}.azp"), &["azp"]),
         "request.auth.claims" => claims(PAYLOAD, &[]),
-        // Mixer's proxies said 500 where the client had gone before there was a response.
+        // Mixer's proxies reported 500 if the client left before there was a response.
         "response.code" => match has(attribute) {
             Some(Source::Path(path)) => Some(Source::Path(Path { default: Some(Value::Int64(500)), ..path })),
             other => other,
         },
-        // It is always there when a request ends.
+        // It always exists when a request ends.
         "response.duration" => always("request.duration"),
         "response.time" => better(always("(request.time + request.duration)")),
         "response.grpc_status" => maybe(&of_trailers("grpc-status", "''"), &in_trailers("grpc-status")),
@@ -154,7 +154,7 @@ pub(super) fn http(attribute: &str, side: Side) -> Option<Source> {
     }
 }
 
-/// Of the token that Envoy verified.
+/// Claims of the token that Envoy verified.
 fn claims(value: &str, names: &[&str]) -> Option<Source> {
     let claims: String = names.iter().map(|name| format!(" && has({PAYLOAD}.{name})")).collect();
     maybe(value, &format!("{HAS_PAYLOAD}{claims}"))
@@ -171,7 +171,7 @@ fn of_trailers(name: &str, otherwise: &str) -> String {
     )
 }
 
-/// What a policy would have said that is only tried; Istio's dry runs put their action before the name.
+/// The result of a policy in a dry run. Istio's dry runs put the action before the name.
 fn shadow(name: &str) -> Option<Source> {
     let keys = [
         format!("shadow_{name}"),
@@ -187,7 +187,7 @@ fn shadow(name: &str) -> Option<Source> {
     maybe(&format!("({value})"), &format!("{filter} && ({})", present.join(" || ")))
 }
 
-/// Attributes of TCP alone, or those that differ there.
+/// Attributes for TCP only, or different for TCP.
 pub(super) fn tcp(attribute: &str, side: Side) -> Option<Source> {
     match attribute {
         "connection.event"
@@ -211,7 +211,7 @@ pub(super) fn tcp(attribute: &str, side: Side) -> Option<Source> {
     }
 }
 
-/// Attributes of both.
+/// Attributes for HTTP and TCP.
 pub(super) fn any(attribute: &str, side: Side) -> Option<Source> {
     let inbound = side == Side::Inbound;
     match attribute {
@@ -222,7 +222,7 @@ pub(super) fn any(attribute: &str, side: Side) -> Option<Source> {
         "connection.requested_server_name" => {
             maybe(attribute, "has(connection.requested_server_name) && connection.requested_server_name != ''")
         }
-        // Mixer's proxies knew the certificates of the downstream connection only.
+        // Mixer's proxies knew only the certificates of the downstream connection.
         "source.principal" | "source.user" if inbound => {
             identity("has(connection.uri_san_peer_certificate) && connection.uri_san_peer_certificate != ''")
         }

@@ -9,24 +9,24 @@ use crate::{
 
 use super::origin::Origin;
 
-/// A log with all it needs.
+/// A log with all its data.
 #[derive(Clone, Debug)]
 pub struct LogSpec {
-    /// The severity; none is empty.
+    /// The severity; `None` is empty.
     pub severity: Option<Compiled>,
-    /// Levels by severity; those that are not there are `info`.
+    /// Levels by severity. A severity without a level has `info`.
     pub levels: BTreeMap<String, &'static str>,
-    /// When it was; none is the year 1.
+    /// The time of the entry; `None` is the year 1.
     pub timestamp: Option<Compiled>,
-    /// What the line has, in its order.
+    /// The variables of the line, in order.
     pub variables: Vec<Variable>,
-    /// Whether lines are JSON; otherwise they are Mixer's console form.
+    /// Whether lines are JSON, or Mixer's console form.
     pub json: bool,
-    /// For Fluentd: the record has `tag` and raw severity instead of level and instance.
+    /// For Fluentd: the record has `tag` and the original severity instead of level and instance.
     pub fluentd: Option<Fluentd>,
-    /// Whether time is that of the report, as for metrics in logs.
+    /// Whether the time is that of the report, as for metrics in logs.
     pub now: bool,
-    /// Where it comes from.
+    /// Its origin.
     pub origin: Origin,
 }
 
@@ -83,13 +83,13 @@ impl LogSpec {
         }
     }
 
-    /// Whether a variable is an address.
+    /// Whether a variable is an IP address.
     pub fn has_address(&self) -> bool {
         self.variables.iter().any(|variable| variable.value.expression.ty == Type::IpAddress)
     }
 }
 
-/// In the order of their names' bytes, as Mixer wrote them.
+/// Sorted by the bytes of their names, as in Mixer.
 fn variables(map: &BTreeMap<String, Compiled>) -> Vec<Variable> {
     map.iter().map(|(name, value)| Variable { name: name.clone(), value: value.clone() }).collect()
 }

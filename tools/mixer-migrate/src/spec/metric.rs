@@ -8,25 +8,25 @@ use crate::{
 
 use super::origin::Origin;
 
-/// A metric with all it needs.
+/// A metric with all its data.
 #[derive(Clone, Debug)]
 pub struct MetricSpec {
     /// Its name in Prometheus.
     pub name: String,
     /// Its kind.
     pub kind: MetricKind,
-    /// What is recorded.
+    /// The recorded value.
     pub value: Compiled,
     /// Upper bounds of a distribution.
     pub buckets: Vec<f64>,
     /// Labels in the order of their names.
     pub labels: Vec<(String, Compiled)>,
-    /// Where it comes from.
+    /// Its origin.
     pub origin: Origin,
 }
 
 impl MetricSpec {
-    /// What an instance makes of a handler's metric; `None` if that never worked, which is told.
+    /// The metric for an instance and a handler's metric. `None` if it never worked; this is reported.
     pub(super) fn of(
         metric: &Metric,
         template: &MetricTemplate,

@@ -1,22 +1,22 @@
-//! Where a specification comes from, and when it holds.
+//! The origin of a specification, and its condition.
 
 use crate::{diagnostic::Place, model::Compiled};
 
-/// The protocols that a rule is for before its condition is looked at.
+/// The protocols of a rule, without its condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocols {
     /// HTTP and TCP.
     Both,
-    /// HTTP alone.
+    /// HTTP only.
     Http,
-    /// TCP alone.
+    /// TCP only.
     Tcp,
 }
 
-/// Where a specification comes from, and when it holds.
+/// The origin of a specification, and its condition.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// The rule's namespace, to whose proxies it applies.
+    /// The rule's namespace. The specification applies to its proxies.
     pub namespace: String,
     /// The rule, as `kind/namespace/name`.
     pub rule: String,
@@ -24,7 +24,7 @@ pub struct Origin {
     pub instance: String,
     /// The handler.
     pub handler: String,
-    /// Where the instance stands.
+    /// The instance's place.
     pub place: Place,
     /// The rule's condition.
     pub condition: Option<Compiled>,

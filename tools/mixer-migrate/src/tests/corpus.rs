@@ -1,9 +1,9 @@
-//! Users' configurations and Istio's own, whole: which of them migrate, and with which errors.
+//! Complete configurations of users and of Istio: which of them can be migrated, and the errors of the others.
 
 use super::{codes, migrate, migrate_with};
 use crate::{defaults::Version, diagnostic::Severity, Options};
 
-/// A file, and the errors that it has.
+/// A file and its errors.
 const FILES: [(&str, &str, &[&str]); 10] = [
     ("accesslog-stdio", include_str!("../../testdata/tutorials/accesslog-stdio.yaml"), &[]),
     ("customer-request-count", include_str!("../../testdata/tutorials/customer-request-count.yaml"), &[]),
@@ -11,7 +11,7 @@ const FILES: [(&str, &str, &[&str]); 10] = [
     ("new-telemetry", include_str!("../../testdata/tutorials/new-telemetry.yaml"), &[]),
     ("newlog-fluentd", include_str!("../../testdata/tutorials/newlog-fluentd.yaml"), &[]),
     ("newlog-stdio", include_str!("../../testdata/tutorials/newlog-stdio.yaml"), &[]),
-    // Three instances that the page does not show.
+    // Three instances that the page does not contain.
     ("requests-total", include_str!("../../testdata/tutorials/requests-total.yaml"), &["E-DANGLING"; 3]),
     ("istio 0.7", include_str!("../../testdata/istio-0.7.yaml"), &[]),
     ("istio 1.0", include_str!("../../defaults/1.0.yaml"), &[]),
@@ -34,7 +34,7 @@ fn what_a_page_left_out_comes_from_the_release() {
     let (_, text, _) = FILES[6];
     let migration = migrate_with(text, &Options { defaults: Some(Version::V1_0), ..Options::default() });
     let errors: Vec<&str> = codes(&migration).into_iter().filter(|code| code.starts_with("E-")).collect();
-    // The handler has no metric for requestsize and responsesize.
+    // The handler has no metrics for requestsize and responsesize.
     assert_eq!(errors, ["E-INSTANCE-NAME"; 2]);
     assert_eq!(migration.diagnostics.count(Severity::Error), 2);
     let yaml = migration.resources(true).unwrap();

@@ -1,11 +1,11 @@
-//! Each diagnostic, by what causes it.
+//! A test of each diagnostic.
 
 use super::{codes, counter, metric, migrate, migrate_with, told};
 use crate::{diagnostic::Severity, Options, Unit};
 
 pub(super) const HTTP: &str = r#"context.protocol == "http""#;
 
-/// Checks that `text` is told exactly `expected` besides notes, and that nothing is written if it is an error.
+/// Checks that `text` has exactly the diagnostics `expected`, except notes, and that nothing is written if one is an error.
 #[track_caller]
 pub(super) fn check(text: &str, expected: &[&str]) {
     let migration = migrate(text);
@@ -17,7 +17,7 @@ pub(super) fn check(text: &str, expected: &[&str]) {
         .collect();
     assert_eq!(lines.len(), expected.len(), "{lines:#?}");
     for (line, expected) in lines.iter().zip(expected) {
-        // Where they are has a test of its own.
+        // Another test checks the positions.
         let line =
             line.split_once(' ').filter(|(place, _)| place.matches(':').count() == 2).map_or(&**line, |(_, line)| line);
         assert!(line.starts_with(expected), "{line}\n{expected}");
@@ -26,7 +26,7 @@ pub(super) fn check(text: &str, expected: &[&str]) {
     assert_eq!(migration.resources(false).is_none(), has_errors);
 }
 
-/// A good counter with one line replaced.
+/// A valid counter with one line replaced.
 pub(super) fn with(from: &str, to: &str) -> String {
     let text = counter("1", "request.method", HTTP);
     assert!(text.contains(from), "{from}");
@@ -37,7 +37,7 @@ pub(super) fn object(kind: &str, spec: &str) -> String {
     format!("apiVersion: config.istio.io/v1alpha2\nkind: {kind}\nmetadata: {{name: x, namespace: istio-system}}\nspec: {spec}\n")
 }
 
-/// A log entry to a handler of an adapter.
+/// A log entry, sent to a handler of an adapter.
 pub(super) fn log(adapter: &str, params: &str, entry: &str) -> String {
     let handler = object("handler", &format!("{{compiledAdapter: {adapter}, params: {params}}}"));
     let instance = object("instance", &format!("{{compiledTemplate: logentry, params: {entry}}}"));
@@ -167,7 +167,7 @@ fn dangling_references() {
         "handler/istio-system/h: W-UNFED: no rule sends anything here",
         "rule/istio-system/r spec.actions[0].handler: E-DANGLING: rule refers to handler \"h.prometheus\", tried h.prometheus.istio-system and h.handler.prometheus: not",
     ]);
-    // A short name means the newer kinds alone.
+    // A short name refers only to the newer kinds.
     check(
         &log("stdio", "{}", ENTRY)
             .replace("kind: handler\n", "kind: stdio\n")
@@ -177,7 +177,7 @@ fn dangling_references() {
             "rule/istio-system/x spec.actions[0].handler: E-DANGLING: rule refers to handler \"x\", tried x.handler.istio-system: not in the input. Mixer looked for kinds such as that of \"x.stdio\" under their own names only: write \"x.stdio\".",
         ],
     );
-    // A policy that is there is told once.
+    // An existing policy is reported once.
     check(
         &[with("handler: h,", "handler: x.denier,"), object("denier", "{}")].join("---\n"),
         &["handler/istio-system/h: W-UNFED", "denier/istio-system/x: E-KIND"],
@@ -436,7 +436,7 @@ fn objects_of_others_are_counted() {
 
 #[test]
 fn every_code_is_used() {
-    // Those are not caused by a line of the input alone.
+    // These need more than one line of input.
     let sources = concat!(
         include_str!("../spec.rs"),
         include_str!("../spec/metric.rs"),

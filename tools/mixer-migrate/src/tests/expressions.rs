@@ -1,4 +1,4 @@
-//! What becomes of expressions, by side and protocol.
+//! The translation of expressions, by side and protocol.
 
 use super::{counter, label, migrate, HTTP_IN, HTTP_OUT, TCP_IN};
 use crate::output::Plugin;
@@ -84,7 +84,7 @@ fn functions_and_operators_are_cel_s() {
 
 #[test]
 fn cel_s_operators_do_not_hide_what_failed_in_mixer() {
-    // CEL's own `||` would be true although its left side fails.
+    // CEL's own `||` would be true even if its left side fails.
     let migration = migrate(&counter("1", r#"request.referer == "a" || request.method == "GET""#, HTTP));
     assert_eq!(label(&migration, HTTP_IN), "(request.referer == 'a') ? true : (request.method == 'GET')");
     let definition = &super::plugin(&migration, Plugin::Stats, HTTP_IN)["definitions"][0];

@@ -1,4 +1,4 @@
-//! Whatever is migrated, it takes no longer than a second and never panics.
+//! For any input, the migration takes at most a second and never panics.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::report::report;
 
 #[track_caller]
 fn soon(text: &str) {
-    // The YAML parser takes several times as long where it is not optimized.
+    // Without optimization, the YAML parser is several times slower.
     let limit = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 1 });
     within(limit, text, |text| {
         let migration = migrate(text);
@@ -30,7 +30,7 @@ fn deep_and_long_yaml_is_answered() {
     ] {
         soon(&text);
     }
-    // Aliases that double nine times over and over.
+    // Aliases that double the size nine times.
     let mut bomb = "a0: &a0 [x, x]\n".to_owned();
     for level in 1..40 {
         bomb += &format!("a{level}: &a{level} [*a{}, *a{}]\n", level - 1, level - 1);
@@ -40,7 +40,7 @@ fn deep_and_long_yaml_is_answered() {
 
 #[test]
 fn expressions_that_multiply_are_answered() {
-    // Each key holds a fallback, which is written twice.
+    // Each key contains a fallback, which is written twice.
     let mut nested = "request.method".to_owned();
     for _ in 0..60 {
         nested = format!("(request.headers[{nested}] | \"x\")");

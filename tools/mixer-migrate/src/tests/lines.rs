@@ -1,4 +1,4 @@
-//! Lines of logs that are not those of the default ones.
+//! Log lines with other fields than the default ones.
 
 use serde_json::{json, Value as Json};
 
@@ -53,7 +53,7 @@ fn what_the_module_knows_is_on_lines_of_live_connections() {
     check(&text, &[]);
     let line = configuration(&text, Plugin::TcpAccessLog, super::TCP_IN);
     assert_eq!(line["fields"][0], json!({"name": "s", "field": "connection_security_policy"}));
-    // Anything else has to be evaluated.
+    // Everything else needs an expression.
     let text = tcp(r#"{s: 'conditional(connection.mtls, "a", "b")'}"#, TCP);
     check(
         &text,

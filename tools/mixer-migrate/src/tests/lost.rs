@@ -1,4 +1,4 @@
-//! What is not written has a reason that is told.
+//! Everything that is not written is reported with a reason.
 
 use super::{
     codes, counter,
@@ -118,7 +118,7 @@ fn destinations_that_are_no_services_have_mixer_s_names() {
     let condition = plugin(&migration, Plugin::Stats, super::HTTP_OUT)["definitions"][0]["match"].clone();
     let name = "xds.cluster_name in ['PassthroughCluster', 'BlackHoleCluster'] ? xds.cluster_name : ";
     assert!(condition.as_str().unwrap().contains(name), "{condition}");
-    // Alone, it is the module's.
+    // As the whole expression, it is the module's value.
     assert_eq!(
         label(&migrate(&counter("1", "destination.service.name", HTTP)), super::HTTP_OUT),
         "destination_service_name"

@@ -1,4 +1,4 @@
-//! What Envoy or a module would refuse is never written.
+//! Configurations that Envoy or a module would reject are never written.
 
 use super::{
     codes, counter,
@@ -25,7 +25,7 @@ fn bounds_of_envoy_s_histograms_are_above_0() {
     let milliseconds = Options { duration_unit: Unit::Milliseconds, ..Options::default() };
     let text = buckets("response.duration", "explicit_buckets: {bounds: [0, 0.5]}");
     assert_eq!(migrate_with(&text, &milliseconds).output.buckets["istio_m_milliseconds"], [500.0]);
-    // The module's own histograms have it.
+    // The module's own histograms accept it.
     check(&text, &[]);
 }
 
@@ -36,7 +36,7 @@ fn one_metric_has_one_kind_of_buckets() {
     let migration = migrate(&[&*first, &other].join("---\n"));
     assert!(codes(&migration).contains(&"E-FILTER"));
     assert_eq!(migration.output.buckets["istio_m"], [1.0, 2.0]);
-    // Also where they are of different namespaces.
+    // Also if their namespaces differ.
     let other = other.replace("{name: r1, namespace: istio-system}", "{name: r1, namespace: shop}");
     let other = other.replace("handler: h1, instances: [i1]", "handler: h1.istio-system, instances: [i1.istio-system]");
     assert!(codes(&migrate(&[&*first, &other].join("---\n"))).contains(&"E-FILTER"));

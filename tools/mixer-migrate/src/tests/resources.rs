@@ -1,4 +1,4 @@
-//! What is written can be applied, and the modules take it.
+//! The written resources can be applied, and the modules accept them.
 
 use super::{counter, metric, migrate};
 use crate::{

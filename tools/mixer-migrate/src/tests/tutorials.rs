@@ -1,4 +1,4 @@
-//! What users' tutorials and Istio's own configuration become.
+//! The migration of users' tutorials and of Istio's own configuration.
 
 use serde_json::json;
 
@@ -116,7 +116,7 @@ fn the_default_metrics_are_all_there() {
     assert_eq!(definitions[1]["unit"], "SECONDS");
     assert_eq!(definitions[1]["buckets"].as_array().unwrap().len(), 11);
     assert!(definitions[0]["match"].as_str().unwrap().contains(".startsWith('kube-probe') == false"));
-    // The module's own labels stay; the rest is as Mixer had it.
+    // The module's own labels stay; all others are as in Mixer.
     let requests = change(&migration, Plugin::Stats, HTTP_IN, "requests_total");
     let changed: Vec<&String> = definitions[0]["dimensions"].as_object().unwrap().keys().collect();
     assert_eq!(
@@ -139,7 +139,7 @@ fn the_default_metrics_are_all_there() {
         "grpc_response_status",
     ];
     assert_eq!(requests["tags_to_remove"], json!(removed));
-    // All four of TCP are the module's own.
+    // All four TCP metrics are the module's own.
     assert_eq!(plugin(&migration, Plugin::TcpStats, TCP_OUT).get("definitions"), None);
     let sent = change(&migration, Plugin::TcpStats, TCP_IN, "tcp_sent_bytes_total");
     assert_eq!(sent["dimensions"]["response_flags"], "'-'");
@@ -157,7 +157,7 @@ fn the_default_logs_have_all_variables() {
         assert_eq!((count(Plugin::AccessLog, HTTP_IN), count(Plugin::TcpAccessLog, TCP_IN)), expected);
         let tcp = plugin(&migration, Plugin::TcpAccessLog, TCP_IN);
         assert_eq!((&tcp["tcp_open_line"], &tcp["tcp_reporting_duration"]), (&json!(true), &json!("10s")));
-        // "Info" is not a severity that stdio knows.
+        // stdio does not know the severity "Info".
         assert_eq!(tcp["level"], "info");
     }
 }
@@ -197,7 +197,7 @@ spec:
     let options = Options { defaults: Some(Version::V1_0), ..Options::default() };
     let migration = migrate_with(&text, &options);
     assert_eq!(codes(&migration), ["E-INSTANCE-NAME"]);
-    // A counter of requests is what the module has, but the rule leaves gRPC out.
+    // The module has a counter of requests, but the rule excludes gRPC.
     let definition = &plugin(&migration, Plugin::Stats, HTTP_IN)["definitions"][0];
     assert!(definition["match"].as_str().unwrap().ends_with("? 'grpc' : 'http') == 'http'"), "{definition}");
 }

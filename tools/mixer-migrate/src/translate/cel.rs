@@ -1,4 +1,4 @@
-//! One expression of CEL.
+//! Writes one CEL expression.
 
 use std::fmt::Write;
 
@@ -8,35 +8,35 @@ use crate::{
     sources::Sources,
 };
 
-/// A longer expression is nobody's; the length also bounds the work, since fallbacks within keys multiply.
+/// Longest expression. This also limits the work, because fallbacks inside keys multiply.
 const MAX_LENGTH: usize = 16 << 10;
 
-/// Why something cannot be had from the filters.
+/// Why the filters cannot compute something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Untranslatable(pub String);
 
-/// Writes expressions. What it writes is put into brackets where it is not a unit.
+/// Writes expressions. A part with operators is in brackets.
 #[derive(Debug)]
 pub struct Translator<'s, 'm> {
     sources: &'s Sources<'m>,
 }
 
 type Text = Result<String, Untranslatable>;
-/// A condition; none holds always.
+/// A condition; `None` always holds.
 type Condition = Result<Option<String>, Untranslatable>;
 
 impl<'s, 'm> Translator<'s, 'm> {
-    /// For expressions over these attributes.
+    /// A writer for expressions with these attributes.
     pub fn new(sources: &'s Sources<'m>) -> Self {
         Self { sources }
     }
 
-    /// The value, without brackets around it.
+    /// The value, without outer brackets.
     pub fn value(&self, expression: &Expression) -> Text {
         self.text(expression).map(|text| bare(&text))
     }
 
-    /// When there is a value at all.
+    /// The condition that there is a value.
     pub fn defined(&self, expression: &Expression) -> Condition {
         match &expression.kind {
             Kind::Constant(_) => Ok(None),
@@ -82,12 +82,12 @@ impl<'s, 'm> Translator<'s, 'm> {
         expression.parts().into_iter().try_fold(None, |so_far, part| Ok(both(so_far, self.defined(part)?)))
     }
 
-    /// When what stands left of `|` is there, for that operator.
+    /// The condition that the left side of `|` exists.
     fn present(&self, expression: &Expression) -> Condition {
         match &expression.kind {
             Kind::Attribute(_) => self.defined(expression),
             Kind::Index(map, key) => {
-                // A map that is empty where it is not there has no keys there.
+                // A map that is empty if it does not exist then has no keys.
                 let map_is_there = match &map.kind {
                     Kind::Attribute(name) => self.path(name)?.and_then(|path| path.present),
                     _ => self.present(map)?,
@@ -103,7 +103,7 @@ impl<'s, 'm> Translator<'s, 'm> {
         }
     }
 
-    /// When asking whether it is there does not fail.
+    /// The condition that checking for existence does not fail.
     fn safe(&self, expression: &Expression) -> Condition {
         match &expression.kind {
             Kind::Attribute(_) => Ok(None),
@@ -113,7 +113,7 @@ impl<'s, 'm> Translator<'s, 'm> {
         }
     }
 
-    /// The value where it is known to be there.
+    /// The value, if it is known to exist.
     fn raw(&self, expression: &Expression) -> Text {
         match &expression.kind {
             Kind::Attribute(name) => match self.path(name)? {
@@ -125,7 +125,7 @@ impl<'s, 'm> Translator<'s, 'm> {
         }
     }
 
-    /// The value, as a unit.
+    /// The value, in brackets if needed.
     fn text(&self, expression: &Expression) -> Text {
         let text = self.unbounded_text(expression)?;
         if text.len() > MAX_LENGTH {
@@ -194,7 +194,7 @@ impl<'s, 'm> Translator<'s, 'm> {
         }
     }
 
-    /// The path of an attribute; none if it is constant.
+    /// The path of an attribute; `None` if it is constant.
     fn path(&self, name: &str) -> Result<Option<Path>, Untranslatable> {
         match self.sources.of(name) {
             Source::Constant(_) => Ok(None),
@@ -233,7 +233,7 @@ fn matching(text: &str, pattern: &str) -> String {
     }
 }
 
-/// A value as CEL has it. What CEL has no type for is text.
+/// A value as a CEL literal. A type that CEL does not have becomes text.
 pub fn literal(value: &Value) -> String {
     match value {
         Value::Int64(number) => number.to_string(),
@@ -283,7 +283,7 @@ fn quote(text: &str) -> String {
     quoted
 }
 
-/// Without the brackets around all of it.
+/// The text without its outer brackets.
 pub(super) fn bare(text: &str) -> String {
     let Some(inner) = text.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) else {
         return text.to_owned();

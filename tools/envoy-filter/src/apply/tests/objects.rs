@@ -50,7 +50,7 @@ fn a_transport_socket_merges_into_the_one_of_its_name() {
     assert_eq!(config.listeners[0]["filter_chains"][0]["transport_socket"], merged);
     assert_eq!(config.clusters[0]["transport_socket"], merged);
     assert_eq!(config.clusters[1]["transport_socket_matches"][1]["transport_socket"], merged);
-    // Without a socket the patch's is set.
+    // Without a socket, the patch's socket is set.
     assert_eq!(config.clusters[2]["transport_socket"]["typed_config"]["list"], json!([2]));
     assert_eq!(matched, [1, 3]);
 }
@@ -105,7 +105,7 @@ fn route_configurations_are_merged() {
     let patch = "{applyTo: ROUTE_CONFIGURATION, match: {routeConfiguration: {portNumber: 9080}}, patch: {operation: MERGE, value: {request_headers_to_remove: [x]}}}";
     let (config, matched) = patched(&[resource("a", &[patch])], &sidecar());
     assert_eq!(routes(&config)["request_headers_to_remove"], json!(["x"]));
-    // The listener without direction has the same route configuration and is no concern of Istio's.
+    // The listener without a direction has the same route configuration, but Istio does not patch it.
     assert_eq!(matched, [1]);
 }
 

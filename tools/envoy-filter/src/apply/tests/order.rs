@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Adds a cluster, so that the order of the names tells the order of application.
+/// Adds a cluster, so that the order of the names shows the order of application.
 fn adds(name: &str) -> String {
     format!("{{applyTo: CLUSTER, patch: {{operation: ADD, value: {{name: {name}}}}}}}")
 }

@@ -21,46 +21,46 @@ use super::{
     value::{native, number, text},
 };
 
-/// The prefix that the module puts before names.
+/// The module's prefix of names.
 const PREFIX: &str = "istio_";
 
-/// A metric as the module is told of it.
+/// A metric in the module's configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Metric {
-    /// Its name, without the prefix.
+    /// Its name without the prefix.
     pub(super) name: String,
     /// Whether it has the prefix.
     has_prefix: bool,
     kind: MetricKind,
     value: String,
-    /// A distribution of durations, in that unit.
+    /// The unit of a distribution of durations.
     unit: Option<Unit>,
-    /// Bounds of a distribution that the module itself must make, in seconds.
+    /// Bounds of a distribution that the module must compute, in seconds.
     pub(super) buckets: Option<Vec<String>>,
     /// Bounds of Envoy's own histogram.
     pub(super) native_buckets: Option<Vec<f64>>,
     /// Labels by name.
     pub(super) labels: Vec<(String, Label)>,
-    /// When it is recorded; none always.
+    /// When it is recorded; `None` for always.
     pub(super) condition: Option<String>,
-    /// Which event of a connection it counts.
+    /// The connection event that it counts.
     event: Option<String>,
     protocol: Protocol,
-    /// Whether Mixer took the Host header where the service was not known.
+    /// Whether Mixer used the Host header if the service was not known.
     pub(super) takes_host: bool,
 }
 
-/// Where a label's value comes from.
+/// The source of a label's value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Label {
-    /// The module's own label of that name.
+    /// The module's own label with this name.
     Kept,
     /// An expression.
     Expression(String),
 }
 
 impl Label {
-    /// Where it went, for the report.
+    /// The new location, for the report.
     pub(super) fn describe(&self, name: &str) -> String {
         match self {
             Self::Kept => format!("label {name}, as the module makes it"),
@@ -73,7 +73,8 @@ impl Label {
 }
 
 impl Metric {
-    /// The metric of a specification; none if it is not recorded there, or cannot be, which is told.
+    /// The metric for a specification. `None` if it is not recorded in the scene, or cannot be migrated; the latter is
+    /// reported.
     pub(super) fn of(
         spec: &MetricSpec,
         sources: &Sources<'_>,
@@ -144,7 +145,7 @@ impl Metric {
         Some(metric)
     }
 
-    /// The name in Prometheus.
+    /// The full name in Prometheus.
     pub(super) fn full_name(&self) -> String {
         if self.has_prefix {
             format!("{PREFIX}{}", self.name)
@@ -153,7 +154,7 @@ impl Metric {
         }
     }
 
-    /// Whether it takes the place of the module's own metric `name`.
+    /// Whether it replaces the module's own metric `name`.
     pub(super) fn is_standard(&self, name: &str) -> bool {
         self.has_prefix && self.name == name
     }
@@ -162,7 +163,7 @@ impl Metric {
         standard::METRICS.contains(&self.name.as_str())
     }
 
-    /// Counts `other` as well, if that is all there is to do.
+    /// Adds the count of `other` to this counter, if they differ in nothing else. Returns whether it did.
     pub(super) fn count_together(&mut self, other: &Self) -> bool {
         let sum = match (self.value.parse::<u64>(), other.value.parse::<u64>()) {
             (Ok(value), Ok(more)) => value.checked_add(more),
@@ -223,7 +224,7 @@ impl Metric {
         Some(())
     }
 
-    /// Whether both can be the same metric, recorded by several definitions.
+    /// Whether both can be definitions of the same metric.
     pub(super) fn goes_with(&self, other: &Self) -> bool {
         let form = |metric: &Self| {
             let labels: Vec<String> = metric.labels.iter().map(|(name, _)| name.clone()).collect();
@@ -232,14 +233,14 @@ impl Metric {
         form(self) == form(other)
     }
 
-    /// Whether Prometheus shows a part of the histogram `other` under its name.
+    /// Whether a part of the histogram `other` has its name in Prometheus.
     pub(super) fn is_part_of(&self, other: &Self) -> bool {
         let name = self.full_name();
         let mut parts = HISTOGRAM_PARTS.into_iter().filter_map(|part| name.strip_suffix(part));
         other.kind == MetricKind::Distribution && parts.any(|histogram| histogram == other.full_name())
     }
 
-    /// Whether it is one of the module's own, with its value.
+    /// Whether it is one of the module's own metrics, with the same value.
     pub(super) fn is_own(&self) -> bool {
         let own = match (self.protocol, self.name.as_str()) {
             (Protocol::Http, "requests_total") => self.value == "1" && self.kind == MetricKind::Counter,
@@ -259,7 +260,7 @@ impl Metric {
         own && self.has_prefix && self.condition.is_none()
     }
 
-    /// The labels that are expressions.
+    /// The labels with expressions.
     pub(super) fn dimensions(&self) -> Map<String, Json> {
         let expression = |(name, label): &(String, Label)| match label {
             Label::Kept => None,
@@ -268,7 +269,7 @@ impl Metric {
         self.labels.iter().filter_map(expression).collect()
     }
 
-    /// What the module has to be told of it.
+    /// Its definition for the module.
     pub(super) fn definition(&self) -> Json {
         let kind = match self.kind {
             MetricKind::Counter => "COUNTER",
@@ -313,7 +314,7 @@ pub(super) fn takes_host(spec: &MetricSpec) -> bool {
     names_service(spec) && spec.labels.iter().any(|(_, compiled)| compiled.expression.names("request.host"))
 }
 
-/// Whether a label is what a Host header would be taken for where the service is not known.
+/// Whether a label would contain the Host header if the service is not known.
 pub(super) fn names_service(spec: &MetricSpec) -> bool {
     let names = ["destination.service", "destination.service.host", "destination.service.name"];
     spec.labels.iter().any(|(_, compiled)| names.iter().any(|name| compiled.expression.names(name)))

@@ -1,4 +1,4 @@
-//! What the stats module makes by itself.
+//! The stats module's own metrics and labels.
 
 use crate::{
     cexl,
@@ -9,7 +9,7 @@ use crate::{
     vocabulary::Attributes,
 };
 
-/// Its metrics, without the prefix.
+/// Its metrics without the prefix.
 pub(super) const METRICS: [&str; 10] = [
     "requests_total",
     "request_duration_milliseconds",
@@ -52,18 +52,18 @@ pub(super) const LABELS: [&str; labels::COUNT] = [
     "grpc_response_status",
 ];
 
-/// Whether the module has a label of that name, or an identity as Mixer wrote it.
+/// Whether the module has a label with this name, or an identity in Mixer's form.
 pub(super) fn is_label(name: &str) -> bool {
     LABELS.contains(&name) || matches!(name, "sourcePrincipal" | "destinationPrincipal")
 }
 
-/// The labels that its metrics of a scene have.
+/// The labels of its metrics in a scene.
 pub(super) fn labels(scene: Scene) -> &'static [&'static str] {
     let count = if scene.protocol == Protocol::Http { LABELS.len() } else { labels::TCP_COUNT };
     LABELS.get(..count).unwrap_or(&LABELS)
 }
 
-/// What Mixer's expressions of a label may be, so that the module's own has the same value.
+/// Mixer's expressions for which the module's own label has the same value.
 fn references(label: &str, protocol: Protocol) -> &'static [&'static str] {
     match label {
         "reporter" => &[r#"conditional((context.reporter.kind | "inbound") == "outbound", "source", "destination")"#],
@@ -82,7 +82,7 @@ fn references(label: &str, protocol: Protocol) -> &'static [&'static str] {
         "destination_service_name" => &[r#"destination.service.name | "unknown""#],
         "destination_service_namespace" => &[r#"destination.service.namespace | "unknown""#],
         "request_protocol" => &[r#"context.protocol | "unknown""#],
-        // Mixer's proxies sent none of TCP, and the fallback was always shown.
+        // For TCP, Mixer's proxies never sent it, so the fallback was always used.
         "response_flags" if protocol == Protocol::Http => &[r#"context.proxy_error_code | "-""#],
         "connection_security_policy" => &[
             r#"conditional((context.reporter.kind | "inbound") == "outbound", "unknown", conditional(connection.mtls | false, "mutual_tls", "none"))"#,
@@ -91,7 +91,7 @@ fn references(label: &str, protocol: Protocol) -> &'static [&'static str] {
     }
 }
 
-/// Whether the module's own label of that name has the value that was asked for.
+/// Whether the module's own label with this name has the same value.
 pub(in crate::output) fn makes(label: &str, made: &Made, sources: &Sources<'_>) -> bool {
     references(label, sources.scene().protocol).iter().any(|text| {
         let Ok(expression) = cexl::compile(text, &Attributes::default()) else {

@@ -1,4 +1,4 @@
-//! What is recorded and what labels are, as the module is told.
+//! Values and labels in the module's configuration.
 
 use crate::{
     cexl::{Type, Value},
@@ -11,7 +11,7 @@ use crate::{
 
 use super::standard;
 
-/// Bounds for Envoy's own histogram, which must be above 0: one that is not would never let a proxy start.
+/// Bounds of Envoy's own histogram. They must be above 0: with any other bound, a proxy would not start.
 pub(super) fn native(
     bounds: &[f64],
     factor: f64,
@@ -35,7 +35,7 @@ pub(super) fn native(
     Some(taken)
 }
 
-/// The expression of what is recorded.
+/// The expression of the recorded value.
 pub(super) fn number(
     made: &Made,
     spec: &MetricSpec,
@@ -79,7 +79,7 @@ pub(super) fn number(
     match made.ty {
         Type::Duration if spec.kind != MetricKind::Distribution => fraction(format!("{text} in seconds"), diagnostics),
         Type::Double => fraction(text.clone(), diagnostics),
-        // What is there whenever a request ends needs no fallback.
+        // An attribute that always exists when a request ends needs no fallback.
         Type::Duration => match made.alternatives.as_slice() {
             [Alternative::Cel(text)] => Some(text.clone()),
             _ => Some(String::new()),
@@ -101,7 +101,7 @@ pub(super) fn number(
     }
 }
 
-/// The expression of a label. The module itself says `unknown` where there is no value.
+/// The expression of a label. The module itself writes `unknown` if there is no value.
 pub(super) fn text(made: &Made, compiled: &Compiled, diagnostics: &mut Diagnostics) -> Option<String> {
     if matches!(made.ty, Type::Duration | Type::Timestamp) && !made.alternatives.is_empty() {
         let message = "as a label, it is written as Envoy writes durations and times, not as Go does";

@@ -1,0 +1,51 @@
+//! The tree of commands.
+
+use anyhow::Result;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::commands::{bootstrap, completions, graph, mesh, migrate, stats_tags};
+use crate::exit::{self, Exit};
+
+const EXAMPLES: &str = "\
+Examples:
+  remixer mesh --for 20s                            # who called whom in a mesh on this machine
+  remixer graph --prometheus 127.0.0.1:9090         # the live picture of any mesh
+  remixer migrate --check mixer.yaml                # what becomes of Mixer's configuration
+  remixer help mesh render                          # one command's help";
+
+/// Telemetry for Envoy as small WebAssembly modules
+#[derive(Debug, Parser)]
+#[command(name = "remixer", version, after_help = format!("{EXAMPLES}\n\n{}", exit::HELP), args_override_self = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Mesh(Box<mesh::Arguments>),
+    Graph(graph::Arguments),
+    Bootstrap(bootstrap::Arguments),
+    StatsTags(stats_tags::Arguments),
+    Migrate(migrate::Arguments),
+    Completions(completions::Arguments),
+}
+
+/// The tree as clap has it.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+impl Cli {
+    /// Does what was asked for.
+    pub fn run(self) -> Result<Exit> {
+        match self.command {
+            Command::Mesh(arguments) => mesh::run(*arguments),
+            Command::Graph(arguments) => graph::run(&arguments),
+            Command::Bootstrap(arguments) => bootstrap::run(&arguments),
+            Command::StatsTags(arguments) => stats_tags::run(&arguments),
+            Command::Migrate(arguments) => migrate::run(&arguments),
+            Command::Completions(arguments) => completions::run(&arguments, &mut command()),
+        }
+    }
+}

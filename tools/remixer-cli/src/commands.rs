@@ -1,0 +1,8 @@
+//! One file for each command.
+
+pub mod bootstrap;
+pub mod completions;
+pub mod graph;
+pub mod mesh;
+pub mod migrate;
+pub mod stats_tags;

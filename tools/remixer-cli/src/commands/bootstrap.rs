@@ -1,0 +1,47 @@
+//! `remixer bootstrap`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, ValueHint};
+use local_mesh::attach;
+use serde_json::json;
+
+use crate::exit::Exit;
+use crate::output::{self, Format};
+
+const EXAMPLES: &str = "\
+Examples:
+  remixer bootstrap envoy/*-bootstrap.yaml | kubectl apply -n shop -f -
+  remixer bootstrap --output json envoy/stats-bootstrap.yaml | jq -r '.data[]' > bootstrap.json
+
+Pods name the ConfigMap in the annotation sidecar.istio.io/bootstrapOverride: Istio since 1.21 applies no EnvoyFilter to
+the bootstrap. A proxy reads it when it starts.";
+
+/// Print a ConfigMap with what EnvoyFilters have for the bootstrap
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// EnvoyFilters: files, or directories of them
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::AnyPath)]
+    files: Vec<PathBuf>,
+    /// YAML, or the same as JSON
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
+    output: Format,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
+    match arguments.output {
+        Format::Text => output::write(&attach::bootstrap_config_map(&arguments.files)?)?,
+        Format::Json => {
+            let map = json!({
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": attach::BOOTSTRAP_CONFIG_MAP},
+                "data": {"custom_bootstrap.json": format!("{:#}\n", attach::bootstrap_override(&arguments.files)?)},
+            });
+            output::write_json(map, [])?;
+        }
+    }
+    Ok(Exit::Done)
+}

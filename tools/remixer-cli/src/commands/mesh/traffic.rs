@@ -1,0 +1,29 @@
+//! `remixer mesh traffic`.
+
+use anyhow::Result;
+use clap::Args;
+use local_mesh::containers;
+
+use super::shared::Chosen;
+use crate::exit::Exit;
+
+const EXAMPLES: &str = "\
+Examples:
+  remixer mesh traffic istio-ingressgateway:8080";
+
+/// Send the topology's traffic to a gateway until Ctrl-C
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// The gateway; its name may become known within a minute
+    #[arg(value_name = "HOST:PORT")]
+    gateway: String,
+    #[command(flatten)]
+    mesh: Chosen,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<Exit> {
+    let topology = arguments.mesh.load()?;
+    containers::traffic(&topology, &arguments.gateway)?;
+    Ok(Exit::Done)
+}
