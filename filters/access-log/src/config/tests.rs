@@ -163,8 +163,9 @@ fn what_has_an_effect_is_accepted() {
 
 #[test]
 fn a_plugin_for_requests_has_no_fields_of_connections() {
-    let read =
-        |json: &str| configuration::parse(json.as_bytes(), Config::read_for_requests).map_err(|error| error.to_string());
+    let read = |json: &str| {
+        configuration::parse(json.as_bytes(), Config::read_for_requests).map_err(|error| error.to_string())
+    };
     assert_eq!(read("{}"), Config::parse(b"{}").map_err(|error| error.to_string()));
     assert_eq!(
         read(r#"{"tcp_open_line": true, "tcpReportingDuration": "1s"}"#).expect_err("refused"),

@@ -1,0 +1,3 @@
+//! Support of the end-to-end tests.
+
+pub mod abi;
