@@ -3,6 +3,7 @@
 // As in the tests themselves: a failure here fails the test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::arithmetic_side_effects)]
 
+pub mod abi;
 pub mod load;
 pub mod machine;
 pub mod metrics;

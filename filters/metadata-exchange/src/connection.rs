@@ -159,15 +159,36 @@ impl TcpExchange {
         if connection.ticks < TICKS_TO_WAIT || connection.held >= frame::MAGIC.len() {
             return true;
         }
-        let (side, buffer) = match direction {
-            Direction::Inbound => (&DOWNSTREAM, Buffer::Downstream),
-            Direction::Outbound => (&UPSTREAM, Buffer::Upstream),
+        self.give_up(host, connection, direction);
+        let buffer = match direction {
+            Direction::Inbound => Buffer::Downstream,
+            Direction::Outbound => Buffer::Upstream,
         };
-        self.not_a_frame(host, connection, side);
         if let Err(error) = host.resume(buffer) {
             log::warn!("metadata_exchange: held bytes do not pass: {error}");
         }
         false
+    }
+
+    /// Bytes are to be held back, and there is no timer that would let them go. Those that are less than the beginning of a
+    /// frame pass; of a frame, the rest is sure to come.
+    pub fn on_no_timer(&mut self, host: &impl Host, connection: &mut ExchangeConnection) -> BytesFlow {
+        match connection.direction {
+            Some(direction) if connection.held < frame::MAGIC.len() => {
+                self.give_up(host, connection, direction);
+                BytesFlow::Pass
+            }
+            _ => BytesFlow::Wait,
+        }
+    }
+
+    /// No frame is looked for any longer.
+    fn give_up(&mut self, host: &impl Host, connection: &mut ExchangeConnection, direction: Direction) {
+        let side = match direction {
+            Direction::Inbound => &DOWNSTREAM,
+            Direction::Outbound => &UPSTREAM,
+        };
+        self.not_a_frame(host, connection, side);
     }
 
     fn not_a_frame(&mut self, host: &impl Host, connection: &mut ExchangeConnection, side: &Side) {

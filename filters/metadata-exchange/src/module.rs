@@ -120,15 +120,19 @@ impl TcpStream {
         let (Ok(mut tcp), Ok(mut connection)) = (self.tcp.try_borrow_mut(), self.connection.try_borrow_mut()) else {
             return Action::Continue;
         };
-        match handle(&mut tcp.exchange, &mut connection) {
-            BytesFlow::Pass => Action::Continue,
-            BytesFlow::Wait => {
-                if tcp.waiting.is_empty() {
-                    tick_every(TICK);
-                }
-                tcp.waiting.insert(self.id, Rc::clone(&self.connection));
-                Action::Pause
+        let flow = match handle(&mut tcp.exchange, &mut connection) {
+            BytesFlow::Wait if tcp.waiting.is_empty() && !tick_every(TICK) => {
+                tcp.exchange.on_no_timer(&Envoy, &mut connection)
             }
+            BytesFlow::Wait => {
+                tcp.waiting.insert(self.id, Rc::clone(&self.connection));
+                BytesFlow::Wait
+            }
+            BytesFlow::Pass => BytesFlow::Pass,
+        };
+        match flow {
+            BytesFlow::Pass => Action::Continue,
+            BytesFlow::Wait => Action::Pause,
         }
     }
 }
@@ -143,8 +147,10 @@ impl StreamContext for TcpStream {
     }
 }
 
-fn tick_every(period: Duration) {
-    if let Err(error) = Envoy.set_tick_period(period) {
+fn tick_every(period: Duration) -> bool {
+    let set = Envoy.set_tick_period(period);
+    if let Err(error) = set {
         log::warn!("metadata_exchange: no timer: {error}");
     }
+    set.is_ok()
 }

@@ -1,0 +1,17 @@
+//! What each filter's `module.rs` does with Envoy, of which [`e2e::abi`] plays the part: the built modules, their contexts,
+//! timers and calls.
+
+#![allow(clippy::arithmetic_side_effects)] // counts of a test
+
+mod anything;
+mod costs;
+mod exchange;
+mod faults;
+mod living;
+mod logging;
+mod mirrors;
+mod scene;
+mod sharing;
+mod starting;
+mod streams;
+mod updates;
