@@ -175,7 +175,7 @@ impl<'a> Sequence<'a> {
         let bytes = self.random.borrow_mut().bytes();
         let step = self.below(6);
         if !self.is_http {
-            let from_upstream = step % 2 == 0;
+            let from_upstream = step.is_multiple_of(2);
             let data = if from_upstream { Vm::upstream } else { Vm::downstream };
             return data(self.vm, id, &bytes, end).map(drop);
         }
