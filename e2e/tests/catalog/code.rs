@@ -86,7 +86,8 @@ pub fn metrics_of_sources(repository: &Repository) -> Vec<String> {
     for filter in &repository.filters {
         for (path, code) in repository.sources(filter.folder()) {
             for name in metrics(path, code) {
-                let is_known = |metric: &Metric| metric.name.trim_start_matches("istio_") == name.replace('.', "_");
+                let shown = name.replace('.', "_");
+                let is_known = |metric: &Metric| metric.name == shown || metric.name == format!("istio_{shown}");
                 if !repository.filters.iter().flat_map(|filter| filter.metrics).any(is_known) {
                     missing.push(format!(
                         "{TABLE}: `{}` has no metric `{name}`, which {path} counts: add `metric(\"{name}\", &[<its \

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use e2e::abi::{status, Answer, Asked, CallResponse, Plugin, Stream, Vm};
 
-use crate::scene::{connection, request, Case, HTTP, TCP};
+use crate::scene::{connection, http, request, tcp, Case};
 
 /// Sequences of events for each module.
 const SEQUENCES: u64 = 2000;
@@ -69,8 +69,8 @@ fn lie(random: &mut Random, asked: &Asked, share: u64) -> Option<Answer> {
 
 #[test]
 fn nothing_traps() -> Result<()> {
-    let http = HTTP.into_iter().map(|case| (case, true));
-    let cases: Vec<(Case, bool)> = http.chain(TCP.into_iter().map(|case| (case, false))).collect();
+    let http = http().into_iter().map(|case| (case, true));
+    let cases: Vec<(Case, bool)> = http.chain(tcp().into_iter().map(|case| (case, false))).collect();
     for (case, is_http) in &cases {
         let of_module = cases.iter().filter(|(other, _)| other.module == case.module).count();
         let mut vm = case.vm()?;

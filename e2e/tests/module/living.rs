@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use e2e::abi::{status, Answer, Level, Plugin, Stream, Vm};
 
-use crate::scene::{connection, request, Case, HTTP, TCP};
+use crate::scene::{connection, http, request, tcp, Case};
 
 const PERIOD: &str = r#"{"tcp_reporting_duration": "2s"}"#;
 
@@ -163,7 +163,7 @@ fn a_plugin_sets_its_timer_when_configured_or_when_it_needs_one() -> Result<()> 
 
 #[test]
 fn without_a_timer_everything_else_works() -> Result<()> {
-    for case in HTTP.into_iter().chain(TCP) {
+    for case in http().into_iter().chain(tcp()) {
         let mut vm = case.vm()?;
         vm.envoy_mut().answer("proxy_set_tick_period_milliseconds", Answer::Status(status::INTERNAL_FAILURE));
         let root = vm.start(case.plugin())?;
@@ -173,7 +173,7 @@ fn without_a_timer_everything_else_works() -> Result<()> {
             usize::from(asks),
             "{case:?}"
         );
-        if HTTP.contains(&case) {
+        if http().contains(&case) {
             vm.whole(root, request())?;
         } else {
             let id = vm.connection(root, connection())?;
@@ -190,7 +190,7 @@ const MANY: usize = 10_000;
 
 #[test]
 fn memory_does_not_grow_with_the_number_of_streams() -> Result<()> {
-    for case in HTTP {
+    for case in http() {
         let (mut vm, root) = case.start()?;
         stays(case, &mut vm, |vm| {
             let id = vm.request(root, request())?;
@@ -198,7 +198,7 @@ fn memory_does_not_grow_with_the_number_of_streams() -> Result<()> {
             vm.end(id).map(drop)
         })?;
     }
-    for case in TCP {
+    for case in tcp() {
         let (mut vm, root) = case.start()?;
         stays(case, &mut vm, |vm| {
             let id = vm.connection(root, connection())?;

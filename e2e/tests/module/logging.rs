@@ -3,7 +3,7 @@
 use anyhow::Result;
 use e2e::abi::{Plugin, Stream};
 
-use crate::scene::{peer, request, vm, HTTP, TCP};
+use crate::scene::{http, peer, request, tcp, vm};
 
 #[test]
 fn an_access_logger_of_stats_counts_requests() -> Result<()> {
@@ -34,7 +34,7 @@ fn an_access_logger_and_a_filter_may_be_one_plugin() -> Result<()> {
 
 #[test]
 fn as_an_access_logger_no_plugin_changes_the_stream() -> Result<()> {
-    for case in HTTP.into_iter().chain(TCP) {
+    for case in http().into_iter().chain(tcp()) {
         let (mut vm, root) = case.start()?;
         let stream = vm.access_log(root, request())?;
         assert_eq!(stream.state("access_log"), None, "{case:?}");

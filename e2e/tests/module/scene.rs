@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use anyhow::Result;
+use catalog::{Place, FILTERS};
 use e2e::abi::{Map, Plugin, Stream, Vm};
 use labels::peer::Peer;
 use metadata_exchange::wire::{self, ID_HEADER, METADATA_HEADER};
@@ -26,8 +27,8 @@ pub const ABORT: &str = r#"{"fault": {"abort": {"httpStatus": 503, "percentage":
 pub const MIRROR: &str = r#"{"http": [{"name": "all", "mirrors": [{"name": "v2", "cluster": "mirror",
     "compare": {"size": true, "logMismatches": 1}}]}]}"#;
 
-/// Every filter of every module, over HTTP.
-pub const HTTP: [Case; 16] = [
+/// Filters of modules, over HTTP.
+const HTTP: [Case; 16] = [
     case("stats", "stats_inbound", "{}"),
     case("stats", "stats_outbound", "{}"),
     case("access_log", "access_log_inbound", "{}"),
@@ -48,8 +49,8 @@ pub const HTTP: [Case; 16] = [
 
 const TCP_LINES: &str = r#"{"tcp_open_line": true, "tcp_reporting_duration": "1s"}"#;
 
-/// Every filter of every module that takes TCP connections.
-pub const TCP: [Case; 10] = [
+/// Those that take TCP connections.
+const TCP: [Case; 10] = [
     case("stats", "tcp_stats_inbound", "{}"),
     case("stats", "stats_outbound", "{}"),
     case("access_log", "tcp_access_log_inbound", TCP_LINES),
@@ -61,6 +62,31 @@ pub const TCP: [Case; 10] = [
     case("remixer", "tcp_metadata_exchange", r#"{"protocol": "istio-peer-exchange"}"#),
     case("remixer", "telemetry_inbound", "{}"),
 ];
+
+/// Every filter of every module, over HTTP.
+pub fn http() -> Vec<Case> {
+    with_others(&HTTP, Place::HttpFilter)
+}
+
+/// Every filter of every module that takes TCP connections.
+pub fn tcp() -> Vec<Case> {
+    with_others(&TCP, Place::NetworkFilter)
+}
+
+/// The cases, and each filter of the table that none of them has, by a root id of its own and without a configuration.
+fn with_others(written: &[Case], place: Place) -> Vec<Case> {
+    let mut cases = written.to_vec();
+    for filter in FILTERS.iter().filter(|filter| filter.places.contains(&place)) {
+        for package in filter.modules {
+            let module: &'static str = package.replace('-', "_").leak();
+            let is_of = |case: &Case| filter.roots.iter().any(|root| case.root_id.starts_with(root.id));
+            if !cases.iter().any(|case| case.module == module && is_of(case)) {
+                cases.extend(filter.roots.first().map(|root| case(module, root.id, "{}")));
+            }
+        }
+    }
+    cases
+}
 
 impl Case {
     /// The module in a VM of a proxy.

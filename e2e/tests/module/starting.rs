@@ -3,17 +3,17 @@
 use anyhow::Result;
 use e2e::abi::{Level, Plugin};
 
-use crate::scene::{connection, request, vm, HTTP, TCP};
+use crate::scene::{connection, http, request, tcp, vm};
 
 #[test]
 fn a_plugin_begins_takes_streams_and_ends() -> Result<()> {
-    for case in HTTP {
+    for case in http() {
         let (mut vm, root) = case.start()?;
         vm.whole(root, request())?;
         vm.end_root(root)?;
         assert_eq!(vm.envoy().logged(Level::Error, &[]), 0, "{case:?}: {:?}", vm.envoy().log);
     }
-    for case in TCP {
+    for case in tcp() {
         let (mut vm, root) = case.start()?;
         let id = vm.connection(root, connection())?;
         vm.downstream(id, b"hello", false)?;
@@ -27,7 +27,7 @@ fn a_plugin_begins_takes_streams_and_ends() -> Result<()> {
 
 #[test]
 fn a_configuration_that_is_wrong_is_refused_with_its_field_and_value() -> Result<()> {
-    for case in HTTP.into_iter().chain(TCP) {
+    for case in http().into_iter().chain(tcp()) {
         let mut vm = vm(case.module)?;
         for (json, parts) in [(r#"{"nonsense": 1}"#, ["nonsense", "unknown"]), ("{", ["line 1", "column"])] {
             assert_eq!(vm.configure(Plugin::new(case.root_id).configured(json))?, None, "{case:?}: {json}");

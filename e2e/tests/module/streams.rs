@@ -6,7 +6,7 @@ use std::rc::Rc;
 use anyhow::Result;
 use e2e::abi::{Action, Plugin, Stream, Vm};
 
-use crate::scene::{connection, request, vm, HTTP, TCP};
+use crate::scene::{connection, http, request, tcp, vm};
 
 /// How often Envoy is asked what a stream is that begins, from now on.
 fn count_questions(vm: &mut Vm) -> Rc<Cell<usize>> {
@@ -23,7 +23,7 @@ fn count_questions(vm: &mut Vm) -> Rc<Cell<usize>> {
 
 #[test]
 fn the_first_request_tells_that_all_streams_are_requests() -> Result<()> {
-    for case in HTTP {
+    for case in http() {
         let (mut vm, root) = case.start()?;
         let questions = count_questions(&mut vm);
         vm.whole(root, request())?;
@@ -40,7 +40,7 @@ fn the_first_request_tells_that_all_streams_are_requests() -> Result<()> {
 
 #[test]
 fn connections_and_requests_may_share_a_plugin_while_no_request_has_come() -> Result<()> {
-    for case in TCP.into_iter().filter(|case| !case.root_id.starts_with("tcp_")) {
+    for case in tcp().into_iter().filter(|case| !case.root_id.starts_with("tcp_")) {
         let (mut vm, root) = case.start()?;
         for _ in 0..2 {
             let id = vm.connection(root, connection())?;
@@ -69,7 +69,7 @@ fn a_vm_or_root_id_may_say_that_all_streams_are_connections() -> Result<()> {
 
 #[test]
 fn a_request_that_envoy_refuses_is_logged_without_having_had_headers() -> Result<()> {
-    for case in HTTP {
+    for case in http() {
         let (mut vm, root) = case.start()?;
         let refused = Stream::default().text("request.protocol", "HTTP/1.1").int("response.code", 400);
         let id = vm.http(root, refused)?;
@@ -83,7 +83,7 @@ fn a_request_that_envoy_refuses_is_logged_without_having_had_headers() -> Result
 
 #[test]
 fn a_stream_may_end_at_any_point() -> Result<()> {
-    for case in HTTP {
+    for case in http() {
         let (mut vm, root) = case.start()?;
         for length in 0..8 {
             for is_logged in [false, true] {
@@ -109,7 +109,7 @@ fn a_stream_may_end_at_any_point() -> Result<()> {
             }
         }
     }
-    for case in TCP {
+    for case in tcp() {
         let (mut vm, root) = case.start()?;
         for length in 0..6 {
             let id = vm.connection(root, connection())?;

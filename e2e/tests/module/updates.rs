@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use e2e::abi::{Level, Plugin};
 
-use crate::scene::{connection, request, vm, HTTP, TCP};
+use crate::scene::{connection, http, request, tcp, vm};
 
 #[test]
 fn streams_go_on_with_the_configuration_that_they_began_with() -> Result<()> {
@@ -27,13 +27,13 @@ fn streams_go_on_with_the_configuration_that_they_began_with() -> Result<()> {
 
 #[test]
 fn an_update_that_is_refused_changes_nothing() -> Result<()> {
-    for case in HTTP.into_iter().chain(TCP) {
+    for case in http().into_iter().chain(tcp()) {
         let (mut vm, root) = case.start()?;
         let period = vm.envoy().tick_period(root);
         assert_eq!(vm.configure(Plugin::new(case.root_id).configured(r#"{"nonsense": 1}"#))?, None, "{case:?}");
         assert!(!vm.configure_again(root, r#"{"nonsense": 1}"#)?, "{case:?}");
         assert_eq!(vm.envoy().tick_period(root), period, "{case:?}");
-        if HTTP.contains(&case) {
+        if http().contains(&case) {
             vm.whole(root, request())?;
         } else {
             let id = vm.connection(root, connection())?;
@@ -47,7 +47,7 @@ fn an_update_that_is_refused_changes_nothing() -> Result<()> {
 
 #[test]
 fn a_plugin_may_be_configured_again_while_its_streams_live() -> Result<()> {
-    for case in HTTP {
+    for case in http() {
         let (mut vm, root) = case.start()?;
         let id = vm.request(root, request())?;
         assert!(vm.configure_again(root, case.configuration)?, "{case:?}");
@@ -58,7 +58,7 @@ fn a_plugin_may_be_configured_again_while_its_streams_live() -> Result<()> {
         vm.whole(root, request())?;
         vm.end_root(root)?;
     }
-    for case in TCP {
+    for case in tcp() {
         let (mut vm, root) = case.start()?;
         let id = vm.connection(root, connection())?;
         vm.downstream(id, b"\x3d", false)?;
@@ -73,7 +73,7 @@ fn a_plugin_may_be_configured_again_while_its_streams_live() -> Result<()> {
 
 #[test]
 fn a_timer_that_fires_before_anything_else_does_nothing() -> Result<()> {
-    for case in HTTP.into_iter().chain(TCP) {
+    for case in http().into_iter().chain(tcp()) {
         let (mut vm, root) = case.start()?;
         vm.tick(root)?;
         let refused = vm.configure(Plugin::new(case.root_id).configured("["))?;
