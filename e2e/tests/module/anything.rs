@@ -10,7 +10,7 @@ use e2e::abi::{status, Answer, Asked, CallResponse, Plugin, Stream, Vm};
 use crate::scene::{connection, http, request, tcp, Case};
 
 /// Sequences of events for each module.
-const SEQUENCES: u64 = 2000;
+const SEQUENCES: u64 = 400;
 /// Events of a sequence at most.
 const EVENTS: u64 = 40;
 /// Streams that live at once at most.
