@@ -91,11 +91,13 @@ pub fn program(name: &str) -> Result<PathBuf> {
     present(directory.join(name), "the program", "run \"cargo build --workspace --bins\"")
 }
 
-fn tools() -> PathBuf {
+/// Where `make setup` puts what it gets.
+pub fn tools() -> PathBuf {
     root().join(".tools")
 }
 
-fn root() -> PathBuf {
+/// The repository.
+pub fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).unwrap_or(here).to_owned()
 }
