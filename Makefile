@@ -2,10 +2,10 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 comma := ,
-.PHONY: help setup build test lint fmt mesh bench release clean
+.PHONY: help setup build test test-istio lint fmt mesh bench release clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## get what building and testing needs (RETRY=1: also try again what could not be had)
 	@scripts/setup.sh all
@@ -15,6 +15,9 @@ build: ## build the modules into dist/ (KEEP_NAMES=1: with function names; WASM_
 
 test: ## all that CI runs: lint, unit tests, the same under Node, build, end-to-end tests, a short mesh
 	@scripts/check.sh test
+
+test-istio: ## tests in a cluster of real parts; the first time builds those from Go modules: 25 minutes of processor time (ISTIO=skip: not at all)
+	@scripts/test-istio.sh
 
 lint: ## formatting, clippy, licences and sources of dependencies
 	@scripts/check.sh lint

@@ -5,6 +5,8 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=scripts/wasm.sh
 . scripts/wasm.sh
+# shellcheck source=scripts/istio.sh
+. scripts/istio.sh
 
 TEST_THREADS=${TEST_THREADS:-2} # end-to-end tests at a time: each has Envoys of its own
 FOR=${FOR:-20s}                 # how long the mesh runs at the end
@@ -30,7 +32,7 @@ with() {
 
 mapfile -t pure < <(packages_with '^wasm-bindgen-test')
 mapfile -t native_tests < <(tests_in filters/* tools/*)
-mapfile -t mesh_tests < <(tests_in e2e | grep -vx catalog)
+mapfile -t mesh_tests < <(tests_in e2e | grep -vxE 'catalog|istio') # the latter needs a cluster
 
 # --- The checks -------------------------------------------------------------------------------------------------------
 
@@ -99,6 +101,8 @@ short_bench() {
 
 mesh() { scripts/mesh.sh --for "$FOR"; }
 
+tests_with_istio() { scripts/test-istio.sh; }
+
 # --- Running them -----------------------------------------------------------------------------------------------------
 
 passed=0
@@ -131,8 +135,13 @@ lint() {
     check "licences, sources and bans of dependencies" dependencies
 }
 
+# The parts of a cluster take long to build: only `scripts/setup.sh istio` builds them.
+with_istio=0
+if [ "${ISTIO:-}" != skip ] && istio_ready; then with_istio=1; fi
+
 # Optional programs that are missing: tests skip what needs them.
 left_out() {
+    [ "$with_istio" = 1 ] || say "Not run: the tests with a real Istio. They need root, and the parts that \"scripts/setup.sh istio\" builds"
     have kubectl || say "Not checked, for want of kubectl: what the kustomizations render"
     have skopeo || say "Not checked, for want of skopeo: that it copies the images"
     docker compose version > /dev/null 2>&1 || have docker-compose ||
@@ -156,7 +165,7 @@ test)
     trap summary EXIT
     scripts/setup.sh test
     wasm_select
-    STEPS=$((10 + (${#pure[@]} > 0) + 2 * (${#mesh_tests[@]} > 0)))
+    STEPS=$((10 + (${#pure[@]} > 0) + 2 * (${#mesh_tests[@]} > 0) + with_istio))
     lint
     check "what the table of filters asks for" table_of_filters
     check "unit tests" unit_tests
@@ -167,6 +176,7 @@ test)
     [ ${#mesh_tests[@]} -eq 0 ] || check "end-to-end tests on the oldest Envoy" end_to_end_tests_on_the_oldest_envoy
     check "the bench, a short one" short_bench
     check "the mesh, for $FOR" mesh
+    [ "$with_istio" = 0 ] || check "tests with a real Istio" tests_with_istio
     left_out
     say "All in $((SECONDS / 60)) min $((SECONDS % 60)) s"
     ;;

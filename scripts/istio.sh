@@ -1,0 +1,121 @@
+# Real parts of a cluster with Istio, built from Go modules: parts of setup.sh, to be sourced after lib.sh.
+# shellcheck shell=bash
+# shellcheck source=scripts/lib.sh
+
+ETCD=3.7.3
+KUBERNETES=1.37.2
+ISTIO=1.31.0
+GO=1.26
+
+ISTIO_PARTS="etcd apiserver controllers service_proxy kubectl istiod agent istioctl"
+PARTS=$TOOLS/cluster
+ETCD_HOME=$PARTS/etcd-$ETCD
+KUBERNETES_HOME=$PARTS/kubernetes-$KUBERNETES
+ISTIO_HOME=$PARTS/istio-$ISTIO
+
+# Whether the tests that have them can run here and now.
+istio_ready() {
+    local part
+    if [ "$(id -u)" -ne 0 ] || ! have_network; then return 1; fi
+    for part in $ISTIO_PARTS; do "have_$part" || return 1; done
+}
+
+name_go() { say "Go $GO or newer"; }
+have_go() { have go && at_least "$(go env GOVERSION | tr -d go)" "$GO"; }
+get_go() {
+    die "The parts of a real cluster are built by Go $GO or newer: please install it (https://go.dev/dl), so that go is on PATH," \
+        "and run this again."
+}
+
+name_network() { say "iproute2 and iptables"; }
+have_network() { have ip && have iptables && have iptables-save && have nsenter; }
+get_network() { apt_install iproute2 iptables util-linux; }
+
+# go_module <directory> <replacement>...: a module that is there only to build commands of others.
+go_module() {
+    local directory=$1
+    shift
+    rm -rf "$directory"
+    mkdir -p "$directory"
+    {
+        say "module parts"
+        say "go $GO"
+        for replacement in "$@"; do say "replace $replacement"; done
+    } >"$directory/go.mod"
+}
+
+# go_command <directory of a module> <package>@<version> <program>: a program without C, the same wherever it is built. A module's
+# version decides those of all it needs, and the checksum database vouches for each.
+go_command() {
+    cd "$1"
+    export CGO_ENABLED=0 GOFLAGS=-mod=mod
+    go get "$2"
+    mkdir -p "$(dirname "$3")"
+    nice go build -trimpath -buildvcs=false -ldflags "-s -w ${GO_LINK:-}" -o "$3.new" "${2%@*}"
+    mv "$3.new" "$3"
+}
+
+name_etcd() { say "etcd $ETCD"; }
+have_etcd() { [ -x "$ETCD_HOME/etcd" ]; }
+get_etcd() {
+    go_module "$TARGET/go/etcd"
+    go_command "$TARGET/go/etcd" "go.etcd.io/etcd/server/v3@v$ETCD" "$ETCD_HOME/etcd"
+}
+
+name_apiserver() { say "kube-apiserver $KUBERNETES"; }
+have_apiserver() { [ -x "$KUBERNETES_HOME/kube-apiserver" ]; }
+get_apiserver() { kubernetes kube-apiserver; }
+
+name_controllers() { say "kube-controller-manager $KUBERNETES"; }
+have_controllers() { [ -x "$KUBERNETES_HOME/kube-controller-manager" ]; }
+get_controllers() { kubernetes kube-controller-manager; }
+
+name_service_proxy() { say "kube-proxy $KUBERNETES"; }
+have_service_proxy() { [ -x "$KUBERNETES_HOME/kube-proxy" ]; }
+get_service_proxy() { kubernetes kube-proxy; }
+
+name_kubectl() { say "kubectl $KUBERNETES"; }
+have_kubectl() { [ -x "$KUBERNETES_HOME/kubectl" ]; }
+get_kubectl() { kubernetes kubectl; }
+
+# Kubernetes names its own libraries without versions: they are those of the same release.
+kubernetes() {
+    local libraries library replacements=()
+    libraries=$(go mod download -json "k8s.io/kubernetes@v$KUBERNETES" | sed -n 's/.*"GoMod": "\(.*\)".*/\1/p')
+    for library in $(awk '$2 == "=>" && $1 ~ /^k8s.io/ { print $1 }' "$libraries"); do
+        replacements+=("$library => $library v0.${KUBERNETES#*.}")
+    done
+    go_module "$TARGET/go/$1" "${replacements[@]}"
+    GO_LINK="-X k8s.io/component-base/version.gitVersion=v$KUBERNETES" \
+        go_command "$TARGET/go/$1" "k8s.io/kubernetes/cmd/$1@v$KUBERNETES" "$KUBERNETES_HOME/$1"
+}
+
+name_istiod() { say "istiod $ISTIO"; }
+have_istiod() { [ -x "$ISTIO_HOME/pilot-discovery" ] && [ -f "$ISTIO_HOME/gateway-api.yaml" ]; }
+# Beside it the definitions of the resources Gateway and HTTPRoute, of the version that it was made for.
+get_istiod() {
+    local definitions
+    istio pilot/cmd/pilot-discovery
+    definitions=$(go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)/config/crd/standard
+    awk 'FNR == 1 { print "---" } 1' "$definitions"/gateway.networking.k8s.io_{gatewayclasses,gateways,httproutes}.yaml >"$ISTIO_HOME/gateway-api.yaml"
+}
+
+name_agent() { say "Istio's agent $ISTIO"; }
+have_agent() { [ -x "$ISTIO_HOME/pilot-agent" ] && [ -f "$ISTIO_HOME/envoy_bootstrap_tmpl.json" ]; }
+# Beside it what its image has: the template of Envoy's bootstrap.
+get_agent() {
+    istio pilot/cmd/pilot-agent
+    cp "$(go list -m -f '{{.Dir}}' istio.io/istio)/tools/packaging/common/envoy_bootstrap.json" "$ISTIO_HOME/envoy_bootstrap_tmpl.json"
+}
+
+name_istioctl() { say "istioctl $ISTIO"; }
+have_istioctl() { [ -x "$ISTIO_HOME/istioctl" ]; }
+get_istioctl() { istio istioctl/cmd/istioctl; }
+
+# Istio's tags are no versions to Go, which takes them all the same.
+istio() {
+    local program=${1##*/}
+    go_module "$TARGET/go/$program"
+    GO_LINK="-X istio.io/istio/pkg/version.buildVersion=$ISTIO -X istio.io/istio/pkg/version.buildTag=$ISTIO -X istio.io/istio/pkg/version.buildHub=docker.io/istio" \
+        go_command "$TARGET/go/$program" "istio.io/istio/$1@$ISTIO" "$ISTIO_HOME/$program"
+}

@@ -1,0 +1,51 @@
+//! The programs that `scripts/setup.sh istio` builds, and their versions.
+
+use std::path::PathBuf;
+
+use anyhow::{bail, Result};
+use local_mesh::tools;
+
+/// The version of etcd.
+pub const ETCD_VERSION: &str = "3.7.3";
+
+/// The version of Kubernetes.
+pub const KUBERNETES_VERSION: &str = "1.37.2";
+
+/// The version of Istio.
+pub const ISTIO_VERSION: &str = "1.31.0";
+
+/// etcd.
+pub fn etcd() -> Result<PathBuf> {
+    part("etcd", ETCD_VERSION, "etcd")
+}
+
+/// A program of Kubernetes: `kube-apiserver`, `kubectl`.
+pub fn kubernetes(name: &str) -> Result<PathBuf> {
+    part("kubernetes", KUBERNETES_VERSION, name)
+}
+
+/// A program of Istio, or another file that its images have: `pilot-agent`, `envoy_bootstrap_tmpl.json`.
+pub fn istio(name: &str) -> Result<PathBuf> {
+    part("istio", ISTIO_VERSION, name)
+}
+
+fn part(of: &str, version: &str, name: &str) -> Result<PathBuf> {
+    let path = tools::tools().join("cluster").join(format!("{of}-{version}")).join(name);
+    if !path.is_file() {
+        bail!("{name} {version} is missing ({}): run \"scripts/setup.sh istio\"", path.display());
+    }
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn setup_builds_these_versions() {
+        let script = include_str!("../../../scripts/istio.sh");
+        for (name, version) in [("ETCD", ETCD_VERSION), ("KUBERNETES", KUBERNETES_VERSION), ("ISTIO", ISTIO_VERSION)] {
+            assert!(script.lines().any(|line| line == format!("{name}={version}")), "{name} is not {version}");
+        }
+    }
+}
