@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::arithmetic_side_effects)]
 
 pub mod abi;
+pub mod examples;
 pub mod load;
 pub mod machine;
 pub mod metrics;

@@ -197,8 +197,7 @@ fn the_costs_of_faults_are_those_that_are_tested() {
 #[test]
 fn examples_of_rules_are_accepted() {
     let examples = FAULT.split("```json\n").skip(1).map(|block| block.split("```").next().unwrap().to_owned());
-    let files =
-        std::fs::read_dir(local_mesh::tools::filters().with_file_name("tools").join("local-mesh/faults")).unwrap();
+    let files = std::fs::read_dir(e2e::examples::folder("faults")).unwrap();
     let files = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
     for rules in examples.chain(files) {
         let config = FaultConfig::parse(rules.as_bytes()).unwrap();
@@ -270,8 +269,7 @@ fn the_costs_of_shadows_are_those_that_are_tested() {
 #[test]
 fn examples_of_mirrors_are_accepted() {
     let examples = SHADOW.split("```json\n").skip(1).map(|block| block.split("```").next().unwrap().to_owned());
-    let files =
-        std::fs::read_dir(local_mesh::tools::filters().with_file_name("tools").join("local-mesh/shadows")).unwrap();
+    let files = std::fs::read_dir(e2e::examples::folder("shadows")).unwrap();
     let files = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
     for rules in examples.chain(files) {
         let config = ShadowConfig::parse(rules.as_bytes()).unwrap();

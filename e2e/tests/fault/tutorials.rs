@@ -25,8 +25,7 @@ services:
 
 /// One of our example files.
 fn example(name: &str) -> String {
-    let path = tools::filters().with_file_name("e2e").join("faults").join(format!("{name}.json"));
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    e2e::examples::read("faults", name)
 }
 
 fn bookinfo(rules: &str) -> Mesh {

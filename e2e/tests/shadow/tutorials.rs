@@ -31,8 +31,7 @@ services:
 ";
 
 fn example(name: &str) -> String {
-    let path = tools::filters().with_file_name("e2e").join("shadows").join(format!("{name}.json"));
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    e2e::examples::read("shadows", name)
 }
 
 fn shop(rules: &str) -> Mesh {
