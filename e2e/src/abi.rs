@@ -20,7 +20,9 @@ mod imports;
 mod memory;
 mod metrics;
 mod module;
+mod path;
 mod root;
+pub mod status;
 mod stream;
 mod tcp;
 mod vm;
@@ -32,28 +34,3 @@ pub use metrics::{Metric, MetricKind, Metrics};
 pub use root::Plugin;
 pub use stream::{Buffer, Map, Stream};
 pub use vm::{Action, Vm};
-
-/// The statuses of the ABI.
-pub mod status {
-    /// All is well.
-    pub const OK: u32 = 0;
-    /// What was asked for is not there.
-    pub const NOT_FOUND: u32 = 1;
-    /// An argument is wrong, or the call is not for this moment.
-    pub const BAD_ARGUMENT: u32 = 2;
-    /// The value has no form as bytes.
-    pub const SERIALIZATION_FAILURE: u32 = 3;
-    /// It could not be done.
-    pub const INTERNAL_FAILURE: u32 = 10;
-    /// The largest status.
-    pub const LAST: u32 = 12;
-}
-
-/// An attribute's path as Envoy wants it: parts joined by NUL. Tests write dots, unless a part has dots of its own.
-fn path_of(path: &str) -> String {
-    if path.contains('\0') {
-        path.into()
-    } else {
-        path.replace('.', "\0")
-    }
-}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::abi::calls::Call;
 use crate::abi::context::{Context, End, Kind};
 use crate::abi::metrics::Metrics;
-use crate::abi::path_of;
+use crate::abi::path::path_of;
 use crate::abi::root::{Root, Timer};
 use crate::abi::status::{BAD_ARGUMENT, NOT_FOUND};
 use crate::abi::stream::{Buffer, Stream};

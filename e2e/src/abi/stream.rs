@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::abi::headers::Headers;
-use crate::abi::path_of;
+use crate::abi::path::path_of;
 
 /// The header maps of the ABI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
