@@ -18,7 +18,8 @@ use labels::stream::Stream;
 use crate::config::{Format, LogConfig};
 use crate::fields::Made;
 use crate::line::{ConnectionEvent, Moment, Writer};
-use crate::plan::{LinePlan, ValuePlace, CONTENT_TYPE};
+use crate::plan::{LinePlan, ValuePlace};
+use crate::planner::{self, CONTENT_TYPE};
 use crate::policy::{Policy, DECISION};
 use crate::reads::{Reads, Values};
 use crate::time::nanoseconds;
@@ -97,7 +98,7 @@ impl AccessLog {
         let vm_id = host.text(property::PLUGIN_VM_ID).unwrap_or_default();
         let tcp = [&root_id, &vm_id].iter().any(|id| id.starts_with("tcp_"));
         let mut reads = Reads::default();
-        let plan = LinePlan::new(config, tcp, host, &mut reads, problems);
+        let plan = planner::plan(config, tcp, host, &mut reads, problems);
         let policy = Policy::new(&config.policy, host, &mut reads, problems);
         for key in [LINE, DECISION] {
             if let Err(error) = host.declare_filter_state(key, StateKind::Text) {

@@ -4,7 +4,7 @@
 //! Envoy's own access logger, which runs later, prints only that.
 //!
 //! * [`config`] is the configuration; [`fields`], [`mixer`] and [`text_format`] define the available fields
-//! * [`plan`] prepares everything that does not depend on a stream
+//! * [`plan`] is what [`planner`] prepares: everything that does not depend on a stream
 //! * [`policy`] decides which streams get a line
 //! * [`reads`] reads attributes, [`who`] gives the values of both workloads
 //! * [`line`](mod@line) writes, with [`escape`], [`time`] and [`digest`]
@@ -19,6 +19,7 @@ pub mod mixer;
 #[cfg(feature = "callbacks")]
 mod module;
 pub mod plan;
+pub mod planner;
 pub mod policy;
 pub mod reads;
 pub mod text_format;
