@@ -80,6 +80,16 @@ pub const CLUSTER_SERVICE_NAME: Property =
 /// Host name of the cluster's service.
 pub const CLUSTER_SERVICE_HOST: Property =
     path!("xds", "cluster_metadata", "filter_metadata", "istio", "services", "0", "host");
+/// Host names of further services of the cluster, such as those of a workload that several services select.
+pub const CLUSTER_FURTHER_HOSTS: [Property; 7] = [
+    path!("xds", "cluster_metadata", "filter_metadata", "istio", "services", "1", "host"),
+    path!("xds", "cluster_metadata", "filter_metadata", "istio", "services", "2", "host"),
+    path!("xds", "cluster_metadata", "filter_metadata", "istio", "services", "3", "host"),
+    path!("xds", "cluster_metadata", "filter_metadata", "istio", "services", "4", "host"),
+    path!("xds", "cluster_metadata", "filter_metadata", "istio", "services", "5", "host"),
+    path!("xds", "cluster_metadata", "filter_metadata", "istio", "services", "6", "host"),
+    path!("xds", "cluster_metadata", "filter_metadata", "istio", "services", "7", "host"),
+];
 /// Namespace of the cluster's service.
 pub const CLUSTER_SERVICE_NAMESPACE: Property =
     path!("xds", "cluster_metadata", "filter_metadata", "istio", "services", "0", "namespace");

@@ -14,7 +14,7 @@ use host::{HeaderMap, Host};
 use crate::content_type;
 use crate::direction::Direction;
 use crate::response_flags;
-use crate::service;
+use crate::service::{self, ClusterService};
 use crate::side::Side;
 
 /// What Istio reports for a gRPC call that ended without a status.
@@ -70,7 +70,7 @@ pub struct Facts {
     pub cluster: Option<Bytes>,
     /// The route, if there is no cluster.
     pub route: Option<Bytes>,
-    /// The client's name for the service, if the cluster does not name it.
+    /// The client's name for the service, if the cluster does not name it, or names several.
     pub named: Option<Bytes>,
 }
 
@@ -157,6 +157,14 @@ impl Facts {
             (Protocol::Tcp, Direction::Inbound) => return,
         };
         self.named = read(host, name);
+    }
+
+    /// Adds which of the cluster's further services the client called. Other names are left out: clients choose them.
+    pub(crate) fn read_called(&mut self, host: &impl Host, further: &[ClusterService]) {
+        let server_name = host.property(property::CONNECTION_SERVER_NAME).unwrap_or_default();
+        let called = service::called(&server_name);
+        let known = called.filter(|name| further.iter().any(|service| service.host.as_deref() == Some(name)));
+        self.named = known.map(|name| Bytes::Read(name.as_bytes().into()));
     }
 
     /// Bytes that only these facts hold.

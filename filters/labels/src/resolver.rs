@@ -138,10 +138,10 @@ impl Resolver {
         self.named(host, facts)
     }
 
-    /// Whether only the Host header names the service of the current request.
+    /// Whether only the Host header names the service of the current request, and may become a label.
     pub fn needs_host_header(&mut self, host: &impl Host) -> bool {
-        let cluster = service::cluster(host).map(Bytes::Read);
-        self.needs_name(host, cluster.as_ref())
+        self.host_header_fallback
+            && service::cluster(host).is_none_or(|name| self.cluster(host, &Bytes::Read(name)).service.host.is_none())
     }
 
     /// The current stream with these facts.
@@ -168,18 +168,22 @@ impl Resolver {
         Stream::new(facts, Rc::clone(&self.local), peer, cluster)
     }
 
-    /// Adds the client's name for the service, if needed.
+    /// Adds the client's name for the service, if it may become a label.
     fn named(&mut self, host: &impl Host, mut facts: Facts) -> Facts {
-        if self.needs.service && self.needs_name(host, facts.cluster.as_ref()) {
-            facts.read_name(host);
+        if !self.needs.service {
+            return facts;
+        }
+        let cluster = facts.cluster.as_ref().map(|name| self.cluster(host, name));
+        match cluster {
+            // Only with mutual TLS, the server name is Istio's.
+            Some(cluster) if !cluster.further.is_empty() && facts.mutual_tls => {
+                facts.read_called(host, &cluster.further);
+            }
+            Some(cluster) if cluster.service.host.is_some() => {}
+            _ if self.host_header_fallback => facts.read_name(host),
+            _ => {}
         }
         facts
-    }
-
-    /// Whether only the client names the service of `cluster`, the current stream's cluster, and that name may become a
-    /// label.
-    fn needs_name(&mut self, host: &impl Host, cluster: Option<&Bytes>) -> bool {
-        self.host_header_fallback && cluster.is_none_or(|name| self.cluster(host, name).service.host.is_none())
     }
 
     /// The data of the current stream's cluster.
@@ -188,7 +192,12 @@ impl Resolver {
             return cluster;
         }
         let service = ClusterService::of_cluster(host, name);
-        let cluster = Rc::new(Cluster { service, ..Cluster::default() });
+        // A service that is called from here has a cluster of its own.
+        let further = match self.direction(host) {
+            Direction::Inbound if service.host.is_some() => ClusterService::further(host),
+            _ => Vec::new(),
+        };
+        let cluster = Rc::new(Cluster { service, further, ..Cluster::default() });
         self.clusters.insert(name.clone(), Remembered::Cluster(Rc::clone(&cluster)));
         cluster
     }
@@ -273,6 +282,45 @@ mod tests {
             assert_eq!(stream.value(Label::DestinationPrincipal), LabelValue::Text(expected.as_bytes()));
             assert_eq!(host.take_calls(), calls, "{certificate} {is_refreshed}");
         }
+    }
+
+    #[test]
+    fn of_several_services_of_a_workload_the_called_one_is_the_destination() {
+        let further = "component.shop.svc.cluster.local";
+        let name = |service: &str| format!("outbound_.80_._.{service}");
+        for (server_name, is_mutual_tls, expected) in [
+            (name(further), true, ["component", further]),
+            (name("web.shop.svc.cluster.local"), true, ["web", "web.shop.svc.cluster.local"]),
+            (name("other.shop.svc.cluster.local"), true, ["web", "web.shop.svc.cluster.local"]),
+            (further.to_owned(), true, ["web", "web.shop.svc.cluster.local"]),
+            (name(further), false, ["web", "web.shop.svc.cluster.local"]),
+        ] {
+            let (mut host, mut resolver) = (host(), resolver(Needs::ALL));
+            host.with_text(property::CLUSTER_SERVICE_HOST, "web.shop.svc.cluster.local")
+                .with_text(property::CLUSTER_SERVICE_NAME, "web")
+                .with_text(property::CLUSTER_FURTHER_HOSTS[0], further)
+                .with_text(property::CONNECTION_SERVER_NAME, &server_name);
+            if !is_mutual_tls {
+                host.with_text(property::CONNECTION_PEER_SAN, "");
+            }
+            let labels = [Label::DestinationServiceName, Label::DestinationService];
+            let values = labels.map(|label| text(&mut resolver, &host, label));
+            assert_eq!(values, expected, "{server_name} {is_mutual_tls}");
+        }
+    }
+
+    #[test]
+    fn the_server_name_is_read_only_where_there_are_several_services() {
+        let calls = |further: &str| {
+            let (mut host, mut resolver) = (host(), resolver(Needs::ALL));
+            host.with_text(property::CLUSTER_SERVICE_HOST, "web.shop.svc.cluster.local")
+                .with_text(property::CLUSTER_FURTHER_HOSTS[0], further);
+            resolver.facts_of_request(&host, AlreadyRead::default());
+            host.take_calls();
+            resolver.facts_of_request(&host, AlreadyRead::default());
+            host.take_calls()
+        };
+        assert_eq!(calls("component.shop.svc.cluster.local"), calls("") + 1);
     }
 
     #[test]

@@ -59,15 +59,24 @@ impl ClusterService {
         let mut parts = name.split('|');
         match (&service.host, parts.by_ref().take(3).count(), parts.next(), parts.next()) {
             (None, 3, Some(service_host), None) if !service_host.is_empty() => {
-                let short = service_host.split_once(".svc.").and_then(|(service, _)| service.split_once('.'));
-                Self {
-                    host: Some(service_host.into()),
-                    name: service.name.or_else(|| short.map(|(name, _)| name.into())),
-                    namespace: service.namespace.or_else(|| short.map(|(_, namespace)| namespace.into())),
-                }
+                let Self { host, name, namespace } = Self::of_host(service_host);
+                Self { host, name: service.name.or(name), namespace: service.namespace.or(namespace) }
             }
             _ => service,
         }
+    }
+
+    /// A service by its host name. The host names of Kubernetes contain the short name and the namespace.
+    fn of_host(host: &str) -> Self {
+        let short = host.split_once(".svc.").and_then(|(service, _)| service.split_once('.'));
+        let (name, namespace) = short.unzip();
+        Self { host: Some(host.into()), name: name.map(Into::into), namespace: namespace.map(Into::into) }
+    }
+
+    /// The further services of the current stream's cluster: those of a workload that several services select.
+    pub fn further(host: &impl Host) -> Vec<Self> {
+        let hosts = property::CLUSTER_FURTHER_HOSTS.iter().map_while(|path| host.text(*path));
+        hosts.map(|host| Self::of_host(&host)).collect()
     }
 
     /// The service for the route's name, if there is no cluster.
@@ -79,6 +88,12 @@ impl ClusterService {
         };
         Self { name, ..Self::default() }
     }
+}
+
+/// The host of the service in the server name that Istio's clients send with mutual TLS, `outbound_.port_.subset_.host`.
+pub fn called(server_name: &[u8]) -> Option<&str> {
+    let name = core::str::from_utf8(server_name).ok()?.strip_prefix("outbound_.")?;
+    name.splitn(3, "_.").nth(2)
 }
 
 #[cfg(test)]
@@ -102,6 +117,20 @@ mod tests {
         assert_eq!(of(&host, PASSTHROUGH), ["", PASSTHROUGH, ""]);
         host.with_text(property::CLUSTER_SERVICE_HOST, "c.d.svc").with_text(property::CLUSTER_SERVICE_NAME, "c");
         assert_eq!(of(&host, "outbound|80|v1|a.b.svc.cluster.local"), ["c.d.svc", "c", ""]);
+    }
+
+    #[test]
+    fn a_server_name_of_istio_names_the_service() {
+        for (name, expected) in [
+            ("outbound_.80_._.web.shop.svc.cluster.local", Some("web.shop.svc.cluster.local")),
+            ("outbound_.80_.v1_.web.shop.svc.cluster.local", Some("web.shop.svc.cluster.local")),
+            ("outbound_.80_._.", Some("")),
+            ("outbound_.80_.web", None),
+            ("web.shop.svc.cluster.local", None),
+        ] {
+            assert_eq!(called(name.as_bytes()), expected, "{name}");
+        }
+        assert_eq!(called(b"outbound_.80_._.\xff"), None);
     }
 
     #[test]

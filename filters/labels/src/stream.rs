@@ -5,7 +5,7 @@
 //! | `source_…` | this node | the downstream peer |
 //! | `destination_…` | the upstream peer, else Istio's metadata of the endpoint | this node |
 //! | `…_principal` | certificates of the upstream connection | certificates of the downstream connection |
-//! | `destination_service…` | the cluster's service, else the Host header, for TCP the TLS server name | the same, without the server name |
+//! | `destination_service…` | the cluster's service, else the Host header, for TCP the TLS server name | of several services of the cluster the called one, by Istio's TLS server name; else the first; else the Host header |
 //!
 //! This file decides the value of each label, with all fallbacks. The caller decides the form, also the form of an unknown
 //! value.
@@ -43,6 +43,8 @@ pub struct Stream<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Cluster {
     pub service: ClusterService,
+    /// Inbound: its further services.
+    pub further: Vec<ClusterService>,
     /// Our own certificate, as presented to peers that present one.
     pub own_certificate: OnceCell<Option<Bytes>>,
 }
@@ -58,6 +60,14 @@ pub enum LabelValue<'a> {
     Flags(u64),
     /// None: the label does not apply to this stream.
     None,
+}
+
+impl Cluster {
+    /// The service that a stream called: of several, that of the name.
+    fn called(&self, name: Option<&[u8]>) -> &ClusterService {
+        let is_called = |service: &&ClusterService| service.host.as_deref().map(str::as_bytes) == name;
+        self.further.iter().find(is_called).unwrap_or(&self.service)
+    }
 }
 
 impl<'a> Stream<'a> {
@@ -113,12 +123,12 @@ impl<'a> Stream<'a> {
             Label::DestinationApp => destination.label(APP),
             Label::DestinationVersion => destination.label(VERSION),
             Label::DestinationService => return self.service(),
-            Label::DestinationServiceName => match &self.cluster.service.name {
+            Label::DestinationServiceName => match &self.called().name {
                 Some(name) => name,
                 None => return self.service(),
             },
             Label::DestinationServiceNamespace => match (&*destination.namespace, self.facts.direction) {
-                ("", Direction::Outbound) => self.cluster.service.namespace.as_deref().unwrap_or_default(),
+                ("", Direction::Outbound) => self.called().namespace.as_deref().unwrap_or_default(),
                 (namespace, _) => namespace,
             },
             Label::DestinationCanonicalService => destination.canonical_service(),
@@ -154,9 +164,13 @@ impl<'a> Stream<'a> {
         certificate.map_or(&[], |certificate| certificate)
     }
 
+    fn called(&self) -> &ClusterService {
+        self.cluster.called(self.facts.named.as_deref())
+    }
+
     /// The service's name: from the cluster, from the client, or inbound from the workload's own metadata.
     fn service(&self) -> &[u8] {
-        match (&self.cluster.service.host, &self.facts.named, self.facts.direction) {
+        match (&self.called().host, &self.facts.named, self.facts.direction) {
             (Some(host), ..) => host.as_bytes(),
             (None, Some(name), _) => name,
             (None, None, Direction::Inbound) => self.local.canonical_service().as_bytes(),
