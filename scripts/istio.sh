@@ -4,7 +4,9 @@
 
 ETCD=3.7.3
 KUBERNETES=1.37.2
-ISTIO=1.31.0
+ISTIO=1.31
+# Its commit: Istio's tags are no versions of Go modules.
+ISTIO_MODULE=v0.0.0-20260827124520-eed52ebb66ad
 GO=1.26
 
 ISTIO_PARTS="etcd apiserver controllers service_proxy kubectl istiod agent istioctl"
@@ -112,10 +114,9 @@ name_istioctl() { say "istioctl $ISTIO"; }
 have_istioctl() { [ -x "$ISTIO_HOME/istioctl" ]; }
 get_istioctl() { istio istioctl/cmd/istioctl; }
 
-# Istio's tags are no versions to Go, which takes them all the same.
 istio() {
     local program=${1##*/}
     go_module "$TARGET/go/$program"
     GO_LINK="-X istio.io/istio/pkg/version.buildVersion=$ISTIO -X istio.io/istio/pkg/version.buildTag=$ISTIO -X istio.io/istio/pkg/version.buildHub=docker.io/istio" \
-        go_command "$TARGET/go/$program" "istio.io/istio/$1@$ISTIO" "$ISTIO_HOME/$program"
+        go_command "$TARGET/go/$program" "istio.io/istio/$1@$ISTIO_MODULE" "$ISTIO_HOME/$program"
 }

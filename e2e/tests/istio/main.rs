@@ -4,7 +4,13 @@
 //! the first of them starts.
 
 // Helpers outside of test functions are not excused by clippy.toml.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod changes;
+mod checks;
+mod expected;
+mod filters;
+mod labels;
+mod modes;
 mod pods;
 mod scene;

@@ -1,11 +1,13 @@
 //! The cluster that all tests share.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use local_cluster::Cluster;
-use local_mesh::tools;
+use local_cluster::{Cluster, Pod};
+use local_mesh::{tools, wait_for_value};
 
 /// The longest that something may take to appear.
 pub const WAIT: Duration = Duration::from_secs(30);
@@ -18,7 +20,132 @@ pub fn bare_cluster() -> &'static Cluster {
     started.as_ref().unwrap_or_else(|error| panic!("there is no cluster: {error}"))
 }
 
+/// The cluster with Istio, installed for stock Envoy, with a release's `kubernetes/` attached as its README says, and with the
+/// workloads of `apps/`.
+pub fn mesh() -> &'static Cluster {
+    static MESH: OnceLock<Result<(), String>> = OnceLock::new();
+    let started = MESH.get_or_init(|| attach(bare_cluster()).map_err(|error| format!("{error:#}")));
+    started.as_ref().unwrap_or_else(|error| panic!("there is no mesh: {error}"));
+    bare_cluster()
+}
+
 /// Where everything of these tests is.
 pub fn directory() -> PathBuf {
     tools::root().join("target/istio")
+}
+
+/// A path of the release's `kubernetes/`.
+pub fn kubernetes(path: &str) -> String {
+    directory().join("release/kubernetes").join(path).display().to_string()
+}
+
+fn attach(cluster: &Cluster) -> anyhow::Result<()> {
+    write_release()?;
+    cluster.install_istio(&[Path::new(&kubernetes("istio/operator.yaml"))], &[])?;
+    for (namespace, injection) in [("shop", "enabled"), ("depot", "enabled"), ("street", "disabled")] {
+        cluster.kubectl(&["create", "namespace", namespace])?;
+        cluster.kubectl(&["label", "namespace", namespace, &format!("istio-injection={injection}")])?;
+    }
+    cluster.kubectl(&["apply", "--server-side", "-k", &kubernetes("")])?;
+    for namespace in ["shop", "depot"] {
+        cluster.kubectl(&["apply", "--server-side", "-k", &kubernetes("modules"), "-n", namespace])?;
+        cluster.kubectl(&["apply", "--server-side", "-k", &app(namespace)])?;
+    }
+    cluster.kubectl(&["apply", "--server-side", "-f", &app("street/workloads.yaml")])?;
+    for (namespace, apps) in [("shop", &["client", "web", "db"][..]), ("depot", &["stock"]), ("street", &["kiosk"])] {
+        for app in apps {
+            cluster.wait_ready_one(namespace, &format!("app={app}"))?;
+        }
+    }
+    // Every called workload has the label: so connections may begin with the peer's metadata.
+    cluster.kubectl(&["apply", "-f", &kubernetes("filters/tcp-metadata-exchange-outbound.yaml")])?;
+    Ok(())
+}
+
+/// A path of the workloads.
+pub fn app(path: &str) -> String {
+    directory().join("apps").join(path).display().to_string()
+}
+
+/// What `make release` makes, without programs, and the workloads beside it.
+fn write_release() -> anyhow::Result<()> {
+    let (root, modules, programs) = (tools::root(), tools::dist(), release::Files::new());
+    let inputs =
+        release::Inputs { root: &root, modules: &modules, images: "registry.test/remixer", programs: &programs };
+    for name in ["release", "apps"] {
+        let path = directory().join(name);
+        if path.exists() {
+            fs::remove_dir_all(path)?;
+        }
+    }
+    release::files::write(&release::release(&inputs)?, &directory().join("release"))?;
+    let apps = release::files::read_all(&root.join("e2e/tests/istio/apps"), "")?;
+    release::files::write(&apps, &directory().join("apps"))
+}
+
+/// The pod of an app.
+pub fn pod(namespace: &str, app: &str) -> Pod {
+    mesh().wait_ready_one(namespace, &format!("app={app}")).unwrap()
+}
+
+/// Labels of a series.
+pub type Labels = BTreeMap<String, String>;
+
+/// Labels, and what is different in them.
+pub fn with(labels: &Labels, changes: &[(&str, &str)]) -> Labels {
+    let mut labels = labels.clone();
+    labels.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    labels
+}
+
+/// What a proxy is to report: each metric with how much more of it there is, all with the same labels and no others.
+#[derive(Debug)]
+pub struct Report<'a> {
+    /// Whose proxy.
+    pub pod: &'a Pod,
+    /// All labels.
+    pub labels: Labels,
+    /// Metrics.
+    pub more: &'a [(&'a str, f64)],
+}
+
+/// Does something, and waits until all proxies have reported it.
+pub fn reported<T>(reports: &[Report<'_>], act: impl FnOnce() -> T) -> T {
+    let values = |report: &Report<'_>| -> Vec<f64> {
+        let value = |(metric, _): &(&str, f64)| {
+            let samples = report.pod.samples(metric).unwrap_or_default();
+            samples.iter().filter(|sample| sample.labels == report.labels).map(|sample| sample.value).sum()
+        };
+        report.more.iter().map(value).collect()
+    };
+    let before: Vec<Vec<f64>> = reports.iter().map(values).collect();
+    let result = act();
+    for (report, before) in reports.iter().zip(before) {
+        let expected: Vec<f64> = before.iter().zip(report.more).map(|(before, (_, more))| before + more).collect();
+        if let Err(error) = wait_for_value(WAIT, &expected, || values(report)) {
+            let metric = report.more.first().map_or("", |(metric, _)| metric);
+            panic!("{}: {error:#}\nexpected {:?}\n{}", report.pod.name(), report.labels, nearest(report, metric));
+        }
+    }
+    result
+}
+
+/// The series of a metric that are most like those expected, by what differs.
+fn nearest(report: &Report<'_>, metric: &str) -> String {
+    let mut seen: Vec<(usize, String)> = report
+        .pod
+        .samples(metric)
+        .unwrap_or_default()
+        .iter()
+        .map(|sample| {
+            let names = sample.labels.keys().chain(report.labels.keys()).collect::<std::collections::BTreeSet<_>>();
+            let differs = names.into_iter().filter(|name| sample.labels.get(*name) != report.labels.get(*name));
+            let differs: Vec<String> = differs
+                .map(|name| format!("{name}: {:?} for {:?}", sample.labels.get(name), report.labels.get(name)))
+                .collect();
+            (differs.len(), format!("{} with {}", sample.value, differs.join(", ")))
+        })
+        .collect();
+    seen.sort();
+    seen.into_iter().take(3).map(|(_, text)| text).collect::<Vec<_>>().join("\n")
 }

@@ -12,7 +12,7 @@ pub const ETCD_VERSION: &str = "3.7.3";
 pub const KUBERNETES_VERSION: &str = "1.37.2";
 
 /// The version of Istio.
-pub const ISTIO_VERSION: &str = "1.31.0";
+pub const ISTIO_VERSION: &str = "1.31";
 
 /// etcd.
 pub fn etcd() -> Result<PathBuf> {

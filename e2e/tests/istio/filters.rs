@@ -1,0 +1,92 @@
+//! Access log, faults and mirrors, each from its own file of `kubernetes/filters`.
+
+use std::fs;
+
+use local_mesh::{wait_for, wait_until};
+use serde_json::Value;
+
+use crate::expected::{call, http, request, NOBODY};
+use crate::scene::{kubernetes, mesh, pod, reported, with, Report, WAIT};
+
+/// A file with other rules, applied until dropped.
+struct Applied(String);
+
+impl Applied {
+    fn with(file: &str, rules: &str) -> Self {
+        let text = fs::read_to_string(kubernetes(file)).unwrap();
+        let yaml = text.replace(r#"'{"http": []}'"#, &format!("'{rules}'"));
+        assert_ne!(yaml, text, "{file} has no rules to replace");
+        mesh().apply(&yaml).unwrap();
+        Self(kubernetes(file))
+    }
+}
+
+impl Drop for Applied {
+    fn drop(&mut self) {
+        let _ = mesh().kubectl(&["delete", "-f", &self.0]);
+    }
+}
+
+#[test]
+fn a_line_for_each_request_names_both_workloads() {
+    let (client, web) = (pod("shop", "client"), pod("shop", "web"));
+    let file = kubernetes("filters/access-log.yaml");
+    mesh().kubectl(&["apply", "-f", &file]).unwrap();
+    for (pod, reporter) in [(&client, "source"), (&web, "destination")] {
+        let line = wait_for(WAIT, || {
+            call(&client, &["http", "http://web/logged", "1"]);
+            let log = pod.log("istio-proxy").unwrap();
+            let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            lines.find(|line| line["path"] == "/logged")
+        })
+        .unwrap();
+        for (field, expected) in [
+            ("reporter", reporter),
+            ("method", "GET"),
+            ("source_workload", "client"),
+            ("source_namespace", "shop"),
+            ("destination_workload", "web-v1"),
+            ("destination_service", "web.shop.svc.cluster.local"),
+        ] {
+            assert_eq!(line[field], expected, "{field}: {line}");
+        }
+    }
+    mesh().kubectl(&["delete", "-f", &file]).unwrap();
+}
+
+#[test]
+fn faults_are_injected_at_the_caller_and_seen_in_its_flags() {
+    let rules = r#"{"http": [{"name": "teapot", "match": [{"headers": {"end-user": {"exact": "jason"}}}],
+        "fault": {"abort": {"percentage": {"value": 100}, "httpStatus": 418}}}]}"#;
+    let client = pod("shop", "client");
+    let ask = |user: &str| call(&client, &["http", "http://web/", "1", &format!("end-user={user}")]);
+    let applied = Applied::with("filters/fault-outbound.yaml", rules);
+    wait_until(WAIT, || ask("jason") == "418\n").unwrap();
+    assert_eq!(ask("mary"), "200\n");
+    // Nobody was called: what is known of the destination is its service.
+    let service = request(&NOBODY, "web", "shop");
+    let nobody = [("source_principal", "unknown"), ("response_code", "418"), ("response_flags", "FI")];
+    let report = Report { pod: &client, labels: with(&service, &nobody), more: &http(1.0) };
+    reported(&[report], || ask("jason"));
+    drop(applied);
+    wait_until(WAIT, || ask("jason") == "200\n").unwrap();
+}
+
+#[test]
+fn requests_are_mirrored_to_another_service() {
+    let rules = r#"{"http": [{"name": "copy", "match": [{"uri": {"prefix": "/mirrored"}}],
+        "mirrors": [{"name": "stock", "destination": {"host": "stock.depot.svc.cluster.local", "port": {"number": 80}}, "percentage": {"value": 100}}]}]}"#;
+    let (client, stock) = (pod("shop", "client"), pod("depot", "stock"));
+    let ask = || call(&client, &["http", "http://web/mirrored", "1"]);
+    let _applied = Applied::with("filters/shadow.yaml", rules);
+    let copies = |samples: &[local_mesh::Sample]| {
+        let of_client = samples.iter().filter(|sample| sample.label("source_workload") == "client");
+        of_client.map(|sample| sample.value).sum::<f64>()
+    };
+    let before = copies(&stock.samples("istio_requests_total").unwrap());
+    wait_until(WAIT, || {
+        assert_eq!(ask(), "200\n");
+        copies(&stock.samples("istio_requests_total").unwrap()) > before
+    })
+    .unwrap();
+}

@@ -1,0 +1,212 @@
+//! Every label of every metric, at both proxies, against values that are known beforehand.
+
+use crate::expected::{both, call, connection, end, http, received, request, DB, NOBODY, STOCK, WEB};
+use crate::scene::{mesh, pod, reported, with, Report, WAIT};
+
+#[test]
+fn http_requests_have_all_labels_at_both_ends() {
+    let web = pod("shop", "web");
+    let labels = request(&WEB, "web", "shop");
+    both(&web, &labels, &http(3.0), &["http", "http://web/", "3"], "200\n200\n200\n");
+    let labels = with(&labels, &[("response_code", "503")]);
+    both(&web, &labels, &http(1.0), &["http", "http://web.shop.svc.cluster.local/status/503", "1"], "503\n");
+}
+
+#[test]
+fn the_other_namespace_and_service_account_are_those_of_the_destination() {
+    let labels = request(&STOCK, "stock", "depot");
+    both(&pod("depot", "stock"), &labels, &http(2.0), &["http", "http://stock.depot/", "2"], "200\n200\n");
+}
+
+#[test]
+fn grpc_calls_have_their_status_and_messages() {
+    let labels = with(&request(&WEB, "web", "shop"), &[("request_protocol", "grpc"), ("grpc_response_status", "0")]);
+    let mut metrics = http(1.0).to_vec();
+    metrics.extend([("istio_request_messages_total", 3.0), ("istio_response_messages_total", 3.0)]);
+    both(&pod("shop", "web"), &labels, &metrics, &["grpc", "web:7070", "/shop.Web/Ask", "1", "3"], "3\n");
+    let labels = with(&labels, &[("grpc_response_status", "7")]);
+    both(&pod("shop", "web"), &labels, &http(1.0), &["grpc", "web:7070", "/shop.Web/Deny", "1", "1"], "0\n");
+}
+
+#[test]
+fn connections_have_their_bytes_and_both_peers() {
+    let metrics = [
+        ("istio_tcp_connections_opened_total", 1.0),
+        ("istio_tcp_connections_closed_total", 1.0),
+        ("istio_tcp_received_bytes_total", 33.0),
+        ("istio_tcp_sent_bytes_total", 27.0),
+    ];
+    let labels = connection(&request(&WEB, "web", "shop"));
+    both(&pod("shop", "web"), &labels, &metrics, &["tcp", "web:9090", "3"], &"rating 5\n".repeat(3));
+    let labels = connection(&request(&DB, "db", "shop"));
+    both(&pod("shop", "db"), &labels, &metrics, &["tcp", "db-0.db:9090", "3"], &"rating 5\n".repeat(3));
+}
+
+#[test]
+fn a_websocket_is_a_request_that_ends_with_its_connection() {
+    let labels = with(&request(&WEB, "web", "shop"), &[("response_code", "101")]);
+    let metrics = http(1.0);
+    both(&pod("shop", "web"), &labels, &metrics, &["websocket", "web:80", "2"], "rating 5\nrating 5\n");
+}
+
+#[test]
+fn a_pod_of_a_stateful_set_is_called_by_its_headless_service() {
+    let labels = request(&DB, "db", "shop");
+    both(&pod("shop", "db"), &labels, &http(1.0), &["http", "http://db-0.db:8080/", "1"], "200\n");
+}
+
+#[test]
+fn a_job_is_a_workload_too() {
+    let job = "
+apiVersion: batch/v1
+kind: Job
+metadata: { name: batch, namespace: shop }
+spec:
+  template:
+    metadata:
+      labels: { app: batch, remixer: enabled }
+      annotations:
+        sidecar.istio.io/bootstrapOverride: remixer-bootstrap
+        sidecar.istio.io/userVolume: '{\"remixer\": {\"configMap\": {\"name\": \"remixer\"}}}'
+        sidecar.istio.io/userVolumeMount: '{\"remixer\": {\"mountPath\": \"/var/local/remixer\", \"readOnly\": true}}'
+    spec:
+      restartPolicy: Never
+      containers: [{ name: app, image: pod-app, args: [http, http://web/, '2'] }]
+";
+    let mut labels = end("source", "batch", "batch", "unknown", "shop", "default");
+    let rest = received(&request(&WEB, "web", "shop")).into_iter().filter(|(name, _)| !name.starts_with("source_"));
+    labels.extend(rest);
+    let web = pod("shop", "web");
+    reported(&[Report { pod: &web, labels, more: &http(2.0) }], || mesh().apply(job).unwrap());
+    // What ran beside the work ends with it.
+    local_mesh::wait_until(WAIT, || {
+        let status = ["-n", "shop", "get", "job", "batch", "-o", "jsonpath={.status.succeeded}"];
+        mesh().kubectl(&status).unwrap() == "1"
+    })
+    .unwrap();
+    mesh().kubectl(&["-n", "shop", "delete", "job", "batch", "--wait"]).unwrap();
+}
+
+#[test]
+fn a_caller_without_a_sidecar_is_unknown_and_in_plaintext() {
+    let kiosk = pod("street", "kiosk");
+    let mut labels = request(&WEB, "web", "shop");
+    labels.extend(end("source", "unknown", "unknown", "unknown", "unknown", "unknown"));
+    let labels = with(
+        &labels,
+        &[("reporter", "destination"), ("connection_security_policy", "none"), ("destination_principal", "unknown")],
+    );
+    let web = pod("shop", "web");
+    let report = Report { pod: &web, labels, more: &http(1.0) };
+    assert_eq!(reported(&[report], || call(&kiosk, &["http", "http://web.shop/", "1"])), "200\n");
+}
+
+#[test]
+fn a_service_without_sidecars_is_named_by_its_service() {
+    let client = pod("shop", "client");
+    let labels = with(&request(&NOBODY, "kiosk", "street"), &[("source_principal", "unknown")]);
+    let report = Report { pod: &client, labels, more: &http(1.0) };
+    assert_eq!(reported(&[report], || call(&client, &["http", "http://kiosk.street/", "1"])), "200\n");
+}
+
+#[test]
+fn what_an_authorization_policy_denies_is_seen_by_both() {
+    let policy = "
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: stock, namespace: depot }
+spec:
+  selector: { matchLabels: { app: stock } }
+  action: DENY
+  rules: [{ to: [{ operation: { paths: [/denied] } }] }]
+";
+    mesh().apply(policy).unwrap();
+    let client = pod("shop", "client");
+    let denied = || call(&client, &["http", "http://stock.depot/denied", "1"]) == "403\n";
+    local_mesh::wait_until(WAIT, denied).unwrap();
+    let labels = with(&request(&STOCK, "stock", "depot"), &[("response_code", "403")]);
+    let server = with(&received(&labels), &[("response_flags", "UAEX")]);
+    let stock = pod("depot", "stock");
+    let more = http(1.0);
+    let reports = [Report { pod: &client, labels, more: &more }, Report { pod: &stock, labels: server, more: &more }];
+    assert!(reported(&reports, denied));
+    mesh().kubectl(&["-n", "depot", "delete", "authorizationpolicy", "stock"]).unwrap();
+}
+
+#[test]
+fn a_service_entry_is_the_service_of_what_is_outside() {
+    let kiosk = pod("street", "kiosk").address().unwrap();
+    let entry = format!(
+        "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{ name: weather, namespace: shop }}
+spec:
+  hosts: [weather.example]
+  addresses: [192.0.2.10]
+  ports: [{{ name: http, number: 8080, protocol: HTTP }}]
+  resolution: STATIC
+  location: MESH_EXTERNAL
+  endpoints: [{{ address: {kiosk} }}]
+"
+    );
+    mesh().apply(&entry).unwrap();
+    let client = pod("shop", "client");
+    let ask = || call(&client, &["http", "http://192.0.2.10:8080/", "1", "host=weather.example"]);
+    local_mesh::wait_until(WAIT, || ask() == "200\n").unwrap();
+    let labels = with(
+        &request(&NOBODY, "weather", "shop"),
+        &[
+            ("destination_service", "weather.example"),
+            ("destination_service_name", "weather.example"),
+            ("source_principal", "unknown"),
+        ],
+    );
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert_eq!(reported(&[Report { pod: &client, labels, more: &http(1.0) }], ask), "200\n");
+    mesh().kubectl(&["-n", "shop", "delete", "serviceentry", "weather"]).unwrap();
+}
+
+#[test]
+fn what_passes_through_and_what_is_blocked_have_istios_names() {
+    let client = pod("shop", "client");
+    let kiosk = pod("street", "kiosk").address().unwrap();
+    let url = format!("http://{kiosk}:8080/");
+    let names = |name| {
+        with(
+            &request(&NOBODY, "web", "unknown"),
+            &[("destination_service", name), ("destination_service_name", name), ("source_principal", "unknown")],
+        )
+    };
+    let host = format!("{kiosk}:8080");
+    let labels = with(&names("PassthroughCluster"), &[("destination_service", &host)]);
+    let report = Report { pod: &client, labels, more: &http(1.0) };
+    assert_eq!(reported(&[report], || call(&client, &["http", &url, "1"])), "200\n");
+
+    let only_registered = "
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: { name: client, namespace: shop }
+spec: { workloadSelector: { labels: { app: client } }, outboundTrafficPolicy: { mode: REGISTRY_ONLY } }
+";
+    mesh().apply(only_registered).unwrap();
+    local_mesh::wait_until(WAIT, || call(&client, &["http", &url, "1"]) == "502\n").unwrap();
+    let labels = with(&names("BlackHoleCluster"), &[("destination_service", &host), ("response_code", "502")]);
+    let report = Report { pod: &client, labels, more: &http(1.0) };
+    assert_eq!(reported(&[report], || call(&client, &["http", &url, "1"])), "502\n");
+    mesh().kubectl(&["-n", "shop", "delete", "sidecar", "client"]).unwrap();
+    // The Sidecar resource has changed nothing of the labels.
+    local_mesh::wait_until(WAIT, || call(&client, &["http", &url, "1"]) == "200\n").unwrap();
+}
+
+#[test]
+fn no_series_has_a_label_that_nobody_knows() {
+    for pod in [pod("shop", "client"), pod("shop", "web")] {
+        let samples = pod.samples("istio_requests_total").unwrap();
+        let known = received(&request(&WEB, "web", "shop"));
+        for sample in samples {
+            let (names, expected): (Vec<_>, Vec<_>) = (sample.labels.keys().collect(), known.keys().collect());
+            assert_eq!(names, expected, "{}", pod.name());
+        }
+    }
+}
