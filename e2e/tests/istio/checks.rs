@@ -1,19 +1,31 @@
 //! What Istio's own tools find in the files of `kubernetes/`.
 
+use std::fs;
+
+use serde_json::Value;
+
 use crate::scene::{kubernetes, mesh};
 
 #[test]
-fn istioctl_finds_nothing_to_say() {
+fn istioctl_finds_nothing_wrong_with_any_filter() {
     let cluster = mesh();
-    let filters = kubernetes("filters");
-    let mut arguments = vec!["validate"];
-    arguments.extend(["-f", &filters]);
-    let said = cluster.istioctl(&arguments).unwrap();
-    assert!(said.is_empty() || said.contains("is valid"), "{said}");
-    for namespace in ["shop", "depot", "istio-system"] {
-        let said = cluster.istioctl(&["analyze", "-n", namespace, "--output", "json"]).unwrap();
-        let messages: Vec<serde_json::Value> = serde_json::from_str(&said).unwrap();
-        let ours = messages.iter().filter(|message| message.to_string().contains("remixer"));
-        assert_eq!(ours.collect::<Vec<_>>(), Vec::<&serde_json::Value>::new());
+    let files: Vec<String> = fs::read_dir(kubernetes("filters"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path().display().to_string())
+        .filter(|path| path.ends_with(".yaml") && !path.ends_with("kustomization.yaml"))
+        .collect();
+    assert!(files.len() > 5, "{files:?}");
+    let mut arguments = vec!["analyze", "--use-kube=false", "--output", "json"];
+    arguments.extend(files.iter().map(String::as_str));
+    for arguments in [arguments, vec!["analyze", "--all-namespaces", "--output", "json"]] {
+        let said = cluster.istioctl(&arguments).unwrap();
+        let messages: Vec<Value> = serde_json::from_str(&said).unwrap();
+        // IST0133 is about EnvoyFilter itself, whatever it says.
+        let ours = messages.iter().filter(|m| m.to_string().contains("remixer") && m["code"] != "IST0133");
+        assert_eq!(ours.collect::<Vec<_>>(), Vec::<&Value>::new());
+    }
+    for file in &files {
+        let said = cluster.istioctl(&["validate", "-f", file]).unwrap();
+        assert!(said.is_empty() || said.contains("is valid"), "{said}");
     }
 }

@@ -77,6 +77,8 @@ pub fn connection(labels: &Labels) -> Labels {
 pub static WEB: LazyLock<Labels> = LazyLock::new(|| end("destination", "web-v1", "web", "v1", "shop", "web"));
 pub static DB: LazyLock<Labels> = LazyLock::new(|| end("destination", "db", "db", "v2", "shop", "default"));
 pub static STOCK: LazyLock<Labels> = LazyLock::new(|| end("destination", "stock", "stock", "v3", "depot", "keeper"));
+/// A pod without sidecar: Istio tells of its endpoints what their workload is, but neither its app nor its version.
+pub static KIOSK: LazyLock<Labels> = LazyLock::new(|| with(&NOBODY, &endpoint("kiosk", "street")));
 pub static NOBODY: LazyLock<Labels> =
     LazyLock::new(|| end("destination", "unknown", "unknown", "unknown", "unknown", "unknown"));
 
@@ -91,4 +93,14 @@ pub fn both(server: &Pod, labels: &Labels, more: &[(&str, f64)], arguments: &[&s
     let reports =
         [Report { pod: &client, labels: labels.clone(), more }, Report { pod: server, labels: received(labels), more }];
     assert_eq!(reported(&reports, || call(&client, arguments)), expected);
+}
+
+/// What Istio tells of an endpoint.
+pub fn endpoint<'a>(workload: &'a str, namespace: &'a str) -> [(&'a str, &'a str); 4] {
+    [
+        ("destination_workload", workload),
+        ("destination_canonical_service", workload),
+        ("destination_workload_namespace", namespace),
+        ("destination_cluster", "Kubernetes"),
+    ]
 }

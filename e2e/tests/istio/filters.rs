@@ -44,7 +44,7 @@ fn a_line_for_each_request_names_both_workloads() {
             ("reporter", reporter),
             ("method", "GET"),
             ("source_workload", "client"),
-            ("source_namespace", "shop"),
+            ("source_workload_namespace", "shop"),
             ("destination_workload", "web-v1"),
             ("destination_service", "web.shop.svc.cluster.local"),
         ] {

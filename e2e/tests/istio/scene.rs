@@ -1,13 +1,13 @@
 //! The cluster that all tests share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use local_cluster::{Cluster, Pod};
-use local_mesh::{tools, wait_for_value};
+use local_mesh::{tools, wait_for_value, Sample};
 
 /// The longest that something may take to appear.
 pub const WAIT: Duration = Duration::from_secs(30);
@@ -98,7 +98,8 @@ pub fn with(labels: &Labels, changes: &[(&str, &str)]) -> Labels {
     labels
 }
 
-/// What a proxy is to report: each metric with how much more of it there is, all with the same labels and no others.
+/// What a proxy is to report: metrics that grow together, the first a counter; each with how much more of it there is, and all
+/// with the same labels and no others.
 #[derive(Debug)]
 pub struct Report<'a> {
     /// Whose proxy.
@@ -109,22 +110,37 @@ pub struct Report<'a> {
     pub more: &'a [(&'a str, f64)],
 }
 
+impl Report<'_> {
+    fn value(&self, metric: &str) -> f64 {
+        let samples = self.pod.samples(metric).unwrap();
+        samples.iter().filter(|sample| sample.labels == self.labels).map(|sample| sample.value).fold(0.0, |a, b| a + b)
+    }
+
+    /// How often what is to happen once more has happened. What happened just before is counted within moments.
+    fn times(&self) -> f64 {
+        let [(counter, more), ..] = self.more else { return 0.0 };
+        let mut before = self.value(counter);
+        loop {
+            std::thread::sleep(Duration::from_millis(300));
+            match self.value(counter) {
+                value if value == before => return value / more,
+                value => before = value,
+            }
+        }
+    }
+}
+
 /// Does something, and waits until all proxies have reported it.
 pub fn reported<T>(reports: &[Report<'_>], act: impl FnOnce() -> T) -> T {
-    let values = |report: &Report<'_>| -> Vec<f64> {
-        let value = |(metric, _): &(&str, f64)| {
-            let samples = report.pod.samples(metric).unwrap_or_default();
-            samples.iter().filter(|sample| sample.labels == report.labels).map(|sample| sample.value).sum()
-        };
-        report.more.iter().map(value).collect()
-    };
-    let before: Vec<Vec<f64>> = reports.iter().map(values).collect();
+    let times: Vec<f64> = reports.iter().map(Report::times).collect();
     let result = act();
-    for (report, before) in reports.iter().zip(before) {
-        let expected: Vec<f64> = before.iter().zip(report.more).map(|(before, (_, more))| before + more).collect();
-        if let Err(error) = wait_for_value(WAIT, &expected, || values(report)) {
-            let metric = report.more.first().map_or("", |(metric, _)| metric);
-            panic!("{}: {error:#}\nexpected {:?}\n{}", report.pod.name(), report.labels, nearest(report, metric));
+    for (report, times) in reports.iter().zip(times) {
+        for (metric, more) in report.more {
+            // Histograms show what they have of the seconds before.
+            if let Err(error) = wait_for_value(WAIT, &((times + 1.0) * more), || report.value(metric)) {
+                let seen = nearest(report, metric);
+                panic!("{metric} of {}: {error:#}\nexpected {:?}\n{seen}", report.pod.name(), report.labels);
+            }
         }
     }
     result
@@ -132,20 +148,15 @@ pub fn reported<T>(reports: &[Report<'_>], act: impl FnOnce() -> T) -> T {
 
 /// The series of a metric that are most like those expected, by what differs.
 fn nearest(report: &Report<'_>, metric: &str) -> String {
-    let mut seen: Vec<(usize, String)> = report
-        .pod
-        .samples(metric)
-        .unwrap_or_default()
-        .iter()
-        .map(|sample| {
-            let names = sample.labels.keys().chain(report.labels.keys()).collect::<std::collections::BTreeSet<_>>();
-            let differs = names.into_iter().filter(|name| sample.labels.get(*name) != report.labels.get(*name));
-            let differs: Vec<String> = differs
-                .map(|name| format!("{name}: {:?} for {:?}", sample.labels.get(name), report.labels.get(name)))
-                .collect();
-            (differs.len(), format!("{} with {}", sample.value, differs.join(", ")))
-        })
-        .collect();
+    let differs = |sample: Sample| {
+        let names: BTreeSet<&String> = sample.labels.keys().chain(report.labels.keys()).collect();
+        let [seen, expected] = [&sample.labels, &report.labels];
+        let differ = names.into_iter().filter(|name| seen.get(*name) != expected.get(*name));
+        let told: Vec<String> =
+            differ.map(|name| format!("{name}: {:?} for {:?}", seen.get(name), expected.get(name))).collect();
+        (told.len(), format!("{} with {}", sample.value, told.join(", ")))
+    };
+    let mut seen: Vec<(usize, String)> = report.pod.samples(metric).unwrap().into_iter().map(differs).collect();
     seen.sort();
     seen.into_iter().take(3).map(|(_, text)| text).collect::<Vec<_>>().join("\n")
 }

@@ -30,6 +30,7 @@ use self::spec::Pod;
 use crate::api::Api;
 use crate::json::text;
 use crate::network::{NODE, NODE_NAME};
+use crate::parts;
 
 /// How often the API server is asked for pods, and for names.
 const INTERVAL: Duration = Duration::from_millis(300);
@@ -101,7 +102,9 @@ fn register(api: &Api) -> Result<()> {
     api.create("/api/v1/nodes", &node)?;
     let addresses = [json!({"type": "InternalIP", "address": NODE})];
     let ready = [json!({"type": "Ready", "status": "True", "reason": "KubeletReady"})];
-    let status = json!({"status": {"addresses": addresses, "conditions": ready}});
+    // Istio's injector looks at the version before it makes sidecars of init containers.
+    let info = json!({"kubeletVersion": format!("v{}", parts::KUBERNETES_VERSION)});
+    let status = json!({"status": {"addresses": addresses, "conditions": ready, "nodeInfo": info}});
     api.patch(&format!("/api/v1/nodes/{NODE_NAME}/status"), &status).map(drop)
 }
 
