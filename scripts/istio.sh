@@ -30,8 +30,8 @@ get_go() {
 }
 
 name_network() { say "iproute2 and iptables"; }
-have_network() { have ip && have iptables && have iptables-save && have nsenter; }
-get_network() { apt_install iproute2 iptables util-linux; }
+have_network() { have ip && have iptables && have iptables-save && have nsenter && have sysctl; }
+get_network() { apt_install iproute2 iptables util-linux procps; }
 
 # go_module <directory> <replacement>...: a module that is there only to build commands of others.
 go_module() {

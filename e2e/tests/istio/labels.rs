@@ -225,3 +225,33 @@ fn no_series_has_a_label_that_nobody_knows() {
         }
     }
 }
+
+#[test]
+fn of_several_services_on_one_pod_the_called_one_is_the_destination() {
+    let component = "
+apiVersion: v1
+kind: Service
+metadata: { name: component, namespace: shop }
+spec: { selector: { app: web }, ports: [{ name: http, port: 80, targetPort: 8080 }, { name: tcp, port: 9090 }] }
+";
+    mesh().apply(component).unwrap();
+    let (client, web) = (pod("shop", "client"), pod("shop", "web"));
+    let ask = || client.exec("app", &["pod-app", "http", "http://component/", "1"]);
+    // Both its name and its listener have to come.
+    local_mesh::wait_until(WAIT, || {
+        ask().is_ok()
+            && web
+                .samples("istio_requests_total")
+                .unwrap()
+                .iter()
+                .any(|s| s.label("destination_service_name") == "component")
+    })
+    .unwrap();
+    let labels = request(&WEB, "component", "shop");
+    both(&web, &labels, &http(1.0), &["http", "http://component/", "1"], "200\n");
+    let opened = [("istio_tcp_connections_opened_total", 1.0)];
+    both(&web, &connection(&labels), &opened, &["tcp", "component:9090", "1"], "rating 5\n");
+    // The other one is still called by its own name.
+    both(&web, &request(&WEB, "web", "shop"), &http(1.0), &["http", "http://web/", "1"], "200\n");
+    mesh().kubectl(&["-n", "shop", "delete", "service", "component"]).unwrap();
+}

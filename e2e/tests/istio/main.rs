@@ -10,6 +10,7 @@ mod changes;
 mod checks;
 mod expected;
 mod filters;
+mod gateways;
 mod labels;
 mod modes;
 mod pods;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use local_cluster::{Cluster, Pod};
+use local_cluster::{parts, Cluster, Pod};
 use local_mesh::{tools, wait_for_value, Sample};
 
 /// The longest that something may take to appear.
@@ -41,6 +41,8 @@ pub fn kubernetes(path: &str) -> String {
 
 fn attach(cluster: &Cluster) -> anyhow::Result<()> {
     write_release()?;
+    let gateways = parts::istio("gateway-api.yaml")?.display().to_string();
+    cluster.kubectl(&["apply", "--server-side", "-f", &gateways])?;
     cluster.install_istio(&[Path::new(&kubernetes("istio/operator.yaml"))], &[])?;
     for (namespace, injection) in [("shop", "enabled"), ("depot", "enabled"), ("street", "disabled")] {
         cluster.kubectl(&["create", "namespace", namespace])?;

@@ -21,7 +21,7 @@ use crate::pod::Pod;
 use crate::{isolation, network, parts};
 
 /// The longest that pods may take until they take requests.
-const READY: Duration = Duration::from_secs(180);
+const READY: Duration = Duration::from_secs(90);
 
 /// A running cluster. Its pods end when it is dropped, then what looks after them.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 
 use crate::command::run;
 
@@ -62,6 +62,12 @@ impl Namespace {
     /// Its address.
     pub fn address(&self) -> Ipv4Addr {
         self.address
+    }
+
+    /// Sets what the kernel has a value of for each network.
+    pub fn set(&self, name: &str, value: &str) -> Result<()> {
+        ensure!(name.starts_with("net."), "{name} is not known here");
+        run("ip", &["netns", "exec", &self.name, "sysctl", "-q", &format!("{name}={value}")]).map(drop)
     }
 
     /// The file by which other programs enter it.

@@ -132,13 +132,12 @@ bind() {{
     if [ -d \"$1\" ]; then mkdir -p \"$2\"; else mkdir -p \"$(dirname \"$2\")\"; [ -e \"$2\" ] || : >\"$2\"; fi
     mount --bind \"$1\" \"$2\"
 }}
-mkdir -p proc sys dev etc run/names tmp usr
+mkdir -p proc sys dev etc run/names run/usr run/work tmp usr
 chmod 1777 tmp
 mount -t proc proc proc
 mount --rbind /dev dev
 mount --rbind /sys sys
-mount --bind /usr usr
-mount -o remount,bind,ro usr
+mount -t overlay -o lowerdir=/usr,upperdir=run/usr,workdir=run/work overlay usr
 mount -t tmpfs -o mode=755 tmpfs usr/local/bin
 for name in bin sbin lib lib32 lib64 libx32; do
     if [ -L /$name ]; then cp -P /$name $name; elif [ -d /$name ]; then bind /$name $name; fi

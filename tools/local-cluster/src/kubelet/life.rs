@@ -107,6 +107,9 @@ impl Life {
         let _ = fs::remove_dir_all(&self.directory);
         make_directory(&self.directory)?;
         let network = Namespace::create(node.next_number())?;
+        for setting in &self.pod.spec.security_context.sysctls {
+            network.set(&setting.name, &setting.value)?;
+        }
         status.address = network.address().to_string();
         status.address.clone_into(&mut lock(&self.address));
         self.tell(node, status);

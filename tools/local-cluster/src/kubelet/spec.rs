@@ -201,6 +201,18 @@ pub struct Security {
     pub run_as_user: Option<u32>,
     /// Group.
     pub run_as_group: Option<u32>,
+    /// Settings of the kernel for the pod's network.
+    #[serde(default)]
+    pub sysctls: Vec<Sysctl>,
+}
+
+/// A setting of the kernel.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Sysctl {
+    /// Its name, such as `net.ipv4.ip_unprivileged_port_start`.
+    pub name: String,
+    /// Its value.
+    pub value: String,
 }
 
 /// A question whose answer says how a container is.

@@ -1,0 +1,64 @@
+//! Gateways: one that is injected, and one that Istio makes of a Gateway resource, whose proxies fetch the module.
+
+use local_mesh::wait_until;
+
+use crate::expected::{call, end, http, received, request, WEB};
+use crate::scene::{app, kubernetes, mesh, pod, reported, with, Report, WAIT};
+
+#[test]
+fn an_injected_gateway_reports_as_the_source_of_its_requests() {
+    let cluster = mesh();
+    cluster.kubectl(&["create", "namespace", "gate"]).unwrap();
+    cluster.kubectl(&["apply", "--server-side", "-k", &kubernetes("modules"), "-n", "gate"]).unwrap();
+    cluster.kubectl(&["apply", "--server-side", "-k", &app("gate")]).unwrap();
+    let (gate, web, kiosk) = (pod("gate", "gate"), pod("shop", "web"), pod("street", "kiosk"));
+    let ask = || call(&kiosk, &["http", "http://gate.gate/", "1", "host=anything.example"]);
+    wait_until(WAIT, || ask() == "200\n").unwrap();
+    let labels = with(&request(&WEB, "web", "shop"), &pairs(&end("source", "gate", "gate", "v4", "gate", "porter")));
+    let more = http(1.0);
+    let reports = [
+        Report { pod: &gate, labels: labels.clone(), more: &more },
+        Report { pod: &web, labels: received(&labels), more: &more },
+    ];
+    assert_eq!(reported(&reports, ask), "200\n");
+    cluster.kubectl(&["delete", "namespace", "gate", "--wait=false"]).unwrap();
+}
+
+#[test]
+fn proxies_fetch_the_module_also_those_of_a_gateway_resource() {
+    let cluster = mesh();
+    cluster.kubectl(&["apply", "--server-side", "-k", &kubernetes("remote/server")]).unwrap();
+    cluster.kubectl(&["-n", "istio-system", "rollout", "status", "deployment", "remixer", "--timeout=60s"]).unwrap();
+    cluster.kubectl(&["apply", "-k", &kubernetes("remote")]).unwrap();
+    cluster.kubectl(&["apply", "-f", &app("hatch.yaml")]).unwrap();
+    let hatch = cluster.wait_ready_one("shop", "gateway.networking.k8s.io/gateway-name=hatch").unwrap();
+    let (client, web, kiosk) = (pod("shop", "client"), pod("shop", "web"), pod("street", "kiosk"));
+    let dump =
+        |pod: &local_cluster::Pod| pod.exec("istio-proxy", &["pilot-agent", "request", "GET", "config_dump"]).unwrap();
+    // The agent has put the file that it fetched in place of the address.
+    for pod in [&client, &web, &hatch] {
+        wait_until(WAIT, || dump(pod).contains("/var/lib/istio/data/")).unwrap();
+    }
+    let ask = || call(&kiosk, &["http", "http://hatch-istio.shop/", "1", "host=anything.example"]);
+    wait_until(WAIT, || ask() == "200\n").unwrap();
+    let source = end("source", "hatch-istio", "hatch-istio", "unknown", "shop", "hatch-istio");
+    // Its pods have no label `app`.
+    let labels = with(&with(&request(&WEB, "web", "shop"), &pairs(&source)), &[("source_app", "unknown")]);
+    let more = http(1.0);
+    let reports = [
+        Report { pod: &hatch, labels: labels.clone(), more: &more },
+        Report { pod: &web, labels: received(&labels), more: &more },
+    ];
+    assert_eq!(reported(&reports, ask), "200\n");
+    let report = Report { pod: &client, labels: request(&WEB, "web", "shop"), more: &more };
+    reported(&[report], || call(&client, &["http", "http://web/", "1"]));
+
+    cluster.kubectl(&["delete", "-f", &app("hatch.yaml")]).unwrap();
+    cluster.kubectl(&["apply", "-k", &kubernetes("filters")]).unwrap();
+    wait_until(WAIT, || !dump(&client).contains("/var/lib/istio/data/")).unwrap();
+    cluster.kubectl(&["delete", "-k", &kubernetes("remote/server")]).unwrap();
+}
+
+fn pairs(labels: &crate::scene::Labels) -> Vec<(&str, &str)> {
+    labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
