@@ -55,7 +55,7 @@ fn proxies_fetch_the_module_also_those_of_a_gateway_resource() {
 
     cluster.kubectl(&["delete", "-f", &app("hatch.yaml")]).unwrap();
     cluster.kubectl(&["apply", "-k", &kubernetes("filters")]).unwrap();
-    wait_until(WAIT, || !dump(&client).contains("/var/lib/istio/data/")).unwrap();
+    wait_until(WAIT, || dump(&client).contains("/var/local/remixer/remixer.wasm")).unwrap();
     cluster.kubectl(&["delete", "-k", &kubernetes("remote/server")]).unwrap();
 }
 
