@@ -12,6 +12,7 @@ mod expected;
 mod filters;
 mod gateways;
 mod labels;
+mod migration;
 mod modes;
 mod pods;
 mod scene;
