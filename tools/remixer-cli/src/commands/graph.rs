@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::exit::Exit;
 use crate::output::{self, Format};
+use crate::values::host_and_port;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -53,15 +54,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
         interrupt.sleep(Duration::from_secs(1));
     }
     Ok(Exit::Done)
-}
-
-/// What looks like a host and a port; whether the host is known, one sees when it is needed.
-fn host_and_port(text: &str) -> Result<String, String> {
-    let is_one = |(host, port): (&str, &str)| !host.is_empty() && port.parse::<u16>().is_ok();
-    match text.rsplit_once(':').is_some_and(is_one) {
-        true => Ok(text.to_owned()),
-        false => Err("a host and a port, such as 127.0.0.1:9090".to_owned()),
-    }
 }
 
 fn resolve(option: &str, text: &str) -> Result<SocketAddr> {

@@ -145,7 +145,8 @@ fn told(missing: &[Missing]) -> String {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| "a duration of at most a day, such as 500ms or 20s".to_owned())
+    let duration = parse_duration(text).filter(|duration| !duration.is_zero());
+    duration.ok_or_else(|| "a duration of at most a day, such as 500ms or 20s".to_owned())
 }
 
 #[cfg(test)]

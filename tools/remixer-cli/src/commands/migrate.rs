@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, ValueEnum, ValueHint};
 use mixer_migrate::defaults::Version;
@@ -159,7 +159,9 @@ fn texts(paths: &[PathBuf]) -> Result<Vec<(String, String)>> {
             texts.push(("-".to_owned(), text));
             continue;
         }
-        for file in input::files(path).with_context(|| format!("{} cannot be read", path.display()))? {
+        let files = input::files(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        ensure!(!files.is_empty(), "{} has no .yaml, .yml or .json file", path.display());
+        for file in files {
             let text = std::fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))?;
             texts.push((file.display().to_string(), text));
         }

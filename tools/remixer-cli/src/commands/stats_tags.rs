@@ -31,7 +31,11 @@ pub struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
-    let read = |file: &PathBuf| std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()));
+    let read = |file: &PathBuf| {
+        let content = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        stats_tags::tags(&[&content]).with_context(|| file.display().to_string())?;
+        anyhow::Ok(content)
+    };
     let mut contents = arguments.files.iter().map(read).collect::<Result<Vec<_>>>()?;
     if contents.is_empty() {
         contents.push(Vec::new());

@@ -40,7 +40,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> Result<Exit> {
     let topology = arguments.mesh.load()?;
     let filters = match arguments.filters.is_empty() {
-        true => attach::files_of(&[tools::filters()])?,
+        true => attach::files_of(&[tools::shipped_filters()?])?,
         false => attach::files_of(&arguments.filters)?,
     };
     let tracing = arguments.zipkin.unwrap_or(Tracing::Off);

@@ -6,6 +6,7 @@ use local_mesh::containers;
 
 use super::shared::Chosen;
 use crate::exit::Exit;
+use crate::values::host_and_port;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,7 +17,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// The gateway; its name may become known within a minute
-    #[arg(value_name = "HOST:PORT")]
+    #[arg(value_name = "HOST:PORT", value_parser = host_and_port)]
     gateway: String,
     #[command(flatten)]
     mesh: Chosen,
