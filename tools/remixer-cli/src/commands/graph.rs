@@ -21,17 +21,17 @@ Examples:
   remixer graph --prometheus 127.0.0.1:9090         # then open http://127.0.0.1:8088
   remixer graph --prometheus 127.0.0.1:9090 --output json | jq '.edges[] | select(.errors > 0.01)'";
 
-/// Serve the live picture of any mesh, out of its Prometheus
+/// Serve a live picture of any mesh, from the metrics in its Prometheus
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Where Prometheus is
+    /// Address of Prometheus
     #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
     prometheus: String,
-    /// Where to serve
+    /// Address to serve the page at
     #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port, default_value_t = format!("127.0.0.1:{}", page::PORT))]
     listen: String,
-    /// Serve a page, or print the graph of the last 5 minutes as JSON and end
+    /// text serves the page until Ctrl-C. json prints the graph of the last 5 minutes and exits
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
     output: Format,
 }

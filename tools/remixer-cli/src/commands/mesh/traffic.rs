@@ -16,7 +16,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// The gateway; its name may become known within a minute
+    /// Address of the gateway. The command waits up to a minute for its name to resolve
     #[arg(value_name = "HOST:PORT", value_parser = host_and_port)]
     gateway: String,
     #[command(flatten)]
