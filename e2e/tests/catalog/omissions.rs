@@ -84,6 +84,8 @@ fn rows_of_the_table_that_are_left_out_are_named() {
     const MORE: &[Metric] = &[Metric { name: "fault_other", labels: &["other"] }];
     told(|fault| fault.metrics = MORE, "no source of `fault` names its metric `fault_other`: ");
     told(|fault| fault.metrics = MORE, "no source of `fault` names the label `other` of `fault_other`: ");
+    let gauge = replaced("filters/fault/src/lib.rs", "pub mod limits;", "pub const HELD: &str = \"fault_held\";");
+    expect(gauge, &format!("{TABLE}: `fault` has no metric `fault_held`, which filters/fault/src/lib.rs counts: add "));
     told(|fault| fault.envoy_filters = &[], "no filter has envoy/fault-inbound.yaml: add `EnvoyFilter::file(");
     told(|fault| fault.bootstrap = None, "no filter has envoy/fault-bootstrap.yaml: add `bootstrap: Some(");
     told(|fault| fault.bootstrap = None, "`fault` has labels and no bootstrap: add ");
@@ -93,7 +95,8 @@ fn rows_of_the_table_that_are_left_out_are_named() {
     told(|fault| fault.places = &[], "envoy/fault-inbound.yaml attaches `fault` as HttpFilter: add it to `places`");
     told(|fault| fault.contexts = &[], "envoy/fault-inbound.yaml attaches `fault` to Inbound: add it to `contexts`");
     let not_in_remixer = |fault: &mut Filter| fault.modules = &["fault"];
-    told(not_in_remixer, "`fault` is not in remixer.wasm, which envoy/fault-inbound.yaml loads: add it to `modules`");
+    let not_in = "`fault` is not in remixer.wasm, which envoy/fault-inbound.yaml loads: ";
+    told(not_in_remixer, &format!("{not_in}add it to `modules`, or load fault.wasm"));
     told(not_in_remixer, "\"fault\" of `fault` is a root id of remixer: add \"remixer\" to `modules`");
     told(|fault| fault.tests = &[], "`fault` has no end-to-end test: write one, ");
     told(|fault| fault.dashboards = Dashboards::NotShown(""), "say why no dashboard shows the metrics of `fault`");
