@@ -103,6 +103,11 @@ fn mistakes_are_told_with_option_value_and_what_is_allowed() {
         ("mesh render", "error: --compose <DIRECTORY> is missing\n"),
         ("mesh app a b", "error: \"b\" is not expected\n"),
         ("mish", "error: there is no command \"mish\"\n  did you mean mesh?\n"),
+        (
+            "nosuch",
+            "error: there is no command \"nosuch\"\n  allowed: mesh, graph, bootstrap, stats-tags, migrate, completions\n",
+        ),
+        ("help mesh nosuch", "error: there is no command \"nosuch\"\n  allowed: render, app, traffic\n"),
         ("graph", "error: --prometheus <HOST:PORT> is missing\n"),
         (
             "graph --prometheus a",
