@@ -24,7 +24,7 @@ pub fn module_crates(repository: &Repository) -> Vec<String> {
         let path = format!("filters/{package}/Cargo.toml");
         let manifest = repository.text(&path);
         if manifest.is_empty() {
-            missing.push(format!("{path} is missing: copy that of filters/fault, and change what is `fault` in it"));
+            missing.push(format!("{path} is missing: copy that of filters/shadow, and change what is `shadow` in it"));
         } else if !is_module(manifest) {
             missing.push(format!("{path}: add `[package.metadata.module]` with `callbacks = [\"proxy_on_…\"]`"));
         }
@@ -50,7 +50,7 @@ pub fn filter_crates(repository: &Repository) -> Vec<String> {
     for filter in &repository.filters {
         let file = format!("{}/src/module.rs", filter.folder());
         if repository.text(&file).is_empty() {
-            missing.push(format!("{file} is missing: it has the callbacks of `{}`, as that of fault", filter.name));
+            missing.push(format!("{file} is missing: it has the callbacks of `{}`, as that of shadow", filter.name));
         }
     }
     missing
@@ -130,16 +130,16 @@ fn not_in_sources(repository: &Repository, filter: &Filter) -> Vec<String> {
     missing
 }
 
-/// Names of metrics in code: texts that end as counters do, and all constants of a file of metrics.
+/// Names of metrics in code: texts that end as counters do, and all constants of a `metrics.rs` or `lib.rs`.
 fn metrics<'a>(path: &str, code: &'a str) -> Vec<&'a str> {
     let is_name = |text: &str| text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_.".contains(c));
     let ends = code.match_indices("_total\"").map(|(at, end)| at + end.len() - 1);
     let texts = ends.filter_map(|end| code.get(..end)?.rsplit('"').next());
     let mut names: Vec<&str> = texts.filter(|text| *text != "_total" && is_name(text)).collect();
-    if path.ends_with("/src/metrics.rs") {
+    if path.ends_with("/src/metrics.rs") || path.ends_with("/src/lib.rs") {
         let constants = code.lines().filter_map(|line| line.strip_prefix("pub const ")?.split_once(": &str = \""));
         let values = constants.filter_map(|(_, value)| value.strip_suffix("\";"));
-        names.extend(values.filter(|name| !name.ends_with('_')));
+        names.extend(values.filter(|name| is_name(name) && !name.ends_with('_')));
     }
     names
 }

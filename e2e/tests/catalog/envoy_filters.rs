@@ -124,7 +124,9 @@ pub fn load_what_the_row_says(repository: &Repository) -> Vec<String> {
                 } else if has_root(filter, root_id) {
                     if !modules.contains(module) {
                         missing.push(format!(
-                            "{TABLE}: `{name}` is not in {module}, which envoy/{file} loads: add it to `modules`"
+                            "{TABLE}: `{name}` is not in {module}, which envoy/{file} loads: add it to `modules`, or \
+                             load {}",
+                            modules.join(" or ")
                         ));
                     }
                     if !filter.places.contains(place) {

@@ -94,7 +94,7 @@ impl Setting<'_> {
 
     /// Starts it with changed options.
     pub fn start_with(&self, change: impl FnOnce(&mut Options)) -> Scene {
-        let files = ["shadow", "shadow-bootstrap"].iter().chain(self.filters);
+        let files = ["shadow.yaml", "shadow-bootstrap.yaml"].iter().chain(self.filters);
         let patches = self.patches.iter().map(|patch| envoy_filter(patch)).collect();
         let mut options = Options {
             filters: files.map(|name| tools::filters().join(name).with_extension("yaml")).collect(),

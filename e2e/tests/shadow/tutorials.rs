@@ -35,7 +35,8 @@ fn example(name: &str) -> String {
 }
 
 fn shop(rules: &str) -> Mesh {
-    let filters = ["shadow", "shadow-bootstrap"].map(|name| tools::filters().join(name).with_extension("yaml"));
+    let filters =
+        ["shadow.yaml", "shadow-bootstrap.yaml"].map(|name| tools::filters().join(name).with_extension("yaml"));
     let options = Options { filters: filters.into(), plugins: vec![configured(rules)], ..Options::default() };
     Mesh::start(Topology::parse(SHOP).unwrap(), options).unwrap()
 }

@@ -1,4 +1,5 @@
-//! The layout of the code: allowed dependencies between crates, and no circles of imports among the files of a crate.
+//! The layout of the code: allowed dependencies between crates, no circles of imports among the files of a crate, and no document that
+//! names a file that is not there.
 
 // clippy.toml does not exempt helpers outside of test functions.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
@@ -6,6 +7,7 @@
 mod circles;
 mod crates;
 mod modules;
+mod paths;
 mod tokens;
 
 use std::path::Path;
@@ -41,4 +43,10 @@ fn no_files_of_a_crate_import_each_other_in_a_circle() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_str().unwrap();
     let found = found.concat().replace(&format!("{root}/"), "");
     assert!(found.is_empty(), "\n{found}What they share belongs into a file that both may import.");
+}
+
+#[test]
+fn paths_that_documents_name_are_there() {
+    let missing = paths::missing(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap());
+    assert!(missing.is_empty(), "\n{}", missing.join("\n"));
 }

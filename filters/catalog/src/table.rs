@@ -18,12 +18,12 @@ const fn metric(name: &'static str, labels: &'static [&'static str]) -> Metric {
 
 /// All modules.
 pub const MODULES: &[Module] = &[
-    module("remixer", 500_000, ConfigMap::Default),
-    module("metadata-exchange", 135_000, ConfigMap::Single),
-    module("stats", 219_000, ConfigMap::Single),
-    module("access-log", 217_000, ConfigMap::Single),
-    module("fault", 204_000, ConfigMap::Single),
-    module("shadow", 250_000, ConfigMap::Default),
+    module("remixer", 474_000, ConfigMap::Default),
+    module("metadata-exchange", 112_000, ConfigMap::Single),
+    module("stats", 207_000, ConfigMap::Single),
+    module("access-log", 204_000, ConfigMap::Single),
+    module("fault", 188_000, ConfigMap::Single),
+    module("shadow", 232_000, ConfigMap::Default),
 ];
 
 /// All filters.

@@ -34,7 +34,10 @@ pub fn envoy_filter(patch: &str) -> String {
 /// What the EnvoyFilters in `files` have for the bootstrap.
 pub fn bootstrap_override(files: &[PathBuf]) -> Result<Value> {
     let filters = envoy_filter::load(files).map_err(refused)?;
-    envoy_filter::bootstrap_override(&filters).map_err(|problem| refused(vec![problem]))
+    let json = envoy_filter::bootstrap_override(&filters).map_err(|problem| refused(vec![problem]))?;
+    let has_any = json.as_object().is_some_and(|fields| !fields.is_empty());
+    ensure!(has_any, "no EnvoyFilter here is for the bootstrap: none has `applyTo: BOOTSTRAP`");
+    Ok(json)
 }
 
 /// The same, as the ConfigMap that pods name in `sidecar.istio.io/bootstrapOverride`.

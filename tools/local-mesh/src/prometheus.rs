@@ -132,8 +132,8 @@ impl Queries {
     pub async fn query(&self, promql: &str) -> Result<Vec<Sample>> {
         let path = format!("/api/v1/query?query={}", percent::encode(promql));
         let answer = self.client.send_async(&Request::get(self.address, &path)).await?;
-        let response: Response =
-            serde_json::from_slice(&answer.body).with_context(|| format!("Prometheus said {}", answer.text()))?;
+        let response: Response = serde_json::from_slice(&answer.body)
+            .with_context(|| format!("no answer of Prometheus: {:.200}", answer.text()))?;
         if response.status != "success" {
             bail!("{promql}: {}", response.error.unwrap_or_default());
         }

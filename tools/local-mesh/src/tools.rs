@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{bail, Result};
+use anyhow::{bail, ensure, Result};
 
 /// The default version of Envoy.
 pub const ENVOY_VERSION: &str = "1.40.0";
@@ -79,6 +79,21 @@ pub fn filters() -> PathBuf {
     root().join("envoy")
 }
 
+/// The same, if there is one.
+pub fn shipped_filters() -> Result<PathBuf> {
+    shipped_in(&root())
+}
+
+fn shipped_in(root: &Path) -> Result<PathBuf> {
+    let directory = root.join("envoy");
+    ensure!(
+        directory.is_dir(),
+        "there are no EnvoyFilters: neither the current directory nor this program is in the repository or in an unpacked \
+         release. Run it there, or name them with --filters"
+    );
+    Ok(directory)
+}
+
 /// The directory of the dashboards and alert rules that we ship.
 pub fn dashboards() -> PathBuf {
     root().join("dashboards")
@@ -136,6 +151,13 @@ fn present(path: PathBuf, what: &str, remedy: &str) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn outside_of_the_repository_it_is_told_where_to_run() {
+        assert_eq!(shipped_in(&root()).unwrap(), filters());
+        let told = shipped_in(Path::new("no/such")).unwrap_err().to_string();
+        assert!(told.starts_with("there are no EnvoyFilters: ") && told.contains("--filters"), "{told}");
+    }
 
     #[test]
     fn setup_gets_these_versions() {

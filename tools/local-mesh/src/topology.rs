@@ -10,7 +10,7 @@ mod validate;
 
 use std::path::Path;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{anyhow, bail, Context, Result};
 
 pub use duration::parse as parse_duration;
 pub use edges::Edge;
@@ -33,7 +33,9 @@ impl Topology {
 
     /// Parses and checks a text. An error lists all problems, with fields and values.
     pub fn parse(yaml: &str) -> Result<Self> {
-        let mut topology: Self = serde_saphyr::from_str(yaml).context("not a topology")?;
+        let mut topology: Self =
+            serde_saphyr::from_str_with_options(yaml, serde_saphyr::options! { with_snippet: false })
+                .map_err(|error| anyhow!("not a topology: {error}"))?;
         topology.fill_defaults();
         let problems = validate::problems(&topology);
         if !problems.is_empty() {

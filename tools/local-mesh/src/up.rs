@@ -90,7 +90,7 @@ pub fn up(arguments: &Arguments, out: &mut dyn Write) -> Result<Ending> {
     let options = Options {
         filters: match &arguments.filters {
             Some(filters) => filters.clone(),
-            None => attach::shipped(&tools::filters(), arguments.shadows.is_some())?,
+            None => attach::shipped(&tools::shipped_filters()?, arguments.shadows.is_some())?,
         },
         every_patch_must_match: arguments.topology.is_none() && arguments.filters.is_none(),
         network: Network::AsWritten,

@@ -8,12 +8,12 @@ use crate::exit::{self, Exit};
 
 const EXAMPLES: &str = "\
 Examples:
-  remixer mesh --for 20s                            # who called whom in a mesh on this machine
-  remixer graph --prometheus 127.0.0.1:9090         # the live picture of any mesh
-  remixer migrate --check mixer.yaml                # what becomes of Mixer's configuration
-  remixer help mesh render                          # one command's help";
+  remixer mesh --for 20s                            # run a local mesh for 20 s and check it
+  remixer graph --prometheus 127.0.0.1:9090         # show a live picture of any mesh
+  remixer migrate --check mixer.yaml                # report what can be migrated from Mixer
+  remixer help mesh render                          # show the help of one command";
 
-/// Telemetry for Envoy as small WebAssembly modules
+/// Run a local mesh, look at a mesh, and make configuration for Remixer's modules
 #[derive(Debug, Parser)]
 #[command(name = "remixer", version, after_help = format!("{EXAMPLES}\n\n{}", exit::HELP), args_override_self = true)]
 pub struct Cli {

@@ -19,10 +19,10 @@ pub enum Exit {
 /// The same, for helps.
 pub const HELP: &str = "\
 Exit status:
-  0    done
-  1    wrong usage, or it could not be done
-  2    done, and something is wrong with what was looked at
-  130  interrupted before there was a result";
+  0    success
+  1    wrong usage, or the command failed
+  2    the command succeeded and found a problem in its input or in the mesh
+  130  Ctrl-C before there was a result";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

@@ -10,3 +10,4 @@ pub mod exit;
 pub mod output;
 pub mod run;
 pub mod usage;
+mod values;

@@ -15,7 +15,8 @@ pub fn run<C: CommandFactory + FromArgMatches>(
     action: fn(C) -> Result<Exit>,
 ) -> ExitCode {
     let mut command = C::command();
-    let parsed = command.try_get_matches_from_mut(words).and_then(|matches| C::from_arg_matches(&matches));
+    let words: Vec<OsString> = words.into_iter().collect();
+    let parsed = command.try_get_matches_from_mut(&words).and_then(|matches| C::from_arg_matches(&matches));
     let exit = match parsed {
         Ok(arguments) => action(arguments).unwrap_or_else(|error| {
             output::complain(&format!("{error:#}\n"));
@@ -26,7 +27,7 @@ pub fn run<C: CommandFactory + FromArgMatches>(
             Err(_) => Exit::Failed,
         },
         Err(error) => {
-            output::complain(&usage::explain(&error));
+            output::complain(&usage::explain(&error, usage::meant(&command, &words)));
             Exit::Failed
         }
     };

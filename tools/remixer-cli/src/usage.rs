@@ -1,24 +1,31 @@
 //! How mistakes on the command line are told: the option, its value, and what is allowed.
 
 use std::error::Error as _;
+use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::Error;
+use clap::{Command, Error};
 
 /// Whether it is not a mistake, but the wish for help or the version.
 pub fn is_request(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
 }
 
-/// What is wrong, what is allowed, and how the command is called.
-pub fn explain(error: &Error) -> String {
+/// The command that words name, as far as there is one.
+pub fn meant<'a>(command: &'a Command, words: &[OsString]) -> &'a Command {
+    let names = words.iter().skip(1).filter(|word| *word != "help");
+    names.map_while(|word| word.to_str()).fold(command, |found, name| found.find_subcommand(name).unwrap_or(found))
+}
+
+/// What is wrong with a command, what is allowed, and how it is called.
+pub fn explain(error: &Error, command: &Command) -> String {
     let Some(headline) = headline(error) else {
         // Without a command there is its help; of other kinds clap says it well.
         let text = error.render().to_string();
         return text.strip_prefix("error: ").map_or_else(|| format!("a command is needed\n\n{text}"), str::to_owned);
     };
     let mut text = format!("{headline}\n");
-    if let Some(allowed) = allowed(error) {
+    if let Some(allowed) = allowed(error, command) {
         text.push_str(&format!("  {allowed}\n"));
     }
     if let Some(ContextValue::StyledStr(usage)) = error.get(ContextKind::Usage) {
@@ -52,7 +59,7 @@ pub fn headline(error: &Error) -> Option<String> {
 }
 
 /// What is allowed instead.
-fn allowed(error: &Error) -> Option<String> {
+fn allowed(error: &Error, command: &Command) -> Option<String> {
     match error.kind() {
         ErrorKind::ValueValidation => return error.source().map(|source| format!("allowed: {source}")),
         ErrorKind::TooManyValues => return Some("it takes no value".to_owned()),
@@ -62,6 +69,11 @@ fn allowed(error: &Error) -> Option<String> {
     let suggested = suggested.iter().map(|kind| of(error, *kind)).find(|text| !text.is_empty());
     let known = [ContextKind::ValidValue, ContextKind::ValidSubcommand];
     let known = known.iter().map(|kind| of(error, *kind)).find(|text| !text.is_empty());
+    let known = known.or_else(|| {
+        let names: Vec<&str> =
+            command.get_subcommands().map(Command::get_name).filter(|name| *name != "help").collect();
+        (error.kind() == ErrorKind::InvalidSubcommand && suggested.is_none()).then(|| names.join(", "))
+    });
     known.map(|known| format!("allowed: {known}")).or_else(|| suggested.map(|name| format!("did you mean {name}?")))
 }
 

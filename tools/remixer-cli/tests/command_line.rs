@@ -83,6 +83,18 @@ fn mistakes_are_told_with_option_value_and_what_is_allowed() {
             "mesh --zipkin here",
             "error: --zipkin cannot be \"here\"\n  allowed: a host and a port, such as 127.0.0.1:9411\n",
         ),
+        (
+            "mesh --for 0s",
+            "error: --for cannot be \"0s\"\n  allowed: a duration of at most a day, such as 500ms or 20s\n",
+        ),
+        (
+            "mesh traffic here",
+            "error: <HOST:PORT> cannot be \"here\"\n  allowed: a host and a port, such as 127.0.0.1:9090\n",
+        ),
+        (
+            "graph --prometheus http://127.0.0.1:9090",
+            "error: --prometheus cannot be \"http://127.0.0.1:9090\"\n  allowed: a host and a port, such as 127.0.0.1:9090\n",
+        ),
         ("mesh --plain --filters x", "error: --plain cannot be used with --filters <FILE>\n"),
         ("mesh --topolgy x", "error: --topolgy is unknown\n  did you mean --topology?\n"),
         ("mesh --for", "error: --for needs a value\n"),
@@ -91,6 +103,11 @@ fn mistakes_are_told_with_option_value_and_what_is_allowed() {
         ("mesh render", "error: --compose <DIRECTORY> is missing\n"),
         ("mesh app a b", "error: \"b\" is not expected\n"),
         ("mish", "error: there is no command \"mish\"\n  did you mean mesh?\n"),
+        (
+            "nosuch",
+            "error: there is no command \"nosuch\"\n  allowed: mesh, graph, bootstrap, stats-tags, migrate, completions\n",
+        ),
+        ("help mesh nosuch", "error: there is no command \"nosuch\"\n  allowed: render, app, traffic\n"),
         ("graph", "error: --prometheus <HOST:PORT> is missing\n"),
         (
             "graph --prometheus a",
@@ -115,7 +132,11 @@ fn mistakes_are_told_with_option_value_and_what_is_allowed() {
 fn what_cannot_be_done_is_told_with_what_it_is_about() {
     for (line, told) in [
         ("bootstrap no/such", "no/such: cannot be read"),
+        ("bootstrap envoy/telemetry.yaml", "no EnvoyFilter here is for the bootstrap: none has `applyTo: BOOTSTRAP`"),
         ("stats-tags no/such", "no/such cannot be read"),
+        ("stats-tags README.md", "README.md: configuration refused, 1 problem: not valid JSON"),
+        ("migrate scripts", "scripts has no .yaml, .yml or .json file"),
+        ("migrate --output json scripts", "scripts has no .yaml, .yml or .json file"),
         ("mesh --topology no/such", "no/such"),
         ("mesh app nobody", "there is no workload `nobody`"),
         ("mesh app ratings-v1 --check", "refused"),

@@ -91,3 +91,11 @@ fn labels_have_the_canonical_pair_and_can_be_removed() {
     assert_eq!(labels.get("service.istio.io/canonical-revision").unwrap(), "v1");
     assert_eq!(labels.get("tier").unwrap(), "back");
 }
+
+#[test]
+fn what_is_no_topology_is_told_once() {
+    let told = |yaml| format!("{:#}", Topology::parse(yaml).unwrap_err());
+    assert_eq!(told("[1"), "not a topology: unclosed bracket '[' at line 1, column 1");
+    let unknown = told("a: b");
+    assert_eq!(unknown.matches("unknown field `a`").count(), 1, "{unknown}");
+}

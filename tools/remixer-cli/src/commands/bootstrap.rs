@@ -15,17 +15,17 @@ Examples:
   remixer bootstrap envoy/*-bootstrap.yaml | kubectl apply -n shop -f -
   remixer bootstrap --output json envoy/stats-bootstrap.yaml | jq -r '.data[]' > bootstrap.json
 
-Pods name the ConfigMap in the annotation sidecar.istio.io/bootstrapOverride: Istio since 1.21 applies no EnvoyFilter to
-the bootstrap. A proxy reads it when it starts.";
+Istio since 1.21 does not apply EnvoyFilters to the bootstrap. Instead, name the ConfigMap in the annotation
+sidecar.istio.io/bootstrapOverride of the pods, and restart them: a proxy reads its bootstrap only when it starts.";
 
-/// Print a ConfigMap with what EnvoyFilters have for the bootstrap
+/// Print a ConfigMap with the bootstrap settings of EnvoyFilters
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// EnvoyFilters: files, or directories of them
+    /// Files with EnvoyFilters, or directories of such files
     #[arg(required = true, value_name = "FILE", value_hint = ValueHint::AnyPath)]
     files: Vec<PathBuf>,
-    /// YAML, or the same as JSON
+    /// text prints YAML, json prints the same as JSON
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
     output: Format,
 }

@@ -10,14 +10,14 @@ use crate::output;
 const EXAMPLES: &str = "\
 Examples:
   remixer completions bash > ~/.local/share/bash-completion/completions/remixer
-  remixer completions zsh > ~/.zfunc/_remixer       # a directory of $fpath
+  remixer completions zsh > ~/.zfunc/_remixer       # in a directory of $fpath
   remixer completions fish > ~/.config/fish/completions/remixer.fish";
 
-/// Print what a shell needs to complete the commands and options of this program
+/// Print the completion script of a shell
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Which shell
+    /// Name of the shell
     shell: Shell,
 }
 

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::exit::Exit;
 use crate::output::{self, Format};
+use crate::values::host_and_port;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,17 +21,17 @@ Examples:
   remixer graph --prometheus 127.0.0.1:9090         # then open http://127.0.0.1:8088
   remixer graph --prometheus 127.0.0.1:9090 --output json | jq '.edges[] | select(.errors > 0.01)'";
 
-/// Serve the live picture of any mesh, out of its Prometheus
+/// Serve a live picture of any mesh, from the metrics in its Prometheus
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Where Prometheus is
+    /// Address of Prometheus
     #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
     prometheus: String,
-    /// Where to serve
+    /// Address to serve the page at
     #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port, default_value_t = format!("127.0.0.1:{}", page::PORT))]
     listen: String,
-    /// Serve a page, or print the graph of the last 5 minutes as JSON and end
+    /// text serves the page until Ctrl-C. json prints the graph of the last 5 minutes and exits
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
     output: Format,
 }
@@ -53,15 +54,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
         interrupt.sleep(Duration::from_secs(1));
     }
     Ok(Exit::Done)
-}
-
-/// What looks like a host and a port; whether the host is known, one sees when it is needed.
-fn host_and_port(text: &str) -> Result<String, String> {
-    let is_one = |(host, port): (&str, &str)| !host.is_empty() && port.parse::<u16>().is_ok();
-    match text.rsplit_once(':').is_some_and(is_one) {
-        true => Ok(text.to_owned()),
-        false => Err("a host and a port, such as 127.0.0.1:9090".to_owned()),
-    }
 }
 
 fn resolve(option: &str, text: &str) -> Result<SocketAddr> {

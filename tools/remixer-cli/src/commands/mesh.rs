@@ -22,19 +22,23 @@ use crate::output::{self, Format};
 
 const EXAMPLES: &str = "\
 Examples:
-  remixer mesh                                      # Bookinfo, until Ctrl-C
-  remixer mesh --for 20s                            # ends with a verdict
+  remixer mesh                                      # run Bookinfo until Ctrl-C
+  remixer mesh --for 20s                            # stop after 20 s, with a verdict
   remixer mesh --for 20s --output json | jq '.edges[] | select(.p99 > 100)'
   remixer mesh --filters envoy/telemetry.yaml --filters envoy/stats-bootstrap.yaml
   remixer mesh --fault faults.json --zipkin 127.0.0.1:9411
 
-It runs in the repository, and in an unpacked release. Envoy is what ENVOY names, else .tools/envoy/<version>/bin/envoy, else
-envoy on the PATH. Prometheus is what PROMETHEUS names, else .tools/bin/prometheus, else prometheus on the PATH.
+Run it in the repository or in an unpacked release. It takes Envoy from the environment variable ENVOY, else from
+.tools/envoy/<version>/bin/envoy, else from the PATH; and Prometheus from PROMETHEUS, else from .tools/bin/prometheus, else from
+the PATH.
 
-Exit status: with --for, 0 if every edge was seen by both its ends with nothing `unknown`, 2 if not; 130 interrupted before;
-1 it could not run. Without --for, 0 after Ctrl-C.";
+Exit status:
+  0    with --for: both ends reported every edge, with no `unknown` label. Without --for: Ctrl-C ended the running mesh
+  1    wrong usage, or the mesh could not run
+  2    with --for: an edge was not reported, or has an `unknown` label
+  130  Ctrl-C before the mesh was up, or with --for before the verdict";
 
-/// Run a mesh of real Envoys on this machine, send it traffic, and show who called whom
+/// Run a mesh of real Envoys on this machine, send traffic through it, and show which workload called which
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub struct Arguments {
@@ -53,30 +57,30 @@ enum Part {
 
 #[derive(Debug, Args)]
 struct Run {
-    /// End after that time of traffic, with a verdict; without it the mesh stays until Ctrl-C
+    /// Send traffic for this time, then print a verdict and stop. Without it, the mesh runs until Ctrl-C
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     duration: Option<Duration>,
     #[command(flatten)]
     mesh: Chosen,
-    /// EnvoyFilters, instead of those in envoy/: a file or a directory; may be given several times
+    /// File or directory with EnvoyFilters, instead of envoy/. Repeat it for several
     #[arg(long, value_name = "FILE", value_hint = ValueHint::AnyPath)]
     filters: Vec<PathBuf>,
-    /// No EnvoyFilters at all
+    /// Attach no EnvoyFilters
     #[arg(long, conflicts_with = "filters")]
     plain: bool,
-    /// Which Envoy of those that `make setup` got
+    /// Version of Envoy. `make setup` must have downloaded it
     #[arg(long, value_name = "VERSION")]
     envoy: Option<String>,
-    /// Rules of fault injection for all proxies that call; the file may change, come and go while the mesh runs
+    /// File with rules of fault injection for outbound requests. It may change, appear and disappear while the mesh runs
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     fault: Option<PathBuf>,
-    /// Rules of traffic shadowing, likewise
+    /// File with rules of traffic shadowing. It may change in the same way
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     shadow: Option<PathBuf>,
-    /// Send the spans to Zipkin or Jaeger there; without it requests have trace headers alone
+    /// Send spans to this Zipkin or Jaeger. Without it, requests only get trace headers
     #[arg(long, value_name = "HOST:PORT", value_parser = collector)]
     zipkin: Option<Tracing>,
-    /// Tables, or with --for the verdict and the edges as JSON
+    /// text prints tables. json prints verdict and edges as one document, and needs --for
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text, requires_if("json", "duration"))]
     output: Format,
 }
@@ -145,7 +149,8 @@ fn told(missing: &[Missing]) -> String {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| "a duration of at most a day, such as 500ms or 20s".to_owned())
+    let duration = parse_duration(text).filter(|duration| !duration.is_zero());
+    duration.ok_or_else(|| "a duration of at most a day, such as 500ms or 20s".to_owned())
 }
 
 #[cfg(test)]

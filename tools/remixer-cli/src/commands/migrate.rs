@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, ValueEnum, ValueHint};
 use mixer_migrate::defaults::Version;
@@ -24,43 +24,46 @@ Examples:
 
 The EnvoyFilters are written to standard output, the report to standard error.
 
-Exit status: 0 everything is migrated, 2 something is not, 1 wrong usage or a file that cannot be read.";
+Exit status:
+  0    everything is migrated
+  1    wrong usage, or a file cannot be read
+  2    something is not migrated";
 
-/// Turn Mixer's telemetry configuration into EnvoyFilters that report the same
+/// Convert Mixer's telemetry configuration to EnvoyFilters that report the same
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Mixer's configuration as YAML, also lists of kubectl: files, directories, or - for standard input
+    /// Mixer's configuration as YAML, or as lists from kubectl: files, directories, or - for standard input
     #[arg(required = true, value_name = "FILE", value_hint = ValueHint::AnyPath)]
     files: Vec<PathBuf>,
-    /// Only report
+    /// Print only the report
     #[arg(long)]
     check: bool,
-    /// Write what can be migrated in spite of errors
+    /// Write what can be migrated, even if there are errors
     #[arg(long)]
     keep_going: bool,
-    /// No notes in the report
+    /// Leave notes out of the report
     #[arg(long)]
     quiet: bool,
-    /// Of objects that name none
+    /// Namespace of objects that name none
     #[arg(long, value_name = "NAME", default_value = "default", value_parser = NonEmptyStringValueParser::new())]
     namespace: String,
-    /// Of two objects of the same name, take the later one, as kubectl apply does
+    /// If two objects have the same name, take the later one, as kubectl apply does
     #[arg(long)]
     last_wins: bool,
-    /// Take missing objects from Istio's own configuration of that release
+    /// Take missing objects from the configuration that this release of Istio had
     #[arg(long, value_name = "RELEASE", value_enum)]
     with_defaults: Option<Release>,
-    /// Keep TCP reports in metrics whose rule does not ask for the protocol
+    /// parity keeps TCP reports in metrics whose rule does not ask for the protocol
     #[arg(long, value_name = "WHAT", value_enum)]
     tcp: Option<Tcp>,
-    /// Of durations: seconds as they were, or Envoy's own histograms in ms, renamed
+    /// Unit of durations: s as in Mixer, or ms with Envoy's own histograms and other names of metrics
     #[arg(long, value_name = "UNIT", value_enum, default_value_t = DurationUnit::S)]
     duration_unit: DurationUnit,
-    /// What unknown workloads are: as kubernetesenv said, or absent
+    /// Attributes of unknown workloads: mixer takes the values of kubernetesenv, absent leaves them out
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = Attributes::Mixer)]
     k8s_attributes: Attributes,
-    /// EnvoyFilters and report, or all in one JSON document on standard output
+    /// text writes EnvoyFilters and report, json writes both as one document to standard output
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
     output: Format,
 }
@@ -159,7 +162,9 @@ fn texts(paths: &[PathBuf]) -> Result<Vec<(String, String)>> {
             texts.push(("-".to_owned(), text));
             continue;
         }
-        for file in input::files(path).with_context(|| format!("{} cannot be read", path.display()))? {
+        let files = input::files(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        ensure!(!files.is_empty(), "{} has no .yaml, .yml or .json file", path.display());
+        for file in files {
             let text = std::fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))?;
             texts.push((file.display().to_string(), text));
         }

@@ -13,25 +13,29 @@ use crate::output::{self, Format};
 const EXAMPLES: &str = "\
 Examples:
   remixer stats-tags > stats-bootstrap.yaml         # the standard labels
-  remixer stats-tags inbound.json outbound.json     # those of the configurations that a proxy runs
+  remixer stats-tags inbound.json outbound.json     # the labels of all configurations of a proxy
   remixer stats-tags --output json stats.json | jq -r '.extraStatTags | join(\",\")'
 
 A configuration with a mistake is refused, as the module would refuse it.";
 
-/// Print what the bootstrap needs for the labels of stats or telemetry configurations
+/// Print the bootstrap settings that make labels out of the names of stats
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Plugin configurations as JSON; without one, the standard labels
+    /// JSON files with the configurations of stats or telemetry. Without a file: the standard labels
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     files: Vec<PathBuf>,
-    /// An EnvoyFilter as YAML, or the labels as JSON
+    /// text prints an EnvoyFilter as YAML, json prints the labels as JSON
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
     output: Format,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
-    let read = |file: &PathBuf| std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()));
+    let read = |file: &PathBuf| {
+        let content = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        stats_tags::tags(&[&content]).with_context(|| file.display().to_string())?;
+        anyhow::Ok(content)
+    };
     let mut contents = arguments.files.iter().map(read).collect::<Result<Vec<_>>>()?;
     if contents.is_empty() {
         contents.push(Vec::new());

@@ -10,15 +10,15 @@ use crate::exit::Exit;
 const EXAMPLES: &str = "\
 Examples:
   remixer mesh app reviews-v1
-  remixer mesh app reviews-v1 --check               # whether it answers; for a health check";
+  remixer mesh app reviews-v1 --check               # for a health check";
 
-/// Run the application of one workload, in a container beside its Envoy
+/// Run the application of one workload in a container, beside its Envoy
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// Name of the workload
     workload: String,
-    /// Ask the one that runs whether it answers: 0 if it does, 1 if not
+    /// Check whether the running application answers. Exit status: 0 if it does, 1 if not
     #[arg(long)]
     check: bool,
     #[command(flatten)]

@@ -17,22 +17,22 @@ Examples:
 
 docker-compose.yml shows how the containers use these files.";
 
-/// Write what Envoys and Prometheus are told in containers
+/// Write the configuration of Envoy and Prometheus for a mesh in containers
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// Where to write; the containers find it under the same path. Certificates that are there stay
+    /// Directory to write to. Containers must mount it under the same path. Existing certificates are kept
     #[arg(long, value_name = "DIRECTORY", value_hint = ValueHint::DirPath)]
     compose: PathBuf,
     #[command(flatten)]
     mesh: Chosen,
-    /// EnvoyFilters, instead of those in envoy/: a file or a directory; may be given several times
+    /// File or directory with EnvoyFilters, instead of envoy/. Repeat it for several
     #[arg(long, value_name = "FILE", value_hint = ValueHint::AnyPath)]
     filters: Vec<PathBuf>,
-    /// Where the modules are, instead of dist/
+    /// Directory of the modules, instead of dist/
     #[arg(long, value_name = "DIRECTORY", value_hint = ValueHint::DirPath)]
     modules: Option<PathBuf>,
-    /// Send the spans to Zipkin or Jaeger there
+    /// Send spans to this Zipkin or Jaeger
     #[arg(long, value_name = "HOST:PORT", value_parser = collector)]
     zipkin: Option<Tracing>,
 }
@@ -40,7 +40,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> Result<Exit> {
     let topology = arguments.mesh.load()?;
     let filters = match arguments.filters.is_empty() {
-        true => attach::files_of(&[tools::filters()])?,
+        true => attach::files_of(&[tools::shipped_filters()?])?,
         false => attach::files_of(&arguments.filters)?,
     };
     let tracing = arguments.zipkin.unwrap_or(Tracing::Off);

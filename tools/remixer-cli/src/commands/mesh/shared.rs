@@ -10,7 +10,7 @@ use local_mesh::Topology;
 /// Which mesh.
 #[derive(Debug, Args)]
 pub(super) struct Chosen {
-    /// Which workloads, services and traffic, instead of Bookinfo
+    /// File with workloads, services and traffic, instead of Bookinfo
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub topology: Option<PathBuf>,
 }

@@ -6,6 +6,7 @@ use local_mesh::containers;
 
 use super::shared::Chosen;
 use crate::exit::Exit;
+use crate::values::host_and_port;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -15,8 +16,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// The gateway; its name may become known within a minute
-    #[arg(value_name = "HOST:PORT")]
+    /// Address of the gateway. The command waits up to a minute for its name to resolve
+    #[arg(value_name = "HOST:PORT", value_parser = host_and_port)]
     gateway: String,
     #[command(flatten)]
     mesh: Chosen,
