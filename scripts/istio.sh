@@ -9,7 +9,7 @@ ISTIO=1.31
 ISTIO_MODULE=v0.0.0-20260827124520-eed52ebb66ad
 GO=1.26
 
-ISTIO_PARTS="etcd apiserver controllers service_proxy kubectl istiod agent istioctl"
+ISTIO_PARTS="registry etcd apiserver controllers service_proxy kubectl istiod agent istioctl"
 PARTS=$TOOLS/cluster
 ETCD_HOME=$PARTS/etcd-$ETCD
 KUBERNETES_HOME=$PARTS/kubernetes-$KUBERNETES
@@ -32,6 +32,10 @@ get_go() {
 name_network() { say "iproute2 and iptables"; }
 have_network() { have ip && have iptables && have iptables-save && have nsenter && have sysctl; }
 get_network() { apt_install iproute2 iptables util-linux procps; }
+
+name_registry() { say "a registry of images, and skopeo"; }
+have_registry() { have docker-registry && have skopeo; }
+get_registry() { apt_install docker-registry skopeo; }
 
 # go_module <directory> <replacement>...: a module that is there only to build commands of others.
 go_module() {

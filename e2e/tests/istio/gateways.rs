@@ -3,7 +3,7 @@
 use local_mesh::wait_until;
 
 use crate::expected::{call, end, http, received, request, WEB};
-use crate::scene::{app, kubernetes, mesh, pod, reported, with, Report, WAIT};
+use crate::scene::{app, config, kubernetes, mesh, pod, reported, with, Instead, Report, WAIT};
 
 #[test]
 fn an_injected_gateway_reports_as_the_source_of_its_requests() {
@@ -29,15 +29,13 @@ fn proxies_fetch_the_module_also_those_of_a_gateway_resource() {
     let cluster = mesh();
     cluster.kubectl(&["apply", "--server-side", "-k", &kubernetes("remote/server")]).unwrap();
     cluster.kubectl(&["-n", "istio-system", "rollout", "status", "deployment", "remixer", "--timeout=60s"]).unwrap();
-    cluster.kubectl(&["apply", "-k", &kubernetes("remote")]).unwrap();
+    let attached = Instead::attach("remote");
     cluster.kubectl(&["apply", "-f", &app("hatch.yaml")]).unwrap();
     let hatch = cluster.wait_ready_one("shop", "gateway.networking.k8s.io/gateway-name=hatch").unwrap();
     let (client, web, kiosk) = (pod("shop", "client"), pod("shop", "web"), pod("street", "kiosk"));
-    let dump =
-        |pod: &local_cluster::Pod| pod.exec("istio-proxy", &["pilot-agent", "request", "GET", "config_dump"]).unwrap();
     // The agent has put the file that it fetched in place of the address.
     for pod in [&client, &web, &hatch] {
-        wait_until(WAIT, || dump(pod).contains("/var/lib/istio/data/")).unwrap();
+        wait_until(WAIT, || config(pod).contains("/var/lib/istio/data/")).unwrap();
     }
     let ask = || call(&kiosk, &["http", "http://hatch-istio.shop/", "1", "host=anything.example"]);
     wait_until(WAIT, || ask() == "200\n").unwrap();
@@ -54,8 +52,7 @@ fn proxies_fetch_the_module_also_those_of_a_gateway_resource() {
     reported(&[report], || call(&client, &["http", "http://web/", "1"]));
 
     cluster.kubectl(&["delete", "-f", &app("hatch.yaml")]).unwrap();
-    cluster.kubectl(&["apply", "-k", &kubernetes("filters")]).unwrap();
-    wait_until(WAIT, || dump(&client).contains("/var/local/remixer/remixer.wasm")).unwrap();
+    drop(attached);
     cluster.kubectl(&["delete", "-k", &kubernetes("remote/server")]).unwrap();
 }
 

@@ -14,5 +14,6 @@ mod gateways;
 mod labels;
 mod migration;
 mod modes;
+mod plugins;
 mod pods;
 mod scene;

@@ -12,6 +12,9 @@ use local_mesh::{tools, wait_for_value, Sample};
 /// The longest that something may take to appear.
 pub const WAIT: Duration = Duration::from_secs(30);
 
+/// Where the release's images are.
+pub const REGISTRY: &str = "registry.street:5000";
+
 /// The cluster, without Istio as long as no test has asked for it.
 pub fn bare_cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
@@ -43,7 +46,9 @@ fn attach(cluster: &Cluster) -> anyhow::Result<()> {
     write_release()?;
     let gateways = parts::istio("gateway-api.yaml")?.display().to_string();
     cluster.kubectl(&["apply", "--server-side", "-f", &gateways])?;
-    cluster.install_istio(&[Path::new(&kubernetes("istio/operator.yaml"))], &[])?;
+    // The test's registry has no certificate.
+    let insecure = format!("meshConfig.defaultConfig.proxyMetadata.WASM_INSECURE_REGISTRIES={REGISTRY}");
+    cluster.install_istio(&[Path::new(&kubernetes("istio/operator.yaml"))], &[&insecure])?;
     for (namespace, injection) in [("shop", "enabled"), ("depot", "enabled"), ("street", "disabled")] {
         cluster.kubectl(&["create", "namespace", namespace])?;
         cluster.kubectl(&["label", "namespace", namespace, &format!("istio-injection={injection}")])?;
@@ -73,7 +78,7 @@ pub fn app(path: &str) -> String {
 fn write_release() -> anyhow::Result<()> {
     let (root, modules, programs) = (tools::root(), tools::dist(), release::Files::new());
     let inputs =
-        release::Inputs { root: &root, modules: &modules, images: "registry.test/remixer", programs: &programs };
+        release::Inputs { root: &root, modules: &modules, images: &format!("{REGISTRY}/remixer"), programs: &programs };
     for name in ["release", "apps"] {
         let path = directory().join(name);
         if path.exists() {
@@ -88,6 +93,43 @@ fn write_release() -> anyhow::Result<()> {
 /// The pod of an app.
 pub fn pod(namespace: &str, app: &str) -> Pod {
     mesh().wait_ready_one(namespace, &format!("app={app}")).unwrap()
+}
+
+/// What is attached instead of `.`, until dropped.
+pub struct Instead(&'static str);
+
+impl Instead {
+    /// Attaches a directory of `kubernetes/`.
+    pub fn attach(directory: &'static str) -> Self {
+        let cluster = mesh();
+        cluster.kubectl(&["delete", "-f", &kubernetes("filters/tcp-metadata-exchange-outbound.yaml")]).unwrap();
+        cluster.kubectl(&["delete", "-k", &kubernetes("filters")]).unwrap();
+        cluster.kubectl(&["apply", "-k", &kubernetes(directory)]).unwrap();
+        Self(directory)
+    }
+}
+
+impl Drop for Instead {
+    fn drop(&mut self) {
+        let kubectl = |arguments: &[&str]| mesh().kubectl(arguments).map(drop);
+        let outbound = kubernetes("filters/tcp-metadata-exchange-outbound.yaml");
+        let changed = kubectl(&["delete", "-k", &kubernetes(self.0)])
+            .and_then(|()| kubectl(&["apply", "-k", &kubernetes("filters")]))
+            .and_then(|()| kubectl(&["apply", "-f", &outbound]));
+        if let Err(error) = changed {
+            println!("{error:#}");
+        }
+        let client = pod("shop", "client");
+        let has_its_own = || config(&client).contains("/var/local/remixer/remixer.wasm");
+        if let Err(error) = local_mesh::wait_until(WAIT, has_its_own) {
+            println!("{error:#}");
+        }
+    }
+}
+
+/// What the proxy of a pod is configured with.
+pub fn config(pod: &Pod) -> String {
+    pod.exec("istio-proxy", &["pilot-agent", "request", "GET", "config_dump"]).unwrap_or_default()
 }
 
 /// Labels of a series.
