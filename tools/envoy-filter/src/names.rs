@@ -15,7 +15,7 @@ pub fn snake(name: &str) -> String {
 }
 
 /// `stats_tags` becomes `statsTags`; a name in camelCase is unchanged.
-pub(crate) fn camel(name: &str) -> String {
+pub fn camel(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     let mut upper = false;
     for letter in name.chars() {
@@ -32,7 +32,7 @@ pub(crate) fn camel(name: &str) -> String {
 }
 
 /// The known name that was probably meant, if one is similar enough.
-pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let wanted = name.to_ascii_lowercase();
     let allowance = (name.len() / 3).max(1);
     known
@@ -44,7 +44,7 @@ pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
 }
 
 /// The end of a message about an unknown name.
-pub(crate) fn hint(name: &str, known: &[&str]) -> String {
+pub fn hint(name: &str, known: &[&str]) -> String {
     let allowed = known.join(", ");
     match nearest(name, known) {
         Some(meant) => format!("did you mean `{meant}`? allowed: {allowed}"),
