@@ -3,13 +3,14 @@
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{bootstrap, completions, graph, mesh, migrate, stats_tags};
+use crate::commands::{bootstrap, check, completions, graph, mesh, migrate, stats_tags};
 use crate::exit::{self, Exit};
 
 const EXAMPLES: &str = "\
 Examples:
   remixer mesh --for 20s                            # who called whom in a mesh on this machine
   remixer graph --prometheus 127.0.0.1:9090         # the live picture of any mesh
+  remixer check fault-outbound.yaml                 # mistakes, before the file is applied
   remixer migrate --check mixer.yaml                # what becomes of Mixer's configuration
   remixer help mesh render                          # one command's help";
 
@@ -25,6 +26,7 @@ pub struct Cli {
 enum Command {
     Mesh(Box<mesh::Arguments>),
     Graph(graph::Arguments),
+    Check(check::Arguments),
     Bootstrap(bootstrap::Arguments),
     StatsTags(stats_tags::Arguments),
     Migrate(migrate::Arguments),
@@ -42,6 +44,7 @@ impl Cli {
         match self.command {
             Command::Mesh(arguments) => mesh::run(*arguments),
             Command::Graph(arguments) => graph::run(&arguments),
+            Command::Check(arguments) => check::run(&arguments),
             Command::Bootstrap(arguments) => bootstrap::run(&arguments),
             Command::StatsTags(arguments) => stats_tags::run(&arguments),
             Command::Migrate(arguments) => migrate::run(&arguments),
