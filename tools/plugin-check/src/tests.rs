@@ -129,7 +129,7 @@ items:
 fn files_of_a_directory_may_be_for_other_programs() {
     let template = "kind: {{ .Values.kind }}\n";
     let found = Input { found_in: Some(PathBuf::from("charts")), ..input("charts/a.yaml", template) };
-    let report = Check::of(&[found.clone()]);
+    let report = Check::of(std::slice::from_ref(&found));
     assert_eq!((report.skipped, lines(&report)), (1, Vec::new()));
     let ours = Input { text: format!("{template}# EnvoyFilter\n"), ..found };
     let report = Check::of(&[ours, input("-", template)]);
