@@ -199,11 +199,14 @@ fn object_of(document: &Node) -> String {
     format!("{}/{namespace}/{name}", text(document.get("kind"), ""))
 }
 
-/// Whether a resource without a plugin is one of ours, such as that for the bootstrap. A part of one, for kustomize, has no list.
+/// Whether an EnvoyFilter without a plugin is one of ours, such as that for the bootstrap. Those that kustomize merges into others
+/// have no patches.
 fn is_named_as_ours(document: &Node) -> bool {
-    let name = document.get("metadata").and_then(|metadata| metadata.get("name")).and_then(Node::as_text);
+    let text = |node: &Node, field: &str| node.get(field).and_then(Node::as_text).unwrap_or_default().to_owned();
+    let name = document.get("metadata").map(|metadata| text(metadata, "name")).unwrap_or_default();
     let spec = document.get("spec").map(|spec| &spec.kind);
-    let has_list =
-        matches!(spec, Some(Kind::Map(entries)) if entries.iter().any(|(_, node)| matches!(node.kind, Kind::List(_))));
-    name.is_some_and(|name| name.starts_with("remixer-")) && has_list
+    let is_list_of_patches = |node: &Node| node.items().iter().any(|item| item.get("patch").is_some());
+    text(document, "kind") == "EnvoyFilter"
+        && name.starts_with("remixer-")
+        && matches!(spec, Some(Kind::Map(entries)) if entries.iter().any(|(_, node)| is_list_of_patches(node)))
 }

@@ -1,5 +1,7 @@
 //! Mistakes that only several plugins together show.
 
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::path::{Path, PathBuf};
 
 use catalog::Place;
@@ -38,7 +40,7 @@ pub(crate) struct Plugin {
     limits: Option<Limits>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Limits {
     proxies: String,
     plugin: String,
@@ -129,47 +131,46 @@ fn limits(document: &Node, attached: &Attached<'_>, json: &str) -> Option<Limits
 /// What is wrong, told of the later one of two.
 pub(crate) fn problems(plugins: &[Plugin]) -> Vec<Told<'_>> {
     // Of a resource in two files, the later one remains.
-    let remains = |plugin: &&Plugin| {
-        !plugins
-            .iter()
-            .any(|other| other.found_in == plugin.found_in && other.object == plugin.object && other.file > plugin.file)
-    };
-    let plugins: Vec<&Plugin> = plugins.iter().filter(remains).collect();
+    let mut last = HashMap::new();
+    for plugin in plugins {
+        last.insert((&plugin.found_in, &plugin.object), plugin.file);
+    }
+    let remain = plugins.iter().filter(|plugin| last.get(&(&plugin.found_in, &plugin.object)) == Some(&plugin.file));
+    let (mut inserted, mut limited) = (HashMap::new(), HashMap::new());
     let mut told = Vec::new();
-    for (index, plugin) in plugins.iter().enumerate() {
-        let earlier = || plugins.iter().take(index).filter(|earlier| earlier.found_in == plugin.found_in);
-        let problem = earlier()
-            .find_map(|earlier| twice(earlier, plugin))
-            .or_else(|| earlier().find_map(|earlier| shared(earlier, plugin)));
-        told.extend(problem.map(|message| (*plugin, message)));
+    for plugin in remain {
+        let twice = plugin.inserted.as_ref().and_then(|place| {
+            let key = (&plugin.found_in, place, plugin.reader, &plugin.root_id, plugin.configuration.to_string());
+            first(&mut inserted, key, plugin)
+        });
+        let shared = plugin.limits.as_ref().and_then(|limits| {
+            let rules = limits.rules.iter().map(Some).chain(limits.is_limited.then_some(None));
+            let keys = rules.map(|rule| (&plugin.found_in, &limits.proxies, &limits.plugin, &limits.prefix, rule));
+            // All of them must become known.
+            keys.filter_map(|key| Some((first(&mut limited, key, plugin)?, limits, key.4))).reduce(|first, _| first)
+        });
+        let message = match (twice, shared) {
+            (Some(earlier), _) => {
+                format!("is inserted twice: {} inserts the same plugin at the same place", of(earlier))
+            }
+            (None, Some((earlier, limits, rule))) => {
+                let what = rule.map_or("maxActiveFaults".to_owned(), |rule| format!("the limits of rule {rule:?}"));
+                let (earlier, name) = (of(earlier), &limits.plugin);
+                format!(
+                    "shares {what} with {earlier}, which has the same name {name:?}; give each plugin its own `name`"
+                )
+            }
+            (None, None) => continue,
+        };
+        told.push((plugin, message));
     }
     told
 }
 
-fn twice(earlier: &Plugin, plugin: &Plugin) -> Option<String> {
-    let is_same = plugin.inserted.is_some()
-        && earlier.inserted == plugin.inserted
-        && (earlier.reader, &earlier.root_id) == (plugin.reader, &plugin.root_id)
-        && earlier.configuration == plugin.configuration;
-    is_same.then(|| format!("is inserted twice: {} inserts the same plugin at the same place", of(earlier)))
-}
-
-fn shared(earlier: &Plugin, plugin: &Plugin) -> Option<String> {
-    let (before, limits) = (earlier.limits.as_ref()?, plugin.limits.as_ref()?);
-    if (&before.proxies, &before.plugin, &before.prefix) != (&limits.proxies, &limits.plugin, &limits.prefix) {
-        return None;
-    }
-    let rule = limits.rules.iter().find(|rule| before.rules.contains(rule));
-    let what = match rule {
-        Some(rule) => format!("the limits of rule {rule:?}"),
-        None if before.is_limited && limits.is_limited => "maxActiveFaults".to_owned(),
-        None => return None,
-    };
-    let name = &limits.plugin;
-    Some(format!(
-        "shares {what} with {}, which has the same name {name:?}; give each plugin its own `name`",
-        of(earlier)
-    ))
+/// The first other plugin with a key, if there is one.
+fn first<'p, K: Eq + Hash>(known: &mut HashMap<K, &'p Plugin>, key: K, plugin: &'p Plugin) -> Option<&'p Plugin> {
+    let first = *known.entry(key).or_insert(plugin);
+    (!std::ptr::eq(first, plugin)).then_some(first)
 }
 
 fn of(earlier: &Plugin) -> String {

@@ -12,7 +12,7 @@ use shadow::config::ShadowConfig;
 use stats::stats::Stats;
 
 /// Whose configuration is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reader {
     /// Of telemetry.
     Telemetry,

@@ -126,6 +126,22 @@ items:
 }
 
 #[test]
+fn parts_for_kustomize_are_left_alone() {
+    let part = "
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: remixer-fault-outbound}
+spec: {targetRefs: [{kind: Gateway, name: a}]}
+---
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: {name: remixer-telemetry-inbound}
+spec: {match: [{mode: SERVER}], pluginConfig: {stats: {}}}
+";
+    assert_eq!(lines(&check(part)), [""; 0]);
+}
+
+#[test]
 fn files_of_a_directory_may_be_for_other_programs() {
     let template = "kind: {{ .Values.kind }}\n";
     let found = Input { found_in: Some(PathBuf::from("charts")), ..input("charts/a.yaml", template) };
