@@ -125,7 +125,8 @@ fn walk<'n>(node: &'n Node, path: String, mut outer: Outer<'n>, found: &mut Vec<
     match &node.kind {
         Kind::Map(entries) => {
             let text = |field| at(node, field).and_then(Node::as_text);
-            if at(node, "root_id").or(at(node, "vm_config")).is_some() {
+            // A patch may change the configuration alone.
+            if ["root_id", "vm_config", "configuration.@type"].iter().any(|field| at(node, field).is_some()) {
                 found.push(Attached {
                     form: &ENVOY,
                     path,

@@ -6,6 +6,9 @@ use labels::direction::{split_root_id, Direction};
 
 use crate::attached::Attached;
 
+/// What the names of our filters begin with.
+const FILTER_NAME: &str = "remixer.";
+
 /// One of our plugins.
 pub(crate) struct Identity {
     /// Its filter; `None` if that cannot be told.
@@ -24,7 +27,7 @@ pub(crate) fn of(attached: &Attached<'_>) -> Option<Identity> {
     let names = [attached.filter_name, attached.text("name")];
     let is_ours = is_our_location(location)
         || is_our_name(attached.vm_id())
-        || names.iter().any(|name| name.starts_with("remixer."))
+        || names.iter().any(|name| name.starts_with(FILTER_NAME))
         || (module.is_some() && root.is_some());
     if !is_ours {
         return None;
@@ -48,8 +51,10 @@ pub(crate) fn of(attached: &Attached<'_>) -> Option<Identity> {
         }
         // A module of one filter takes any root id.
         (None, [only]) => Some(*only),
-        // The filter that is merged into has the root id.
-        (None, _) if root_id.is_empty() && attached.operation().starts_with("MERGE") => None,
+        // The filter that is merged into has the root id; its name tells that of ours.
+        (None, _) if root_id.is_empty() && attached.operation().starts_with("MERGE") => {
+            attached.filter_name.strip_prefix(FILTER_NAME).and_then(root_of).map(|(filter, _)| filter)
+        }
         (None, filters) => {
             let known: Vec<String> = filters.iter().flat_map(|filter| filter.roots).flat_map(root_ids).collect();
             let known: Vec<&str> = known.iter().map(String::as_str).collect();

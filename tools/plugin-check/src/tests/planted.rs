@@ -191,6 +191,33 @@ fn a_configuration_in_another_form_is_told() {
 }
 
 #[test]
+fn a_patch_that_changes_a_configuration_alone_is_read() {
+    let text = "
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: rules, namespace: shop}
+spec:
+  configPatches:
+  - applyTo: HTTP_FILTER
+    match:
+      listener: {filterChain: {filter: {name: envoy.filters.network.http_connection_manager, subFilter: {name: remixer.fault}}}}
+    patch:
+      operation: MERGE
+      value:
+        name: remixer.fault
+        typed_config:
+          '@type': type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+          config:
+            configuration:
+              '@type': type.googleapis.com/google.protobuf.StringValue
+              value: '{\"http\": []}'
+";
+    assert_eq!((lines(&check(text)), check(text).plugins), (Vec::new(), 1));
+    assert!(told(&text.replace("\"http\"", "\"htp\""), "htp").starts_with("htp: unknown field"));
+    assert_eq!(check(&text.replace("remixer.fault", "another.fault")).plugins, 0);
+}
+
+#[test]
 fn a_digest_that_is_none_is_told() {
     let local = "local:\n                  filename: /var/local/remixer/remixer.wasm";
     let remote = "remote:\n                  http_uri: {uri: 'http://example.com/remixer.wasm', cluster: _, timeout: 10s}\n                  sha256: ";
