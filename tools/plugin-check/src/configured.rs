@@ -13,6 +13,9 @@ use crate::scalar::Places;
 
 const STRING_VALUE: &str = "type.googleapis.com/google.protobuf.StringValue";
 
+/// More mistakes of one configuration are only counted.
+const MAX_TOLD: usize = 100;
+
 /// The largest whole number up to which a `google.protobuf.Struct` has all.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
@@ -97,7 +100,8 @@ impl Configured<'_> {
             return Vec::new();
         }
         let located = Located::of(self, source);
-        let found = problems.into_iter().map(|problem| {
+        let more = problems.len().saturating_sub(MAX_TOLD);
+        let found = problems.into_iter().take(MAX_TOLD).map(|problem| {
             let (position, message) = match located.syntax(&problem.message) {
                 Some((position, message)) => (position, message.to_owned()),
                 None => (located.place(&problem.path), problem.message),
@@ -105,7 +109,12 @@ impl Configured<'_> {
             let message = with_near_miss(&problem.path, message);
             Found { field: problem.path, position, message }
         });
-        found.collect()
+        let rest = (more > 0).then(|| Found {
+            field: String::new(),
+            position: located.place(""),
+            message: format!("{more} more mistakes in this configuration"),
+        });
+        found.chain(rest).collect()
     }
 }
 
@@ -161,13 +170,18 @@ fn values(node: &Node, source: &str) -> Value {
             Value::Object(entries.collect::<Map<_, _>>())
         }
         Kind::Number(number) => Value::Number(whole(number)),
-        Kind::String(text) => match (text.to_lowercase().as_str(), Places::plain(source, node.position, text)) {
-            ("y" | "yes" | "on", true) => Value::Bool(true),
-            ("n" | "no" | "off", true) => Value::Bool(false),
-            _ => Value::String(text.clone()),
+        Kind::String(text) => match word(text).filter(|_| Places::plain(source, node.position, text)) {
+            Some(is) => Value::Bool(is),
+            None => Value::String(text.clone()),
         },
         _ => node.to_json(),
     }
+}
+
+/// What a word without quotes means in YAML 1.1.
+fn word(text: &str) -> Option<bool> {
+    let is_one_of = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    is_one_of(&["y", "yes", "on"]).then_some(true).or_else(|| is_one_of(&["n", "no", "off"]).then_some(false))
 }
 
 fn whole(number: &Number) -> Number {

@@ -33,18 +33,16 @@ fn deepest<'n>(node: &'n Node, path: &str) -> (&'n Node, usize) {
         Kind::Map(entries) => {
             let name = path.strip_prefix('.').unwrap_or(path);
             for (key, value) in entries {
-                let ends = [key.clone(), snake(key), camel(key), cut(key)].into_iter().filter_map(|key| {
+                let spellings = [key.clone(), snake(key), camel(key), cut(key)];
+                let rest = spellings.iter().find_map(|key| {
                     let quoted = path.strip_prefix(&format!("[{key:?}]"));
                     quoted.or_else(|| {
-                        name.strip_prefix(&key).filter(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+                        name.strip_prefix(key).filter(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
                     })
                 });
                 // A name may contain the signs that separate names: the way that leads farthest is the right one.
-                for rest in ends {
-                    let found = deepest(value, rest);
-                    if found.1 < best.1 {
-                        best = found;
-                    }
+                if let Some(found) = rest.map(|rest| deepest(value, rest)).filter(|found| found.1 < best.1) {
+                    best = found;
                 }
             }
         }
@@ -87,6 +85,9 @@ mod tests {
         ] {
             assert_eq!(find(document, path).position.line, line, "{path}");
         }
+        let deep = format!("{}1{}", "{a: ".repeat(60), "}".repeat(60));
+        let deep = &yaml::documents(&deep).unwrap()[0];
+        assert_eq!(find(deep, &["a"; 60].join(".")).position.column, 241);
         assert!(at(document, "http[0].a").is_some() && at(document, "http[0].b").is_none());
     }
 }

@@ -58,6 +58,7 @@ fn depth_and_size_are_bounded() {
         ),
         fault(&deep("[", "]", 10_000)),
         fault(&deep("{\"http\":", "}", 10_000)),
+        fault(&format!("{}1{}", "{\"http\":".repeat(100), "}".repeat(100))),
         fault(&format!("{{\"http\": [{}]}}", "{},".repeat(20_000))),
         fault(&format!("{{\"{}\": 1}}", "n".repeat(200_000))),
         format!("kind: List\nitems:\n{}", format!("- {PLUGIN}\n").repeat(2_000)),

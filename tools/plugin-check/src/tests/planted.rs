@@ -70,6 +70,14 @@ fn every_mistake_is_told() {
 }
 
 #[test]
+fn what_is_told_of_one_configuration_is_bounded() {
+    let fields: Vec<String> = (0..5_000).map(|index| format!("\"f{index}\": 1")).collect();
+    let found = lines(&check(&fault(&format!("'{{{}}}'", fields.join(", ")))));
+    assert_eq!(found.len(), 101);
+    assert!(found.iter().any(|line| line.contains(": 4900 more mistakes in this configuration [")), "{}", found[0]);
+}
+
+#[test]
 fn a_root_id_that_no_module_has_is_told() {
     for (wrong, end) in [
         ("root_id: telemtry_inbound", "did you mean `telemetry_inbound`? allowed: telemetry, telemetry_inbound, telemetry_outbound, metadata_exchange, "),
