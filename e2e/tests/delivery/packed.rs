@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use flate2::read::GzDecoder;
 use local_mesh::tools;
+use plugin_check::{Check, Input};
 use release::files::sha256;
 use release::{archive, files, Files, Inputs};
 use serde_json::Value;
@@ -47,6 +48,23 @@ fn image(module: &str) -> (String, Value) {
     let named = |m: &&Value| m["annotations"]["org.opencontainers.image.ref.name"] == module;
     let descriptor = manifests.iter().find(named).unwrap();
     (descriptor["digest"].as_str().unwrap().replace("sha256:", ""), serde_json::from_slice(blob(descriptor)).unwrap())
+}
+
+/// A text of the release, found in its directory.
+fn found((path, content): (&String, &Vec<u8>)) -> Option<Input> {
+    let directory = PathBuf::from(path).parent()?.to_path_buf();
+    let text = String::from_utf8(content.clone()).ok().filter(|_| path.ends_with(".yaml"))?;
+    Some(Input { file: path.clone(), text, found_in: Some(directory) })
+}
+
+#[test]
+fn remixer_check_finds_no_mistake_in_it() {
+    let inputs: Vec<Input> = release().iter().filter_map(found).collect();
+    let report = Check::of(&inputs);
+    assert!(report.mistakes.is_empty(), "{}", report.text());
+    assert!(report.plugins > 80, "{}", report.text());
+    let fetched: Vec<Input> = inputs.into_iter().filter(|input| input.file.contains("kubernetes/remote/")).collect();
+    assert!(Check::of(&fetched).plugins > 10, "{}", Check::of(&fetched).text());
 }
 
 #[test]

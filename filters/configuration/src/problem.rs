@@ -35,6 +35,11 @@ impl ConfigError {
             Err(Self { problems })
         }
     }
+
+    /// All that is wrong, for a tool that tells each by itself.
+    pub fn into_problems(self) -> Vec<Problem> {
+        self.problems
+    }
 }
 
 impl Problem {

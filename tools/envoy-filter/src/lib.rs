@@ -10,7 +10,7 @@
 //! Configurations are `serde_json::Value` in Envoy's JSON form, without a protobuf schema. So only Envoy can check a value
 //! below its outermost fields.
 //!
-//! [`WasmPlugin`] does the same for that resource. [`stats_bootstrap`] writes the only EnvoyFilter that is generated.
+//! [`WasmPlugin`] does the same for that resource. [`check()`] tells what is wrong with a resource that only Istio shall apply. [`stats_bootstrap`] writes the only EnvoyFilter that is generated.
 //! `mixer-migrate` also uses [`yaml`] and [`names`], for its own resources.
 //!
 //! # Merging
@@ -28,6 +28,7 @@
 
 mod apply;
 mod bootstrap;
+mod check;
 mod fields;
 mod matches;
 mod merge;
@@ -41,11 +42,12 @@ pub mod yaml;
 
 pub use apply::{apply, unused, Applied};
 pub use bootstrap::{bootstrap_override, bucket_setting, stats_bootstrap};
+pub use check::{check, KINDS};
 pub use parse::{load, parse};
 pub use problem::Problem;
 pub use proxy::{Proxy, ProxyConfig, ProxyKind, ROOT_NAMESPACE};
 pub use resource::{ApplyTo, Context, EnvoyFilter, Operation, Patch, PatchContext};
-pub use wasm_plugin::{FailStrategy, Mode, Phase, PluginType, PullPolicy, WasmPlugin};
+pub use wasm_plugin::{digest_problem, FailStrategy, Mode, Phase, PluginType, PullPolicy, WasmPlugin};
 
 /// The path of modules in a proxy's container in our EnvoyFilters. In the local mesh, it is `dist/`.
 pub const MODULES: &str = "/var/local/remixer/";

@@ -15,7 +15,7 @@ pub fn snake(name: &str) -> String {
 }
 
 /// `stats_tags` becomes `statsTags`; a name in camelCase is unchanged.
-pub(crate) fn camel(name: &str) -> String {
+pub fn camel(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     let mut upper = false;
     for letter in name.chars() {
@@ -32,7 +32,7 @@ pub(crate) fn camel(name: &str) -> String {
 }
 
 /// The known name that was probably meant, if one is similar enough.
-pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let wanted = name.to_ascii_lowercase();
     let allowance = (name.len() / 3).max(1);
     known
@@ -44,7 +44,7 @@ pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
 }
 
 /// The end of a message about an unknown name.
-pub(crate) fn hint(name: &str, known: &[&str]) -> String {
+pub fn hint(name: &str, known: &[&str]) -> String {
     let allowed = known.join(", ");
     match nearest(name, known) {
         Some(meant) => format!("did you mean `{meant}`? allowed: {allowed}"),
@@ -52,20 +52,28 @@ pub(crate) fn hint(name: &str, known: &[&str]) -> String {
     }
 }
 
-/// Levenshtein's distance: the number of letters to change.
+/// Levenshtein's distance: the number of letters to change. Two that are exchanged are one change.
 pub fn distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();
+    let (mut above, mut previous) = (Vec::new(), None);
     for (index, letter) in left.chars().enumerate() {
-        let mut diagonal = index;
-        let mut before = index + 1;
-        let mut next = vec![before];
-        for (other, above) in right.iter().zip(row.iter().skip(1)) {
-            let cost = (diagonal + usize::from(letter != *other)).min(before + 1).min(above + 1);
-            (diagonal, before) = (*above, cost);
-            next.push(cost);
+        let mut next = vec![index + 1];
+        for (column, other) in right.iter().enumerate() {
+            let at = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX / 2);
+            let mut least = (at(&row, column) + usize::from(letter != *other))
+                .min(at(&row, column + 1) + 1)
+                .min(at(&next, column) + 1);
+            let before = column.checked_sub(1).and_then(|before| Some((before, right.get(before)?)));
+            if let Some((before, exchanged)) = before {
+                if *exchanged == letter && previous == Some(*other) {
+                    least = least.min(at(&above, before) + 1);
+                }
+            }
+            next.push(least);
         }
-        row = next;
+        above = std::mem::replace(&mut row, next);
+        previous = Some(letter);
     }
     row.last().copied().unwrap_or_default()
 }
@@ -99,6 +107,8 @@ mod tests {
     fn edit_distance_counts_single_letters() {
         assert_eq!(distance("kitten", "sitting"), 3);
         assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("abrot", "abort"), 1);
+        assert_eq!(distance("abc", "bca"), 2);
         assert_eq!(distance("same", "same"), 0);
     }
 }

@@ -20,8 +20,26 @@ mod rules;
 mod tests;
 mod value;
 
-const API_VERSION: &str = "networking.istio.io/v1alpha3";
-const KIND: &str = "EnvoyFilter";
+const HEAD: (&str, &str) = ("networking.istio.io/v1alpha3", "EnvoyFilter");
+
+/// The fields of Kubernetes' ObjectMeta.
+const METADATA: [&str; 15] = [
+    "name",
+    "namespace",
+    "labels",
+    "annotations",
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "finalizers",
+    "generateName",
+    "generation",
+    "managedFields",
+    "ownerReferences",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+];
 
 /// Reads resources from files, and from the `.yaml` and `.yml` files of directories (without subdirectories, like `kubectl
 /// apply -f`). Either everything is valid, or all problems of all files are returned.
@@ -130,7 +148,7 @@ pub(crate) fn head<'n>(
     (api_version, kind): (&str, &str),
 ) -> Option<Head<'n>> {
     let root = At::root(document);
-    let fields = reader.object(&root, &["apiVersion", "kind", "metadata", "spec"])?;
+    let fields = reader.object(&root, &["apiVersion", "kind", "metadata", "spec", "status"])?;
     for (name, expected) in [("apiVersion", api_version), ("kind", kind)] {
         if let Some(at) = reader.required(&fields, name) {
             if let Some(found) = reader.string(&at) {
@@ -144,8 +162,7 @@ pub(crate) fn head<'n>(
     let mut name = None;
     let mut namespace = Some("default".to_owned());
     if let Some(at) = reader.required(&fields, "metadata") {
-        let allowed = ["name", "namespace", "labels", "annotations"];
-        if let Some(metadata) = reader.object(&at, &allowed) {
+        if let Some(metadata) = reader.object(&at, &METADATA) {
             name = reader.required(&metadata, "name").and_then(|at| reader.string(&at));
             if let Some(at) = metadata.get("namespace") {
                 namespace = reader.string(at);
@@ -161,12 +178,13 @@ pub(crate) fn head<'n>(
     Some(Head { name, namespace, spec })
 }
 
-fn resource(reader: &mut Reader<'_>, document: &Node) -> Option<EnvoyFilter> {
-    let Head { name, namespace, spec } = head(reader, document, (API_VERSION, KIND))?;
+/// Reads an `EnvoyFilter`.
+pub(crate) fn resource(reader: &mut Reader<'_>, document: &Node) -> Option<EnvoyFilter> {
+    let Head { name, namespace, spec } = head(reader, document, HEAD)?;
     let allowed = ["workloadSelector", "configPatches", "priority", "targetRefs"];
     let spec = reader.object(&spec, &allowed)?;
     if let Some(at) = spec.get("targetRefs") {
-        reader.problem(at, "is not supported here: it is for waypoints; use workloadSelector");
+        reader.unsupported(at, "is not supported here: it is for waypoints; use workloadSelector");
     }
     let workload_selector = match spec.get("workloadSelector") {
         None => BTreeMap::new(),

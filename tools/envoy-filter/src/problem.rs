@@ -29,7 +29,7 @@ impl Problem {
     }
 
     /// A file that is not valid YAML, with position and reason.
-    pub(crate) fn of_yaml(file: &Path, (position, reason): (Position, String)) -> Self {
+    pub fn of_yaml(file: &Path, (position, reason): (Position, String)) -> Self {
         let known = |number: u64| (number > 0).then_some(number);
         Problem {
             line: known(position.line),

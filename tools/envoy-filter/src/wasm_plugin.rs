@@ -11,23 +11,23 @@ use crate::resource::{named, Named};
 use crate::yaml::{self, Kind};
 
 const HEAD: (&str, &str) = ("extensions.istio.io/v1alpha1", "WasmPlugin");
+const EXTENSION_HEAD: (&str, &str) = ("extensions.istio.io/v1alpha1", "TrafficExtension");
 
-/// The fields of `spec`; `targetRef` and `targetRefs` are for waypoints.
-const FIELDS: [&str; 14] = [
-    "selector",
+/// Where it runs; `targetRef` and `targetRefs` are for waypoints.
+const PLACE: [&str; 6] = ["selector", "phase", "priority", "match", "targetRefs", "targetRef"];
+
+/// What runs.
+const MODULE: [&str; 10] = [
     "url",
     "sha256",
     "imagePullPolicy",
     "imagePullSecret",
+    "verificationKey",
     "pluginConfig",
     "pluginName",
-    "phase",
-    "priority",
     "failStrategy",
     "vmConfig",
-    "match",
     "type",
-    "targetRefs",
 ];
 
 named! {
@@ -156,37 +156,82 @@ impl WasmPlugin {
     }
 }
 
-fn read(reader: &mut Reader<'_>, document: &yaml::Node) -> Option<WasmPlugin> {
+/// Reads a `WasmPlugin`.
+pub(crate) fn read(reader: &mut Reader<'_>, document: &yaml::Node) -> Option<WasmPlugin> {
     let Head { name, namespace, spec } = head(reader, document, HEAD)?;
-    let fields = reader.object(&spec, &FIELDS)?;
-    if let Some(at) = fields.get("targetRefs") {
-        reader.problem(at, "is not supported here: it is for waypoints; use selector");
+    let fields = reader.object(&spec, &[PLACE.as_slice(), MODULE.as_slice()].concat())?;
+    let (phase, priority, modes) = place(reader, &fields);
+    let phase = phase.and_then(|at| reader.choice(at)).unwrap_or(Phase::Unspecified);
+    Some(WasmPlugin { name: name?, namespace: namespace?, phase, priority, modes, ..module(reader, &fields)? })
+}
+
+/// Reads a `TrafficExtension` (Istio 1.30 and later), of which a `WasmPlugin` is the older form.
+pub(crate) fn check_extension(reader: &mut Reader<'_>, document: &yaml::Node) -> Option<()> {
+    let Head { spec, .. } = head(reader, document, EXTENSION_HEAD)?;
+    let fields = reader.object(&spec, &["selector", "phase", "priority", "match", "targetRefs", "wasm", "lua"])?;
+    let (phase, ..) = place(reader, &fields);
+    if let Some(at) = phase {
+        // Sources of Istio have the names in both forms.
+        if !at.node.as_text().is_some_and(|name| name.starts_with("EXECUTION_PHASE_")) {
+            reader.choice::<Phase>(at);
+        }
+    }
+    match (fields.get("wasm"), fields.get("lua")) {
+        (Some(at), None) => {
+            let fields = reader.object(at, &MODULE)?;
+            module(reader, &fields);
+        }
+        (None, Some(at)) => {
+            let fields = reader.object(at, &["inlineCode"])?;
+            reader.required(&fields, "inlineCode").and_then(|at| reader.string(&at));
+        }
+        (Some(_), Some(at)) => reader.problem(at, "stands beside wasm; one of the two is needed"),
+        (None, None) => reader.problem(&spec, "has neither wasm nor lua; one of the two is needed"),
+    }
+    Some(())
+}
+
+/// Reads where a plugin runs.
+fn place<'n, 'o>(reader: &mut Reader<'_>, fields: &'o Object<'n>) -> (Option<&'o At<'n>>, i32, Vec<Mode>) {
+    let target = fields.get("targetRefs").or(fields.get("targetRef"));
+    if let Some(at) = target {
+        reader.unsupported(at, "is not supported here: it is for waypoints; use selector");
     }
     if let Some(at) = fields.get("selector") {
+        if target.is_some() {
+            reader.problem(at, "stands beside targetRefs; one of the two is allowed");
+        }
         if let Some(labels) = reader.object(at, &["matchLabels"]).and_then(|s| reader.required(&s, "matchLabels")) {
             reader.strings(&labels);
         }
     }
+    let priority = fields.get("priority").and_then(|at| reader.int32(at)).unwrap_or_default();
+    let modes = fields.get("match").map(|at| modes(reader, at)).unwrap_or_default();
+    (fields.get("phase"), priority, modes)
+}
+
+/// Reads what a plugin runs; the rest of the result says nothing.
+fn module(reader: &mut Reader<'_>, fields: &Object<'_>) -> Option<WasmPlugin> {
     if let Some(at) = fields.get("vmConfig") {
         reader.object(at, &["env"]);
     }
-    reader.maybe_string(&fields, "imagePullSecret");
-    choice::<PullPolicy>(reader, &fields, "imagePullPolicy", PullPolicy::Unspecified);
-    let url = reader.required(&fields, "url").and_then(|at| url(reader, &at));
+    reader.maybe_string(fields, "imagePullSecret");
+    choice::<PullPolicy>(reader, fields, "imagePullPolicy", PullPolicy::Unspecified);
+    let url = reader.required(fields, "url").and_then(|at| url(reader, &at));
     let sha256 = fields.get("sha256").and_then(|at| digest(reader, at));
     let configuration = fields.get("pluginConfig").and_then(|at| configuration(reader, at));
     Some(WasmPlugin {
-        name: name?,
-        namespace: namespace?,
-        url: url?,
+        name: String::new(),
+        namespace: String::new(),
         sha256,
-        root_id: reader.maybe_string(&fields, "pluginName").unwrap_or_default(),
+        root_id: reader.maybe_string(fields, "pluginName").unwrap_or_default(),
         configuration: configuration.unwrap_or_else(|| json!({})),
-        phase: choice(reader, &fields, "phase", Phase::Unspecified),
-        priority: fields.get("priority").and_then(|at| reader.int32(at)).unwrap_or_default(),
-        fail_strategy: choice(reader, &fields, "failStrategy", FailStrategy::Close),
-        kind: choice(reader, &fields, "type", PluginType::Unspecified),
-        modes: fields.get("match").map(|at| modes(reader, at)).unwrap_or_default(),
+        phase: Phase::Unspecified,
+        priority: 0,
+        fail_strategy: choice(reader, fields, "failStrategy", FailStrategy::Close),
+        kind: choice(reader, fields, "type", PluginType::Unspecified),
+        modes: Vec::new(),
+        url: url?,
     })
 }
 
@@ -203,11 +248,17 @@ fn url(reader: &mut Reader<'_>, at: &At<'_>) -> Option<String> {
     Some(url)
 }
 
+/// What is wrong with a digest, which proxies compare as text.
+pub fn digest_problem(digest: &str) -> Option<String> {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    (digest.len() != 64 || !digest.bytes().all(is_digit))
+        .then(|| format!("{digest:?} is no SHA-256: 64 digits of 0-9 and a-f are needed"))
+}
+
 fn digest(reader: &mut Reader<'_>, at: &At<'_>) -> Option<String> {
     let digest = reader.string(at)?;
-    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    if digest.len() != 64 || !digest.bytes().all(is_digit) {
-        reader.problem(at, format!("{digest:?} is no SHA-256: 64 digits of 0-9 and a-f are needed"));
+    if let Some(problem) = digest_problem(&digest) {
+        reader.problem(at, problem);
     }
     Some(digest)
 }

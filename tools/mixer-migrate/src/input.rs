@@ -1,10 +1,6 @@
 //! Reads files into lists of Mixer's objects.
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-    rc::Rc,
-};
+use std::{collections::HashMap, rc::Rc};
 
 use envoy_filter::yaml::{self, Node};
 
@@ -48,27 +44,6 @@ pub struct Reading {
     pub namespace: String,
     /// If two objects have the same name, use the later one.
     pub last_wins: bool,
-}
-
-/// The YAML files for `path`: the file itself, or those in a directory and its subdirectories, in order.
-pub fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_path_buf()]);
-    }
-    let mut entries =
-        std::fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
-    entries.sort();
-    let mut found = Vec::new();
-    for entry in entries {
-        let extension = entry.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        // Following a link to a parent directory would never end.
-        if entry.is_dir() && !entry.is_symlink() {
-            found.extend(files(&entry)?);
-        } else if entry.is_file() && matches!(extension, "yaml" | "yml" | "json") {
-            found.push(entry);
-        }
-    }
-    Ok(found)
 }
 
 impl Input {

@@ -3,13 +3,14 @@
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{bootstrap, completions, graph, mesh, migrate, stats_tags};
+use crate::commands::{bootstrap, check, completions, graph, mesh, migrate, stats_tags};
 use crate::exit::{self, Exit};
 
 const EXAMPLES: &str = "\
 Examples:
   remixer mesh --for 20s                            # run a local mesh for 20 s and check it
   remixer graph --prometheus 127.0.0.1:9090         # show a live picture of any mesh
+  remixer check fault-outbound.yaml                 # find mistakes before you apply the file
   remixer migrate --check mixer.yaml                # report what can be migrated from Mixer
   remixer help mesh render                          # show the help of one command";
 
@@ -25,6 +26,7 @@ pub struct Cli {
 enum Command {
     Mesh(Box<mesh::Arguments>),
     Graph(graph::Arguments),
+    Check(check::Arguments),
     Bootstrap(bootstrap::Arguments),
     StatsTags(stats_tags::Arguments),
     Migrate(migrate::Arguments),
@@ -42,6 +44,7 @@ impl Cli {
         match self.command {
             Command::Mesh(arguments) => mesh::run(*arguments),
             Command::Graph(arguments) => graph::run(&arguments),
+            Command::Check(arguments) => check::run(&arguments),
             Command::Bootstrap(arguments) => bootstrap::run(&arguments),
             Command::StatsTags(arguments) => stats_tags::run(&arguments),
             Command::Migrate(arguments) => migrate::run(&arguments),

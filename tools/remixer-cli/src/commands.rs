@@ -1,6 +1,7 @@
 //! One file for each command.
 
 pub mod bootstrap;
+pub mod check;
 pub mod completions;
 pub mod graph;
 pub mod mesh;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -49,7 +50,7 @@ fn commands() -> Vec<Vec<String>> {
 #[test]
 fn the_tree_of_commands_is_sound() {
     cli::command().debug_assert();
-    assert_eq!(commands().len(), 10);
+    assert_eq!(commands().len(), 11);
 }
 
 #[test]
@@ -105,7 +106,7 @@ fn mistakes_are_told_with_option_value_and_what_is_allowed() {
         ("mish", "error: there is no command \"mish\"\n  did you mean mesh?\n"),
         (
             "nosuch",
-            "error: there is no command \"nosuch\"\n  allowed: mesh, graph, bootstrap, stats-tags, migrate, completions\n",
+            "error: there is no command \"nosuch\"\n  allowed: mesh, graph, check, bootstrap, stats-tags, migrate, completions\n",
         ),
         ("help mesh nosuch", "error: there is no command \"nosuch\"\n  allowed: render, app, traffic\n"),
         ("graph", "error: --prometheus <HOST:PORT> is missing\n"),
@@ -113,6 +114,7 @@ fn mistakes_are_told_with_option_value_and_what_is_allowed() {
             "graph --prometheus a",
             "error: --prometheus cannot be \"a\"\n  allowed: a host and a port, such as 127.0.0.1:9090\n",
         ),
+        ("check", "error: no files are given\n"),
         ("bootstrap", "error: no files are given\n"),
         ("bootstrap --output yaml x", "error: --output cannot be \"yaml\"\n  allowed: text, json\n"),
         ("migrate --tcp=no x", "error: --tcp cannot be \"no\"\n  allowed: parity\n"),
@@ -133,6 +135,7 @@ fn what_cannot_be_done_is_told_with_what_it_is_about() {
     for (line, told) in [
         ("bootstrap no/such", "no/such: cannot be read"),
         ("bootstrap envoy/telemetry.yaml", "no EnvoyFilter here is for the bootstrap: none has `applyTo: BOOTSTRAP`"),
+        ("check envoy no/such", "no/such cannot be read"),
         ("stats-tags no/such", "no/such cannot be read"),
         ("stats-tags README.md", "README.md: configuration refused, 1 problem: not valid JSON"),
         ("migrate scripts", "scripts has no .yaml, .yml or .json file"),
@@ -160,6 +163,46 @@ fn a_configuration_with_a_mistake_is_refused() {
     assert!(text(&output.stderr).contains("max_series: 1 is not allowed"), "{}", text(&output.stderr));
 }
 
+/// What `remixer check` says of standard input, with its exit status.
+fn checked(arguments: &[&str], input: &[u8]) -> (Option<i32>, String, String) {
+    let mut command = remixer(&[&["check"], arguments].concat());
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // It may have enough before it has all.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), text(&output.stdout).to_owned(), text(&output.stderr).to_owned())
+}
+
+#[test]
+fn resources_are_checked_with_an_exit_status() {
+    let right = fs::read(root().join("envoy/fault-outbound.yaml")).unwrap();
+    let summary = "1 plugin in 1 resource of 1 file, 0 other objects skipped: no mistake\n";
+    assert_eq!(checked(&["-"], &right), (Some(0), summary.to_owned(), String::new()));
+    let wrong = text(&right).replace("\"http\"", "\"htp\"");
+    let (status, told, nothing) = checked(&["-", "envoy/fault-inbound.yaml"], wrong.as_bytes());
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!((status, lines.len(), nothing.as_str()), (Some(2), 2, ""), "{told}");
+    let line = wrong.lines().position(|line| line.contains("htp")).unwrap().checked_add(1).unwrap();
+    assert!(lines[0].starts_with(&format!("-:{line}:31: htp: unknown field (value []), known are ")), "{told}");
+    assert!(lines[0].ends_with("did you mean `http`? [EnvoyFilter/istio-system/remixer-fault-outbound, plugin fault]"));
+    assert_eq!(lines[1], "2 plugins in 2 resources of 2 files, 0 other objects skipped: 1 mistake");
+    let (status, document, _) = checked(&["--output", "json", "-"], wrong.as_bytes());
+    let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+    assert_eq!((status, &document["mistakes"][0]["line"]), (Some(2), &line.into()));
+    let (status, ..) = checked(&["envoy"], b"");
+    assert_eq!(status, Some(0));
+}
+
+#[test]
+fn input_is_bounded() {
+    let (status, nothing, told) = checked(&["-"], &vec![b'#'; (64 << 20) + 1]);
+    assert_eq!((status, nothing.as_str()), (Some(1), ""));
+    assert_eq!(told, "error: standard input cannot be read: it has more than 64 MiB: divide it\n");
+    let (status, _, told) = checked(&["-"], b"a: \xff");
+    assert_eq!(status, Some(1));
+    assert!(told.starts_with("error: standard input cannot be read: "), "{told}");
+}
+
 #[test]
 fn there_are_completions_for_every_command() {
     for (shell, start) in [("bash", "_remixer()"), ("zsh", "#compdef remixer"), ("fish", "# Print an optspec")] {
@@ -167,7 +210,7 @@ fn there_are_completions_for_every_command() {
         assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
         let script = text(&output.stdout);
         assert!(script.starts_with(start), "{shell}: {script:.100}");
-        for command in ["mesh", "render", "stats-tags", "duration-unit", "with-defaults"] {
+        for command in ["mesh", "render", "check", "stats-tags", "duration-unit", "with-defaults"] {
             assert!(script.contains(command), "{shell}: {command}");
         }
     }
@@ -240,6 +283,7 @@ fn output_that_cannot_be_written_is_a_failure_and_no_crash() {
         "stats-tags",
         "stats-tags --output json",
         "bootstrap envoy/stats-bootstrap.yaml",
+        "check envoy/stats-bootstrap.yaml",
         "completions bash",
         "graph --prometheus 127.0.0.1:1 --listen 127.0.0.1:0",
     ] {

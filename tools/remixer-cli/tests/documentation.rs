@@ -83,9 +83,13 @@ fn fields(document: &serde_json::Value, free: &[&str], found: &mut Vec<String>) 
 fn the_fields_of_documents_are_explained() {
     let tutorial = "tools/mixer-migrate/testdata/tutorials/double-request-count.yaml";
     let bootstrap = "envoy/stats-bootstrap.yaml";
-    for (command, arguments) in
-        [("migrate", path(tutorial)), ("bootstrap", path(bootstrap)), ("stats-tags", PathBuf::new())]
-    {
+    // A page is no YAML, which is a mistake.
+    for (command, arguments) in [
+        ("migrate", path(tutorial)),
+        ("check", path(PAGE)),
+        ("bootstrap", path(bootstrap)),
+        ("stats-tags", PathBuf::new()),
+    ] {
         let document = remixer(&format!("{command} --output json {}", arguments.display()));
         let (mut found, section) = (Vec::new(), section(command));
         fields(&serde_json::from_str(&document).unwrap(), &["metadata", "data"], &mut found);

@@ -26,7 +26,7 @@ pub(super) fn read(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Patch> {
     if let Some(at) = reader.required(&fields, "patch") {
         if let Some(patch) = reader.object(&at, &["operation", "value", "filterClass"]) {
             if let Some(at) = patch.get("filterClass") {
-                reader.problem(at, "is not supported here; say where with match and operation");
+                reader.unsupported(at, "is not supported here; say where with match and operation");
             }
             operation = reader.required(&patch, "operation").and_then(|at| reader.choice::<Operation>(&at));
             patch_value = match operation {
@@ -68,13 +68,13 @@ fn matching(reader: &mut Reader<'_>, at: &At<'_>) -> Option<(PatchContext, Proxy
     let allowed = ["context", "proxy", "listener", "routeConfiguration", "cluster", "waypoint"];
     let fields = reader.object(at, &allowed)?;
     if let Some(at) = fields.get("waypoint") {
-        reader.problem(at, "is not supported here: there are no waypoints");
+        reader.unsupported(at, "is not supported here: there are no waypoints");
     }
     let context = match fields.get("context") {
         None => PatchContext::Any,
         Some(at) => match &at.node.kind {
             Kind::String(text) if text == "WAYPOINT" => {
-                reader.problem(at, "\"WAYPOINT\" is not supported here: there are no waypoints");
+                reader.unsupported(at, "\"WAYPOINT\" is not supported here: there are no waypoints");
                 PatchContext::Any
             }
             _ => reader.choice(at).unwrap_or(PatchContext::Any),

@@ -61,11 +61,18 @@ impl<'n> Object<'n> {
 pub(crate) struct Reader<'f> {
     pub(crate) file: &'f Path,
     problems: Vec<Problem>,
+    /// Whether what is read shall be applied here.
+    applies: bool,
 }
 
 impl<'f> Reader<'f> {
     pub(crate) fn new(file: &'f Path) -> Self {
-        Reader { file, problems: Vec::new() }
+        Reader { file, problems: Vec::new(), applies: true }
+    }
+
+    /// For resources that only Istio shall apply.
+    pub(crate) fn for_istio(file: &'f Path) -> Self {
+        Reader { applies: false, ..Reader::new(file) }
     }
 
     pub(crate) fn into_problems(self) -> Vec<Problem> {
@@ -86,6 +93,13 @@ impl<'f> Reader<'f> {
             path: at.path.clone(),
             message: message.into(),
         });
+    }
+
+    /// Records what Istio applies and this crate cannot.
+    pub(crate) fn unsupported(&mut self, at: &At<'_>, message: &str) {
+        if self.applies {
+            self.problem(at, message);
+        }
     }
 
     /// A mapping with only these fields. Names can also be in snake_case, as in protobuf's JSON form.

@@ -1,18 +1,18 @@
 //! `remixer migrate`.
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{ensure, Context, Result};
+use anyhow::Result;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, ValueEnum, ValueHint};
 use mixer_migrate::defaults::Version;
 use mixer_migrate::diagnostic::Severity;
 use mixer_migrate::migration::Migration;
-use mixer_migrate::{input, report, Options, Unit};
+use mixer_migrate::{report, Options, Unit};
 use serde_json::json;
 
 use crate::exit::Exit;
+use crate::input;
 use crate::output::{self, Format};
 
 const EXAMPLES: &str = "\
@@ -130,7 +130,8 @@ impl Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
-    let migration = Migration::of(&texts(&arguments.files)?, &arguments.options());
+    let texts = input::texts(&arguments.files)?.into_iter().map(|text| (text.file, text.content));
+    let migration = Migration::of(&texts.collect::<Vec<_>>(), &arguments.options());
     let resources = || migration.resources(arguments.keep_going);
     match arguments.output {
         Format::Json => {
@@ -150,26 +151,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
         0 => Exit::Done,
         _ => Exit::Problems,
     })
-}
-
-/// The contents of the input, each with its file's name.
-fn texts(paths: &[PathBuf]) -> Result<Vec<(String, String)>> {
-    let mut texts = Vec::new();
-    for path in paths {
-        if path == Path::new("-") {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).context("standard input cannot be read")?;
-            texts.push(("-".to_owned(), text));
-            continue;
-        }
-        let files = input::files(path).with_context(|| format!("{} cannot be read", path.display()))?;
-        ensure!(!files.is_empty(), "{} has no .yaml, .yml or .json file", path.display());
-        for file in files {
-            let text = std::fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))?;
-            texts.push((file.display().to_string(), text));
-        }
-    }
-    Ok(texts)
 }
 
 #[cfg(test)]
