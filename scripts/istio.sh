@@ -7,13 +7,16 @@ KUBERNETES=1.37.2
 ISTIO=1.31
 # Its commit: Istio's tags are no versions of Go modules.
 ISTIO_MODULE=v0.0.0-20260827124520-eed52ebb66ad
+# Its version as a Go module is 0.3MM.P for 3.MM.P.
+PROMETHEUS=0.316.0
 GO=1.26
 
-ISTIO_PARTS="registry etcd apiserver controllers service_proxy kubectl istiod agent istioctl"
+ISTIO_PARTS="registry etcd apiserver controllers service_proxy kubectl istiod agent istioctl discovery"
 PARTS=$TOOLS/cluster
 ETCD_HOME=$PARTS/etcd-$ETCD
 KUBERNETES_HOME=$PARTS/kubernetes-$KUBERNETES
 ISTIO_HOME=$PARTS/istio-$ISTIO
+PROMETHEUS_HOME=$PARTS/prometheus-$PROMETHEUS
 
 # Whether the tests that have them can run here and now.
 istio_ready() {
@@ -57,7 +60,7 @@ go_command() {
     export CGO_ENABLED=0 GOFLAGS=-mod=mod
     go get "$2"
     mkdir -p "$(dirname "$3")"
-    nice go build -trimpath -buildvcs=false -ldflags "-s -w ${GO_LINK:-}" -o "$3.new" "${2%@*}"
+    nice go build -tags "${GO_TAGS:-}" -trimpath -buildvcs=false -ldflags "-s -w ${GO_LINK:-}" -o "$3.new" "${2%@*}"
     mv "$3.new" "$3"
 }
 
@@ -123,4 +126,13 @@ istio() {
     go_module "$TARGET/go/$program"
     GO_LINK="-X istio.io/istio/pkg/version.buildVersion=$ISTIO -X istio.io/istio/pkg/version.buildTag=$ISTIO -X istio.io/istio/pkg/version.buildHub=docker.io/istio" \
         go_command "$TARGET/go/$program" "istio.io/istio/$1@$ISTIO_MODULE" "$ISTIO_HOME/$program"
+}
+
+# Debian's has no discovery of Kubernetes' objects.
+name_discovery() { say "Prometheus $PROMETHEUS with Kubernetes discovery"; }
+have_discovery() { [ -x "$PROMETHEUS_HOME/prometheus" ]; }
+get_discovery() {
+    go_module "$TARGET/go/prometheus"
+    GO_TAGS=remove_all_sd,enable_kubernetes_sd \
+        go_command "$TARGET/go/prometheus" "github.com/prometheus/prometheus/cmd/prometheus@v$PROMETHEUS" "$PROMETHEUS_HOME/prometheus"
 }

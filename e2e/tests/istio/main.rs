@@ -16,4 +16,5 @@ mod migration;
 mod modes;
 mod plugins;
 mod pods;
+mod prometheus;
 mod scene;

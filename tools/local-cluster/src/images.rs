@@ -33,7 +33,7 @@ impl Image {
             "proxyv2" | "auto" => Self::proxy(),
             "pilot" => Ok(Self::program("pilot-discovery", parts::istio("pilot-discovery")?)),
             APP => Ok(Self::program(APP, tools::program(APP)?)),
-            "prometheus" => Ok(Self::program("prometheus", tools::prometheus()?)),
+            "prometheus" => Ok(Self::program("prometheus", parts::prometheus()?)),
             "registry" => Ok(Self { command: vec!["docker-registry".to_owned()], ..Self::default() }),
             // A server of files for one that serves what is mounted where nginx looks for it.
             "nginx-unprivileged" => {

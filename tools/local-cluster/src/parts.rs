@@ -14,6 +14,14 @@ pub const KUBERNETES_VERSION: &str = "1.37.2";
 /// The version of Istio.
 pub const ISTIO_VERSION: &str = "1.31";
 
+/// The version of Prometheus, as a Go module.
+pub const PROMETHEUS_VERSION: &str = "0.316.0";
+
+/// Prometheus with Kubernetes discovery.
+pub fn prometheus() -> Result<PathBuf> {
+    part("prometheus", PROMETHEUS_VERSION, "prometheus")
+}
+
 /// etcd.
 pub fn etcd() -> Result<PathBuf> {
     part("etcd", ETCD_VERSION, "etcd")
@@ -44,7 +52,12 @@ mod tests {
     #[test]
     fn setup_builds_these_versions() {
         let script = include_str!("../../../scripts/istio.sh");
-        for (name, version) in [("ETCD", ETCD_VERSION), ("KUBERNETES", KUBERNETES_VERSION), ("ISTIO", ISTIO_VERSION)] {
+        for (name, version) in [
+            ("ETCD", ETCD_VERSION),
+            ("KUBERNETES", KUBERNETES_VERSION),
+            ("ISTIO", ISTIO_VERSION),
+            ("PROMETHEUS", PROMETHEUS_VERSION),
+        ] {
             assert!(script.lines().any(|line| line == format!("{name}={version}")), "{name} is not {version}");
         }
     }
