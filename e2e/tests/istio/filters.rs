@@ -5,14 +5,15 @@ use std::fs;
 use local_mesh::{wait_for, wait_until};
 use serde_json::Value;
 
-use crate::expected::{call, http, request, NOBODY};
+use crate::expected::{both, call, http, request, NOBODY, WEB};
 use crate::scene::{kubernetes, mesh, pod, reported, with, Report, WAIT};
 
 /// A file with other rules, applied until dropped.
-struct Applied(String);
+pub struct Applied(String);
 
 impl Applied {
-    fn with(file: &str, rules: &str) -> Self {
+    /// Applies it.
+    pub fn with(file: &str, rules: &str) -> Self {
         let text = fs::read_to_string(kubernetes(file)).unwrap();
         let yaml = text.replace(r#"'{"http": []}'"#, &format!("'{rules}'"));
         assert_ne!(yaml, text, "{file} has no rules to replace");
@@ -89,4 +90,23 @@ fn requests_are_mirrored_to_another_service() {
         copies(&stock.samples("istio_requests_total").unwrap()) > before
     })
     .unwrap();
+}
+
+#[test]
+fn a_telemetry_resource_of_istio_stands_beside_ours() {
+    let telemetry = "
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: { name: log, namespace: shop }
+spec: { accessLogging: [{ providers: [{ name: envoy }] }] }
+";
+    mesh().apply(telemetry).unwrap();
+    let (client, web) = (pod("shop", "client"), pod("shop", "web"));
+    wait_until(WAIT, || {
+        call(&client, &["http", "http://web/istios-own", "1"]);
+        client.log("istio-proxy").unwrap().contains("GET /istios-own HTTP/1.1")
+    })
+    .unwrap();
+    both(&web, &request(&WEB, "web", "shop"), &http(1.0), &["http", "http://web/", "1"], "200\n");
+    mesh().kubectl(&["-n", "shop", "delete", "telemetry", "log"]).unwrap();
 }

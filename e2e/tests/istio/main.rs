@@ -17,4 +17,6 @@ mod modes;
 mod plugins;
 mod pods;
 mod prometheus;
+mod refusals;
 mod scene;
+mod stand_ins;

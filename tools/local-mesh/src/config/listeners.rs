@@ -11,6 +11,9 @@ use crate::topology::{Gateway, Protocol, Service, Topology, Workload};
 const HCM: &str =
     "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 
+/// The `server` of answers to others.
+const SERVER_NAME: &str = "istio-envoy";
+
 pub fn all(topology: &Topology, workload: &Workload, files: &Files) -> Vec<Value> {
     if let Some(gateway) = &workload.gateway {
         return vec![gateway_listener(topology, workload, gateway)];
@@ -27,6 +30,7 @@ pub fn all(topology: &Topology, workload: &Workload, files: &Files) -> Vec<Value
 fn gateway_listener(topology: &Topology, workload: &Workload, gateway: &Gateway) -> Value {
     let name = format!("0.0.0.0_{}", gateway.port);
     let mut manager = http_manager(&format!("outbound_{name}"), routes::gateway(topology, gateway));
+    set(&mut manager, "server_name", json!(SERVER_NAME));
     set(&mut manager, "use_remote_address", json!(true));
     forward_client_certificate(&mut manager, "SANITIZE_SET");
     json!({
@@ -61,6 +65,7 @@ fn outbound_tcp(workload: &Workload, service: &Service) -> Value {
 fn virtual_inbound(workload: &Workload, service: &Service, files: &Files) -> Value {
     let filter = if service.is_http() {
         let mut manager = http_manager(&format!("inbound_0.0.0.0_{}", service.port), routes::inbound(service));
+        set(&mut manager, "server_name", json!(SERVER_NAME));
         set(&mut manager, "use_remote_address", json!(false));
         forward_client_certificate(&mut manager, "APPEND_FORWARD");
         manager_filter(manager)
@@ -99,7 +104,6 @@ fn http_manager(stat_prefix: &str, route_config: Value) -> Value {
         "@type": HCM,
         "stat_prefix": stat_prefix,
         "codec_type": "AUTO",
-        "server_name": "istio-envoy",
         "normalize_path": true,
         "stream_idle_timeout": "0s",
         "use_remote_address": false,
