@@ -22,6 +22,13 @@ pub fn write(path: &Path, content: &[u8]) -> Result<()> {
     fs::rename(&new, path).with_context(said)
 }
 
+/// Makes an empty file that anyone may write.
+pub fn make_writable(path: &Path) -> Result<()> {
+    let said = || format!("cannot create {}", path.display());
+    fs::write(path, "").with_context(said)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666)).with_context(said)
+}
+
 /// Makes a directory and those above it.
 pub fn make_directory(path: &Path) -> Result<()> {
     fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))

@@ -13,7 +13,7 @@ use super::environment::{self, expanded};
 use super::spec::{Container as Spec, Mount, Pod};
 use crate::api::Api;
 use crate::command::run;
-use crate::files::{quoted, write};
+use crate::files::{make_writable, quoted, write};
 use crate::images::Image;
 use crate::network::Namespace;
 
@@ -63,6 +63,10 @@ impl Container {
         ];
         let what = format!("container {} of {}", spec.name, place.pod.full_name());
         let log = place.directory.join(format!("{}.log", spec.name));
+        // A program of another user may open /dev/stdout once more.
+        for output in [log.clone(), log.with_extension("out")] {
+            make_writable(&output)?;
+        }
         let process = Process::start(&what, Path::new("nsenter"), &arguments.map(str::to_owned), &log)?;
         Ok(Self { spec: spec.clone(), process })
     }
