@@ -9,14 +9,17 @@ ISTIO=1.31
 ISTIO_MODULE=v0.0.0-20260827124520-eed52ebb66ad
 # Its version as a Go module is 0.3MM.P for 3.MM.P.
 PROMETHEUS=0.316.0
+# The newest that is a Go module.
+KIALI=1.89.8
 GO=1.26
 
-ISTIO_PARTS="registry etcd apiserver controllers service_proxy kubectl istiod agent istioctl discovery"
+ISTIO_PARTS="registry etcd apiserver controllers service_proxy kubectl istiod agent istioctl discovery kiali"
 PARTS=$TOOLS/cluster
 ETCD_HOME=$PARTS/etcd-$ETCD
 KUBERNETES_HOME=$PARTS/kubernetes-$KUBERNETES
 ISTIO_HOME=$PARTS/istio-$ISTIO
 PROMETHEUS_HOME=$PARTS/prometheus-$PROMETHEUS
+KIALI_HOME=$PARTS/kiali-$KIALI
 
 # Whether the tests that have them can run here and now.
 istio_ready() {
@@ -135,4 +138,11 @@ get_discovery() {
     go_module "$TARGET/go/prometheus"
     GO_TAGS=remove_all_sd,enable_kubernetes_sd \
         go_command "$TARGET/go/prometheus" "github.com/prometheus/prometheus/cmd/prometheus@v$PROMETHEUS" "$PROMETHEUS_HOME/prometheus"
+}
+
+name_kiali() { say "Kiali $KIALI"; }
+have_kiali() { [ -x "$KIALI_HOME/kiali" ]; }
+get_kiali() {
+    go_module "$TARGET/go/kiali"
+    GO_LINK="-X main.version=$KIALI" go_command "$TARGET/go/kiali" "github.com/kiali/kiali@v$KIALI" "$KIALI_HOME/kiali"
 }

@@ -1,26 +1,35 @@
-//! Prometheus that finds the pods by Kubernetes' discovery.
+//! Prometheus, which finds the pods by Kubernetes' discovery, and Kiali, which asks it.
 
 use std::net::SocketAddr;
 
-use local_cluster::json::list;
-use local_mesh::{wait_for_value, Request};
+use local_cluster::json::{list, text};
+use local_mesh::{wait_for, wait_for_value, Request};
 use serde_json::Value;
 
 use crate::expected::{call, request, WEB};
-use crate::scene::{app, mesh, pod, with, Labels, WAIT};
+use crate::scene::{mesh, pod, with, Labels, WAIT};
+
+/// The address of a pod that watches the mesh.
+fn watching(app: &str, port: u16) -> SocketAddr {
+    mesh().kubectl(&["apply", "-f", &crate::scene::app(&format!("{app}.yaml"))]).unwrap();
+    let pod = mesh().wait_ready_one("watch", &format!("app={app}")).unwrap();
+    SocketAddr::from((pod.address().unwrap(), port))
+}
+
+fn get(address: SocketAddr, path: &str) -> Value {
+    let answer = mesh().client().send(&Request::get(address, path)).unwrap();
+    serde_json::from_str(&answer.text()).unwrap_or_else(|error| panic!("{path}: {error}: {}", answer.text()))
+}
 
 #[test]
 fn both_of_istios_ways_to_scrape_proxies_give_the_same_series() {
-    let cluster = mesh();
-    cluster.kubectl(&["apply", "-f", &app("prometheus.yaml")]).unwrap();
-    let prometheus = cluster.wait_ready_one("watch", "app=prometheus").unwrap().address().unwrap();
+    let prometheus = watching("prometheus", 9090);
     let client = pod("shop", "client");
     call(&client, &["http", "http://web/scraped", "3"]);
     let query = |job: &str| -> Vec<(Labels, f64)> {
         let pod = client.name();
         let path = format!("/api/v1/query?query=istio_requests_total%7Bjob%3D%22{job}%22%2Cpod%3D%22{pod}%22%7D");
-        let answer = cluster.client().send(&Request::get(SocketAddr::from((prometheus, 9090)), &path)).unwrap();
-        let answer: Value = serde_json::from_str(&answer.text()).unwrap();
+        let answer = get(prometheus, &path);
         let series = list(&answer, "/data/result").iter().map(|series| {
             let mut labels: Labels = serde_json::from_value(series["metric"].clone()).unwrap();
             labels.retain(|name, value| {
@@ -46,5 +55,31 @@ fn both_of_istios_ways_to_scrape_proxies_give_the_same_series() {
         })
         .unwrap_or_else(|error| panic!("{job}: {error:#}: {:?}", query(job)));
     }
-    cluster.kubectl(&["delete", "-f", &app("prometheus.yaml"), "--wait=false"]).unwrap();
+}
+
+#[test]
+fn kialis_graph_has_the_edge_with_its_rates_times_and_principals() {
+    watching("prometheus", 9090);
+    let kiali = watching("kiali", 20001);
+    let client = pod("shop", "client");
+    let graph = "/api/namespaces/graph?namespaces=shop&duration=60s&graphType=workload&injectServiceNodes=false\
+                 &responseTime=95&throughputType=response&appenders=securityPolicy,responseTime,throughput";
+    let edge = wait_for(WAIT, || {
+        call(&client, &["http", "http://web/seen", "5"]);
+        let graph = get(kiali, graph);
+        let nodes = list(&graph, "/elements/nodes");
+        let id = |workload: &str| {
+            let node = nodes.iter().find(|node| text(node, "/data/workload") == workload)?;
+            Some(text(node, "/data/id").to_owned())
+        };
+        let (source, target) = (id("client")?, id("web-v1")?);
+        let mut edges = list(&graph, "/elements/edges").iter();
+        let edge = edges.find(|edge| text(edge, "/data/source") == source && text(edge, "/data/target") == target)?;
+        (!edge["data"]["responseTime"].is_null() && !edge["data"]["throughput"].is_null()).then(|| edge["data"].clone())
+    })
+    .unwrap();
+    assert_eq!(edge["isMTLS"], "100", "{edge}");
+    assert_eq!(edge["sourcePrincipal"], "spiffe://cluster.local/ns/shop/sa/client", "{edge}");
+    assert_eq!(edge["destPrincipal"], "spiffe://cluster.local/ns/shop/sa/web", "{edge}");
+    assert_eq!(edge["traffic"]["protocol"], "http", "{edge}");
 }

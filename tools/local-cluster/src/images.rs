@@ -34,6 +34,7 @@ impl Image {
             "pilot" => Ok(Self::program("pilot-discovery", parts::istio("pilot-discovery")?)),
             APP => Ok(Self::program(APP, tools::program(APP)?)),
             "prometheus" => Ok(Self::program("prometheus", parts::prometheus()?)),
+            "kiali" => Ok(Self::program("kiali", parts::kiali()?)),
             "registry" => Ok(Self { command: vec!["docker-registry".to_owned()], ..Self::default() }),
             // A server of files for one that serves what is mounted where nginx looks for it.
             "nginx-unprivileged" => {

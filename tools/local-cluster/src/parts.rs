@@ -22,6 +22,14 @@ pub fn prometheus() -> Result<PathBuf> {
     part("prometheus", PROMETHEUS_VERSION, "prometheus")
 }
 
+/// The version of Kiali.
+pub const KIALI_VERSION: &str = "1.89.8";
+
+/// Kiali's server, without its pages.
+pub fn kiali() -> Result<PathBuf> {
+    part("kiali", KIALI_VERSION, "kiali")
+}
+
 /// etcd.
 pub fn etcd() -> Result<PathBuf> {
     part("etcd", ETCD_VERSION, "etcd")
@@ -57,6 +65,7 @@ mod tests {
             ("KUBERNETES", KUBERNETES_VERSION),
             ("ISTIO", ISTIO_VERSION),
             ("PROMETHEUS", PROMETHEUS_VERSION),
+            ("KIALI", KIALI_VERSION),
         ] {
             assert!(script.lines().any(|line| line == format!("{name}={version}")), "{name} is not {version}");
         }
