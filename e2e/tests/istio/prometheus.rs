@@ -7,7 +7,7 @@ use local_mesh::{wait_for, wait_for_value, Request};
 use serde_json::Value;
 
 use crate::expected::{call, request, WEB};
-use crate::scene::{mesh, pod, with, Labels, WAIT};
+use crate::scene::{mesh, pod, Labels, WAIT};
 
 /// The address of a pod that watches the mesh.
 fn watching(app: &str, port: u16) -> SocketAddr {
@@ -39,16 +39,14 @@ fn both_of_istios_ways_to_scrape_proxies_give_the_same_series() {
         });
         series.collect()
     };
-    // Prometheus has no labels that are empty.
-    let mut expected = with(&request(&WEB, "web", "shop"), &[]);
-    expected.retain(|_, value| !value.is_empty());
+    let labels = request(&WEB, "web", "shop");
     let proxy = || {
         let samples = client.samples("istio_requests_total").unwrap();
-        let of_web = samples
-            .into_iter()
-            .filter(|s| s.label("destination_service_name") == "web" && s.label("response_code") == "200");
-        of_web.map(|sample| sample.value).sum::<f64>()
+        samples.iter().filter(|sample| sample.labels == labels).map(|sample| sample.value).sum::<f64>()
     };
+    // Prometheus has no labels that are empty.
+    let mut expected = labels.clone();
+    expected.retain(|_, value| !value.is_empty());
     for job in ["envoy-stats", "kubernetes-pods"] {
         wait_for_value(WAIT, &Some(proxy()), || {
             query(job).into_iter().find(|(labels, _)| *labels == expected).map(|(_, value)| value)
