@@ -161,7 +161,7 @@ pub fn refuse(mesh: &Mesh) {
             configuration: "{".to_owned(),
         });
     });
-    assert!(matches!(update, Ok(Update::Rejected(_))), "{update:?}");
+    assert!(matches!(update, Ok(Update::Refused(_))), "{update:?}");
 }
 
 /// Removes our filters from a proxy. It then reports as little as a proxy with crashed modules.
