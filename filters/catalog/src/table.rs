@@ -99,6 +99,7 @@ pub const FILTERS: &[Filter] = &[
             metric("istio_tcp_received_bytes_total", &[]),
             metric("istio_tcp_sent_bytes_total", &[]),
             metric("istio_build", &["component", "tag"]),
+            metric("remixer_configuration_refused", &["component"]), // of all filters, with a label of this one's
             metric("stats_overflow_total", &[]),
         ],
         dashboards: Dashboards::Shown,
