@@ -111,7 +111,7 @@ pub fn start() -> Mesh {
         patches: vec![LIAR.replace("FORGED", &forged)],
         plugins: vec![
             plugin(None, "fault_outbound", FAULTS),
-            plugin(Some("reviews-v1"), "tcp_metadata_exchange", "{}"),
+            plugin(Some("reviews-v1"), "tcp_metadata_exchange_outbound", "{}"),
             plugin(Some("reviews-v3"), "telemetry_outbound", r#"{"stats": {"max_series": 100}}"#),
         ],
         prometheus: true,

@@ -352,14 +352,14 @@ fn where_a_module_cannot_be_had_traffic_passes() {
             vec![config]
         }
     };
-    let causes: [(&str, &dyn Fn(Value) -> Vec<Value>); 3] = [
-        ("nothing comes", &|_| Vec::new()),
-        ("there is no module", &with_module("none.wasm")),
-        ("the module is broken", &with_module("broken.wasm")),
-    ];
+    let (missing, broken) = (with_module("none.wasm"), with_module("broken.wasm"));
     for envoy in tools::ENVOY_VERSIONS {
-        for (cause, resources) in causes {
-            let patches = from_files(&scratch, &filters, resources);
+        for cause in ["nothing comes", "there is no module", "the module is broken"] {
+            let patches = from_files(&scratch, &filters, |config| match cause {
+                "nothing comes" => Vec::new(),
+                "there is no module" => missing(config),
+                _ => broken(config),
+            });
             let mesh = start_with(envoy, PAIR, patches.clone());
             request(&mesh);
             let sidecar = mesh.sidecar("client").unwrap();

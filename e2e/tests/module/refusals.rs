@@ -39,8 +39,8 @@ fn what_begins_with_a_wrong_configuration_lets_requests_pass_untouched() -> Resu
         } else {
             assert_eq!(format!("{stream:?}"), format!("{:?}", request()), "{case:?}");
             let counts = vm.envoy_mut().take_counts();
-            let allowed = |call: &&str| *call == "proxy_get_property"; // once, whether it is a request
-            assert!(counts.keys().all(|call| allowed(call)), "{case:?}: {counts:?}");
+            // Whether it is a request.
+            assert!(counts.keys().all(|call| *call == "proxy_get_property"), "{case:?}: {counts:?}");
             vm.access_log(root, request())?;
             assert_eq!(
                 (warned(&vm, WITHOUT), vm.envoy().tick_period(root)),

@@ -58,6 +58,7 @@ mod tests {
             ("tcp_stats_outbound", Some(PluginFilter::Stats)),
             ("metadata_exchange", Some(PluginFilter::MetadataExchange)),
             ("tcp_metadata_exchange", Some(PluginFilter::MetadataExchange)),
+            ("tcp_metadata_exchange_inbound", Some(PluginFilter::MetadataExchange)),
             ("access_log", Some(PluginFilter::AccessLog)),
             ("tcp_access_log_inbound", Some(PluginFilter::AccessLog)),
             ("telemetry_outbound", Some(PluginFilter::Telemetry)),
