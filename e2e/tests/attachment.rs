@@ -398,6 +398,8 @@ fn a_proxy_that_starts_with_a_bad_configuration_runs_without_that_filter() {
         send(&mesh);
         let sidecar = mesh.sidecar("client").unwrap();
         expect_refusal(&sidecar.log(), expected);
+        let error = format!("{:#}", sidecar.check_plugins().unwrap_err());
+        assert!(error.contains(&format!("the sidecar of client refuses its configuration of {plugin}")), "{error}");
         let goes_on = if plugin.contains("metadata_exchange") { "the defaults hold" } else { "traffic passes" };
         let told = format!("no valid configuration came before, {goes_on}");
         assert!(

@@ -5,7 +5,9 @@ use std::time::Duration;
 use anyhow::Result;
 use e2e::abi::{Action, Buffer, Level, Plugin, Vm};
 
-use crate::scene::{connection, http, request, tcp, vm, Case, ABORT};
+use metadata_exchange::frame;
+
+use crate::scene::{connection, http, peer, request, tcp, vm, Case, ABORT};
 
 const BAD: &str = r#"{"nonsense": 1}"#;
 const WITHOUT: &str =
@@ -74,6 +76,26 @@ fn what_begins_with_a_wrong_configuration_lets_connections_pass_untouched() -> R
         assert_eq!((warned(&vm, told), gauge(&vm, case.root_id)), (1, 1), "{case:?}: {:?}", vm.envoy().log);
         vm.end_root(root)?;
         assert_eq!(gauge(&vm, case.root_id), 0, "{case:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn frames_do_not_reach_the_application_whatever_the_configuration() -> Result<()> {
+    let frame = frame::encode(Some("ratings"), &peer()).unwrap();
+    for module in ["metadata_exchange", "remixer"] {
+        let mut vm = vm(module)?;
+        let root = vm.start(Plugin::new("tcp_metadata_exchange_inbound").configured(BAD))?;
+        let id = vm.connection(root, connection())?;
+        let (first, rest) = frame.split_at(1);
+        assert_eq!(vm.downstream(id, first, false)?, Action::Pause);
+        vm.pass(Duration::from_millis(500))?;
+        assert_eq!(vm.downstream(id, &[rest, b"hello"].concat(), false)?, Action::Continue);
+        assert_eq!(vm.envoy().passed(id, Buffer::Downstream), b"hello", "{module}");
+        assert_eq!((warned(&vm, DEFAULTS), vm.envoy().tick_period(root)), (1, Some(Duration::from_millis(500))));
+        vm.close(id)?;
+        vm.pass(Duration::from_secs(1))?;
+        assert_eq!(vm.envoy().tick_period(root), None, "{module}: nobody waits");
     }
     Ok(())
 }

@@ -220,8 +220,12 @@ impl Sidecar {
 
     /// An error with the log if a plugin refuses its configuration.
     pub fn check_plugins(&self) -> Result<()> {
-        let refused = self.refused()?.join(", ");
-        ensure!(refused.is_empty(), "{refused} of {} refuses its configuration; its log:\n{}", self.name, self.log());
+        let (refused, name) = (self.refused()?.join(", "), &self.name);
+        ensure!(
+            refused.is_empty(),
+            "the sidecar of {name} refuses its configuration of {refused}; its log:\n{}",
+            self.log()
+        );
         Ok(())
     }
 
