@@ -441,6 +441,35 @@ fn what_is_taken_off_is_refused_no_more_and_does_not_come_back() {
 }
 
 #[test]
+fn rules_that_were_put_back_are_the_last_valid_ones_and_correct_a_mistake_though_old_connections_drain() {
+    let with = |rules: &str| configured("fault_outbound", rules);
+    let abort =
+        |code: u16| format!(r#"{{"fault": {{"abort": {{"httpStatus": {code}, "percentage": {{"value": 100}}}}}}}}"#);
+    for envoy in tools::ENVOY_VERSIONS {
+        let options = Options { drain: 60, envoy_version: Some(envoy.to_owned()), ..with_faults() };
+        let mesh = start(ONE_PROXY, Options { plugins: with(&abort(418)), ..options }).unwrap();
+        let push = |rules: &str| mesh.push("client", |options| options.plugins = with(rules)).unwrap();
+        // Enough of them to meet each worker.
+        let all = |status: u16| {
+            let one = || mesh.client().send(&get(&mesh, "/").header("connection", "close")).unwrap().status;
+            local_mesh::wait_until(WAIT, || (0..20).all(|_| one() == status)).unwrap();
+        };
+        let refused = || mesh.sidecar("client").unwrap().refused().unwrap();
+        all(418);
+        assert_eq!(push(&abort(419)), Update::Accepted);
+        all(419);
+        assert_eq!(push(&abort(418)), Update::Accepted);
+        all(418);
+        assert!(matches!(push("{"), Update::Refused(_)), "{envoy}");
+        all(418);
+        assert_eq!(refused(), ["fault/fault_outbound"], "{envoy}");
+        assert_eq!(push(&abort(418)), Update::Accepted);
+        all(418);
+        assert_eq!(refused(), Vec::<String>::new(), "{envoy}");
+    }
+}
+
+#[test]
 fn a_bad_update_is_refused_and_the_old_configuration_goes_on() {
     for options in [separately(), attached()] {
         let mesh = start(ONE_PROXY, options.clone()).unwrap();

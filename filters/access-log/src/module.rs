@@ -70,6 +70,7 @@ impl RootContext for AccessLogRoot {
     }
 
     fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
+        self.plugin.on_stream();
         let Some(shared) = self.shared.clone() else {
             return Some(Box::new(Passing));
         };
@@ -77,6 +78,7 @@ impl RootContext for AccessLogRoot {
     }
 
     fn create_stream_context(&self, id: u32) -> Option<Box<dyn StreamContext>> {
+        self.plugin.on_stream();
         let Some(shared) = self.shared.clone() else {
             return Some(Box::new(Passing));
         };

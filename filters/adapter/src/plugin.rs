@@ -34,6 +34,12 @@ impl Plugin {
         plugin.configure(&Envoy, json.unwrap_or_default(), make)
     }
 
+    /// A stream of the root context begins.
+    pub fn on_stream(&self) {
+        let Self(plugin) = self;
+        plugin.on_stream(&Envoy);
+    }
+
     /// The timer of the root context has fired.
     pub fn on_tick(&mut self) {
         let Self(plugin) = self;

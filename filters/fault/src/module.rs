@@ -59,6 +59,7 @@ impl RootContext for FaultRoot {
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        self.plugin.on_stream();
         Some(Box::new(HttpStream { id, injector: self.injector.clone(), waits: false, mark: None }))
     }
 

@@ -73,6 +73,7 @@ impl RootContext for ExchangeRoot {
     }
 
     fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
+        self.plugin.on_stream();
         let Some(exchange) = self.http.clone() else {
             return Some(Box::new(Passing));
         };
@@ -80,6 +81,7 @@ impl RootContext for ExchangeRoot {
     }
 
     fn create_stream_context(&self, id: u32) -> Option<Box<dyn StreamContext>> {
+        self.plugin.on_stream();
         let Some(tcp) = self.tcp.clone() else {
             return Some(Box::new(Passing));
         };

@@ -17,6 +17,7 @@ use configuration::ConfigError;
 use host::{property, Host, HostError, MetricId, MetricKind};
 use series::metric_name;
 
+use plugins::Place;
 pub use plugins::Plugins;
 
 /// The gauge: 1 while a plugin refuses its configuration. Its label `component` is [`Plugin::component`].
@@ -33,7 +34,7 @@ pub struct Plugin {
     has_defaults: bool,
     plugins: Plugins,
     /// Its place among the plugins of the VM, once it is configured.
-    id: Option<u32>,
+    place: Option<Place>,
     component: String,
     /// Whether the filter was made of a valid configuration.
     runs: bool,
@@ -56,7 +57,7 @@ impl Plugin {
             filter,
             has_defaults: false,
             plugins: plugins.clone(),
-            id: None,
+            place: None,
             component: String::new(),
             runs: false,
             unsaid: None,
@@ -109,10 +110,26 @@ impl Plugin {
         }
     }
 
+    /// A stream of the plugin begins. If a configuration is put back while its plugin still lives, Envoy takes up that plugin
+    /// without a word: only its streams tell. While no other plugin of its name lives, this does nothing.
+    pub fn on_stream(&self, host: &impl Host) {
+        if let Some(place) = self.place.as_ref().filter(|place| place.has_rivals.get()) {
+            self.meet(host, place);
+        }
+    }
+
+    #[inline(never)]
+    fn meet(&self, host: &impl Host, place: &Place) {
+        let connection = host.int(property::CONNECTION_ID);
+        if connection.is_some_and(|connection| self.plugins.meet(place, &self.component, connection)) {
+            self.show(host);
+        }
+    }
+
     /// The plugin ends.
     pub fn end(&mut self, host: &impl Host) {
-        if let Some(id) = self.id.take() {
-            self.plugins.remove(id);
+        if let Some(place) = self.place.take() {
+            self.plugins.remove(&place, &self.component);
             self.show(host);
         }
     }
@@ -129,12 +146,11 @@ impl Plugin {
 
     #[inline(never)]
     fn begin(&mut self, host: &impl Host, runs: Option<Rc<Vec<u8>>>, is_refused: bool) {
-        if let Some(id) = self.id {
-            self.plugins.remove(id);
-        } else {
-            self.component = self.component(host);
+        match &self.place {
+            Some(place) => self.plugins.remove(place, &self.component),
+            None => self.component = self.component(host),
         }
-        self.id = self.plugins.add(&self.component, runs, is_refused);
+        self.place = self.plugins.add(&self.component, runs, is_refused);
         self.unsaid = None;
         self.show(host);
     }
@@ -143,7 +159,7 @@ impl Plugin {
     #[inline(never)]
     fn refuse(&mut self, host: &impl Host, error: &ConfigError) -> Option<Rc<Vec<u8>>> {
         log::error!("{}: {error}", self.filter);
-        if self.id.is_none() {
+        if self.place.is_none() {
             self.component = self.component(host);
         }
         let last = self.plugins.last(&self.component);
@@ -151,7 +167,7 @@ impl Plugin {
         last
     }
 
-    /// Shows in the gauge whether the configuration that came last is refused. A plugin that never was has no gauge.
+    /// Shows in the gauge whether the configuration that came into use last is refused. A plugin that never was has no gauge.
     #[inline(never)]
     fn show(&self, host: &impl Host) {
         let is_refused = self.plugins.is_refused(&self.component);

@@ -1,6 +1,6 @@
-//! The plugins that live in a VM, in the order in which they were configured.
+//! The plugins that live in a VM, in the order in which they came into use.
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use host::MetricId;
@@ -24,33 +24,64 @@ struct Live {
     /// The valid configuration that it runs, or would run.
     runs: Option<Rc<Vec<u8>>>,
     is_refused: bool,
+    has_rivals: Rc<Cell<bool>>,
+    /// The first connection that it got when it came into use beside others.
+    first: Option<i64>,
+}
+
+/// The place of a plugin among those of its VM.
+#[derive(Debug)]
+pub(super) struct Place {
+    id: u32,
+    /// Whether another plugin of the component lives.
+    pub has_rivals: Rc<Cell<bool>>,
 }
 
 impl Plugins {
     /// A plugin was configured.
-    pub(super) fn add(&self, component: &str, runs: Option<Rc<Vec<u8>>>, is_refused: bool) -> Option<u32> {
+    pub(super) fn add(&self, component: &str, runs: Option<Rc<Vec<u8>>>, is_refused: bool) -> Option<Place> {
         let mut state = self.0.try_borrow_mut().ok()?;
-        let id = state.next;
+        let (id, has_rivals) = (state.next, Rc::<Cell<bool>>::default());
         state.next = id.wrapping_add(1);
-        state.live.push(Live { id, component: component.into(), runs, is_refused });
-        Some(id)
+        let live =
+            Live { id, component: component.into(), runs, is_refused, has_rivals: has_rivals.clone(), first: None };
+        state.live.push(live);
+        state.tell(component);
+        Some(Place { id, has_rivals })
     }
 
     /// A plugin ends.
-    pub(super) fn remove(&self, id: u32) {
+    pub(super) fn remove(&self, place: &Place, component: &str) {
         if let Ok(mut state) = self.0.try_borrow_mut() {
-            state.live.retain(|live| live.id != id);
+            state.live.retain(|live| live.id != place.id);
+            state.tell(component);
         }
     }
 
-    /// The valid configuration that came last.
+    /// A stream begins. Returns whether the plugin comes into use again: only then does it get a connection that began after
+    /// the first one of the plugin that came into use last.
+    pub(super) fn meet(&self, place: &Place, component: &str, connection: i64) -> bool {
+        let Ok(mut state) = self.0.try_borrow_mut() else { return false };
+        let Some(last) = state.live.iter_mut().rfind(|live| live.component == component) else { return false };
+        if last.id == place.id {
+            last.first.get_or_insert(connection);
+            return false;
+        }
+        let is_later = last.first.is_some_and(|first| connection > first);
+        let Some(index) = state.live.iter().position(|live| is_later && live.id == place.id) else { return false };
+        let live = state.live.remove(index);
+        state.live.push(Live { first: Some(connection), ..live });
+        true
+    }
+
+    /// The valid configuration that came into use last.
     pub(super) fn last(&self, component: &str) -> Option<Rc<Vec<u8>>> {
         let state = self.0.try_borrow().ok()?;
         let mut of_component = state.live.iter().rev().filter(|live| live.component == component);
         of_component.find_map(|live| live.runs.clone())
     }
 
-    /// Whether the configuration that came last is refused.
+    /// Whether the configuration that came into use last is refused.
     pub(super) fn is_refused(&self, component: &str) -> bool {
         let Ok(state) = self.0.try_borrow() else { return false };
         let last = state.live.iter().rev().find(|live| live.component == component);
@@ -68,5 +99,14 @@ impl Plugins {
         if let Ok(mut state) = self.0.try_borrow_mut() {
             state.gauges.push((component.into(), gauge));
         }
+    }
+}
+
+impl State {
+    /// Tells the plugins of a component whether there are others.
+    fn tell(&self, component: &str) {
+        let of_component = || self.live.iter().filter(|live| live.component == component);
+        let has_rivals = of_component().count() > 1;
+        of_component().for_each(|live| live.has_rivals.set(has_rivals));
     }
 }

@@ -130,6 +130,48 @@ fn rules_that_were_removed_do_not_come_back() {
     assert_eq!(gauge(&host), Some(0), "nothing is refused any more");
 }
 
+/// A stream of a plugin begins, on this connection.
+fn stream(plugin: &Plugin, connection: i64) -> FakeHost {
+    let mut host = host();
+    host.with_int(property::CONNECTION_ID, connection);
+    plugin.on_stream(&host);
+    host
+}
+
+#[test]
+fn a_configuration_that_was_put_back_is_the_last_one() {
+    let (plugins, host) = (Plugins::default(), host());
+    let (first, _) = begin(&plugins, &host, "first");
+    let (second, _) = begin(&plugins, &host, "second");
+    stream(&first, 4); // a connection that began before
+    stream(&second, 5);
+    stream(&first, 3);
+    let (bad, made) = begin(&plugins, &host, "bad");
+    assert_eq!(made, text("second"));
+    stream(&bad, 6);
+    // Envoy takes up the first one.
+    for (connection, refused) in [(4, 1), (7, 0)] {
+        let shown = stream(&first, connection);
+        assert_eq!(plugins.is_refused("fault/outbound"), refused == 1);
+        assert_eq!(shown.take_calls() > 1, refused == 0, "{connection}");
+    }
+    stream(&second, 5);
+    stream(&bad, 6);
+    let (_bad, made) = begin(&plugins, &host, "bad, too");
+    assert_eq!(made, text("first"));
+}
+
+#[test]
+fn a_plugin_without_others_of_its_name_asks_for_no_connection() {
+    let (plugins, host) = (Plugins::default(), host());
+    let (plugin, _) = begin(&plugins, &host, "good");
+    let (_other, _) = begin(&plugins, &named("inbound"), "good");
+    let (mut update, _) = begin(&plugins, &host, "better");
+    assert_eq!(stream(&plugin, 1).take_calls(), 1);
+    update.end(&host);
+    assert_eq!(stream(&plugin, 2).take_calls(), 0);
+}
+
 #[test]
 fn a_configuration_that_is_valid_no_more_is_not_kept() {
     let (plugins, host) = (Plugins::default(), host());

@@ -85,6 +85,7 @@ impl RootContext for TelemetryRoot {
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        self.plugin.on_stream();
         let Some(shared) = self.shared.clone() else {
             return Some(Box::new(Passing));
         };

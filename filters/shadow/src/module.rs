@@ -64,6 +64,7 @@ impl RootContext for ShadowRoot {
     }
 
     fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
+        self.plugin.on_stream();
         Some(Box::new(HttpStream { mirroring: self.mirroring.clone(), request: MirroredRequest::default() }))
     }
 

@@ -90,12 +90,14 @@ impl RootContext for StatsRoot {
             // An access logger of connections does not see enough for the metrics.
             return;
         }
+        self.plugin.on_stream();
         if let Some(Ok(mut shared)) = self.shared.as_ref().map(|shared| shared.try_borrow_mut()) {
             shared.stats.on_request_end(&Envoy, &mut ReportedRequest::default(), AlreadyRead::default());
         }
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        self.plugin.on_stream();
         let Some(shared) = self.shared.clone() else {
             return Some(Box::new(Passing));
         };
@@ -104,6 +106,7 @@ impl RootContext for StatsRoot {
     }
 
     fn create_stream_context(&self, id: u32) -> Option<Box<dyn StreamContext>> {
+        self.plugin.on_stream();
         let Some(shared) = self.shared.clone() else {
             return Some(Box::new(Passing));
         };
