@@ -54,6 +54,12 @@ fn separately() -> Options {
     Options { filters: files.map(|file| tools::filters().join(file)).to_vec(), ..Options::default() }
 }
 
+/// Faults on the way out.
+fn with_faults() -> Options {
+    let files = ["stats-bootstrap.yaml", "fault-bootstrap.yaml", "fault-outbound.yaml"];
+    Options { filters: files.map(|file| tools::filters().join(file)).to_vec(), ..Options::default() }
+}
+
 /// Stats as an access logger.
 fn with_logger() -> Options {
     let files = ["stats-bootstrap.yaml", "separate/stats-logger.yaml", "separate/metadata-exchange.yaml"];
@@ -372,9 +378,11 @@ fn with_plugin(plugin: &str) -> Options {
     }
 }
 
-/// There is one message, with all expected parts.
+/// There is one message, with all expected parts. Each worker logs it.
 fn expect_refusal(log: &str, expected: &[&str]) {
-    let messages: Vec<&str> = log.lines().filter(|line| line.contains("configuration refused")).collect();
+    let mut messages: Vec<&str> =
+        log.lines().filter_map(|line| Some(line.split_once("configuration refused")?.1)).collect();
+    messages.dedup();
     let [message] = messages[..] else { panic!("not one message: {log}") };
     for part in expected {
         assert!(message.contains(part), "not said: {part}\n{}", message);
@@ -382,12 +390,82 @@ fn expect_refusal(log: &str, expected: &[&str]) {
 }
 
 #[test]
-fn a_bad_configuration_is_refused_at_the_start() {
-    for (plugin, configuration, expected) in BAD {
-        let options = Options { plugins: configured(plugin, configuration), ..with_plugin(plugin) };
-        let error = format!("{:#}", start(ONE_PROXY, options).unwrap_err());
-        assert!(error.contains("the sidecar of client refuses its configuration"), "{error}");
-        expect_refusal(&error, expected);
+fn a_proxy_that_starts_with_a_bad_configuration_runs_without_that_filter() {
+    for (index, (plugin, configuration, expected)) in BAD.into_iter().enumerate() {
+        let envoy_version = (index % 2 == 0).then(|| tools::OLDEST_ENVOY.to_owned());
+        let plugins = configured(plugin, configuration);
+        let mesh = start(ONE_PROXY, Options { plugins, envoy_version, ..with_plugin(plugin) }).unwrap();
+        send(&mesh);
+        let sidecar = mesh.sidecar("client").unwrap();
+        expect_refusal(&sidecar.log(), expected);
+        let error = format!("{:#}", sidecar.check_plugins().unwrap_err());
+        assert!(error.contains(&format!("the sidecar of client refuses its configuration of {plugin}")), "{error}");
+        let goes_on = if plugin.contains("metadata_exchange") { "the defaults hold" } else { "traffic passes" };
+        let told = format!("no valid configuration came before, {goes_on}");
+        assert!(
+            sidecar.log().lines().any(|line| line.contains("[warning]") && line.contains(&told)),
+            "{}",
+            sidecar.log()
+        );
+        let gauges = sidecar.counts("remixer_configuration_refused", &["component"]).unwrap();
+        assert_eq!(gauges, [(plugin.to_owned(), 1)].into());
+        // It is corrected while the proxy runs.
+        assert_eq!(mesh.push("client", |options| options.plugins.clear()).unwrap(), Update::Accepted);
+        send(&mesh);
+        let gauges = sidecar.counts("remixer_configuration_refused", &["component"]).unwrap();
+        assert_eq!(gauges, [(plugin.to_owned(), 0)].into());
+    }
+}
+
+#[test]
+fn what_is_taken_off_is_refused_no_more_and_does_not_come_back() {
+    let with = |rules: &str| configured("fault_outbound", rules);
+    let abort = r#"{"fault": {"abort": {"httpStatus": 418, "percentage": {"value": 100}}}}"#;
+    let mesh = start(ONE_PROXY, Options { plugins: with(abort), ..with_faults() }).unwrap();
+    let status = || mesh.client().send(&get(&mesh, "/").header("connection", "close")).unwrap().status;
+    let push = |rules: &str| mesh.push("client", |options| options.plugins = with(rules)).unwrap();
+    assert_eq!(status(), 418);
+    assert!(matches!(push("{"), Update::Refused(_)));
+    let sidecar = mesh.sidecar("client").unwrap();
+    let log = sidecar.log();
+    assert!(log.contains("fault: the last valid configuration stays until this one is corrected"), "{log}");
+    assert_eq!(status(), 418);
+    // The plugin ends when the last of its streams has ended.
+    let off = mesh.push("client", |options| (options.filters, options.plugins) = (Vec::new(), Vec::new())).unwrap();
+    assert_eq!((off, status()), (Update::Accepted, 200));
+    let drained =
+        || sidecar.counts("remixer_configuration_refused", &["component"]).unwrap().values().all(|gauge| *gauge == 0);
+    local_mesh::wait_until(WAIT, drained).unwrap();
+    assert!(matches!(push("["), Update::Refused(_)));
+    assert_eq!(status(), 200, "the faults that were taken off");
+}
+
+#[test]
+fn rules_that_were_put_back_are_the_last_valid_ones_and_correct_a_mistake_though_old_connections_drain() {
+    let with = |rules: &str| configured("fault_outbound", rules);
+    let abort =
+        |code: u16| format!(r#"{{"fault": {{"abort": {{"httpStatus": {code}, "percentage": {{"value": 100}}}}}}}}"#);
+    for envoy in tools::ENVOY_VERSIONS {
+        let options = Options { drain: 60, envoy_version: Some(envoy.to_owned()), ..with_faults() };
+        let mesh = start(ONE_PROXY, Options { plugins: with(&abort(418)), ..options }).unwrap();
+        let push = |rules: &str| mesh.push("client", |options| options.plugins = with(rules)).unwrap();
+        // Enough of them to meet each worker.
+        let all = |status: u16| {
+            let one = || mesh.client().send(&get(&mesh, "/").header("connection", "close")).unwrap().status;
+            local_mesh::wait_until(WAIT, || (0..20).all(|_| one() == status)).unwrap();
+        };
+        let refused = || mesh.sidecar("client").unwrap().refused().unwrap();
+        all(418);
+        assert_eq!(push(&abort(419)), Update::Accepted);
+        all(419);
+        assert_eq!(push(&abort(418)), Update::Accepted);
+        all(418);
+        assert!(matches!(push("{"), Update::Refused(_)), "{envoy}");
+        all(418);
+        assert_eq!(refused(), ["fault/fault_outbound"], "{envoy}");
+        assert_eq!(push(&abort(418)), Update::Accepted);
+        all(418);
+        assert_eq!(refused(), Vec::<String>::new(), "{envoy}");
     }
 }
 
@@ -399,7 +477,7 @@ fn a_bad_update_is_refused_and_the_old_configuration_goes_on() {
         let bad = BAD.into_iter().filter(|(plugin, ..)| with_plugin(plugin).filters == options.filters);
         for (count, (plugin, configuration, expected)) in (2..).zip(bad) {
             let update = mesh.push("client", |options| options.plugins = configured(plugin, configuration)).unwrap();
-            let Update::Rejected(log) = update else { panic!("accepted: {configuration}") };
+            let Update::Refused(log) = update else { panic!("accepted: {configuration}") };
             expect_refusal(&log, expected);
             send(&mesh);
             expect_series(&mesh, "client", count, &[("response_code", "200")]);

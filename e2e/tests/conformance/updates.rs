@@ -55,7 +55,7 @@ pub fn what_is_refused_leaves_the_old_configuration(envoy: &str) {
     let mut scene = setting.start(envoy);
     let series = r#"client-v1 istio_requests_total{request_method="GET",response_code="200",labels="26"} 1"#;
     for (name, configuration, reasons) in REFUSED {
-        let Update::Rejected(log) = scene.push("client-v1", "stats_outbound", configuration) else {
+        let Update::Refused(log) = scene.push("client-v1", "stats_outbound", configuration) else {
             panic!("{name}: accepted");
         };
         for reason in reasons {

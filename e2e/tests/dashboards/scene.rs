@@ -111,7 +111,7 @@ pub fn start() -> Mesh {
         patches: vec![LIAR.replace("FORGED", &forged)],
         plugins: vec![
             plugin(None, "fault_outbound", FAULTS),
-            plugin(Some("reviews-v1"), "tcp_metadata_exchange", "{}"),
+            plugin(Some("reviews-v1"), "tcp_metadata_exchange_outbound", "{}"),
             plugin(Some("reviews-v3"), "telemetry_outbound", r#"{"stats": {"max_series": 100}}"#),
         ],
         prometheus: true,
@@ -152,7 +152,28 @@ pub fn overflow(mesh: &Mesh) {
     }
 }
 
-/// An invalid configuration.
+/// A filter whose module is not there.
+const NO_MODULE: &str = "
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: { name: none, namespace: istio-system }
+spec:
+  configPatches:
+  - applyTo: NETWORK_FILTER
+    match:
+      context: SIDECAR_INBOUND
+      listener: { filterChain: { filter: { name: envoy.filters.network.tcp_proxy } } }
+    patch:
+      operation: INSERT_BEFORE
+      value:
+        name: none
+        typed_config:
+          '@type': type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm
+          config:
+            vm_config: { runtime: envoy.wasm.runtime.v8, code: { local: { filename: /none.wasm } } }
+";
+
+/// A configuration that a plugin refuses, and one that Envoy rejects.
 pub fn refuse(mesh: &Mesh) {
     let update = mesh.push("mongodb-v1", |options| {
         options.plugins.push(PluginConfig {
@@ -161,6 +182,9 @@ pub fn refuse(mesh: &Mesh) {
             configuration: "{".to_owned(),
         });
     });
+    assert!(matches!(update, Ok(Update::Refused(_))), "{update:?}");
+    // The old listeners stay, with the plugin that is refused.
+    let update = mesh.push("mongodb-v1", |options| options.patches.push(NO_MODULE.to_owned()));
     assert!(matches!(update, Ok(Update::Rejected(_))), "{update:?}");
 }
 

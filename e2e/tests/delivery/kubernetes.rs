@@ -241,8 +241,13 @@ spec:
 /// A mesh with the configuration that Istio would generate: all patches except those for the bootstrap, and the file that
 /// is merged into the bootstrap.
 fn start(topology: &str, patches: Vec<String>) -> Mesh {
-    let options =
-        Options { patches, bootstrap_override: Some(file("bootstrap/custom_bootstrap.json")), ..Options::default() };
+    start_with(tools::ENVOY_VERSION, topology, patches)
+}
+
+/// The same with this version of Envoy.
+fn start_with(envoy: &str, topology: &str, patches: Vec<String>) -> Mesh {
+    let bootstrap_override = Some(file("bootstrap/custom_bootstrap.json"));
+    let options = Options { patches, bootstrap_override, envoy_version: Some(envoy.to_owned()), ..Options::default() };
     Mesh::start(Topology::parse(topology).unwrap(), options).unwrap()
 }
 
@@ -308,20 +313,18 @@ fn fetched(filters: &[String]) -> Vec<Value> {
     configs
 }
 
-#[test]
-fn proxies_ask_for_filters_whose_module_their_agent_fetches() {
-    let filters = ["telemetry", "tcp-stats"].map(|name| file(&format!("remote/{name}.yaml")));
-    apply(&filters);
-    let configs = &fetched(&filters);
-    assert_eq!(configs.len(), filters.join("").matches("config_discovery:").count());
-    // Each from its own file instead of from the agent.
-    let scratch = Scratch::new();
+/// The EnvoyFilters with each extension configuration in a file of its own, instead of from the agent. `resources` makes what
+/// is in the file.
+fn from_files(scratch: &Scratch, filters: &[String], resources: impl Fn(Value) -> Vec<Value>) -> Vec<String> {
     let path = |name: &str| scratch.0.join(format!("{name}.json"));
-    for config in configs {
-        let content = json!({"version_info": "1", "resources": [config]}).to_string();
-        files::put(&path(config["name"].as_str().unwrap()), content.as_bytes()).unwrap();
+    for config in fetched(filters) {
+        let name = config["name"].as_str().unwrap().to_owned();
+        let content = json!({"version_info": "1", "resources": resources(config)}).to_string();
+        let new = scratch.0.join("new");
+        files::put(&new, content.as_bytes()).unwrap();
+        std::fs::rename(&new, path(&name)).unwrap(); // which a proxy that runs notices
     }
-    let from_files = |filter: &String| {
+    let from_file = |filter: &String| {
         let mut name = "";
         let lines = filter.lines().map(|line| {
             name = line.trim().strip_prefix("name: ").unwrap_or(name);
@@ -329,16 +332,93 @@ fn proxies_ask_for_filters_whose_module_their_agent_fetches() {
         });
         lines.collect::<String>()
     };
-    let patches: Vec<String> = filters.iter().map(from_files).collect();
+    filters.iter().map(from_file).collect()
+}
+
+fn connect(mesh: &Mesh) {
+    let mut connection = TcpStream::connect(mesh.sidecar("client").unwrap().address(9080)).unwrap();
+    ask(&mut connection).unwrap();
+}
+
+#[test]
+fn where_a_module_cannot_be_had_traffic_passes() {
+    let filters = ["telemetry", "tcp-stats"].map(|name| file(&format!("remote/{name}.yaml")));
+    let scratch = Scratch::new();
+    files::put(&scratch.0.join("broken.wasm"), b"\0asm\x01\0\0\0broken").unwrap();
+    let with_module = |name: &'static str| {
+        let file = scratch.0.join(name);
+        move |mut config: Value| {
+            *config.pointer_mut("/typed_config/config/vm_config/code/local/filename").unwrap() = json!(file);
+            vec![config]
+        }
+    };
+    let (missing, broken) = (with_module("none.wasm"), with_module("broken.wasm"));
+    for envoy in tools::ENVOY_VERSIONS {
+        for cause in ["nothing comes", "there is no module", "the module is broken"] {
+            let patches = from_files(&scratch, &filters, |config| match cause {
+                "nothing comes" => Vec::new(),
+                "there is no module" => missing(config),
+                _ => broken(config),
+            });
+            let mesh = start_with(envoy, PAIR, patches.clone());
+            request(&mesh);
+            let sidecar = mesh.sidecar("client").unwrap();
+            assert!(sidecar.metric("istio_requests_total").unwrap().is_empty(), "{envoy}: {cause}");
+            drop(mesh);
+            connect(&start_with(envoy, &PAIR.replace("protocol: http", "protocol: tcp"), patches));
+        }
+    }
+}
+
+#[test]
+fn a_wrong_configuration_that_is_fetched_leaves_the_last_valid_one_and_a_proxy_that_starts_takes_traffic() {
+    let filters = [file("remote/telemetry.yaml")];
+    let scratch = Scratch::new();
+    let configured = |json: &'static str| {
+        move |mut config: Value| {
+            *config.pointer_mut("/typed_config/config/configuration/value").unwrap() = json!(json);
+            vec![config]
+        }
+    };
+    let gauges = |mesh: &Mesh| {
+        let sidecar = mesh.sidecar("client").unwrap();
+        sidecar.counts("remixer_configuration_refused", &["component"]).unwrap().get("telemetry_outbound").copied()
+    };
+    let wait_for = |mesh: &Mesh, gauge| local_mesh::wait_until(WAIT, || gauges(mesh) == Some(gauge)).unwrap();
+    let (good, bad) = (r#"{"stats": {"max_series": 100}}"#, r#"{"stats": {"max_series": 7}}"#);
+    for envoy in tools::ENVOY_VERSIONS {
+        let mesh = start_with(envoy, PAIR, from_files(&scratch, &filters, configured(good)));
+        request(&mesh);
+        assert_eq!(counted(&mesh, "istio_requests_total")[0].value, 1.0);
+        from_files(&scratch, &filters, configured(bad));
+        wait_for(&mesh, 1);
+        request(&mesh);
+        local_mesh::wait_until(WAIT, || counted(&mesh, "istio_requests_total")[0].value == 2.0).unwrap();
+        from_files(&scratch, &filters, configured(good));
+        wait_for(&mesh, 0);
+        drop(mesh);
+
+        let mesh = start_with(envoy, PAIR, from_files(&scratch, &filters, configured(bad)));
+        request(&mesh);
+        wait_for(&mesh, 1);
+        assert!(mesh.sidecar("client").unwrap().metric("istio_requests_total").unwrap().is_empty());
+    }
+}
+
+#[test]
+fn proxies_ask_for_filters_whose_module_their_agent_fetches() {
+    let filters = ["telemetry", "tcp-stats"].map(|name| file(&format!("remote/{name}.yaml")));
+    apply(&filters);
+    assert_eq!(fetched(&filters).len(), filters.join("").matches("config_discovery:").count());
+    let scratch = Scratch::new();
+    let patches = from_files(&scratch, &filters, |config| vec![config]);
     let mesh = start(PAIR, patches.clone());
     request(&mesh);
     check_labels(&counted(&mesh, "istio_requests_total"));
     drop(mesh);
 
     let mesh = start(&PAIR.replace("protocol: http", "protocol: tcp"), patches);
-    let mut connection = TcpStream::connect(mesh.sidecar("client").unwrap().address(9080)).unwrap();
-    ask(&mut connection).unwrap();
-    drop(connection);
+    connect(&mesh);
     let samples = counted(&mesh, "istio_tcp_connections_closed_total");
     assert!(samples.iter().all(|sample| sample.value == 1.0), "{samples:?}");
 }

@@ -30,7 +30,7 @@ pub fn start(options: Options) -> Mesh {
 pub fn without_protocol() -> Options {
     let plugin = PluginConfig {
         workload: Some("client".to_owned()),
-        plugin: "tcp_metadata_exchange".to_owned(),
+        plugin: "tcp_metadata_exchange_outbound".to_owned(),
         configuration: "{}".to_owned(),
     };
     Options { plugins: vec![plugin], ..Options::default() }

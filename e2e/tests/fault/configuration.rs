@@ -88,7 +88,7 @@ fn what_is_wrong_is_named_and_the_old_rules_go_on() {
     let mut scene = outbound(&rule(r#""abort": {"httpStatus": 418, ALL}"#, ""));
     scene.may_complain = true;
     for (config, message) in refused() {
-        let Update::Rejected(log) = scene.push(&config) else { panic!("accepted: {config}") };
+        let Update::Refused(log) = scene.push(&config) else { panic!("accepted: {config}") };
         let told = format!("fault: configuration refused, 1 problem: {message}");
         assert!(log.lines().any(|line| line.ends_with(&told)), "{told}\n{log}");
         assert_eq!(scene.status(&scene.get("/").header("connection", "close")), 418, "{config}");
@@ -101,7 +101,7 @@ fn what_is_wrong_is_named_and_the_old_rules_go_on() {
             "3 problems: http[0].match[0].uri: exactly one",
         ),
     ] {
-        let Update::Rejected(log) = scene.push(&config) else { panic!("accepted: {config}") };
+        let Update::Refused(log) = scene.push(&config) else { panic!("accepted: {config}") };
         assert!(log.contains(&format!("fault: configuration refused, {told}")), "{log}");
     }
     // A structure instead of text.
@@ -112,7 +112,7 @@ fn what_is_wrong_is_named_and_the_old_rules_go_on() {
         options.filters.remove(0);
         options.patches.push(structure);
     });
-    let Update::Rejected(log) = update.unwrap() else { panic!("accepted") };
+    let Update::Refused(log) = update.unwrap() else { panic!("accepted") };
     assert!(log.contains("1 problem: configuration is not JSON text: use google.protobuf.StringValue"), "{log}");
     // Valid, but without effect.
     for nothing in ["", " \n", "{}", r#"{"http": []}"#] {

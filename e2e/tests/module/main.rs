@@ -12,6 +12,7 @@ mod faults;
 mod living;
 mod logging;
 mod mirrors;
+mod refusals;
 mod scene;
 mod sharing;
 mod starting;

@@ -30,7 +30,7 @@ fn a_configuration_that_is_wrong_is_refused_with_its_field_and_value() -> Result
     for case in http().into_iter().chain(tcp()) {
         let mut vm = vm(case.module)?;
         for (json, parts) in [(r#"{"nonsense": 1}"#, ["nonsense", "unknown"]), ("{", ["line 1", "column"])] {
-            assert_eq!(vm.configure(Plugin::new(case.root_id).configured(json))?, None, "{case:?}: {json}");
+            vm.start(Plugin::new(case.root_id).configured(json))?;
             assert_eq!(vm.envoy().logged(Level::Error, &parts), 1, "{case:?}: {:?}", vm.envoy().log);
             vm.envoy_mut().log.clear();
         }
@@ -42,7 +42,7 @@ fn a_configuration_that_is_wrong_is_refused_with_its_field_and_value() -> Result
 fn a_root_id_that_names_no_filter_is_refused() -> Result<()> {
     for root_id in ["", "tcp_fault", "statistics"] {
         let mut vm = vm("remixer")?;
-        assert_eq!(vm.configure(Plugin::new(root_id))?, None);
+        vm.start(Plugin::new(root_id))?;
         let line = ["root_id", &format!("{root_id:?}"), "metadata_exchange, stats, access_log, telemetry, fault"];
         assert_eq!(vm.envoy().logged(Level::Error, &line), 1, "{:?}", vm.envoy().log);
     }

@@ -88,15 +88,14 @@ fn what_is_wrong_is_named_and_the_old_rules_go_on() {
     let mut scene = with(&all(""));
     scene.may_complain = true;
     for (config, message) in refused() {
-        let Update::Rejected(log) = scene.push(&config) else { panic!("accepted: {config}") };
+        let Update::Refused(log) = scene.push(&config) else { panic!("accepted: {config}") };
         let told = format!("shadow: configuration refused, 1 problem: {message}");
         assert!(log.lines().any(|line| line.ends_with(&told)), "{told}\n{log}");
     }
     assert_eq!(scene.status(&scene.get("/").header("connection", "close")), 200);
     assert_eq!(scene.mirror().only().header("x-shadow-mirror"), "m", "the old rules");
     // Several mistakes at once.
-    let Update::Rejected(log) =
-        scene.push(&with_field(r#""timeout": "0s", "role": "x", "percentage": {"value": 101}"#))
+    let Update::Refused(log) = scene.push(&with_field(r#""timeout": "0s", "role": "x", "percentage": {"value": 101}"#))
     else {
         panic!("accepted")
     };

@@ -87,6 +87,7 @@ impl AccessLog {
         let config = LogConfig::parse_with(json, &mut problems);
         let access_log = Self::of_config(&config, Peer::local(host, &[]), host, &mut problems);
         ConfigError::unless_empty(problems)?;
+        access_log.declare(host);
         Ok(access_log)
     }
 
@@ -100,11 +101,6 @@ impl AccessLog {
         let mut reads = Reads::default();
         let plan = planner::plan(config, tcp, host, &mut reads, problems);
         let policy = Policy::new(&config.policy, host, &mut reads, problems);
-        for key in [LINE, DECISION] {
-            if let Err(error) = host.declare_filter_state(key, StateKind::Text) {
-                log::warn!("access_log: filter state {key} is bytes to expressions: {error}");
-            }
-        }
         let resolver = Resolver::new(local, &root_id, plan.needs, !config.disable_host_header_fallback);
         Self {
             reporting_period: config.period,
@@ -117,6 +113,15 @@ impl AccessLog {
             resolver,
             has_begun: false,
             _mark: config.fault_flags.then(Mark::new),
+        }
+    }
+
+    /// Tells Envoy of the filter state that it writes. Call it once, while the plugin is configured: Envoy takes no key twice.
+    pub fn declare(&self, host: &impl Host) {
+        for key in [LINE, DECISION] {
+            if let Err(error) = host.declare_filter_state(key, StateKind::Text) {
+                log::warn!("access_log: filter state {key} is bytes to expressions: {error}");
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use adapter::{Envoy, Live, StreamKind};
+use adapter::{Envoy, Live, Passing, Plugin, StreamKind};
 use host::Host;
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
@@ -12,7 +12,7 @@ use crate::access_log::{AccessLog, LoggedConnection};
 
 /// Creates the root context of a plugin.
 pub fn new_root() -> Box<dyn RootContext> {
-    Box::new(AccessLogRoot { shared: None, kind: StreamKind::of_root() })
+    Box::new(AccessLogRoot { plugin: Plugin::new("access_log"), shared: None, kind: StreamKind::of_root() })
 }
 
 #[cfg(feature = "module")]
@@ -24,6 +24,7 @@ proxy_wasm::main! {{
 }}
 
 struct AccessLogRoot {
+    plugin: Plugin,
     shared: Option<Rc<RefCell<Shared>>>,
     kind: StreamKind,
 }
@@ -49,9 +50,8 @@ impl Context for AccessLogRoot {}
 
 impl RootContext for AccessLogRoot {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let access_log = AccessLog::new(&adapter::plugin_configuration(), &Envoy);
-        let Some(access_log) = adapter::configured("access_log", access_log) else {
-            return false;
+        let Some(access_log) = self.plugin.configured(|json| AccessLog::new(json, &Envoy)) else {
+            return true;
         };
         if let Err(error) = Envoy.set_tick_period(access_log.tick_period()) {
             log::warn!("access_log: connections have a line at their end only: {error}");
@@ -61,6 +61,7 @@ impl RootContext for AccessLogRoot {
     }
 
     fn on_tick(&mut self) {
+        self.plugin.on_tick();
         if let Some(Ok(mut shared)) = self.shared.as_ref().map(|shared| shared.try_borrow_mut()) {
             let Shared { access_log, connections } = &mut *shared;
             access_log.refresh();
@@ -69,11 +70,18 @@ impl RootContext for AccessLogRoot {
     }
 
     fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(HttpStream { shared: Rc::clone(self.shared.as_ref()?) }))
+        self.plugin.on_stream();
+        let Some(shared) = self.shared.clone() else {
+            return Some(Box::new(Passing));
+        };
+        Some(Box::new(HttpStream { shared }))
     }
 
     fn create_stream_context(&self, id: u32) -> Option<Box<dyn StreamContext>> {
-        let shared = Rc::clone(self.shared.as_ref()?);
+        self.plugin.on_stream();
+        let Some(shared) = self.shared.clone() else {
+            return Some(Box::new(Passing));
+        };
         Some(Box::new(TcpStream { shared, id, connection: Rc::default() }))
     }
 

@@ -8,10 +8,11 @@ mod abi;
 mod envoy;
 mod live;
 mod logging;
+mod passing;
+mod plugin;
 
 use core::cell::Cell;
 
-use configuration::ConfigError;
 use host::property;
 use host::Host;
 use proxy_wasm::types::ContextType;
@@ -19,21 +20,13 @@ use proxy_wasm::types::ContextType;
 pub use envoy::Envoy;
 pub use live::Live;
 pub use logging::start;
+pub use passing::Passing;
+pub use plugin::Plugin;
 
 /// The standard library's allocator is 6 KB larger in each module, and no faster.
 #[cfg(target_arch = "wasm32")]
 #[global_allocator]
 static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
-
-/// The bytes of the plugin's configuration.
-pub fn plugin_configuration() -> Vec<u8> {
-    abi::get_buffer(abi::PLUGIN_CONFIGURATION, usize::MAX).ok().flatten().unwrap_or_default()
-}
-
-/// What a filter makes of its configuration. If it refuses it, Envoy's log says why, under the filter's name.
-pub fn configured<T>(filter: &str, made: Result<T, ConfigError>) -> Option<T> {
-    made.inspect_err(|error| log::error!("{filter}: {error}")).ok()
-}
 
 /// Which kind of streams a root context has.
 ///

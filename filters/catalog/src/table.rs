@@ -18,12 +18,12 @@ const fn metric(name: &'static str, labels: &'static [&'static str]) -> Metric {
 
 /// All modules.
 pub const MODULES: &[Module] = &[
-    module("remixer", 474_000, ConfigMap::Default),
-    module("metadata-exchange", 112_000, ConfigMap::Single),
-    module("stats", 207_000, ConfigMap::Single),
-    module("access-log", 204_000, ConfigMap::Single),
-    module("fault", 188_000, ConfigMap::Single),
-    module("shadow", 232_000, ConfigMap::Default),
+    module("remixer", 494_000, ConfigMap::Default),
+    module("metadata-exchange", 122_000, ConfigMap::Single),
+    module("stats", 219_000, ConfigMap::Single),
+    module("access-log", 217_000, ConfigMap::Single),
+    module("fault", 197_000, ConfigMap::Single),
+    module("shadow", 241_000, ConfigMap::Default),
 ];
 
 /// All filters.
@@ -99,6 +99,7 @@ pub const FILTERS: &[Filter] = &[
             metric("istio_tcp_received_bytes_total", &[]),
             metric("istio_tcp_sent_bytes_total", &[]),
             metric("istio_build", &["component", "tag"]),
+            metric("remixer_configuration_refused", &["component"]), // of all filters, with a label of this one's
             metric("stats_overflow_total", &[]),
         ],
         dashboards: Dashboards::Shown,

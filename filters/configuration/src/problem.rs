@@ -42,6 +42,12 @@ impl ConfigError {
     }
 }
 
+impl From<Problem> for ConfigError {
+    fn from(problem: Problem) -> Self {
+        Self { problems: vec![problem] }
+    }
+}
+
 impl Problem {
     /// The same problem, where the configuration that it is in is the field `name` of another.
     pub fn within(self, name: &str) -> Self {

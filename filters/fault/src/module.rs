@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use adapter::Envoy;
+use adapter::{Envoy, Plugin};
 use labels::response_flags::Mark;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
@@ -12,7 +12,7 @@ use crate::injector::{Injector, RequestFlow};
 
 /// What a plugin of this filter begins with; `id` is that of its context.
 pub fn new_root(id: u32) -> Box<dyn RootContext> {
-    Box::new(FaultRoot { id, injector: None })
+    Box::new(FaultRoot { plugin: Plugin::new("fault"), id, injector: None })
 }
 
 #[cfg(feature = "module")]
@@ -24,6 +24,7 @@ proxy_wasm::main! {{
 }}
 
 struct FaultRoot {
+    plugin: Plugin,
     id: u32,
     injector: Option<Rc<RefCell<Injector>>>,
 }
@@ -40,9 +41,8 @@ impl Context for FaultRoot {}
 
 impl RootContext for FaultRoot {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let injector = Injector::new(&adapter::plugin_configuration(), &Envoy, self.id);
-        let Some(injector) = adapter::configured("fault", injector) else {
-            return false;
+        let Some(injector) = self.plugin.configured(|json| Injector::new(json, &Envoy, self.id)) else {
+            return true;
         };
         for (is_warning, remark) in injector.remarks(&Envoy) {
             log::log!(if is_warning { log::Level::Warn } else { log::Level::Info }, "fault: {remark}");
@@ -52,12 +52,14 @@ impl RootContext for FaultRoot {
     }
 
     fn on_tick(&mut self) {
+        self.plugin.on_tick();
         if let Some(Ok(mut injector)) = self.injector.as_ref().map(|injector| injector.try_borrow_mut()) {
             injector.on_tick(&Envoy);
         }
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        self.plugin.on_stream();
         Some(Box::new(HttpStream { id, injector: self.injector.clone(), waits: false, mark: None }))
     }
 

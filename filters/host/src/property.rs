@@ -51,6 +51,8 @@ pub const GRPC_MESSAGES: Property = path!("filter_state", "envoy.filters.http.gr
 
 /// Destination port of the downstream's connection, before any redirection.
 pub const DESTINATION_PORT: Property = path!("destination", "port");
+/// Envoy's number of the downstream's connection. A later connection has a higher one.
+pub const CONNECTION_ID: Property = path!("connection", "id");
 /// Whether the downstream presented a certificate.
 pub const CONNECTION_MTLS: Property = path!("connection", "mtls");
 /// TLS version of the downstream connection; absent in plaintext.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use adapter::{Envoy, Live, StreamKind};
+use adapter::{Envoy, Live, Passing, Plugin, StreamKind};
 use host::Host;
 use labels::peer::Peer;
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
@@ -16,7 +16,9 @@ use crate::exchange::{self, Exchange, ExchangeStream};
 
 /// What a plugin of this filter begins with.
 pub fn new_root() -> Box<dyn RootContext> {
-    Box::new(ExchangeRoot { kind: StreamKind::of_root(), ..ExchangeRoot::default() })
+    // Without the filter, what a peer says of itself would reach the application, over TCP as a frame before its data.
+    let plugin = Plugin::with_defaults("metadata_exchange");
+    Box::new(ExchangeRoot { plugin, http: None, tcp: None, kind: StreamKind::of_root() })
 }
 
 #[cfg(feature = "module")]
@@ -30,8 +32,8 @@ proxy_wasm::main! {{
 /// How often connections that hold bytes back are looked at; there is no timer while none does.
 const TICK: Duration = Duration::from_millis(500);
 
-#[derive(Default)]
 struct ExchangeRoot {
+    plugin: Plugin,
     http: Option<Rc<RefCell<Exchange>>>,
     tcp: Option<Rc<RefCell<Tcp>>>,
     kind: StreamKind,
@@ -59,9 +61,8 @@ impl Context for ExchangeRoot {}
 
 impl RootContext for ExchangeRoot {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let config = ExchangeConfig::parse(&adapter::plugin_configuration());
-        let Some(config) = adapter::configured("metadata_exchange", config) else {
-            return false;
+        let Some(config) = self.plugin.configured(ExchangeConfig::parse) else {
+            return true;
         };
         exchange::declare_peers(&Envoy);
         let local = Peer::local(&Envoy, &config.additional_labels);
@@ -72,14 +73,23 @@ impl RootContext for ExchangeRoot {
     }
 
     fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(HttpStream { exchange: Rc::clone(self.http.as_ref()?), stream: None }))
+        self.plugin.on_stream();
+        let Some(exchange) = self.http.clone() else {
+            return Some(Box::new(Passing));
+        };
+        Some(Box::new(HttpStream { exchange, stream: None }))
     }
 
     fn create_stream_context(&self, id: u32) -> Option<Box<dyn StreamContext>> {
-        Some(Box::new(TcpStream { tcp: Rc::clone(self.tcp.as_ref()?), id, connection: Rc::default() }))
+        self.plugin.on_stream();
+        let Some(tcp) = self.tcp.clone() else {
+            return Some(Box::new(Passing));
+        };
+        Some(Box::new(TcpStream { tcp, id, connection: Rc::default() }))
     }
 
     fn on_tick(&mut self) {
+        self.plugin.on_tick();
         let Some(Ok(mut tcp)) = self.tcp.as_ref().map(|tcp| tcp.try_borrow_mut()) else {
             return;
         };

@@ -1,5 +1,6 @@
 //! Selects the filter of a plugin.
 
+use configuration::{joined, ConfigError, Problem, Quoted};
 use labels::direction::split_root_id;
 
 /// The filters of the module.
@@ -34,6 +35,13 @@ impl PluginFilter {
             _ => None,
         }
     }
+
+    /// What is wrong with a root id that names no filter.
+    pub fn unknown(root_id: &str) -> ConfigError {
+        let quoted = Quoted(root_id).to_string();
+        let message = joined(&[&quoted, " is not a filter, must be one of ", &joined(&Self::NAMES, ", ")], "");
+        Problem { path: "root_id".into(), message }.into()
+    }
 }
 
 #[cfg(test)]
@@ -50,6 +58,7 @@ mod tests {
             ("tcp_stats_outbound", Some(PluginFilter::Stats)),
             ("metadata_exchange", Some(PluginFilter::MetadataExchange)),
             ("tcp_metadata_exchange", Some(PluginFilter::MetadataExchange)),
+            ("tcp_metadata_exchange_inbound", Some(PluginFilter::MetadataExchange)),
             ("access_log", Some(PluginFilter::AccessLog)),
             ("tcp_access_log_inbound", Some(PluginFilter::AccessLog)),
             ("telemetry_outbound", Some(PluginFilter::Telemetry)),
@@ -63,6 +72,11 @@ mod tests {
         ] {
             assert_eq!(PluginFilter::of_root_id(root_id), filter, "{root_id}");
         }
+        let error = PluginFilter::unknown("Stats").to_string();
+        assert!(
+            error.contains("1 problem: root_id: \"Stats\" is not a filter, must be one of metadata_exchange, "),
+            "{error}"
+        );
         assert!(PluginFilter::NAMES.iter().all(|name| PluginFilter::of_root_id(name).is_some()));
     }
 }

@@ -3,8 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use adapter::{Envoy, Live, StreamKind};
-use configuration::Quoted;
+use adapter::{Envoy, Live, Passing, Plugin, StreamKind};
+use configuration::ConfigError;
 use host::property;
 use host::Host;
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
@@ -27,9 +27,12 @@ proxy_wasm::main! {{
                 }
                 access_log::new_root()
             }
-            Some(PluginFilter::Telemetry) => Box::new(TelemetryRoot { shared: None, kind: StreamKind::of_root() }),
+            Some(PluginFilter::Telemetry) => {
+                let plugin = Plugin::new("telemetry");
+                Box::new(TelemetryRoot { plugin, shared: None, kind: StreamKind::of_root() })
+            }
             Some(PluginFilter::Fault) => fault::new_root(id),
-            None => Box::new(NoFilter),
+            None => Box::new(NoFilter { plugin: Plugin::new("remixer"), root_id, kind: StreamKind::of_root() }),
         }
     });
 }}
@@ -40,6 +43,7 @@ thread_local! {
 }
 
 struct TelemetryRoot {
+    plugin: Plugin,
     shared: Option<Rc<RefCell<Shared>>>,
     kind: StreamKind,
 }
@@ -61,9 +65,8 @@ impl Context for TelemetryRoot {}
 
 impl RootContext for TelemetryRoot {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let telemetry = Telemetry::new(&adapter::plugin_configuration(), &Envoy);
-        let Some(telemetry) = adapter::configured("telemetry", telemetry) else {
-            return false;
+        let Some(telemetry) = self.plugin.configured(|json| Telemetry::new(json, &Envoy)) else {
+            return true;
         };
         if let Err(error) = Envoy.set_tick_period(telemetry.reporting_period) {
             log::warn!("telemetry: live requests are reported at their end only: {error}");
@@ -73,6 +76,7 @@ impl RootContext for TelemetryRoot {
     }
 
     fn on_tick(&mut self) {
+        self.plugin.on_tick();
         if let Some(Ok(mut shared)) = self.shared.as_ref().map(|shared| shared.try_borrow_mut()) {
             let Shared { telemetry, requests } = &mut *shared;
             telemetry.refresh();
@@ -81,7 +85,10 @@ impl RootContext for TelemetryRoot {
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        let shared = Rc::clone(self.shared.as_ref()?);
+        self.plugin.on_stream();
+        let Some(shared) = self.shared.clone() else {
+            return Some(Box::new(Passing));
+        };
         let begin = |shared: &mut Shared| {
             if PEERS_ARE_WANTED.get() {
                 shared.telemetry.share_peers();
@@ -101,12 +108,6 @@ impl RootContext for TelemetryRoot {
         Some(self.kind.get())
     }
 }
-
-struct Passing;
-
-impl Context for Passing {}
-
-impl StreamContext for Passing {}
 
 impl Context for HttpStream {}
 
@@ -137,15 +138,34 @@ impl HttpContext for HttpStream {
     }
 }
 
-/// The plugin of a root id that selects no filter.
-struct NoFilter;
+/// The plugin of a root id that selects no filter: traffic passes.
+struct NoFilter {
+    plugin: Plugin,
+    root_id: String,
+    kind: StreamKind,
+}
 
 impl Context for NoFilter {}
 
 impl RootContext for NoFilter {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let root_id = Envoy.text(property::PLUGIN_ROOT_ID).unwrap_or_default();
-        log::error!("root_id: {} is not a filter, must be one of {}", Quoted(&root_id), PluginFilter::NAMES.join(", "));
-        false
+        self.plugin.configured(|_| Err::<(), ConfigError>(PluginFilter::unknown(&self.root_id)));
+        true
+    }
+
+    fn on_tick(&mut self) {
+        self.plugin.on_tick();
+    }
+
+    fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Passing))
+    }
+
+    fn create_stream_context(&self, _id: u32) -> Option<Box<dyn StreamContext>> {
+        Some(Box::new(Passing))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(self.kind.get())
     }
 }

@@ -51,6 +51,10 @@ impl Telemetry {
         problems.extend(of_log.into_iter().map(|problem| problem.within("access_log")));
         ConfigError::unless_empty(problems)?;
         exchange::declare_peers(host);
+        stats.declare(host, &local);
+        if let Some(log) = &access_log {
+            log.declare(host);
+        }
         // Configured expressions may read the peer; the standard labels do not.
         let log_has_expressions = config.access_log.as_ref().is_some_and(LogConfig::has_expressions);
         let shares = match (config.stats.has_expressions() || log_has_expressions, config.share_peers) {

@@ -46,6 +46,17 @@ pub fn build(version: &str) -> String {
     format!("component.proxy.tag.{};.istio_build", label_value(version, &Separators::default()))
 }
 
+/// The stat name of `metric` with the label `component` of `istio_build`, which every proxy's bootstrap has an expression for.
+/// A dot would end the value.
+pub fn of_component(component: &str, metric: &str) -> String {
+    let mut name = String::from("component.");
+    let value = label_value(component, &Separators::default());
+    name.extend(value.chars().map(|character| if character == '.' { '_' } else { character }));
+    name.push('.');
+    name.push_str(metric);
+    name
+}
+
 /// The regular expression that extracts `label` from a stat name.
 ///
 /// The first group is removed from the name, the second is the label's value. The part before the first group prevents a
@@ -120,6 +131,7 @@ mod tests {
             "reporter=.=source;.;source_workload=.=productpage-v1;.;grpc_response_status=.=;.;istio_requests_total"
         );
         assert_eq!(build("1.5.0"), "component.proxy.tag.1.5.0;.istio_build");
+        assert_eq!(of_component("fault/my.name\n", "refused"), "component.fault/my_name_.refused");
     }
 
     #[test]

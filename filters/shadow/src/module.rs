@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use adapter::Envoy;
+use adapter::{Envoy, Plugin};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
 
@@ -14,7 +14,7 @@ use crate::request::MirroredRequest;
 proxy_wasm::main! {{
     proxy_wasm::set_root_context(|id| {
         adapter::start();
-        Box::new(ShadowRoot { id, mirroring: None })
+        Box::new(ShadowRoot { plugin: Plugin::new("shadow"), id, mirroring: None })
     });
 }}
 
@@ -22,6 +22,7 @@ proxy_wasm::main! {{
 type Shared = Rc<RefCell<Mirroring>>;
 
 struct ShadowRoot {
+    plugin: Plugin,
     id: u32,
     mirroring: Option<Shared>,
 }
@@ -47,9 +48,8 @@ impl Context for ShadowRoot {
 
 impl RootContext for ShadowRoot {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let mirroring = Mirroring::new(&adapter::plugin_configuration(), &Envoy, self.id);
-        let Some(mirroring) = adapter::configured("shadow", mirroring) else {
-            return false;
+        let Some(mirroring) = self.plugin.configured(|json| Mirroring::new(json, &Envoy, self.id)) else {
+            return true;
         };
         for (is_warning, remark) in mirroring.remarks(&Envoy) {
             log::log!(if is_warning { log::Level::Warn } else { log::Level::Info }, "shadow: {remark}");
@@ -59,10 +59,12 @@ impl RootContext for ShadowRoot {
     }
 
     fn on_tick(&mut self) {
+        self.plugin.on_tick();
         self.handle(|mirroring| mirroring.on_tick(&Envoy));
     }
 
     fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
+        self.plugin.on_stream();
         Some(Box::new(HttpStream { mirroring: self.mirroring.clone(), request: MirroredRequest::default() }))
     }
 

@@ -64,12 +64,18 @@ impl Expressions {
                 let condition = case.condition.as_ref().map(|text| expressions.condition(host, text, &path, problems));
                 matches.push((condition.flatten(), symbols.of(&case.value)));
             }
-            if let Err(error) = host.declare_filter_state(&attribute.name, StateKind::Text) {
-                log::warn!("stats: other expressions cannot read {}: {error}", Cut(&attribute.name));
-            }
             expressions.generated.push(Generated { name: attribute.name.clone(), value: Symbol::UNKNOWN, matches });
         }
         expressions
+    }
+
+    /// Tells Envoy of the configured attributes, which other filters may read.
+    pub fn declare(&self, host: &impl Host) {
+        for Generated { name, .. } in &self.generated {
+            if let Err(error) = host.declare_filter_state(name, StateKind::Text) {
+                log::warn!("stats: other expressions cannot read {}: {error}", Cut(name));
+            }
+        }
     }
 
     /// Compiles an expression and returns its index. A problem is reported at `path`.

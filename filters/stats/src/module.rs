@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use adapter::{Envoy, Live, StreamKind};
+use adapter::{Envoy, Live, Passing, Plugin, StreamKind};
 use host::Host;
 use labels::facts::AlreadyRead;
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
@@ -16,7 +16,7 @@ use crate::stats::{ReportedConnection, ReportedRequest, Stats, Traffic};
 
 /// Creates the root context of a plugin.
 pub fn new_root() -> Box<dyn RootContext> {
-    Box::new(StatsRoot { shared: None, kind: StreamKind::of_root() })
+    Box::new(StatsRoot { plugin: Plugin::new("stats"), shared: None, kind: StreamKind::of_root() })
 }
 
 #[cfg(feature = "module")]
@@ -28,6 +28,7 @@ proxy_wasm::main! {{
 }}
 
 struct StatsRoot {
+    plugin: Plugin,
     shared: Option<Rc<RefCell<Shared>>>,
     kind: StreamKind,
 }
@@ -62,9 +63,8 @@ impl Context for StatsRoot {}
 
 impl RootContext for StatsRoot {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let stats = Stats::new(&adapter::plugin_configuration(), &Envoy);
-        let Some(stats) = adapter::configured("stats", stats) else {
-            return false;
+        let Some(stats) = self.plugin.configured(|json| Stats::new(json, &Envoy)) else {
+            return true;
         };
         if let Err(error) = Envoy.set_tick_period(stats.reporting_period) {
             log::warn!("stats: live streams are reported at their end only: {error}");
@@ -75,6 +75,7 @@ impl RootContext for StatsRoot {
     }
 
     fn on_tick(&mut self) {
+        self.plugin.on_tick();
         let Some(Ok(mut shared)) = self.shared.as_ref().map(|shared| shared.try_borrow_mut()) else {
             return;
         };
@@ -89,19 +90,26 @@ impl RootContext for StatsRoot {
             // An access logger of connections does not see enough for the metrics.
             return;
         }
+        self.plugin.on_stream();
         if let Some(Ok(mut shared)) = self.shared.as_ref().map(|shared| shared.try_borrow_mut()) {
             shared.stats.on_request_end(&Envoy, &mut ReportedRequest::default(), AlreadyRead::default());
         }
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        let shared = Rc::clone(self.shared.as_ref()?);
+        self.plugin.on_stream();
+        let Some(shared) = self.shared.clone() else {
+            return Some(Box::new(Passing));
+        };
         let request = shared.try_borrow_mut().map(|mut shared| shared.requests.begin(id)).unwrap_or_default();
         Some(Box::new(HttpStream { shared, id, request }))
     }
 
     fn create_stream_context(&self, id: u32) -> Option<Box<dyn StreamContext>> {
-        let shared = Rc::clone(self.shared.as_ref()?);
+        self.plugin.on_stream();
+        let Some(shared) = self.shared.clone() else {
+            return Some(Box::new(Passing));
+        };
         let state = shared.try_borrow_mut().map(|mut shared| shared.connections.begin(id)).unwrap_or_default();
         Some(Box::new(TcpStream { shared, id, state }))
     }

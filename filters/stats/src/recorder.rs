@@ -69,6 +69,11 @@ impl Recorder {
         }
     }
 
+    /// Tells Envoy of the configured attributes. Call it once, while the plugin is configured: Envoy takes no name twice.
+    pub fn declare(&self, host: &impl Host) {
+        self.expressions.declare(host);
+    }
+
     /// Whether a report of `family` needs a callback of the stream, so that a tick cannot make it. Conditions need one,
     /// because the engine evaluates them each time; so do label expressions, unless the label set `is_known`.
     pub fn needs_stream(&self, family: Family, is_known: bool) -> bool {

@@ -55,8 +55,10 @@ impl Stats {
     pub fn new(json: &[u8], host: &impl Host) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
         let config = StatsConfig::parse_with(json, &mut problems);
-        let stats = Self::of_config(&config, &Peer::local(host, &[]), host, &mut problems);
+        let local = Peer::local(host, &[]);
+        let stats = Self::of_config(&config, &local, host, &mut problems);
         ConfigError::unless_empty(problems)?;
+        stats.declare(host, &local);
         Ok(stats)
     }
 
@@ -66,9 +68,6 @@ impl Stats {
     pub fn of_config(config: &StatsConfig, local: &Peer, host: &impl Host, problems: &mut Vec<Problem>) -> Self {
         let mut symbols = Symbols::new(config.separators.clone(), config.max_series);
         let recorder = Recorder::new(config, host, &mut symbols, problems);
-        if problems.is_empty() {
-            set_build(host, &local.istio_version);
-        }
         let root_id = host.text(property::PLUGIN_ROOT_ID).unwrap_or_default();
         Self {
             reporting_period: config.tcp_reporting_duration,
@@ -78,6 +77,12 @@ impl Stats {
             seen: BoundedCache::new(MAX_FACTS),
             _mark: config.fault_flags.then(Mark::new),
         }
+    }
+
+    /// Tells Envoy of the configured attributes, and sets `istio_build`. Call it once, while the plugin is configured.
+    pub fn declare(&self, host: &impl Host, local: &Peer) {
+        self.recorder.declare(host);
+        set_build(host, &local.istio_version);
     }
 
     /// Clears what a configuration update may have changed: the services of clusters, and our certificates. Call it every

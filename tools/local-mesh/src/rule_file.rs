@@ -66,7 +66,7 @@ impl RuleFile {
         let said = match (self.kind.names)(rules.as_bytes()) {
             Err(error) => format!("{what} of {name}: {error}; what was before stays"),
             Ok(names) => match push(mesh, &[others, &configurations(self.kind, rules)].concat())? {
-                Some(reason) => format!("{what} of {name} are refused by Envoy: {reason}"),
+                Some(reason) => format!("{what} of {name} are refused: {reason}"),
                 None => {
                     rules.clone_into(&mut self.given);
                     match names.as_slice() {
@@ -88,7 +88,7 @@ fn configurations(kind: &Kind, rules: &str) -> Vec<PluginConfig> {
     kind.plugins.iter().map(configured).collect()
 }
 
-/// Pushes the configurations to all proxies at once. Returns the reason if a proxy rejects them.
+/// Pushes the configurations to all proxies at once. Returns the reason if a proxy rejects them, or a plugin refuses them.
 fn push(mesh: &Mesh, plugins: &[PluginConfig]) -> Result<Option<String>> {
     let push_to = |workload: &str| mesh.push(workload, |options| options.plugins.extend_from_slice(plugins));
     let updates: Vec<Result<Update>> = std::thread::scope(|scope| {
@@ -99,8 +99,9 @@ fn push(mesh: &Mesh, plugins: &[PluginConfig]) -> Result<Option<String>> {
         pushes.into_iter().map(join).collect()
     });
     for update in updates {
-        if let Update::Rejected(reason) = update? {
-            return Ok(Some(reason));
+        match update? {
+            Update::Accepted => {}
+            Update::Rejected(reason) | Update::Refused(reason) => return Ok(Some(reason)),
         }
     }
     Ok(None)

@@ -50,6 +50,9 @@ const CLUSTERS: Kind =
 pub enum Update {
     /// The new listeners are in use.
     Accepted,
+    /// The new listeners are in use, but plugins refuse their configuration. They run the last valid one, or traffic passes
+    /// without them. Contains what Envoy logged: what is wrong with it.
+    Refused(String),
     /// The old listeners stay in use. Contains what Envoy logged: its reason, and messages of plugins.
     Rejected(String),
 }
@@ -215,16 +218,41 @@ impl Sidecar {
         Ok(())
     }
 
+    /// An error with the log if a plugin refuses its configuration.
+    pub fn check_plugins(&self) -> Result<()> {
+        let (refused, name) = (self.refused()?.join(", "), &self.name);
+        ensure!(
+            refused.is_empty(),
+            "the sidecar of {name} refuses its configuration of {refused}; its log:\n{}",
+            self.log()
+        );
+        Ok(())
+    }
+
     /// Replaces clusters, then listeners, and waits until Envoy accepts or rejects each.
     pub(crate) fn push(&self, config: &SidecarConfig) -> Result<Update> {
         let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
+        let said = self.log().len();
         for (kind, resources) in [(CLUSTERS, &config.clusters), (LISTENERS, &config.listeners)] {
             let update = self.push_kind(kind, &discovery(kind.type_name, resources, version), version)?;
             if update != Update::Accepted {
                 return Ok(update);
             }
         }
-        Ok(Update::Accepted)
+        // A plugin that is taken off is refused until the last of its streams has ended.
+        let said = self.log().get(said..).unwrap_or_default().to_owned();
+        if self.refused()?.is_empty() || !said.contains(": configuration refused, ") {
+            return Ok(Update::Accepted);
+        }
+        Ok(Update::Refused(said))
+    }
+
+    /// The plugins that refuse their configuration.
+    pub fn refused(&self) -> Result<Vec<String>> {
+        const GAUGE: &str = ".remixer_configuration_refused: 1";
+        let page = self.admin("/stats?filter=remixer_configuration_refused")?;
+        let plugin = |line: &str| Some(line.strip_suffix(GAUGE)?.rsplit('.').next()?.to_owned());
+        Ok(page.lines().filter_map(plugin).collect())
     }
 
     fn push_kind(&self, kind: Kind, content: &Value, version: u64) -> Result<Update> {

@@ -14,6 +14,7 @@ use crate::options::{Network, Options};
 use crate::page;
 use crate::rule_file::RuleFile;
 use crate::server::Server;
+use crate::sidecar::Sidecar;
 use crate::topology::Topology;
 use crate::traffic::Sending;
 use crate::verdict::Missing;
@@ -106,6 +107,7 @@ pub fn up(arguments: &Arguments, out: &mut dyn Write) -> Result<Ending> {
         Err(_) if interrupt.is_set() => return Ok(Ending::Interrupted),
         started => started?,
     };
+    mesh.sidecars().iter().try_for_each(Sidecar::check_plugins)?;
     let page = page::of_mesh(&mesh)?;
     (arguments.progress)("the mesh is up");
     write_addresses(&mesh, &page, &arguments.tracing, out)?;

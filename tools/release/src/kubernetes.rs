@@ -152,6 +152,7 @@ fn asking(patch: &str, modules: &Files) -> Result<String> {
     .join(&format!("\n{indent}"));
     let context = field("context: ")?;
     let rbac = kind.replace("wasm.v3.Wasm", "rbac.v3.RBAC");
+    let stat_prefix = if kind.contains(".network.") { "\n            stat_prefix: remixer" } else { "" };
     Ok(format!(
         "  - applyTo: EXTENSION_CONFIG
     match:
@@ -164,7 +165,10 @@ fn asking(patch: &str, modules: &Files) -> Result<String> {
 {tail}{before}        config_discovery:
           config_source:
             ads: {{}}
-            initial_fetch_timeout: 0s
+            initial_fetch_timeout: 20s
+          # Without it, each request would get 500 where the module is missing or broken. An RBAC without rules lets all pass.
+          default_config:
+            \"@type\": {rbac}{stat_prefix}
           type_urls:
           - {kind}
           - {rbac} # what the agent says when the module cannot be had, and fail_open is set
@@ -200,6 +204,13 @@ mod tests {
         let digest = format!("\n              sha256: {}\n          next: 1\n  - applyTo: HTTP_FILTER\n", sha256(b"x"));
         assert!(remote.contains(&digest), "{remote}");
         assert_eq!(remote.matches("        name: remixer.a.gateway\n").count(), 2, "{remote}");
+        let default = "          default_config:\n            \"@type\": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC\n          type_urls";
+        assert!(remote.contains(default), "{remote}");
+        let network = fetched(&FILTER.replace(".http.", ".network."), &modules).unwrap();
+        assert!(
+            network.contains("network.rbac.v3.RBAC\n            stat_prefix: remixer\n          type_urls:"),
+            "{network}"
+        );
     }
 
     #[test]
