@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -254,9 +254,10 @@ fn end_all<'a>(containers: impl Iterator<Item = &'a Container>) {
     let _ = wait_until(END, || containers.iter().all(|container| container.code().is_some()));
 }
 
-/// The container's first process is there a moment after the program that makes it.
+/// The container's first process is there a moment after the program that makes it, and its file system a moment after that.
 fn wait_for_id(container: &Container) -> Result<u32> {
-    let found = || container.id().ok();
+    let has_root = |id: &u32| fs::read_link(format!("/proc/{id}/root")).is_ok_and(|root| root != Path::new("/"));
+    let found = || container.id().ok().filter(has_root);
     local_mesh::wait_for(Duration::from_secs(5), || match (found(), container.code()) {
         (None, None) => None,
         (id, _) => Some(id),
