@@ -149,8 +149,10 @@ fn the_directory_renders_the_filters_for_the_mesh_and_the_module_for_a_namespace
 /// comes after ours.
 #[test]
 fn istios_own_filters_are_taken_out_of_proxies_that_have_ours() {
+    let scratch = Scratch::new();
+    let ours = from_files(&scratch, &[file("filters/telemetry.yaml")], |config| vec![config]);
     for (instead, app) in [(None, "unknown"), (Some(file("istio/instead-of-istio.yaml")), "server")] {
-        let patches = istios().into_iter().chain([file("filters/telemetry.yaml")]).chain(instead).collect();
+        let patches = istios().into_iter().chain(ours.clone()).chain(instead).collect();
         let mesh = start(PAIR, patches);
         request(&mesh);
         let samples = counted(&mesh, "istio_requests_total");
@@ -292,7 +294,8 @@ fn check_labels(samples: &[Sample]) {
     }
 }
 
-/// Extension configurations as Istio's agent gives them to proxies: the module with the configured digest, in a file.
+/// Extension configurations as Istio's agent gives them to proxies: the module that is mounted, or that with the configured
+/// digest, in a file.
 fn fetched(filters: &[String]) -> Vec<Value> {
     let module = &release()["kubernetes/remote/server/remixer.wasm"];
     let mut configs = Vec::new();
@@ -301,9 +304,13 @@ fn fetched(filters: &[String]) -> Vec<Value> {
         for mut patch in patches.into_iter().filter(|patch| patch["applyTo"] == "EXTENSION_CONFIG") {
             let mut config = patch["patch"]["value"].take();
             let code = config.pointer_mut("/typed_config/config/vm_config/code").unwrap();
-            let remote = code["remote"].take();
-            assert!(remote["http_uri"]["uri"].as_str().unwrap().ends_with("/remixer.wasm"), "{remote}");
-            assert_eq!(remote["sha256"], files::sha256(module), "{remote}");
+            let (remote, mounted) = (code["remote"].take(), code["local"]["filename"].take());
+            if remote.is_null() {
+                assert_eq!(mounted, format!("{MODULES}remixer.wasm"));
+            } else {
+                assert!(remote["http_uri"]["uri"].as_str().unwrap().ends_with("/remixer.wasm"), "{remote}");
+                assert_eq!(remote["sha256"], files::sha256(module), "{remote}");
+            }
             *code = json!({"local": {"filename": tools::dist().join("remixer.wasm")}});
             let extension = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
             config.as_object_mut().unwrap().insert("@type".to_owned(), json!(extension));
@@ -342,7 +349,13 @@ fn connect(mesh: &Mesh) {
 
 #[test]
 fn where_a_module_cannot_be_had_traffic_passes() {
-    let filters = ["telemetry", "tcp-stats"].map(|name| file(&format!("remote/{name}.yaml")));
+    for directory in ["remote", "filters"] {
+        where_modules_of_cannot_be_had(directory);
+    }
+}
+
+fn where_modules_of_cannot_be_had(directory: &str) {
+    let filters = ["telemetry", "tcp-stats"].map(|name| file(&format!("{directory}/{name}.yaml")));
     let scratch = Scratch::new();
     files::put(&scratch.0.join("broken.wasm"), b"\0asm\x01\0\0\0broken").unwrap();
     let with_module = |name: &'static str| {
@@ -406,8 +419,14 @@ fn a_wrong_configuration_that_is_fetched_leaves_the_last_valid_one_and_a_proxy_t
 }
 
 #[test]
-fn proxies_ask_for_filters_whose_module_their_agent_fetches() {
-    let filters = ["telemetry", "tcp-stats"].map(|name| file(&format!("remote/{name}.yaml")));
+fn proxies_ask_for_filters_whose_module_is_mounted_or_fetched_by_their_agent() {
+    for directory in ["remote", "filters"] {
+        proxies_ask_for_filters_of(directory);
+    }
+}
+
+fn proxies_ask_for_filters_of(directory: &str) {
+    let filters = ["telemetry", "tcp-stats"].map(|name| file(&format!("{directory}/{name}.yaml")));
     apply(&filters);
     assert_eq!(fetched(&filters).len(), filters.join("").matches("config_discovery:").count());
     let scratch = Scratch::new();

@@ -50,6 +50,30 @@ fn with_a_misspelt_rule_proxies_keep_the_last_or_start_without_any() {
 }
 
 #[test]
+fn a_pod_with_the_label_and_without_the_mount_takes_requests() {
+    let pod = "
+apiVersion: v1
+kind: Service
+metadata: { name: unmounted, namespace: shop }
+spec: { selector: { app: unmounted }, ports: [{ name: http, port: 80, targetPort: 8080 }, { name: tcp, port: 9090 }] }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: unmounted, namespace: shop, labels: { app: unmounted, remixer: enabled } }
+spec: { containers: [{ name: app, image: pod-app, args: [serve, unmounted, http=8080, tcp=9090] }] }
+";
+    mesh().apply(pod).unwrap();
+    let unmounted = crate::scene::pod("shop", "unmounted");
+    let ask = || call(&crate::scene::pod("shop", "client"), &["http", "http://unmounted/", "1"]);
+    wait_until(WAIT, || ask() == "200\n").unwrap();
+    assert_eq!(call(&unmounted, &["http", "http://web/", "1"]), "200\n");
+    // Nothing of metadata exchange reaches its application.
+    let client = crate::scene::pod("shop", "client");
+    assert!(client.exec("app", &["pod-app", "tcp", "unmounted:9090", "1"]).is_err());
+    mesh().kubectl(&["-n", "shop", "delete", "service/unmounted", "pod/unmounted"]).unwrap();
+}
+
+#[test]
 fn without_the_server_of_modules_requests_pass_also_at_proxies_that_start() {
     let _attached = Instead::attach("remote");
     for _ in 0..5 {

@@ -76,7 +76,7 @@ pub struct Root {
 pub struct EnvoyFilter {
     /// Its path in `envoy/`.
     pub file: &'static str,
-    /// Whether a proxy may run without the module, so that it may be fetched (`envoy/kubernetes/remote`).
+    /// Whether connections may pass without the module, so that it may be fetched (`envoy/kubernetes/remote`).
     pub may_be_fetched: bool,
 }
 

@@ -33,11 +33,15 @@ pub fn files(filters: &Files, modules: &Files, digests: &BTreeMap<String, String
             bootstraps.push((PathBuf::from(name), text(content)?.to_owned()));
         } else if name.ends_with(".yaml") && !name.contains('/') {
             let filter = selecting(text(content)?).with_context(|| format!("envoy/{name}"))?;
-            if may_be_fetched(name) {
-                let remote = fetched(&filter, modules).with_context(|| format!("envoy/{name}"))?;
-                files.insert(format!("remote/{name}"), remote.into_bytes());
+            let may_be_fetched = may_be_fetched(name);
+            let made = |code| {
+                let filter = Discovery { modules, code, may_pass: may_be_fetched }.of(&filter);
+                anyhow::Ok(filter.with_context(|| format!("envoy/{name}"))?.into_bytes())
+            };
+            files.insert(format!("filters/{name}"), made(Code::Mounted)?);
+            if may_be_fetched {
+                files.insert(format!("remote/{name}"), made(Code::Fetched)?);
             }
-            files.insert(format!("filters/{name}"), filter.into_bytes());
         }
     }
     files.insert("bootstrap/custom_bootstrap.json".to_owned(), bootstrap(&bootstraps)?.into_bytes());
@@ -104,41 +108,104 @@ fn selecting(filter: &str) -> Result<String> {
     Ok(format!("{head}{SPEC}{selector}{spec}"))
 }
 
-/// An EnvoyFilter whose modules are fetched and checked rather than mounted. Istio's agent does that for what it gets by
-/// ECDS alone, so each filter asks for its configuration, and a patch before it has that.
-///
-/// It works on lines, which keeps the comments; what is not in the form of our files is an error.
-fn fetched(filter: &str, modules: &Files) -> Result<String> {
-    const PATCH: &str = "  - applyTo: ";
-    let mut out = String::new();
-    let mut patch = String::new();
-    for line in filter.split_inclusive('\n') {
-        if line.starts_with(PATCH) {
-            out.push_str(&asking(&std::mem::take(&mut patch), modules)?);
-        }
-        patch.push_str(line);
-    }
-    out.push_str(&asking(&patch, modules)?);
-    ensure!(!out.contains(MODULES), "a module is named in a form that is not known here");
-    Ok(out)
+/// Where a proxy has its modules from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Code {
+    /// A volume of the pod.
+    Mounted,
+    /// The server. Istio's agent fetches a module and checks it, but for what it gets by ECDS alone.
+    Fetched,
 }
 
-/// A patch whose value has a module as the two patches that let it be fetched; any other as it is.
-fn asking(patch: &str, modules: &Files) -> Result<String> {
-    let Some((_, rest)) = patch.split_once(&format!("filename: {MODULES}")) else { return Ok(patch.to_owned()) };
-    let module = rest.lines().next().unwrap_or_default();
-    let content =
-        modules.get(module).with_context(|| format!("it names {module}, which is no module of MODULES in {TABLE}"))?;
-    let form = "a patch is not in the form that is known here";
-    let field = |name: &str| patch.lines().find_map(|line| line.trim_start().strip_prefix(name)).context(form);
-    let (before, typed) = patch.split_once("        typed_config:\n").context(form)?;
-    let name = format!("{}.{}", field("name: remixer")?.trim_start_matches('.'), field("context: ")?.to_lowercase());
-    let kind = field("\"@type\": ")?;
-    let renamed = format!("        name: remixer.{name}\n");
-    let at = before.rfind("        name: ").context(form)?;
-    let before = format!("{}{renamed}", before.get(..at).unwrap_or_default());
+/// How an EnvoyFilter becomes one whose filters ask for their configuration (ECDS). A module that is missing or broken then
+/// costs that filter alone; as a part of a listener, it would cost the listener.
+#[derive(Debug, Clone, Copy)]
+struct Discovery<'a> {
+    modules: &'a Files,
+    code: Code,
+    /// Whether inbound connections may pass without the module.
+    may_pass: bool,
+}
 
-    let (head, tail) = typed.split_once("local:\n").context(form)?;
+impl Discovery<'_> {
+    /// It works on lines, which keeps the comments; what is not in the form of our files is an error.
+    fn of(&self, filter: &str) -> Result<String> {
+        const PATCH: &str = "  - applyTo: ";
+        let mut out = String::new();
+        let mut patch = String::new();
+        for line in filter.split_inclusive('\n') {
+            if line.starts_with(PATCH) {
+                out.push_str(&self.asking(&std::mem::take(&mut patch))?);
+            }
+            patch.push_str(line);
+        }
+        out.push_str(&self.asking(&patch)?);
+        let named = out.matches(MODULES).count();
+        let discovered = out.matches("  - applyTo: EXTENSION_CONFIG\n").count();
+        let expected = if self.code == Code::Mounted { discovered } else { 0 };
+        ensure!(named == expected, "a module is named in a form that is not known here");
+        Ok(out)
+    }
+
+    /// A patch whose value has a module as two patches, the first with the configuration that the filter of the second asks
+    /// for; any other as it is.
+    fn asking(&self, patch: &str) -> Result<String> {
+        let Some((_, rest)) = patch.split_once(&format!("filename: {MODULES}")) else { return Ok(patch.to_owned()) };
+        let module = rest.lines().next().unwrap_or_default();
+        let content = self
+            .modules
+            .get(module)
+            .with_context(|| format!("it names {module}, which is no module of MODULES in {TABLE}"))?;
+        let form = "a patch is not in the form that is known here";
+        let field = |name: &str| patch.lines().find_map(|line| line.trim_start().strip_prefix(name)).context(form);
+        let (before, typed) = patch.split_once("        typed_config:\n").context(form)?;
+        let context = field("context: ")?;
+        let name = format!("{}.{}", field("name: remixer")?.trim_start_matches('.'), context.to_lowercase());
+        let kind = field("\"@type\": ")?;
+        let renamed = format!("        name: remixer.{name}\n");
+        let at = before.rfind("        name: ").context(form)?;
+        let before = format!("{}{renamed}", before.get(..at).unwrap_or_default());
+        let typed = match self.code {
+            Code::Mounted => typed.to_owned(),
+            Code::Fetched => fetched(typed, module, content).context(form)?,
+        };
+        let rbac = kind.replace("wasm.v3.Wasm", "rbac.v3.RBAC");
+        let mut default = format!("\"@type\": {rbac}");
+        if kind.contains(".network.") {
+            default.push_str("\n            stat_prefix: remixer");
+        }
+        let why = if self.may_pass || context != "SIDECAR_INBOUND" {
+            "Where the module is missing or broken: an RBAC without rules lets all pass."
+        } else {
+            default.push_str("\n            rules: {}");
+            "Where the module is missing or broken: rules that allow nobody. Frames of peers must not reach the application."
+        };
+        Ok(format!(
+            "  - applyTo: EXTENSION_CONFIG
+    match:
+      context: {context}
+    patch:
+      operation: ADD
+      value:
+{renamed}        typed_config:
+{typed}{before}        config_discovery:
+          config_source:
+            ads: {{}}
+            initial_fetch_timeout: 20s
+          # {why}
+          default_config:
+            {default}
+          type_urls:
+          - {kind}
+          - {rbac} # also what the agent says when it cannot fetch a module, and fail_open is set
+"
+        ))
+    }
+}
+
+/// The same configuration of a plugin with its module from the server; `None` if it is not in the form of our files.
+fn fetched(typed: &str, module: &str, content: &[u8]) -> Option<String> {
+    let (head, tail) = typed.split_once("local:\n")?;
     let indent = head.rsplit('\n').next().unwrap_or_default();
     let tail = tail.split_once('\n').map_or("", |(_, tail)| tail);
     let remote = [
@@ -150,30 +217,7 @@ fn asking(patch: &str, modules: &Files) -> Result<String> {
         format!("  sha256: {}", sha256(content)),
     ]
     .join(&format!("\n{indent}"));
-    let context = field("context: ")?;
-    let rbac = kind.replace("wasm.v3.Wasm", "rbac.v3.RBAC");
-    let stat_prefix = if kind.contains(".network.") { "\n            stat_prefix: remixer" } else { "" };
-    Ok(format!(
-        "  - applyTo: EXTENSION_CONFIG
-    match:
-      context: {context}
-    patch:
-      operation: ADD
-      value:
-{renamed}        typed_config:
-{head}{remote}
-{tail}{before}        config_discovery:
-          config_source:
-            ads: {{}}
-            initial_fetch_timeout: 20s
-          # Without it, each request would get 500 where the module is missing or broken. An RBAC without rules lets all pass.
-          default_config:
-            \"@type\": {rbac}{stat_prefix}
-          type_urls:
-          - {kind}
-          - {rbac} # what the agent says when the module cannot be had, and fail_open is set
-"
-    ))
+    Some(format!("{head}{remote}\n{tail}"))
 }
 
 #[cfg(test)]
@@ -196,33 +240,46 @@ mod tests {
           next: 1
 ";
 
+    fn discovered(filter: &str, code: Code, may_pass: bool) -> Result<String> {
+        let modules = Files::from([("a.wasm".to_owned(), b"x".to_vec())]);
+        Discovery { modules: &modules, code, may_pass }.of(filter)
+    }
+
     #[test]
     fn a_mounted_module_becomes_a_fetched_one_with_its_digest() {
-        let modules = Files::from([("a.wasm".to_owned(), b"x".to_vec())]);
-        let remote = fetched(FILTER, &modules).unwrap();
+        let remote = discovered(FILTER, Code::Fetched, true).unwrap();
         assert!(remote.starts_with("# c\n  - applyTo: EXTENSION_CONFIG\n"), "{remote}");
         let digest = format!("\n              sha256: {}\n          next: 1\n  - applyTo: HTTP_FILTER\n", sha256(b"x"));
         assert!(remote.contains(&digest), "{remote}");
         assert_eq!(remote.matches("        name: remixer.a.gateway\n").count(), 2, "{remote}");
-        let default = "          default_config:\n            \"@type\": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC\n          type_urls";
-        assert!(remote.contains(default), "{remote}");
-        let network = fetched(&FILTER.replace(".http.", ".network."), &modules).unwrap();
-        assert!(
-            network.contains("network.rbac.v3.RBAC\n            stat_prefix: remixer\n          type_urls:"),
-            "{network}"
-        );
+    }
+
+    #[test]
+    fn a_filter_has_a_default_for_a_module_that_is_missing() {
+        let inbound = FILTER.replace("GATEWAY", "SIDECAR_INBOUND").replace(".http.", ".network.");
+        for (filter, may_pass, expected) in [
+            (FILTER, true, "\n            \"@type\": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC\n          type_urls:"),
+            (&inbound, true, "network.rbac.v3.RBAC\n            stat_prefix: remixer\n          type_urls:"),
+            (&inbound, false, "network.rbac.v3.RBAC\n            stat_prefix: remixer\n            rules: {}\n          type_urls:"),
+            (&FILTER.replace(".http.", ".network."), false, "network.rbac.v3.RBAC\n            stat_prefix: remixer\n          type_urls:"),
+        ] {
+            let mounted = discovered(filter, Code::Mounted, may_pass).unwrap();
+            assert!(mounted.contains(expected), "{mounted}");
+            assert!(mounted.contains("              filename: /var/local/remixer/a.wasm\n          next: 1\n"), "{mounted}");
+        }
     }
 
     #[test]
     fn what_is_not_known_is_no_filter_without_its_module() {
-        let modules = Files::from([("a.wasm".to_owned(), b"x".to_vec())]);
         for wrong in [
             FILTER.replace("a.wasm", "b.wasm"),
             FILTER.replace("filename: /var", "filename: '/var"),
             FILTER.replace("context: GATEWAY", "listener: {}"),
         ] {
-            assert!(fetched(&wrong, &modules).is_err(), "{wrong}");
+            for code in [Code::Mounted, Code::Fetched] {
+                assert!(discovered(&wrong, code, true).is_err(), "{wrong}");
+            }
         }
-        assert_eq!(fetched("# none\n", &modules).unwrap(), "# none\n");
+        assert_eq!(discovered("# none\n", Code::Fetched, true).unwrap(), "# none\n");
     }
 }
