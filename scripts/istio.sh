@@ -40,8 +40,14 @@ have_network() { have ip && have iptables && have iptables-save && have nsenter 
 get_network() { apt_install iproute2 iptables util-linux procps; }
 
 name_registry() { say "a registry of images, and skopeo"; }
-have_registry() { have docker-registry && have skopeo; }
-get_registry() { apt_install docker-registry skopeo; }
+have_registry() { [ -x "$PARTS/registry/usr/bin/docker-registry" ] && have skopeo; }
+# Debian's package is unpacked, not installed: so it starts no service.
+get_registry() {
+    have skopeo || apt_install skopeo
+    rm -rf "$PARTS/registry"
+    mkdir -p "$PARTS/registry"
+    (cd "$PARTS/registry" && apt_try download docker-registry && dpkg -x ./docker-registry_*.deb . && rm ./docker-registry_*.deb)
+}
 
 # go_module <directory> <replacement>...: a module that is there only to build commands of others.
 go_module() {

@@ -23,14 +23,17 @@ if [ "${ISTIO:-}" = skip ]; then
 fi
 [ "$(id -u)" -eq 0 ] || die "The tests with a real Istio make network namespaces, which root alone may: run this as root, or with ISTIO=skip."
 scripts/setup.sh istio
+scripts/build.sh
 
 mkdir -p "$LOGS"
+exec 9>"$TARGET/istio.lock"
+flock -n 9 || die "Another run of these tests is under way."
 cargo build -q --workspace --bins
 program=$(cargo test -q --workspace --test istio --no-run --message-format=json | sed -n 's/.*"executable":"\([^"]*\/istio-[^"]*\)".*/\1/p')
 [ -x "$program" ] || die "cargo made no test program."
 set -m
 setpriv --pdeathsig KILL unshare --net --mount --pid --fork --mount-proc --kill-child \
-    "$0" --inside "$program" --test-threads=1 "$@" </dev/null &
+    timeout 30m "$0" --inside "$program" --test-threads=1 "$@" </dev/null &
 JOB=$!
 set +m
 wait "$JOB"

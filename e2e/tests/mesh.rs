@@ -51,7 +51,7 @@ fn requests_pass_both_proxies_with_mutual_tls_and_spiffe_identities() {
     let mesh = pair();
     let request = Request::get(mesh.sidecar("client").unwrap().outbound(), "/headers").host("server:9080");
     let answer = mesh.client().send(&request).unwrap();
-    assert_eq!((answer.status, answer.header("server")), (200, Some("istio-envoy")));
+    assert_eq!((answer.status, answer.header("server")), (200, Some("envoy")));
     let seen = answer.json().unwrap();
     assert_eq!(seen["workload"], "server-v1");
     let headers = seen["headers"].to_string();

@@ -31,7 +31,7 @@ apiVersion: networking.istio.io/v1alpha3
 kind: EnvoyFilter
 metadata: { name: no-exchange, namespace: istio-system }
 spec:
-  priority: 1
+  priority: 2
   configPatches:
   - applyTo: NETWORK_FILTER
     match:

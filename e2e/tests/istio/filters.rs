@@ -6,33 +6,20 @@ use local_mesh::{wait_for, wait_until};
 use serde_json::Value;
 
 use crate::expected::{both, call, http, request, NOBODY, WEB};
-use crate::scene::{kubernetes, mesh, pod, reported, with, Report, WAIT};
+use crate::scene::{kubernetes, pod, reported, with, Applied, Report, WAIT};
 
-/// A file with other rules, applied until dropped.
-pub struct Applied(String);
-
-impl Applied {
-    /// Applies it.
-    pub fn with(file: &str, rules: &str) -> Self {
-        let text = fs::read_to_string(kubernetes(file)).unwrap();
-        let yaml = text.replace(r#"'{"http": []}'"#, &format!("'{rules}'"));
-        assert_ne!(yaml, text, "{file} has no rules to replace");
-        mesh().apply(&yaml).unwrap();
-        Self(kubernetes(file))
-    }
-}
-
-impl Drop for Applied {
-    fn drop(&mut self) {
-        let _ = mesh().kubectl(&["delete", "-f", &self.0]);
-    }
+/// A file of `kubernetes/filters` with other rules.
+pub fn with_rules(name: &str, rules: &str) -> Applied {
+    let text = fs::read_to_string(kubernetes(&format!("filters/{name}.yaml"))).unwrap();
+    let yaml = text.replace(r#"'{"http": []}'"#, &format!("'{rules}'"));
+    assert_ne!(yaml, text, "{name} has no rules to replace");
+    Applied::yaml(name, &yaml)
 }
 
 #[test]
 fn a_line_for_each_request_names_both_workloads() {
     let (client, web) = (pod("shop", "client"), pod("shop", "web"));
-    let file = kubernetes("filters/access-log.yaml");
-    mesh().kubectl(&["apply", "-f", &file]).unwrap();
+    let _applied = Applied::file(&kubernetes("filters/access-log.yaml"));
     for (pod, reporter) in [(&client, "source"), (&web, "destination")] {
         let line = wait_for(WAIT, || {
             call(&client, &["http", "http://web/logged", "1"]);
@@ -52,7 +39,6 @@ fn a_line_for_each_request_names_both_workloads() {
             assert_eq!(line[field], expected, "{field}: {line}");
         }
     }
-    mesh().kubectl(&["delete", "-f", &file]).unwrap();
 }
 
 #[test]
@@ -61,7 +47,7 @@ fn faults_are_injected_at_the_caller_and_seen_in_its_flags() {
         "fault": {"abort": {"percentage": {"value": 100}, "httpStatus": 418}}}]}"#;
     let client = pod("shop", "client");
     let ask = |user: &str| call(&client, &["http", "http://web/", "1", &format!("end-user={user}")]);
-    let applied = Applied::with("filters/fault-outbound.yaml", rules);
+    let applied = with_rules("fault-outbound", rules);
     wait_until(WAIT, || ask("jason") == "418\n").unwrap();
     assert_eq!(ask("mary"), "200\n");
     // Nobody was called: what is known of the destination is its service.
@@ -79,7 +65,7 @@ fn requests_are_mirrored_to_another_service() {
         "mirrors": [{"name": "stock", "destination": {"host": "stock.depot.svc.cluster.local", "port": {"number": 80}}, "percentage": {"value": 100}}]}]}"#;
     let (client, stock) = (pod("shop", "client"), pod("depot", "stock"));
     let ask = || call(&client, &["http", "http://web/mirrored", "1"]);
-    let _applied = Applied::with("filters/shadow.yaml", rules);
+    let _applied = with_rules("shadow", rules);
     let copies = |samples: &[local_mesh::Sample]| {
         let of_client = samples.iter().filter(|sample| sample.label("source_workload") == "client");
         of_client.map(|sample| sample.value).sum::<f64>()
@@ -100,7 +86,7 @@ kind: Telemetry
 metadata: { name: log, namespace: shop }
 spec: { accessLogging: [{ providers: [{ name: envoy }] }] }
 ";
-    mesh().apply(telemetry).unwrap();
+    let _applied = Applied::yaml("telemetry", telemetry);
     let (client, web) = (pod("shop", "client"), pod("shop", "web"));
     wait_until(WAIT, || {
         call(&client, &["http", "http://web/istios-own", "1"]);
@@ -108,5 +94,4 @@ spec: { accessLogging: [{ providers: [{ name: envoy }] }] }
     })
     .unwrap();
     both(&web, &request(&WEB, "web", "shop"), &http(1.0), &["http", "http://web/", "1"], "200\n");
-    mesh().kubectl(&["-n", "shop", "delete", "telemetry", "log"]).unwrap();
 }

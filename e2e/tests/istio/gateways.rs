@@ -3,12 +3,13 @@
 use local_mesh::wait_until;
 
 use crate::expected::{call, end, http, received, request, WEB};
-use crate::scene::{app, config, kubernetes, mesh, pod, reported, with, Instead, Report, WAIT};
+use crate::scene::{app, config, kubernetes, mesh, pod, reported, with, Applied, Instead, Report, WAIT};
 
 #[test]
 fn an_injected_gateway_reports_as_the_source_of_its_requests() {
     let cluster = mesh();
-    cluster.kubectl(&["create", "namespace", "gate"]).unwrap();
+    let namespace = "{ apiVersion: v1, kind: Namespace, metadata: { name: gate } }";
+    let _namespace = Applied::yaml("gate", namespace);
     cluster.kubectl(&["apply", "--server-side", "-k", &kubernetes("modules"), "-n", "gate"]).unwrap();
     cluster.kubectl(&["apply", "--server-side", "-k", &app("gate")]).unwrap();
     let (gate, web, kiosk) = (pod("gate", "gate"), pod("shop", "web"), pod("street", "kiosk"));
@@ -21,16 +22,15 @@ fn an_injected_gateway_reports_as_the_source_of_its_requests() {
         Report { pod: &web, labels: received(&labels), more: &more },
     ];
     assert_eq!(reported(&reports, ask), "200\n");
-    cluster.kubectl(&["delete", "namespace", "gate", "--wait=false"]).unwrap();
 }
 
 #[test]
 fn proxies_fetch_the_module_also_those_of_a_gateway_resource() {
     let cluster = mesh();
-    cluster.kubectl(&["apply", "--server-side", "-k", &kubernetes("remote/server")]).unwrap();
+    let _server = Applied::directory(&kubernetes("remote/server"));
     cluster.kubectl(&["-n", "istio-system", "rollout", "status", "deployment", "remixer", "--timeout=60s"]).unwrap();
-    let attached = Instead::attach("remote");
-    cluster.kubectl(&["apply", "-f", &app("hatch.yaml")]).unwrap();
+    let _attached = Instead::attach("remote");
+    let _hatch = Applied::file(&app("hatch.yaml"));
     let hatch = cluster.wait_ready_one("shop", "gateway.networking.k8s.io/gateway-name=hatch").unwrap();
     let (client, web, kiosk) = (pod("shop", "client"), pod("shop", "web"), pod("street", "kiosk"));
     // The agent has put the file that it fetched in place of the address.
@@ -50,10 +50,6 @@ fn proxies_fetch_the_module_also_those_of_a_gateway_resource() {
     assert_eq!(reported(&reports, ask), "200\n");
     let report = Report { pod: &client, labels: request(&WEB, "web", "shop"), more: &more };
     reported(&[report], || call(&client, &["http", "http://web/", "1"]));
-
-    cluster.kubectl(&["delete", "-f", &app("hatch.yaml")]).unwrap();
-    drop(attached);
-    cluster.kubectl(&["delete", "-k", &kubernetes("remote/server")]).unwrap();
 }
 
 fn pairs(labels: &crate::scene::Labels) -> Vec<(&str, &str)> {

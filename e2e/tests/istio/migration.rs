@@ -7,7 +7,7 @@ use local_mesh::{tools, wait_for};
 use serde_json::Value;
 
 use crate::expected::call;
-use crate::scene::{app, kubernetes, mesh, pod, Labels, WAIT};
+use crate::scene::{app, kubernetes, mesh, pod, Applied, Labels, WAIT};
 
 #[test]
 fn mixers_metric_and_log_are_reported_in_the_cluster() {
@@ -21,12 +21,13 @@ fn mixers_metric_and_log_are_reported_in_the_cluster() {
     let filters = app("migrated/filters.yaml");
     fs::write(&filters, remixer(&["migrate", &tutorial("double-request-count.yaml"), &tutorial("newlog-stdio.yaml")]))
         .unwrap();
-    cluster.kubectl(&["create", "namespace", "attic"]).unwrap();
-    cluster.kubectl(&["label", "namespace", "attic", "istio-injection=enabled"]).unwrap();
+    let namespace =
+        "{ apiVersion: v1, kind: Namespace, metadata: { name: attic, labels: { istio-injection: enabled } } }";
+    let _namespace = Applied::yaml("attic", namespace);
     cluster.kubectl(&["apply", "--server-side", "-k", &kubernetes("modules"), "-n", "attic"]).unwrap();
     let bootstrap = remixer(&["bootstrap", &filters]).replacen("metadata: {", "metadata: { namespace: attic,", 1);
     cluster.apply(&bootstrap).unwrap();
-    cluster.kubectl(&["apply", "-k", &app("migrated")]).unwrap();
+    let _migrated = Applied::directory(&app("migrated"));
     cluster.kubectl(&["apply", "--server-side", "-k", &app("attic")]).unwrap();
 
     let (client, stock) = (pod("shop", "client"), pod("attic", "stock"));
@@ -49,7 +50,4 @@ fn mixers_metric_and_log_are_reported_in_the_cluster() {
     })
     .unwrap();
     assert_eq!(line["destination"], "stock", "{line}");
-
-    cluster.kubectl(&["delete", "-k", &app("migrated")]).unwrap();
-    cluster.kubectl(&["delete", "namespace", "attic", "--wait=false"]).unwrap();
 }

@@ -1,41 +1,30 @@
 //! Mutual TLS as PeerAuthentication asks for it.
 
 use crate::expected::{both, call, http, received, request, STOCK, WEB};
-use crate::scene::{mesh, pod, reported, with, Report, WAIT};
+use crate::scene::{pod, reported, with, Applied, Report, WAIT};
 
 /// Sets the mode of a namespace until dropped.
-struct Mode(&'static str);
-
-impl Mode {
-    fn set(namespace: &'static str, mode: &str) -> Self {
-        let name = format!("metadata: {{ name: default, namespace: {namespace} }}");
-        let policy = format!(
-            "{{ apiVersion: security.istio.io/v1, kind: PeerAuthentication, {name}, spec: {{ mtls: {{ mode: {mode} }} }} }}"
-        );
-        mesh().apply(&policy).unwrap();
-        Self(namespace)
-    }
-}
-
-impl Drop for Mode {
-    fn drop(&mut self) {
-        let _ = mesh().kubectl(&["-n", self.0, "delete", "peerauthentication", "default"]);
-    }
+fn set(namespace: &str, mode: &str) -> Applied {
+    let name = format!("metadata: {{ name: default, namespace: {namespace} }}");
+    let policy = format!(
+        "{{ apiVersion: security.istio.io/v1, kind: PeerAuthentication, {name}, spec: {{ mtls: {{ mode: {mode} }} }} }}"
+    );
+    Applied::yaml("mode", &policy)
 }
 
 #[test]
 fn strict_mutual_tls_refuses_strangers_and_labels_the_others_as_before() {
     let (kiosk, arguments) = (pod("street", "kiosk"), ["pod-app", "http", "http://web.shop/", "1"]);
     kiosk.exec("app", &arguments).unwrap();
-    let _mode = Mode::set("shop", "STRICT");
-    local_mesh::wait_until(WAIT, || kiosk.exec("app", &arguments).is_err()).unwrap();
+    let _mode = set("shop", "STRICT");
+    local_mesh::wait_until(WAIT, || (0..5).all(|_| kiosk.exec("app", &arguments).is_err())).unwrap();
     both(&pod("shop", "web"), &request(&WEB, "web", "shop"), &http(1.0), &["http", "http://web/", "1"], "200\n");
 }
 
 #[test]
 fn without_mutual_tls_peers_are_known_by_their_metadata_and_have_no_principals() {
     let (client, stock) = (pod("shop", "client"), pod("depot", "stock"));
-    let _mode = Mode::set("depot", "DISABLE");
+    let _mode = set("depot", "DISABLE");
     let nobody = [("source_principal", "unknown"), ("destination_principal", "unknown")];
     let labels = with(&request(&STOCK, "stock", "depot"), &nobody);
     let plain = with(&received(&labels), &[("connection_security_policy", "none")]);

@@ -5,12 +5,12 @@ use std::process::Command;
 use local_mesh::wait_until;
 
 use crate::expected::{both, http, request, WEB};
-use crate::scene::{app, config, directory, mesh, pod, Instead, WAIT};
+use crate::scene::{app, config, directory, mesh, pod, Applied, Instead, WAIT};
 
 #[test]
 fn plugins_and_extensions_pull_the_module_from_a_registry() {
     let cluster = mesh();
-    cluster.kubectl(&["apply", "-f", &app("registry.yaml")]).unwrap();
+    let _registry = Applied::file(&app("registry.yaml"));
     let registry = cluster.wait_ready_one("street", "app=registry").unwrap();
     let target = format!("docker://{}:5000/remixer:{}", registry.address().unwrap(), release::VERSION);
     let image = format!("oci:{}:remixer", directory().join("release/oci").display());
@@ -25,5 +25,4 @@ fn plugins_and_extensions_pull_the_module_from_a_registry() {
         }
         both(&web, &request(&WEB, "web", "shop"), &http(2.0), &["http", "http://web/", "2"], "200\n200\n");
     }
-    cluster.kubectl(&["delete", "-f", &app("registry.yaml")]).unwrap();
 }

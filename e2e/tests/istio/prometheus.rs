@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use local_cluster::json::{list, text};
-use local_mesh::{wait_for, wait_for_value, Request};
+use local_mesh::{wait_for, wait_until, Request};
 use serde_json::Value;
 
 use crate::expected::{call, request, WEB};
@@ -48,10 +48,9 @@ fn both_of_istios_ways_to_scrape_proxies_give_the_same_series() {
     let mut expected = labels.clone();
     expected.retain(|_, value| !value.is_empty());
     for job in ["envoy-stats", "kubernetes-pods"] {
-        wait_for_value(WAIT, &Some(proxy()), || {
-            query(job).into_iter().find(|(labels, _)| *labels == expected).map(|(_, value)| value)
-        })
-        .unwrap_or_else(|error| panic!("{job}: {error:#}: {:?}", query(job)));
+        let value = || query(job).into_iter().find(|(labels, _)| *labels == expected).map(|(_, value)| value);
+        wait_until(WAIT, || value() == Some(proxy()))
+            .unwrap_or_else(|error| panic!("{job}: {error:#}: {:?}", query(job)));
     }
 }
 
@@ -80,4 +79,7 @@ fn kialis_graph_has_the_edge_with_its_rates_times_and_principals() {
     assert_eq!(edge["sourcePrincipal"], "spiffe://cluster.local/ns/shop/sa/client", "{edge}");
     assert_eq!(edge["destPrincipal"], "spiffe://cluster.local/ns/shop/sa/web", "{edge}");
     assert_eq!(edge["traffic"]["protocol"], "http", "{edge}");
+    for number in [&edge["traffic"]["rates"]["http"], &edge["responseTime"], &edge["throughput"]] {
+        assert!(number.as_str().is_some_and(|text| text.parse::<f64>().is_ok_and(|number| number > 0.0)), "{edge}");
+    }
 }

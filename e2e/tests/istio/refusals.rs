@@ -3,8 +3,8 @@
 use local_mesh::{wait_for_value, wait_until};
 
 use crate::expected::call;
-use crate::filters::Applied;
-use crate::scene::{mesh, pod, Instead, WAIT};
+use crate::filters::with_rules;
+use crate::scene::{kubernetes, listeners, mesh, pod, Applied, Instead, WAIT};
 
 const REFUSED: &str = "remixer_configuration_refused";
 
@@ -25,13 +25,12 @@ fn restart(app: &str) {
 
 #[test]
 fn with_a_misspelt_rule_proxies_keep_the_last_or_start_without_any() {
-    let file = "filters/fault-outbound.yaml";
     let teapot =
         r#"{"http": [{"name": "tea", "fault": {"abort": {"percentage": {"value": 100}, "httpStatus": 418}}}]}"#;
     let misspelt = teapot.replace("httpStatus", "httpStatsu");
-    let _applied = Applied::with(file, teapot);
+    let _applied = with_rules("fault-outbound", teapot);
     wait_until(WAIT, || ask(&[]) == "418\n").unwrap();
-    let _misspelt = Applied::with(file, &misspelt);
+    let _misspelt = with_rules("fault-outbound", &misspelt);
     wait_for_value(WAIT, &Some(1.0), refused).unwrap();
     assert_eq!(ask(&[]), "418\n", "the last rules stay");
     // Istio's proxies log warnings and errors.
@@ -42,7 +41,7 @@ fn with_a_misspelt_rule_proxies_keep_the_last_or_start_without_any() {
     restart("client");
     assert_eq!(ask(&[]), "200\n", "a proxy that starts has no other rules");
     wait_for_value(WAIT, &Some(1.0), refused).unwrap();
-    let corrected = Applied::with(file, &teapot.replace("418", "451"));
+    let corrected = with_rules("fault-outbound", &teapot.replace("418", "451"));
     wait_until(WAIT, || ask(&[]) == "451\n").unwrap();
     wait_for_value(WAIT, &Some(0.0), refused).unwrap();
     drop(corrected);
@@ -62,20 +61,23 @@ kind: Pod
 metadata: { name: unmounted, namespace: shop, labels: { app: unmounted, remixer: enabled } }
 spec: { containers: [{ name: app, image: pod-app, args: [serve, unmounted, http=8080, tcp=9090] }] }
 ";
-    mesh().apply(pod).unwrap();
+    let _applied = Applied::yaml("unmounted", pod);
     let unmounted = crate::scene::pod("shop", "unmounted");
     let ask = || call(&crate::scene::pod("shop", "client"), &["http", "http://unmounted/", "1"]);
     wait_until(WAIT, || ask() == "200\n").unwrap();
     assert_eq!(call(&unmounted, &["http", "http://web/", "1"]), "200\n");
-    // Nothing of metadata exchange reaches its application.
-    let client = crate::scene::pod("shop", "client");
-    assert!(client.exec("app", &["pod-app", "tcp", "unmounted:9090", "1"]).is_err());
-    mesh().kubectl(&["-n", "shop", "delete", "service/unmounted", "pod/unmounted"]).unwrap();
+    // Nothing of metadata exchange reaches its application: with mutual TLS, connections are refused.
+    let tcp = |pod: &local_cluster::Pod| pod.exec("app", &["pod-app", "tcp", "unmounted.shop:9090", "1"]);
+    assert!(tcp(&crate::scene::pod("shop", "client")).is_err());
+    assert_eq!(tcp(&crate::scene::pod("street", "kiosk")).unwrap(), "rating 5\n");
 }
 
 #[test]
 fn without_the_server_of_modules_requests_pass_also_at_proxies_that_start() {
+    mesh().kubectl(&["delete", "--ignore-not-found", "-k", &kubernetes("remote/server")]).unwrap();
+    mesh().wait_ready("istio-system", "app.kubernetes.io/name=remixer", 0).unwrap();
     let _attached = Instead::attach("remote");
+    wait_until(WAIT, || listeners(&pod("shop", "client")).contains("remixer.telemetry.sidecar_outbound")).unwrap();
     for _ in 0..5 {
         assert_eq!(ask(&[]), "200\n");
     }
@@ -83,5 +85,10 @@ fn without_the_server_of_modules_requests_pass_also_at_proxies_that_start() {
     restart("web-v1");
     for _ in 0..5 {
         assert_eq!(ask(&[]), "200\n");
+    }
+    for app in ["client", "web"] {
+        let pod = pod("shop", app);
+        assert!(listeners(&pod).contains("remixer.telemetry.sidecar_inbound"), "{app}");
+        assert_eq!(pod.samples("istio_requests_total").unwrap(), [], "{app}");
     }
 }

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use local_cluster::json::list;
 use local_cluster::{parts, Cluster, Pod};
 use local_mesh::{tools, wait_for_value, Sample};
+use serde_json::Value;
 
 /// The longest that something may take to appear.
 pub const WAIT: Duration = Duration::from_secs(30);
@@ -95,41 +97,102 @@ pub fn pod(namespace: &str, app: &str) -> Pod {
     mesh().wait_ready_one(namespace, &format!("app={app}")).unwrap()
 }
 
+/// Resources that are applied until dropped.
+#[derive(Debug)]
+pub struct Applied(Vec<String>);
+
+impl Applied {
+    /// Those of a file.
+    pub fn file(path: &str) -> Self {
+        mesh().kubectl(&["apply", "--server-side", "--force-conflicts", "-f", path]).unwrap();
+        Self(["-f", path].map(str::to_owned).into())
+    }
+
+    /// Those of a text.
+    pub fn yaml(name: &str, text: &str) -> Self {
+        let path = directory().join(format!("{name}.yaml"));
+        fs::write(&path, text).unwrap();
+        Self::file(&path.display().to_string())
+    }
+
+    /// Those of a kustomization.
+    pub fn directory(path: &str) -> Self {
+        mesh().kubectl(&["apply", "--server-side", "--force-conflicts", "-k", path]).unwrap();
+        Self(["-k", path].map(str::to_owned).into())
+    }
+}
+
+impl Drop for Applied {
+    fn drop(&mut self) {
+        let mut arguments = vec!["delete", "--ignore-not-found", "--wait=false"];
+        arguments.extend(self.0.iter().map(String::as_str));
+        restored(mesh().kubectl(&arguments).map(drop));
+    }
+}
+
+/// What is as it was before is no matter of the test that ends; what is not would be one of all tests after it.
+fn restored(result: anyhow::Result<()>) {
+    match result {
+        Err(error) if std::thread::panicking() => println!("not restored: {error:#}"),
+        result => result.unwrap(),
+    }
+}
+
 /// What is attached instead of `.`, until dropped.
+#[derive(Debug)]
 pub struct Instead(&'static str);
 
 impl Instead {
     /// Attaches a directory of `kubernetes/`.
     pub fn attach(directory: &'static str) -> Self {
         let cluster = mesh();
+        let instead = Self(directory);
         cluster.kubectl(&["delete", "-f", &kubernetes("filters/tcp-metadata-exchange-outbound.yaml")]).unwrap();
         cluster.kubectl(&["delete", "-k", &kubernetes("filters")]).unwrap();
         cluster.kubectl(&["apply", "-k", &kubernetes(directory)]).unwrap();
-        Self(directory)
+        instead
     }
 }
 
 impl Drop for Instead {
     fn drop(&mut self) {
         let kubectl = |arguments: &[&str]| mesh().kubectl(arguments).map(drop);
-        let outbound = kubernetes("filters/tcp-metadata-exchange-outbound.yaml");
-        let changed = kubectl(&["delete", "-k", &kubernetes(self.0)])
-            .and_then(|()| kubectl(&["apply", "-k", &kubernetes("filters")]))
-            .and_then(|()| kubectl(&["apply", "-f", &outbound]));
-        if let Err(error) = changed {
-            println!("{error:#}");
-        }
-        let client = pod("shop", "client");
-        let has_its_own = || config(&client).contains("/var/local/remixer/remixer.wasm");
-        if let Err(error) = local_mesh::wait_until(WAIT, has_its_own) {
-            println!("{error:#}");
-        }
+        let has_its_own = |(namespace, app): &(&str, &str)| {
+            let pod = mesh().wait_ready_one(namespace, &format!("app={app}"));
+            pod.is_ok_and(|pod| has_mounted_telemetry(&pod))
+        };
+        let pods = [("shop", "client"), ("shop", "web"), ("depot", "stock")];
+        restored(
+            kubectl(&["delete", "-k", &kubernetes(self.0)])
+                .and_then(|()| kubectl(&["apply", "-k", &kubernetes("filters")]))
+                .and_then(|()| kubectl(&["apply", "-f", &kubernetes("filters/tcp-metadata-exchange-outbound.yaml")]))
+                .and_then(|()| local_mesh::wait_until(WAIT, || pods.iter().all(has_its_own))),
+        );
     }
 }
 
-/// What the proxy of a pod is configured with.
+/// What the proxy of a pod is configured with. What nothing asks for any more may still be in it.
 pub fn config(pod: &Pod) -> String {
-    pod.exec("istio-proxy", &["pilot-agent", "request", "GET", "config_dump"]).unwrap_or_default()
+    dump(pod, "config_dump")
+}
+
+/// Its listeners, with the names of the filters that they ask for.
+pub fn listeners(pod: &Pod) -> String {
+    dump(pod, "config_dump?resource=dynamic_listeners")
+}
+
+/// Whether it has the telemetry of `.`, with the module that is mounted.
+fn has_mounted_telemetry(pod: &Pod) -> bool {
+    let filters = dump(pod, "config_dump?resource=ecds_filters");
+    let filters: Value = serde_json::from_str(&filters).unwrap_or_default();
+    let of_telemetry = list(&filters, "/configs").iter().map(|filter| filter["ecds_filter"].to_string());
+    let mut of_telemetry = of_telemetry.filter(|filter| filter.contains("\"remixer.telemetry.sidecar_outbound\""));
+    of_telemetry.any(|filter| filter.contains("/var/local/remixer/remixer.wasm"))
+        && listeners(pod).contains("remixer.telemetry.sidecar_outbound")
+}
+
+fn dump(pod: &Pod, path: &str) -> String {
+    pod.exec("istio-proxy", &["pilot-agent", "request", "GET", path]).unwrap_or_default()
 }
 
 /// Labels of a series.
@@ -164,13 +227,12 @@ impl Report<'_> {
     fn times(&self) -> f64 {
         let [(counter, more), ..] = self.more else { return 0.0 };
         let mut before = self.value(counter);
-        loop {
+        let settled = local_mesh::wait_for(WAIT, || {
             std::thread::sleep(Duration::from_millis(300));
-            match self.value(counter) {
-                value if value == before => return value / more,
-                value => before = value,
-            }
-        }
+            let now = self.value(counter);
+            (std::mem::replace(&mut before, now) == now).then_some(now)
+        });
+        settled.unwrap() / more
     }
 }
 
@@ -181,7 +243,7 @@ pub fn reported<T>(reports: &[Report<'_>], act: impl FnOnce() -> T) -> T {
     for (report, times) in reports.iter().zip(times) {
         for (metric, more) in report.more {
             // Histograms show what they have of the seconds before.
-            if let Err(error) = wait_for_value(WAIT, &((times + 1.0) * more), || report.value(metric)) {
+            if let Err(error) = wait_for_value(WAIT, &((times * more).round() + more), || report.value(metric)) {
                 let seen = nearest(report, metric);
                 panic!("{metric} of {}: {error:#}\nexpected {:?}\n{seen}", report.pod.name(), report.labels);
             }

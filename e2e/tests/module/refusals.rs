@@ -186,6 +186,7 @@ fn plugins_of_one_vm_keep_each_its_own() -> Result<()> {
     let root = vm.start(Plugin::new("fault_inbound").configured(BAD))?;
     let id = vm.request(root, request())?;
     assert_eq!(vm.envoy().ends(id), [], "the faults of the other direction");
+    vm.pass(Duration::from_millis(1))?;
     let gauges = ["fault_inbound", "fault_outbound", "telemetry_inbound"].map(|component| gauge(&vm, component));
     assert_eq!(gauges, [1, 0, 0]);
     Ok(())

@@ -78,6 +78,8 @@ pub struct EnvoyFilter {
     pub file: &'static str,
     /// Whether connections may pass without the module, so that it may be fetched (`envoy/kubernetes/remote`).
     pub may_be_fetched: bool,
+    /// Whether it has rules, so that users copy it for several sets of them.
+    pub is_copied: bool,
 }
 
 /// A metric.
@@ -147,12 +149,17 @@ pub const OPERATIONS: &str = "docs/operations.md";
 impl EnvoyFilter {
     /// One that may be mounted or fetched.
     pub const fn file(file: &'static str) -> Self {
-        Self { file, may_be_fetched: true }
+        Self { file, may_be_fetched: true, is_copied: false }
+    }
+
+    /// One with rules.
+    pub const fn rules(file: &'static str) -> Self {
+        Self { file, may_be_fetched: true, is_copied: true }
     }
 
     /// One whose module must be there before the proxy takes connections.
     pub const fn mounted_only(file: &'static str) -> Self {
-        Self { file, may_be_fetched: false }
+        Self { file, may_be_fetched: false, is_copied: false }
     }
 }
 

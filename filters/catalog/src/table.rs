@@ -135,10 +135,10 @@ pub const FILTERS: &[Filter] = &[
         roots: &[Root::plain("fault")],
         modules: &["remixer", "fault"],
         envoy_filters: &[
-            EnvoyFilter::file("fault-outbound.yaml"),
-            EnvoyFilter::file("fault-inbound.yaml"),
-            EnvoyFilter::file("fault-gateway.yaml"),
-            EnvoyFilter::file("separate/fault.yaml"),
+            EnvoyFilter::rules("fault-outbound.yaml"),
+            EnvoyFilter::rules("fault-inbound.yaml"),
+            EnvoyFilter::rules("fault-gateway.yaml"),
+            EnvoyFilter::rules("separate/fault.yaml"),
         ],
         bootstrap: Some("fault-bootstrap.yaml"),
         metrics: &[
@@ -165,9 +165,9 @@ pub const FILTERS: &[Filter] = &[
         roots: &[Root::plain("shadow")],
         modules: &["shadow"],
         envoy_filters: &[
-            EnvoyFilter::file("shadow.yaml"),
-            EnvoyFilter::file("shadow-inbound.yaml"),
-            EnvoyFilter::file("shadow-gateway.yaml"),
+            EnvoyFilter::rules("shadow.yaml"),
+            EnvoyFilter::rules("shadow-inbound.yaml"),
+            EnvoyFilter::rules("shadow-gateway.yaml"),
         ],
         bootstrap: Some("shadow-bootstrap.yaml"),
         metrics: &[

@@ -18,6 +18,8 @@ const NODE_METADATA: &str = "xds\0node\0metadata";
 
 /// `node.id`.
 pub const NODE_ID: Property = path!("xds", "node", "id");
+/// The direction of the plugin's listener, also where there is no stream.
+pub const PLUGIN_DIRECTION: Property = path!("listener_direction");
 /// The plugin's name.
 pub const PLUGIN_NAME: Property = path!("plugin_name");
 /// The plugin's root id.

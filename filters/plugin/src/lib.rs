@@ -17,10 +17,10 @@ use configuration::ConfigError;
 use host::{property, Host, HostError, MetricId, MetricKind};
 use series::metric_name;
 
-use plugins::Place;
 pub use plugins::Plugins;
+use plugins::{Name, Place};
 
-/// The gauge: 1 while a plugin refuses its configuration. Its label `component` is [`Plugin::component`].
+/// The gauge: 1 while a plugin refuses its configuration. Its label `component` is [`Name::component`].
 const REFUSED: &str = "remixer_configuration_refused";
 
 /// When a plugin says that it had no valid configuration, after it was configured. Envoy tries each configuration in a VM that
@@ -35,7 +35,7 @@ pub struct Plugin {
     plugins: Plugins,
     /// Its place among the plugins of the VM, once it is configured.
     place: Option<Place>,
-    component: String,
+    name: Name,
     /// Whether the filter was made of a valid configuration.
     runs: bool,
     /// What is to be said at the next tick.
@@ -58,7 +58,7 @@ impl Plugin {
             has_defaults: false,
             plugins: plugins.clone(),
             place: None,
-            component: String::new(),
+            name: Name::default(),
             runs: false,
             unsaid: None,
         }
@@ -80,7 +80,9 @@ impl Plugin {
     ) -> Option<T> {
         let error = match make(&json) {
             Ok(made) => {
-                self.begin(host, Some(Rc::new(json)), false);
+                self.read_name(host);
+                self.begin(Some(Rc::new(json)), false);
+                self.show(host);
                 self.runs = true;
                 return Some(made);
             }
@@ -88,12 +90,12 @@ impl Plugin {
         };
         let last = self.refuse(host, &error);
         if self.runs {
-            self.say(Instead::Last);
+            self.say(host, Instead::Last);
             return None;
         }
         if let Some(made) = last.and_then(|json| make(&json).ok()) {
             self.runs = true;
-            self.say(Instead::Last);
+            self.say(host, Instead::Last);
             return Some(made);
         }
         let made = if self.has_defaults { make(b"").ok() } else { None };
@@ -104,7 +106,7 @@ impl Plugin {
     /// The plugin's timer has fired. A filter that was made sets the timer for itself.
     pub fn on_tick(&mut self, host: &impl Host) {
         let Some(instead) = self.unsaid.take() else { return };
-        self.say(instead);
+        self.say(host, instead);
         if instead == Instead::Nothing {
             let _ = host.set_tick_period(Duration::ZERO);
         }
@@ -121,7 +123,7 @@ impl Plugin {
     #[inline(never)]
     fn meet(&self, host: &impl Host, place: &Place) {
         let connection = host.int(property::CONNECTION_ID);
-        if connection.is_some_and(|connection| self.plugins.meet(place, &self.component, connection)) {
+        if connection.is_some_and(|connection| self.plugins.meet(place, &self.name, connection)) {
             self.show(host);
         }
     }
@@ -129,49 +131,51 @@ impl Plugin {
     /// The plugin ends.
     pub fn end(&mut self, host: &impl Host) {
         if let Some(place) = self.place.take() {
-            self.plugins.remove(&place, &self.component);
+            self.plugins.remove(&place, &self.name);
             self.show(host);
         }
     }
 
-    /// The root id, or without one the filter, and the name of the plugin if it has one.
-    fn component(&self, host: &impl Host) -> String {
+    /// The root id, or without one the filter, and the name of the plugin if it has one; and the direction.
+    fn name(&self, host: &impl Host) -> Name {
         let mut component = host.text(property::PLUGIN_ROOT_ID).unwrap_or_else(|| self.filter.into());
         if let Some(name) = host.text(property::PLUGIN_NAME).filter(|name| *name != component) {
             component.push('/');
             component.push_str(&name);
         }
-        component
+        Name { component, direction: host.int(property::PLUGIN_DIRECTION).unwrap_or_default() }
+    }
+
+    fn read_name(&mut self, host: &impl Host) {
+        if self.place.is_none() {
+            self.name = self.name(host);
+        }
     }
 
     #[inline(never)]
-    fn begin(&mut self, host: &impl Host, runs: Option<Rc<Vec<u8>>>, is_refused: bool) {
-        match &self.place {
-            Some(place) => self.plugins.remove(place, &self.component),
-            None => self.component = self.component(host),
+    fn begin(&mut self, runs: Option<Rc<Vec<u8>>>, is_refused: bool) {
+        if let Some(place) = &self.place {
+            self.plugins.remove(place, &self.name);
         }
-        self.place = self.plugins.add(&self.component, runs, is_refused);
+        self.place = self.plugins.add(&self.name, runs, is_refused);
         self.unsaid = None;
-        self.show(host);
     }
 
     /// Tells what is wrong. Returns the last valid configuration.
     #[inline(never)]
     fn refuse(&mut self, host: &impl Host, error: &ConfigError) -> Option<Rc<Vec<u8>>> {
         log::error!("{}: {error}", self.filter);
-        if self.place.is_none() {
-            self.component = self.component(host);
-        }
-        let last = self.plugins.last(&self.component);
-        self.begin(host, last.clone(), true);
+        self.read_name(host);
+        let last = self.plugins.last(&self.name);
+        self.begin(last.clone(), true);
         last
     }
 
     /// Shows in the gauge whether the configuration that came into use last is refused. A plugin that never was has no gauge.
     #[inline(never)]
     fn show(&self, host: &impl Host) {
-        let is_refused = self.plugins.is_refused(&self.component);
-        let known = self.plugins.gauge(&self.component);
+        let is_refused = self.plugins.is_refused(&self.name.component);
+        let known = self.plugins.gauge(&self.name.component);
         if known.is_none() && !is_refused {
             return;
         }
@@ -182,8 +186,8 @@ impl Plugin {
     }
 
     fn define(&self, host: &impl Host) -> Result<MetricId, HostError> {
-        let gauge = host.define_metric(MetricKind::Gauge, &metric_name::of_component(&self.component, REFUSED))?;
-        self.plugins.set_gauge(&self.component, gauge);
+        let gauge = host.define_metric(MetricKind::Gauge, &metric_name::of_component(&self.name.component, REFUSED))?;
+        self.plugins.set_gauge(&self.name.component, gauge);
         Ok(gauge)
     }
 
@@ -191,12 +195,14 @@ impl Plugin {
     fn say_later(&mut self, host: &impl Host, instead: Instead) {
         match host.set_tick_period(SAID_AFTER) {
             Ok(()) => self.unsaid = Some(instead),
-            Err(_) => self.say(instead),
+            Err(_) => self.say(host, instead),
         }
     }
 
+    /// Tells what runs, and shows in the gauge that the configuration is refused: both not in the VM that lives for no time.
     #[inline(never)]
-    fn say(&self, instead: Instead) {
+    fn say(&self, host: &impl Host, instead: Instead) {
+        self.show(host);
         let filter = self.filter;
         match instead {
             Instead::Last => log::warn!("{filter}: the last valid configuration stays until this one is corrected"),

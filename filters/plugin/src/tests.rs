@@ -76,10 +76,10 @@ fn a_refused_configuration_leaves_the_last_valid_one() {
 fn without_a_valid_configuration_a_plugin_does_nothing_and_says_so_at_the_first_tick() {
     let (plugins, host) = (Plugins::default(), host());
     let (mut plugin, made) = begin(&plugins, &host, "bad");
-    assert_eq!((made, gauge(&host), host.tick_period()), (None, Some(1), SAID_AFTER));
+    assert_eq!((made, gauge(&host), host.tick_period()), (None, None, SAID_AFTER));
     assert_eq!(plugin.unsaid, Some(Instead::Nothing));
     plugin.on_tick(&host);
-    assert_eq!((plugin.unsaid, host.tick_period()), (None, Duration::ZERO));
+    assert_eq!((plugin.unsaid, gauge(&host), host.tick_period()), (None, Some(1), Duration::ZERO));
     let (_corrected, made) = begin(&plugins, &host, "good");
     assert_eq!((made, gauge(&host)), (text("good"), Some(0)));
 }
@@ -116,7 +116,20 @@ fn plugins_of_another_name_root_id_or_vm_are_others() {
     for other in [named("inbound"), other_root, FakeHost::new()] {
         assert_eq!(begin(&plugins, &other, "bad").1, None);
     }
-    assert_eq!((begin(&Plugins::default(), &host, "bad").1, gauge(&host)), (None, Some(1)));
+    let mut outbound = named("outbound");
+    outbound.with_int(property::PLUGIN_DIRECTION, 2);
+    assert_eq!(begin(&plugins, &outbound, "bad").1, None);
+    assert_eq!(begin(&Plugins::default(), &host, "bad").1, None);
+}
+
+#[test]
+fn the_gauge_is_of_both_directions() {
+    let (plugins, mut host) = (Plugins::default(), host());
+    let (mut bad, _) = begin(&plugins, &host, "bad");
+    bad.on_tick(&host);
+    host.with_int(property::PLUGIN_DIRECTION, 2);
+    let (_good, _) = begin(&plugins, &host, "good");
+    assert_eq!(gauge(&host), Some(1));
 }
 
 #[test]
@@ -125,6 +138,7 @@ fn rules_that_were_removed_do_not_come_back() {
     let (mut plugin, _) = begin(&plugins, &host, "good");
     plugin.end(&host);
     let (mut bad, made) = begin(&plugins, &host, "bad");
+    bad.on_tick(&host);
     assert_eq!((made, gauge(&host)), (None, Some(1)));
     bad.end(&host);
     assert_eq!(gauge(&host), Some(0), "nothing is refused any more");
@@ -150,7 +164,7 @@ fn a_configuration_that_was_put_back_is_the_last_one() {
     assert_eq!(made, text("second"));
     stream(&bad, 6);
     // Envoy takes up the first one.
-    for (connection, refused) in [(4, 1), (7, 0)] {
+    for (connection, refused) in [(4, 1), (5, 1), (7, 0)] {
         let shown = stream(&first, connection);
         assert_eq!(plugins.is_refused("fault/outbound"), refused == 1);
         assert_eq!(shown.take_calls() > 1, refused == 0, "{connection}");
@@ -159,6 +173,19 @@ fn a_configuration_that_was_put_back_is_the_last_one() {
     stream(&bad, 6);
     let (_bad, made) = begin(&plugins, &host, "bad, too");
     assert_eq!(made, text("first"));
+}
+
+/// Where plugins change under a connection, as by ECDS.
+#[test]
+fn a_configuration_that_was_put_back_under_a_connection_is_the_last_one() {
+    let (plugins, host) = (Plugins::default(), host());
+    let (first, _) = begin(&plugins, &host, "first");
+    let (second, _) = begin(&plugins, &host, "second");
+    stream(&first, 4);
+    stream(&second, 4);
+    stream(&first, 4);
+    assert_eq!(begin(&plugins, &host, "bad").1, text("first"));
+    drop((first, second));
 }
 
 #[test]
@@ -184,6 +211,6 @@ fn a_configuration_that_is_valid_no_more_is_not_kept() {
 #[test]
 fn the_label_names_the_filter_where_there_is_no_root_id() {
     let (plugins, host) = (Plugins::default(), FakeHost::new());
-    begin(&plugins, &host, "bad");
+    begin(&plugins, &host, "bad").0.on_tick(&host);
     assert!(host.values().contains_key("component.fault.remixer_configuration_refused"), "{:?}", host.values());
 }

@@ -35,7 +35,7 @@ impl Image {
             APP => Ok(Self::program(APP, tools::program(APP)?)),
             "prometheus" => Ok(Self::program("prometheus", parts::prometheus()?)),
             "kiali" => Ok(Self::program("kiali", parts::kiali()?)),
-            "registry" => Ok(Self { command: vec!["docker-registry".to_owned()], ..Self::default() }),
+            "registry" => Ok(Self::program("docker-registry", parts::registry()?)),
             // A server of files for one that serves what is mounted where nginx looks for it.
             "nginx-unprivileged" => {
                 let mut server = Self::program(APP, tools::program(APP)?);

@@ -30,6 +30,15 @@ pub fn kiali() -> Result<PathBuf> {
     part("kiali", KIALI_VERSION, "kiali")
 }
 
+/// The registry of images.
+pub fn registry() -> Result<PathBuf> {
+    let path = tools::tools().join("cluster/registry/usr/bin/docker-registry");
+    if !path.is_file() {
+        bail!("docker-registry is missing ({}): run \"scripts/setup.sh istio\"", path.display());
+    }
+    Ok(path)
+}
+
 /// etcd.
 pub fn etcd() -> Result<PathBuf> {
     part("etcd", ETCD_VERSION, "etcd")

@@ -38,7 +38,8 @@ pub fn files(filters: &Files, modules: &Files, digests: &BTreeMap<String, String
                 let filter = Discovery { modules, code, may_pass: may_be_fetched }.of(&filter);
                 anyhow::Ok(filter.with_context(|| format!("envoy/{name}"))?.into_bytes())
             };
-            files.insert(format!("filters/{name}"), made(Code::Mounted)?);
+            let mounted = if is_copied(name) { filter.clone().into_bytes() } else { made(Code::Mounted)? };
+            files.insert(format!("filters/{name}"), mounted);
             if may_be_fetched {
                 files.insert(format!("remote/{name}"), made(Code::Fetched)?);
             }
@@ -71,6 +72,12 @@ fn may_be_fetched(file: &str) -> bool {
     FILTERS.iter().flat_map(|filter| filter.envoy_filters).any(|filter| filter.file == file && filter.may_be_fetched)
 }
 
+/// Whether users copy the EnvoyFilter `file`, so that a pod may have several of it. Names of configurations that are asked for
+/// must not be the same: Envoy would take none of them.
+fn is_copied(file: &str) -> bool {
+    FILTERS.iter().flat_map(|filter| filter.envoy_filters).any(|filter| filter.file == file && filter.is_copied)
+}
+
 /// Writes the modules of a ConfigMap, which are in `directory`, into the list of a kustomization that is empty in the sources.
 fn list_modules(files: &mut Files, path: &str, config_map: ConfigMap, directory: &str) -> Result<()> {
     const EMPTY: &str = "files: [] # the modules, which a release has";
@@ -98,8 +105,7 @@ fn bootstrap(filters: &[(PathBuf, String)]) -> Result<String> {
     Ok(format!("{json:#}\n"))
 }
 
-/// An EnvoyFilter for the pods that say by a label that they have the modules: any other proxy could not read them, and would
-/// refuse its listeners.
+/// An EnvoyFilter for the pods that say by a label that they have the modules: any other proxy could not read them.
 fn selecting(filter: &str) -> Result<String> {
     const SPEC: &str = "\nspec:\n";
     ensure!(!filter.contains("workloadSelector:"), "it selects workloads already");
@@ -177,8 +183,8 @@ impl Discovery<'_> {
         let why = if self.may_pass || context != "SIDECAR_INBOUND" {
             "Where the module is missing or broken: an RBAC without rules lets all pass."
         } else {
-            default.push_str("\n            rules: {}");
-            "Where the module is missing or broken: rules that allow nobody. Frames of peers must not reach the application."
+            default.push_str("\n            rules: { policies: { plaintext: { permissions: [{ any: true }], principals: [{ not_id: { authenticated: {} } }] } } }");
+            "Where the module is missing or broken: no mutual TLS, because frames of peers must not reach the application."
         };
         Ok(format!(
             "  - applyTo: EXTENSION_CONFIG
@@ -260,7 +266,7 @@ mod tests {
         for (filter, may_pass, expected) in [
             (FILTER, true, "\n            \"@type\": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC\n          type_urls:"),
             (&inbound, true, "network.rbac.v3.RBAC\n            stat_prefix: remixer\n          type_urls:"),
-            (&inbound, false, "network.rbac.v3.RBAC\n            stat_prefix: remixer\n            rules: {}\n          type_urls:"),
+            (&inbound, false, "network.rbac.v3.RBAC\n            stat_prefix: remixer\n            rules: { policies"),
             (&FILTER.replace(".http.", ".network."), false, "network.rbac.v3.RBAC\n            stat_prefix: remixer\n          type_urls:"),
         ] {
             let mounted = discovered(filter, Code::Mounted, may_pass).unwrap();

@@ -202,7 +202,10 @@ impl Life {
                 told = Some(status.clone());
             }
             if renewed.elapsed() > RENEWAL {
-                volumes.renew()?;
+                // What cannot be renewed now stays as it is.
+                if let Err(error) = volumes.renew() {
+                    node.say(&format!("{}: {error:#}", self.pod.full_name()));
+                }
                 renewed = Instant::now();
             }
             thread::sleep(if status.is_ready(&self.pod) { LATER } else { SOON });
