@@ -157,7 +157,7 @@ impl EnvoyFilter {
         Self { file, may_be_fetched: true, is_copied: true }
     }
 
-    /// One whose module must be there before the proxy takes connections.
+    /// One without which a proxy may not take all connections.
     pub const fn mounted_only(file: &'static str) -> Self {
         Self { file, may_be_fetched: false, is_copied: false }
     }

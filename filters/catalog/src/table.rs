@@ -53,7 +53,7 @@ pub const FILTERS: &[Filter] = &[
         roots: &[Root::with_direction("metadata_exchange"), Root::plain("tcp_metadata_exchange")],
         modules: &["remixer", "metadata-exchange"],
         envoy_filters: &[
-            // A proxy without metadata exchange over TCP must not take connections.
+            // Without the module, inbound connections with mutual TLS must not reach the application.
             EnvoyFilter::mounted_only("tcp-metadata-exchange-inbound.yaml"),
             EnvoyFilter::mounted_only("tcp-metadata-exchange-outbound.yaml"),
             EnvoyFilter::file("separate/metadata-exchange.yaml"),

@@ -53,7 +53,7 @@ pub const GRPC_MESSAGES: Property = path!("filter_state", "envoy.filters.http.gr
 
 /// Destination port of the downstream's connection, before any redirection.
 pub const DESTINATION_PORT: Property = path!("destination", "port");
-/// Envoy's number of the downstream's connection. A later connection has a higher one.
+/// Envoy's number of the downstream's connection. A later connection has a higher one, but for HTTP/3.
 pub const CONNECTION_ID: Property = path!("connection", "id");
 /// Whether the downstream presented a certificate.
 pub const CONNECTION_MTLS: Property = path!("connection", "mtls");
