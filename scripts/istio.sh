@@ -2,24 +2,24 @@
 # shellcheck shell=bash
 # shellcheck source=scripts/lib.sh
 
-ETCD=3.7.3
-KUBERNETES=1.37.2
-ISTIO=1.31
+ETCD_VERSION=3.7.3
+KUBERNETES_VERSION=1.37.2
+ISTIO_VERSION=1.31
 # Its commit: Istio's tags are no versions of Go modules.
 ISTIO_MODULE=v0.0.0-20260827124520-eed52ebb66ad
 # Its version as a Go module is 0.3MM.P for 3.MM.P.
-PROMETHEUS=0.316.0
+PROMETHEUS_VERSION=0.316.0
 # The newest that is a Go module.
-KIALI=1.89.8
-GO=1.26
+KIALI_VERSION=1.89.8
+GO_VERSION=1.26
 
 ISTIO_PARTS="registry etcd apiserver controllers service_proxy kubectl istiod agent istioctl discovery kiali"
 PARTS=$TOOLS/cluster
-ETCD_HOME=$PARTS/etcd-$ETCD
-KUBERNETES_HOME=$PARTS/kubernetes-$KUBERNETES
-ISTIO_HOME=$PARTS/istio-$ISTIO
-PROMETHEUS_HOME=$PARTS/prometheus-$PROMETHEUS
-KIALI_HOME=$PARTS/kiali-$KIALI
+ETCD_HOME=$PARTS/etcd-$ETCD_VERSION
+KUBERNETES_HOME=$PARTS/kubernetes-$KUBERNETES_VERSION
+ISTIO_HOME=$PARTS/istio-$ISTIO_VERSION
+PROMETHEUS_HOME=$PARTS/prometheus-$PROMETHEUS_VERSION
+KIALI_HOME=$PARTS/kiali-$KIALI_VERSION
 
 # Whether the tests that have them can run here and now.
 istio_ready() {
@@ -28,10 +28,10 @@ istio_ready() {
     for part in $ISTIO_PARTS; do "have_$part" || return 1; done
 }
 
-name_go() { say "Go $GO or newer"; }
-have_go() { have go && at_least "$(go env GOVERSION | tr -d go)" "$GO"; }
+name_go() { say "Go $GO_VERSION or newer"; }
+have_go() { have go && at_least "$(go env GOVERSION | tr -d go)" "$GO_VERSION"; }
 get_go() {
-    die "The parts of a real cluster are built by Go $GO or newer: please install it (https://go.dev/dl), so that go is on PATH," \
+    die "The parts of a real cluster are built by Go $GO_VERSION or newer: please install it (https://go.dev/dl), so that go is on PATH," \
         "and run this again."
 }
 
@@ -57,7 +57,7 @@ go_module() {
     mkdir -p "$directory"
     {
         say "module parts"
-        say "go $GO"
+        say "go $GO_VERSION"
         for replacement in "$@"; do say "replace $replacement"; done
     } >"$directory/go.mod"
 }
@@ -73,42 +73,42 @@ go_command() {
     mv "$3.new" "$3"
 }
 
-name_etcd() { say "etcd $ETCD"; }
+name_etcd() { say "etcd $ETCD_VERSION"; }
 have_etcd() { [ -x "$ETCD_HOME/etcd" ]; }
 get_etcd() {
     go_module "$TARGET/go/etcd"
-    go_command "$TARGET/go/etcd" "go.etcd.io/etcd/server/v3@v$ETCD" "$ETCD_HOME/etcd"
+    go_command "$TARGET/go/etcd" "go.etcd.io/etcd/server/v3@v$ETCD_VERSION" "$ETCD_HOME/etcd"
 }
 
-name_apiserver() { say "kube-apiserver $KUBERNETES"; }
+name_apiserver() { say "kube-apiserver $KUBERNETES_VERSION"; }
 have_apiserver() { [ -x "$KUBERNETES_HOME/kube-apiserver" ]; }
 get_apiserver() { kubernetes kube-apiserver; }
 
-name_controllers() { say "kube-controller-manager $KUBERNETES"; }
+name_controllers() { say "kube-controller-manager $KUBERNETES_VERSION"; }
 have_controllers() { [ -x "$KUBERNETES_HOME/kube-controller-manager" ]; }
 get_controllers() { kubernetes kube-controller-manager; }
 
-name_service_proxy() { say "kube-proxy $KUBERNETES"; }
+name_service_proxy() { say "kube-proxy $KUBERNETES_VERSION"; }
 have_service_proxy() { [ -x "$KUBERNETES_HOME/kube-proxy" ]; }
 get_service_proxy() { kubernetes kube-proxy; }
 
-name_kubectl() { say "kubectl $KUBERNETES"; }
+name_kubectl() { say "kubectl $KUBERNETES_VERSION"; }
 have_kubectl() { [ -x "$KUBERNETES_HOME/kubectl" ]; }
 get_kubectl() { kubernetes kubectl; }
 
 # Kubernetes names its own libraries without versions: they are those of the same release.
 kubernetes() {
     local libraries library replacements=()
-    libraries=$(go mod download -json "k8s.io/kubernetes@v$KUBERNETES" | sed -n 's/.*"GoMod": "\(.*\)".*/\1/p')
+    libraries=$(go mod download -json "k8s.io/kubernetes@v$KUBERNETES_VERSION" | sed -n 's/.*"GoMod": "\(.*\)".*/\1/p')
     for library in $(awk '$2 == "=>" && $1 ~ /^k8s.io/ { print $1 }' "$libraries"); do
-        replacements+=("$library => $library v0.${KUBERNETES#*.}")
+        replacements+=("$library => $library v0.${KUBERNETES_VERSION#*.}")
     done
     go_module "$TARGET/go/$1" "${replacements[@]}"
-    GO_LINK="-X k8s.io/component-base/version.gitVersion=v$KUBERNETES" \
-        go_command "$TARGET/go/$1" "k8s.io/kubernetes/cmd/$1@v$KUBERNETES" "$KUBERNETES_HOME/$1"
+    GO_LINK="-X k8s.io/component-base/version.gitVersion=v$KUBERNETES_VERSION" \
+        go_command "$TARGET/go/$1" "k8s.io/kubernetes/cmd/$1@v$KUBERNETES_VERSION" "$KUBERNETES_HOME/$1"
 }
 
-name_istiod() { say "istiod $ISTIO"; }
+name_istiod() { say "istiod $ISTIO_VERSION"; }
 have_istiod() { [ -x "$ISTIO_HOME/pilot-discovery" ] && [ -f "$ISTIO_HOME/gateway-api.yaml" ]; }
 # Beside it the definitions of the resources Gateway and HTTPRoute, of the version that it was made for.
 get_istiod() {
@@ -118,7 +118,7 @@ get_istiod() {
     awk 'FNR == 1 { print "---" } 1' "$definitions"/gateway.networking.k8s.io_{gatewayclasses,gateways,httproutes}.yaml >"$ISTIO_HOME/gateway-api.yaml"
 }
 
-name_agent() { say "Istio's agent $ISTIO"; }
+name_agent() { say "Istio's agent $ISTIO_VERSION"; }
 have_agent() { [ -x "$ISTIO_HOME/pilot-agent" ] && [ -f "$ISTIO_HOME/envoy_bootstrap_tmpl.json" ]; }
 # Beside it what its image has: the template of Envoy's bootstrap.
 get_agent() {
@@ -126,29 +126,29 @@ get_agent() {
     cp "$(go list -m -f '{{.Dir}}' istio.io/istio)/tools/packaging/common/envoy_bootstrap.json" "$ISTIO_HOME/envoy_bootstrap_tmpl.json"
 }
 
-name_istioctl() { say "istioctl $ISTIO"; }
+name_istioctl() { say "istioctl $ISTIO_VERSION"; }
 have_istioctl() { [ -x "$ISTIO_HOME/istioctl" ]; }
 get_istioctl() { istio istioctl/cmd/istioctl; }
 
 istio() {
     local program=${1##*/}
     go_module "$TARGET/go/$program"
-    GO_LINK="-X istio.io/istio/pkg/version.buildVersion=$ISTIO -X istio.io/istio/pkg/version.buildTag=$ISTIO -X istio.io/istio/pkg/version.buildHub=docker.io/istio" \
+    GO_LINK="-X istio.io/istio/pkg/version.buildVersion=$ISTIO_VERSION -X istio.io/istio/pkg/version.buildTag=$ISTIO_VERSION -X istio.io/istio/pkg/version.buildHub=docker.io/istio" \
         go_command "$TARGET/go/$program" "istio.io/istio/$1@$ISTIO_MODULE" "$ISTIO_HOME/$program"
 }
 
 # Debian's has no discovery of Kubernetes' objects.
-name_discovery() { say "Prometheus $PROMETHEUS with Kubernetes discovery"; }
+name_discovery() { say "Prometheus $PROMETHEUS_VERSION with Kubernetes discovery"; }
 have_discovery() { [ -x "$PROMETHEUS_HOME/prometheus" ]; }
 get_discovery() {
     go_module "$TARGET/go/prometheus"
     GO_TAGS=remove_all_sd,enable_kubernetes_sd \
-        go_command "$TARGET/go/prometheus" "github.com/prometheus/prometheus/cmd/prometheus@v$PROMETHEUS" "$PROMETHEUS_HOME/prometheus"
+        go_command "$TARGET/go/prometheus" "github.com/prometheus/prometheus/cmd/prometheus@v$PROMETHEUS_VERSION" "$PROMETHEUS_HOME/prometheus"
 }
 
-name_kiali() { say "Kiali $KIALI"; }
+name_kiali() { say "Kiali $KIALI_VERSION"; }
 have_kiali() { [ -x "$KIALI_HOME/kiali" ]; }
 get_kiali() {
     go_module "$TARGET/go/kiali"
-    GO_LINK="-X main.version=$KIALI" go_command "$TARGET/go/kiali" "github.com/kiali/kiali@v$KIALI" "$KIALI_HOME/kiali"
+    GO_LINK="-X main.version=$KIALI_VERSION" go_command "$TARGET/go/kiali" "github.com/kiali/kiali@v$KIALI_VERSION" "$KIALI_HOME/kiali"
 }

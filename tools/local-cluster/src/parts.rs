@@ -76,7 +76,7 @@ mod tests {
             ("PROMETHEUS", PROMETHEUS_VERSION),
             ("KIALI", KIALI_VERSION),
         ] {
-            assert!(script.lines().any(|line| line == format!("{name}={version}")), "{name} is not {version}");
+            assert!(script.lines().any(|line| line == format!("{name}_VERSION={version}")), "{name} is not {version}");
         }
     }
 }
