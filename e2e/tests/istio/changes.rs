@@ -64,6 +64,7 @@ impl Drop for Restore {
 
 #[test]
 fn filters_come_change_and_go_under_load() {
+    mesh();
     let log = kubernetes("filters/access-log.yaml");
     let text = fs::read_to_string(&log).unwrap();
     let changed = text.replace("\"disable_host_header_fallback\": true", "\"max_value\": 777");

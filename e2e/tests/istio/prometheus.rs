@@ -62,7 +62,8 @@ fn kialis_graph_has_the_edge_with_its_rates_times_and_principals() {
     let graph = "/api/namespaces/graph?namespaces=shop&duration=60s&graphType=workload&injectServiceNodes=false\
                  &responseTime=95&throughputType=response&appenders=securityPolicy,responseTime,throughput";
     let edge = wait_for(WAIT, || {
-        call(&client, &["http", "http://web/seen", "5"]);
+        // Kiali gives whole milliseconds.
+        call(&client, &["http", "http://web/delay/30", "5"]);
         let graph = get(kiali, graph);
         let nodes = list(&graph, "/elements/nodes");
         let id = |workload: &str| {
