@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use local_mesh::wait_until;
 
-use crate::scene::{config, directory, kubernetes, listeners, mesh, pod, Applied, WAIT};
+use crate::scene::{
+    attach_filters, config, detach_filters, directory, kubernetes, listeners, mesh, pod, restart, restored, Applied,
+    WAIT,
+};
 
 /// Sends requests from the client until something is done; every one must be answered with 200.
 fn under_load(act: impl FnOnce()) {
@@ -53,12 +56,7 @@ struct Restore;
 
 impl Drop for Restore {
     fn drop(&mut self) {
-        for arguments in [["-k", "filters"], ["-f", "filters/tcp-metadata-exchange-outbound.yaml"]] {
-            let [flag, path] = arguments;
-            if let Err(error) = mesh().kubectl(&["apply", flag, &kubernetes(path)]) {
-                println!("{error:#}");
-            }
-        }
+        restored(attach_filters());
     }
 }
 
@@ -77,11 +75,9 @@ fn filters_come_change_and_go_under_load() {
         until_configured("777");
         drop((applied, applied_again));
         until(false, "remixer.access_log");
-        kubectl(&["delete", "-f", &kubernetes("filters/tcp-metadata-exchange-outbound.yaml")]);
-        kubectl(&["delete", "-k", &kubernetes("filters")]);
+        detach_filters();
         until(false, "remixer.telemetry");
-        kubectl(&["apply", "-k", &kubernetes("filters")]);
-        kubectl(&["apply", "-f", &kubernetes("filters/tcp-metadata-exchange-outbound.yaml")]);
+        attach_filters().unwrap();
         until(true, "remixer.telemetry");
     });
 }
@@ -117,8 +113,7 @@ fn the_module_is_renewed_and_pods_are_replaced_under_load() {
             pod("shop", "web").exec("istio-proxy", &command).unwrap_or_default()
         };
         wait_until(WAIT, || tail() == "next").unwrap();
-        kubectl(&["-n", "shop", "rollout", "restart", "deployment", "web-v1"]);
-        kubectl(&["-n", "shop", "rollout", "status", "deployment", "web-v1", "--timeout=60s"]);
+        restart("web-v1");
         until(true, "remixer.telemetry");
     });
     renew(&kubernetes("modules"));

@@ -90,9 +90,17 @@ pub fn call(pod: &Pod, arguments: &[&str]) -> String {
 /// Sends from the client; both ends must report it with the same labels but for their own.
 pub fn both(server: &Pod, labels: &Labels, more: &[(&str, f64)], arguments: &[&str], expected: &str) {
     let client = pod("shop", "client");
-    let reports =
-        [Report { pod: &client, labels: labels.clone(), more }, Report { pod: server, labels: received(labels), more }];
-    assert_eq!(reported(&reports, || call(&client, arguments)), expected);
+    assert_eq!(reported(&of_both(&client, server, labels, more), || call(&client, arguments)), expected);
+}
+
+/// What the proxies of both ends are to report.
+pub fn of_both<'a>(
+    source: &'a Pod,
+    destination: &'a Pod,
+    labels: &Labels,
+    more: &'a [(&'a str, f64)],
+) -> [Report<'a>; 2] {
+    [Report { pod: source, labels: labels.clone(), more }, Report { pod: destination, labels: received(labels), more }]
 }
 
 /// What Istio tells of an endpoint.

@@ -2,7 +2,7 @@
 
 use local_mesh::wait_until;
 
-use crate::expected::{call, end, http, received, request, WEB};
+use crate::expected::{call, end, http, of_both, request, WEB};
 use crate::scene::{app, config, kubernetes, mesh, pod, reported, with, Applied, Instead, Report, WAIT};
 
 #[test]
@@ -15,13 +15,9 @@ fn an_injected_gateway_reports_as_the_source_of_its_requests() {
     let (gate, web, kiosk) = (pod("gate", "gate"), pod("shop", "web"), pod("street", "kiosk"));
     let ask = || call(&kiosk, &["http", "http://gate.gate/", "1", "host=anything.example"]);
     wait_until(WAIT, || ask() == "200\n").unwrap();
-    let labels = with(&request(&WEB, "web", "shop"), &pairs(&end("source", "gate", "gate", "v4", "gate", "porter")));
-    let more = http(1.0);
-    let reports = [
-        Report { pod: &gate, labels: labels.clone(), more: &more },
-        Report { pod: &web, labels: received(&labels), more: &more },
-    ];
-    assert_eq!(reported(&reports, ask), "200\n");
+    let mut labels = request(&WEB, "web", "shop");
+    labels.extend(end("source", "gate", "gate", "v4", "gate", "porter"));
+    assert_eq!(reported(&of_both(&gate, &web, &labels, &http(1.0)), ask), "200\n");
 }
 
 #[test]
@@ -39,19 +35,12 @@ fn proxies_fetch_the_module_also_those_of_a_gateway_resource() {
     }
     let ask = || call(&kiosk, &["http", "http://hatch-istio.shop/", "1", "host=anything.example"]);
     wait_until(WAIT, || ask() == "200\n").unwrap();
-    let source = end("source", "hatch-istio", "hatch-istio", "unknown", "shop", "hatch-istio");
+    let mut labels = request(&WEB, "web", "shop");
+    labels.extend(end("source", "hatch-istio", "hatch-istio", "unknown", "shop", "hatch-istio"));
     // Its pods have no label `app`.
-    let labels = with(&with(&request(&WEB, "web", "shop"), &pairs(&source)), &[("source_app", "unknown")]);
+    let labels = with(&labels, &[("source_app", "unknown")]);
     let more = http(1.0);
-    let reports = [
-        Report { pod: &hatch, labels: labels.clone(), more: &more },
-        Report { pod: &web, labels: received(&labels), more: &more },
-    ];
-    assert_eq!(reported(&reports, ask), "200\n");
+    assert_eq!(reported(&of_both(&hatch, &web, &labels, &more), ask), "200\n");
     let report = Report { pod: &client, labels: request(&WEB, "web", "shop"), more: &more };
     reported(&[report], || call(&client, &["http", "http://web/", "1"]));
-}
-
-fn pairs(labels: &crate::scene::Labels) -> Vec<(&str, &str)> {
-    labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::expected::{both, call, connection, end, endpoint, http, received, request, DB, KIOSK, NOBODY, STOCK, WEB};
+use crate::expected::{
+    both, call, connection, end, endpoint, http, of_both, received, request, DB, KIOSK, NOBODY, STOCK, WEB,
+};
 use crate::scene::{mesh, pod, reported, with, Applied, Report, WAIT};
 
 #[test]
@@ -32,9 +34,10 @@ fn grpc_calls_have_their_status_and_messages() {
     let (client, web) = (pod("shop", "client"), pod("shop", "web"));
     let (calls, messages) =
         (http(1.0), [("istio_request_messages_total", 3.0), ("istio_response_messages_total", 3.0)]);
+    let [at_client, at_web] = of_both(&client, &web, &labels, &calls);
     let reports = [
-        Report { pod: &client, labels: labels.clone(), more: &calls },
-        Report { pod: &web, labels: received(&labels), more: &calls },
+        at_client,
+        at_web,
         Report { pod: &client, labels: started, more: &messages },
         Report { pod: &web, labels: at_server, more: &messages },
     ];
@@ -143,11 +146,7 @@ spec:
     // Connections from before may pass for a while.
     local_mesh::wait_until(WAIT, || (0..8).all(|_| denied())).unwrap();
     let labels = with(&request(&STOCK, "stock", "depot"), &[("response_code", "403")]);
-    let server = received(&labels);
-    let stock = pod("depot", "stock");
-    let more = http(1.0);
-    let reports = [Report { pod: &client, labels, more: &more }, Report { pod: &stock, labels: server, more: &more }];
-    assert!(reported(&reports, denied));
+    both(&pod("depot", "stock"), &labels, &http(1.0), &["http", "http://stock.depot/denied", "1"], "403\n");
 }
 
 #[test]

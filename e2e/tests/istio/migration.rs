@@ -6,8 +6,8 @@ use std::process::Command;
 use local_mesh::{tools, wait_for};
 use serde_json::Value;
 
-use crate::expected::call;
-use crate::scene::{app, kubernetes, mesh, pod, Applied, Labels, WAIT};
+use crate::expected::{call, labels};
+use crate::scene::{app, kubernetes, mesh, pod, Applied, WAIT};
 
 #[test]
 fn mixers_metric_and_log_are_reported_in_the_cluster() {
@@ -31,11 +31,8 @@ fn mixers_metric_and_log_are_reported_in_the_cluster() {
     cluster.kubectl(&["apply", "--server-side", "-k", &app("attic")]).unwrap();
 
     let (client, stock) = (pod("shop", "client"), pod("attic", "stock"));
-    let expected: Labels =
-        [("source", "unknown"), ("destination", "stock.attic.svc.cluster.local"), ("message", "twice the fun!")]
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+    let destination = ("destination", "stock.attic.svc.cluster.local");
+    let expected = labels(&[("source", "unknown"), destination, ("message", "twice the fun!")]);
     let ask = || call(&client, &["http", "http://stock.attic/", "1"]);
     local_mesh::wait_until(WAIT, || {
         ask();

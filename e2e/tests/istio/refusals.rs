@@ -4,7 +4,7 @@ use local_mesh::{wait_for_value, wait_until};
 
 use crate::expected::call;
 use crate::filters::with_rules;
-use crate::scene::{kubernetes, listeners, mesh, pod, Applied, Instead, WAIT};
+use crate::scene::{kubernetes, listeners, mesh, pod, restart, Applied, Instead, WAIT};
 
 const REFUSED: &str = "remixer_configuration_refused";
 
@@ -14,13 +14,8 @@ fn refused() -> Option<f64> {
     samples.iter().find(|sample| sample.label("component") == "fault/fault_outbound").map(|sample| sample.value)
 }
 
-fn ask(arguments: &[&str]) -> String {
-    call(&pod("shop", "client"), &[&["http", "http://web/", "1"], arguments].concat())
-}
-
-fn restart(app: &str) {
-    mesh().kubectl(&["-n", "shop", "rollout", "restart", "deployment", app]).unwrap();
-    mesh().kubectl(&["-n", "shop", "rollout", "status", "deployment", app, "--timeout=60s"]).unwrap();
+fn ask() -> String {
+    call(&pod("shop", "client"), &["http", "http://web/", "1"])
 }
 
 #[test]
@@ -29,28 +24,28 @@ fn with_a_misspelt_rule_proxies_keep_the_last_or_start_without_any() {
         r#"{"http": [{"name": "tea", "fault": {"abort": {"percentage": {"value": 100}, "httpStatus": 418}}}]}"#;
     let misspelt = teapot.replace("httpStatus", "httpStatsu");
     let _applied = with_rules("fault-outbound", teapot);
-    wait_until(WAIT, || ask(&[]) == "418\n").unwrap();
+    wait_until(WAIT, || ask() == "418\n").unwrap();
     let _misspelt = with_rules("fault-outbound", &misspelt);
     wait_for_value(WAIT, &Some(1.0), refused).unwrap();
-    assert_eq!(ask(&[]), "418\n", "the last rules stay");
+    assert_eq!(ask(), "418\n", "the last rules stay");
     // Istio's proxies log warnings and errors.
     let log = pod("shop", "client").log("istio-proxy").unwrap();
     for told in ["http[0].fault.abort.httpStatsu", "the last valid configuration stays until this one is corrected"] {
         assert!(log.contains(told), "{told}: {log}");
     }
     restart("client");
-    assert_eq!(ask(&[]), "200\n", "a proxy that starts has no other rules");
+    assert_eq!(ask(), "200\n", "a proxy that starts has no other rules");
     wait_for_value(WAIT, &Some(1.0), refused).unwrap();
     let corrected = with_rules("fault-outbound", &teapot.replace("418", "451"));
-    wait_until(WAIT, || ask(&[]) == "451\n").unwrap();
+    wait_until(WAIT, || ask() == "451\n").unwrap();
     wait_for_value(WAIT, &Some(0.0), refused).unwrap();
     drop(corrected);
-    wait_until(WAIT, || ask(&[]) == "200\n").unwrap();
+    wait_until(WAIT, || ask() == "200\n").unwrap();
 }
 
 #[test]
 fn a_pod_with_the_label_and_without_the_mount_takes_requests() {
-    let pod = "
+    let workload = "
 apiVersion: v1
 kind: Service
 metadata: { name: unmounted, namespace: shop }
@@ -61,15 +56,15 @@ kind: Pod
 metadata: { name: unmounted, namespace: shop, labels: { app: unmounted, remixer: enabled } }
 spec: { containers: [{ name: app, image: pod-app, args: [serve, unmounted, http=8080, tcp=9090] }] }
 ";
-    let _applied = Applied::yaml("unmounted", pod);
-    let unmounted = crate::scene::pod("shop", "unmounted");
-    let ask = || call(&crate::scene::pod("shop", "client"), &["http", "http://unmounted/", "1"]);
-    wait_until(WAIT, || ask() == "200\n").unwrap();
+    let _applied = Applied::yaml("unmounted", workload);
+    let unmounted = pod("shop", "unmounted");
+    let client = pod("shop", "client");
+    wait_until(WAIT, || call(&client, &["http", "http://unmounted/", "1"]) == "200\n").unwrap();
     assert_eq!(call(&unmounted, &["http", "http://web/", "1"]), "200\n");
     // Nothing of metadata exchange reaches its application: with mutual TLS, connections are refused.
     let tcp = |pod: &local_cluster::Pod| pod.exec("app", &["pod-app", "tcp", "unmounted.shop:9090", "1"]);
-    assert!(tcp(&crate::scene::pod("shop", "client")).is_err());
-    assert_eq!(tcp(&crate::scene::pod("street", "kiosk")).unwrap(), "rating 5\n");
+    assert!(tcp(&client).is_err());
+    assert_eq!(tcp(&pod("street", "kiosk")).unwrap(), "rating 5\n");
 }
 
 #[test]
@@ -79,12 +74,12 @@ fn without_the_server_of_modules_requests_pass_also_at_proxies_that_start() {
     let _attached = Instead::attach("remote");
     wait_until(WAIT, || listeners(&pod("shop", "client")).contains("remixer.telemetry.sidecar_outbound")).unwrap();
     for _ in 0..5 {
-        assert_eq!(ask(&[]), "200\n");
+        assert_eq!(ask(), "200\n");
     }
     restart("client");
     restart("web-v1");
     for _ in 0..5 {
-        assert_eq!(ask(&[]), "200\n");
+        assert_eq!(ask(), "200\n");
     }
     for app in ["client", "web"] {
         let pod = pod("shop", app);

@@ -17,6 +17,9 @@ pub const WAIT: Duration = Duration::from_secs(30);
 /// Where the release's images are.
 pub const REGISTRY: &str = "registry.street:5000";
 
+/// What starts metadata exchange over TCP, beside `.`.
+const TCP_OUTBOUND: &str = "filters/tcp-metadata-exchange-outbound.yaml";
+
 /// The cluster, without Istio as long as no test has asked for it.
 pub fn bare_cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
@@ -67,8 +70,7 @@ fn attach(cluster: &Cluster) -> anyhow::Result<()> {
         }
     }
     // Every called workload has the label: so connections may begin with the peer's metadata.
-    cluster.kubectl(&["apply", "-f", &kubernetes("filters/tcp-metadata-exchange-outbound.yaml")])?;
-    Ok(())
+    cluster.kubectl(&["apply", "-f", &kubernetes(TCP_OUTBOUND)]).map(drop)
 }
 
 /// A path of the workloads.
@@ -97,15 +99,36 @@ pub fn pod(namespace: &str, app: &str) -> Pod {
     mesh().wait_ready_one(namespace, &format!("app={app}")).unwrap()
 }
 
+/// Replaces the pods of a deployment in `shop`.
+pub fn restart(deployment: &str) {
+    let rollout = ["-n", "shop", "rollout"];
+    mesh().kubectl(&[&rollout[..], &["restart", "deployment", deployment]].concat()).unwrap();
+    mesh().kubectl(&[&rollout[..], &["status", "deployment", deployment, "--timeout=60s"]].concat()).unwrap();
+}
+
+/// Detaches the filters of `.`.
+pub fn detach_filters() {
+    mesh().kubectl(&["delete", "-f", &kubernetes(TCP_OUTBOUND)]).unwrap();
+    mesh().kubectl(&["delete", "-k", &kubernetes("filters")]).unwrap();
+}
+
+/// Attaches them again.
+pub fn attach_filters() -> anyhow::Result<()> {
+    mesh().kubectl(&["apply", "-k", &kubernetes("filters")])?;
+    mesh().kubectl(&["apply", "-f", &kubernetes(TCP_OUTBOUND)]).map(drop)
+}
+
 /// Resources that are applied until dropped.
 #[derive(Debug)]
-pub struct Applied(Vec<String>);
+pub struct Applied {
+    flag: &'static str,
+    path: String,
+}
 
 impl Applied {
     /// Those of a file.
     pub fn file(path: &str) -> Self {
-        mesh().kubectl(&["apply", "--server-side", "--force-conflicts", "-f", path]).unwrap();
-        Self(["-f", path].map(str::to_owned).into())
+        Self::of("-f", path)
     }
 
     /// Those of a text.
@@ -117,21 +140,24 @@ impl Applied {
 
     /// Those of a kustomization.
     pub fn directory(path: &str) -> Self {
-        mesh().kubectl(&["apply", "--server-side", "--force-conflicts", "-k", path]).unwrap();
-        Self(["-k", path].map(str::to_owned).into())
+        Self::of("-k", path)
+    }
+
+    fn of(flag: &'static str, path: &str) -> Self {
+        mesh().kubectl(&["apply", "--server-side", "--force-conflicts", flag, path]).unwrap();
+        Self { flag, path: path.to_owned() }
     }
 }
 
 impl Drop for Applied {
     fn drop(&mut self) {
-        let mut arguments = vec!["delete", "--ignore-not-found", "--wait=false"];
-        arguments.extend(self.0.iter().map(String::as_str));
+        let arguments = ["delete", "--ignore-not-found", "--wait=false", self.flag, &self.path];
         restored(mesh().kubectl(&arguments).map(drop));
     }
 }
 
 /// What is as it was before is no matter of the test that ends; what is not would be one of all tests after it.
-fn restored(result: anyhow::Result<()>) {
+pub fn restored(result: anyhow::Result<()>) {
     match result {
         Err(error) if std::thread::panicking() => println!("not restored: {error:#}"),
         result => result.unwrap(),
@@ -145,27 +171,24 @@ pub struct Instead(&'static str);
 impl Instead {
     /// Attaches a directory of `kubernetes/`.
     pub fn attach(directory: &'static str) -> Self {
-        let cluster = mesh();
         let instead = Self(directory);
-        cluster.kubectl(&["delete", "-f", &kubernetes("filters/tcp-metadata-exchange-outbound.yaml")]).unwrap();
-        cluster.kubectl(&["delete", "-k", &kubernetes("filters")]).unwrap();
-        cluster.kubectl(&["apply", "-k", &kubernetes(directory)]).unwrap();
+        detach_filters();
+        mesh().kubectl(&["apply", "-k", &kubernetes(directory)]).unwrap();
         instead
     }
 }
 
 impl Drop for Instead {
     fn drop(&mut self) {
-        let kubectl = |arguments: &[&str]| mesh().kubectl(arguments).map(drop);
         let has_its_own = |(namespace, app): &(&str, &str)| {
             let pod = mesh().wait_ready_one(namespace, &format!("app={app}"));
             pod.is_ok_and(|pod| has_mounted_telemetry(&pod))
         };
         let pods = [("shop", "client"), ("shop", "web"), ("depot", "stock")];
         restored(
-            kubectl(&["delete", "-k", &kubernetes(self.0)])
-                .and_then(|()| kubectl(&["apply", "-k", &kubernetes("filters")]))
-                .and_then(|()| kubectl(&["apply", "-f", &kubernetes("filters/tcp-metadata-exchange-outbound.yaml")]))
+            mesh()
+                .kubectl(&["delete", "-k", &kubernetes(self.0)])
+                .and_then(|_| attach_filters())
                 .and_then(|()| local_mesh::wait_until(WAIT, || pods.iter().all(has_its_own))),
         );
     }

@@ -32,11 +32,7 @@ pub fn kiali() -> Result<PathBuf> {
 
 /// The registry of images.
 pub fn registry() -> Result<PathBuf> {
-    let path = tools::tools().join("cluster/registry/usr/bin/docker-registry");
-    if !path.is_file() {
-        bail!("docker-registry is missing ({}): run \"scripts/setup.sh istio\"", path.display());
-    }
-    Ok(path)
+    present("registry/usr/bin/docker-registry", "docker-registry")
 }
 
 /// etcd.
@@ -55,9 +51,14 @@ pub fn istio(name: &str) -> Result<PathBuf> {
 }
 
 fn part(of: &str, version: &str, name: &str) -> Result<PathBuf> {
-    let path = tools::tools().join("cluster").join(format!("{of}-{version}")).join(name);
+    present(&format!("{of}-{version}/{name}"), &format!("{name} {version}"))
+}
+
+/// The file at a path below those of the cluster; `what` it is.
+fn present(path: &str, what: &str) -> Result<PathBuf> {
+    let path = tools::tools().join("cluster").join(path);
     if !path.is_file() {
-        bail!("{name} {version} is missing ({}): run \"scripts/setup.sh istio\"", path.display());
+        bail!("{what} is missing ({}): run \"scripts/setup.sh istio\"", path.display());
     }
     Ok(path)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{anyhow, ensure, Context, Result};
-use catalog::{ConfigMap, FILTERS, TABLE};
+use catalog::{ConfigMap, EnvoyFilter, FILTERS, TABLE};
 use envoy_filter::{bootstrap_override, MODULES};
 
 use crate::files::{sha256, text, Files};
@@ -33,12 +33,14 @@ pub fn files(filters: &Files, modules: &Files, digests: &BTreeMap<String, String
             bootstraps.push((PathBuf::from(name), text(content)?.to_owned()));
         } else if name.ends_with(".yaml") && !name.contains('/') {
             let filter = selecting(text(content)?).with_context(|| format!("envoy/{name}"))?;
-            let may_be_fetched = may_be_fetched(name);
+            let may_be_fetched = row(name).is_some_and(|row| row.may_be_fetched);
+            // Names of configurations that are asked for must not be the same: Envoy would take none of them.
+            let is_copied = row(name).is_some_and(|row| row.is_copied);
             let made = |code| {
                 let filter = Discovery { modules, code, may_pass: may_be_fetched }.of(&filter);
                 anyhow::Ok(filter.with_context(|| format!("envoy/{name}"))?.into_bytes())
             };
-            let mounted = if is_copied(name) { filter.clone().into_bytes() } else { made(Code::Mounted)? };
+            let mounted = if is_copied { filter.clone().into_bytes() } else { made(Code::Mounted)? };
             files.insert(format!("filters/{name}"), mounted);
             if may_be_fetched {
                 files.insert(format!("remote/{name}"), made(Code::Fetched)?);
@@ -67,15 +69,9 @@ fn directories(config_map: ConfigMap) -> &'static [&'static str] {
     }
 }
 
-/// Whether a proxy may run without what the EnvoyFilter `file` attaches.
-fn may_be_fetched(file: &str) -> bool {
-    FILTERS.iter().flat_map(|filter| filter.envoy_filters).any(|filter| filter.file == file && filter.may_be_fetched)
-}
-
-/// Whether users copy the EnvoyFilter `file`, so that a pod may have several of it. Names of configurations that are asked for
-/// must not be the same: Envoy would take none of them.
-fn is_copied(file: &str) -> bool {
-    FILTERS.iter().flat_map(|filter| filter.envoy_filters).any(|filter| filter.file == file && filter.is_copied)
+/// What the table of filters says of an EnvoyFilter.
+fn row(file: &str) -> Option<&'static EnvoyFilter> {
+    FILTERS.iter().flat_map(|filter| filter.envoy_filters).find(|filter| filter.file == file)
 }
 
 /// Writes the modules of a ConfigMap, which are in `directory`, into the list of a kustomization that is empty in the sources.
