@@ -170,12 +170,12 @@ impl Resolver {
 
     /// Adds the client's name for the service, if it may become a label.
     fn named(&mut self, host: &impl Host, mut facts: Facts) -> Facts {
-        if !self.needs.service {
+        // Only with mutual TLS, the server name is Istio's. It is told of inbound streams alone.
+        if !self.needs.service || !(facts.mutual_tls || self.host_header_fallback) {
             return facts;
         }
         let cluster = facts.cluster.as_ref().map(|name| self.cluster(host, name));
         match cluster {
-            // Only with mutual TLS, the server name is Istio's.
             Some(cluster) if !cluster.further.is_empty() && facts.mutual_tls => {
                 facts.read_called(host, &cluster.further);
             }
