@@ -419,7 +419,7 @@ fn a_proxy_that_starts_with_a_bad_configuration_runs_without_that_filter() {
 
 #[test]
 fn what_is_taken_off_is_refused_no_more_and_does_not_come_back() {
-    let with = |rules: &str| configured("fault_outbound", rules);
+    let with = |rules: &str| configured("remixer-fault-outbound", rules);
     let abort = r#"{"fault": {"abort": {"httpStatus": 418, "percentage": {"value": 100}}}}"#;
     let mesh = start(ONE_PROXY, Options { plugins: with(abort), ..with_faults() }).unwrap();
     let status = || mesh.client().send(&get(&mesh, "/").header("connection", "close")).unwrap().status;
@@ -442,7 +442,7 @@ fn what_is_taken_off_is_refused_no_more_and_does_not_come_back() {
 
 #[test]
 fn rules_that_were_put_back_are_the_last_valid_ones_and_correct_a_mistake_though_old_connections_drain() {
-    let with = |rules: &str| configured("fault_outbound", rules);
+    let with = |rules: &str| configured("remixer-fault-outbound", rules);
     let abort =
         |code: u16| format!(r#"{{"fault": {{"abort": {{"httpStatus": {code}, "percentage": {{"value": 100}}}}}}}}"#);
     for envoy in tools::ENVOY_VERSIONS {
@@ -462,7 +462,7 @@ fn rules_that_were_put_back_are_the_last_valid_ones_and_correct_a_mistake_though
         all(418);
         assert!(matches!(push("{"), Update::Refused(_)), "{envoy}");
         all(418);
-        assert_eq!(refused(), ["fault/fault_outbound"], "{envoy}");
+        assert_eq!(refused(), ["fault/remixer-fault-outbound"], "{envoy}");
         assert_eq!(push(&abort(418)), Update::Accepted);
         all(418);
         assert_eq!(refused(), Vec::<String>::new(), "{envoy}");

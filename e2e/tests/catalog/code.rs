@@ -1,6 +1,6 @@
 //! The crates: which of them are filters and modules, and what their code names.
 
-use catalog::{Filter, Metric, Reference, OPERATIONS, TABLE};
+use catalog::{Ends, Filter, Metric, Reference, OPERATIONS, TABLE};
 use labels::direction::Direction;
 use remixer::filter::PluginFilter;
 
@@ -170,7 +170,7 @@ pub fn directions(repository: &Repository) -> Vec<String> {
     for filter in &repository.filters {
         for root in filter.roots {
             let told = |end: &str| Direction::of_root_id(&format!("{}_{end}", root.id)).is_some();
-            if [told("inbound"), told("outbound")] != [root.tells_direction; 2] {
+            if [told("inbound"), told("outbound")] != [root.ends == Ends::Told; 2] {
                 missing.push(format!(
                     "filters/labels/src/direction.rs: FILTERS and {TABLE} differ in whether the end of \
                      \"{}_inbound\" tells \

@@ -110,7 +110,7 @@ pub fn start() -> Mesh {
         filters: vec![tools::filters()],
         patches: vec![LIAR.replace("FORGED", &forged)],
         plugins: vec![
-            plugin(None, "fault_outbound", FAULTS),
+            plugin(None, "remixer-fault-outbound", FAULTS),
             plugin(Some("reviews-v1"), "tcp_metadata_exchange_outbound", "{}"),
             plugin(Some("reviews-v3"), "telemetry_outbound", r#"{"stats": {"max_series": 100}}"#),
         ],
@@ -118,7 +118,7 @@ pub fn start() -> Mesh {
         ..Options::default()
     };
     if has_shadow() {
-        options.plugins.push(plugin(Some("productpage-v1"), "shadow_outbound", MIRRORS));
+        options.plugins.push(plugin(Some("productpage-v1"), "remixer-shadow", MIRRORS));
     }
     Mesh::start(topology, options).unwrap()
 }

@@ -69,7 +69,7 @@ fn plugins_of_one_proxy_have_limits_of_their_own() {
         let statuses = [(); 4].map(|()| scene.status(&request));
         assert_eq!(statuses, [503, 503, 200, 200], "{request:?}");
     }
-    let expected = [("r fault_inbound".to_owned(), 2), ("r fault_outbound".to_owned(), 2)].into();
+    let expected = [("r remixer-fault-inbound".to_owned(), 2), ("r remixer-fault-outbound".to_owned(), 2)].into();
     wait_for("fault_injected_total", &expected, || scene.counts("client", "fault_injected_total", &["rule", "plugin"]));
     // Metrics that users rely on keep their labels.
     scene.expect(&[("fault_aborts_injected_total", "r 503", 4)]);

@@ -115,9 +115,9 @@ services:
         filters: vec![tools::filters()],
         patches: vec![envoy_filter(crate::scene::ACCESS_LOG)],
         plugins: vec![
-            configured("fault_gateway", &abort(511)),
-            configured("fault_outbound", &abort(512)),
-            configured("fault_inbound", &abort(513)),
+            configured("remixer-fault-gateway", &abort(511)),
+            configured("remixer-fault-outbound", &abort(512)),
+            configured("remixer-fault-inbound", &abort(513)),
         ],
         ..local_mesh::Options::default()
     };

@@ -97,7 +97,7 @@ impl Setting<'_> {
         let mut options = Options {
             filters: files.iter().map(|name| tools::filters().join(name).with_extension("yaml")).collect(),
             patches,
-            plugins: vec![configured("fault_outbound", self.outbound), configured("fault_inbound", self.inbound)],
+            plugins: vec![configured("remixer-fault-outbound", self.outbound), configured("remixer-fault-inbound", self.inbound)],
             every_patch_must_match: true,
             envoy_version: self.envoy.map(str::to_owned),
             concurrency: self.workers,
@@ -228,7 +228,7 @@ impl Scene {
 
     /// Pushes other rules to the client's proxy.
     pub fn push(&self, rules: &str) -> Update {
-        let plugins = vec![configured("fault_outbound", rules), configured("fault_inbound", "{}")];
+        let plugins = vec![configured("remixer-fault-outbound", rules), configured("remixer-fault-inbound", "{}")];
         self.mesh.push("client", |options| options.plugins = plugins).unwrap()
     }
 }

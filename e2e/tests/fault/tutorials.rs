@@ -34,7 +34,7 @@ fn bookinfo(rules: &str) -> Mesh {
             .map(|name| tools::filters().join(name).with_extension("yaml"))
             .into(),
         patches: vec![envoy_filter(ACCESS_LOG)],
-        plugins: vec![configured("fault_outbound", rules)],
+        plugins: vec![configured("remixer-fault-outbound", rules)],
         ..Options::default()
     };
     Mesh::start(Topology::parse(SHOP).unwrap(), options).unwrap()

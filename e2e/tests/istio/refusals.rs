@@ -11,7 +11,7 @@ const REFUSED: &str = "remixer_configuration_refused";
 /// How often the client's proxy says that the fault plugin refuses its configuration; `None` if it has never said it.
 fn refused() -> Option<f64> {
     let samples = pod("shop", "client").samples(REFUSED).unwrap();
-    samples.iter().find(|sample| sample.label("component") == "fault/fault_outbound").map(|sample| sample.value)
+    samples.iter().find(|sample| sample.label("component") == "fault/remixer-fault-outbound").map(|sample| sample.value)
 }
 
 fn ask() -> String {

@@ -43,7 +43,7 @@ fn a_request_is_mirrored_after_its_delay_and_not_if_it_is_aborted() {
     let scene = setting.start_with(|options| {
         options.plugins.push(PluginConfig {
             workload: None,
-            plugin: "fault_outbound".to_owned(),
+            plugin: "remixer-fault-outbound".to_owned(),
             configuration: faults.to_owned(),
         });
     });
@@ -106,7 +106,7 @@ fn the_peer_s_metadata_stays_with_the_peer() {
     let setting = Setting { topology: &topology, rules: &rules, filters: &["shadow-inbound"], ..Setting::default() };
     let scene = setting.start_with(|options| {
         let configuration = all("").replace("\"m\"", "\"in\"");
-        options.plugins.push(PluginConfig { workload: None, plugin: "shadow_inbound".to_owned(), configuration });
+        options.plugins.push(PluginConfig { workload: None, plugin: "remixer-shadow-inbound".to_owned(), configuration });
     });
     // The first copy is the client's, and goes directly to the mirror.
     let request = scene.get("/").header("x-envoy-peer-metadata", "e30").header("x-envoy-peer-metadata-id", "me");

@@ -142,7 +142,7 @@ pub fn mirror(name: &str, cluster: &str, more: &str) -> String {
 
 /// A configuration of the plugin.
 pub fn configured(configuration: &str) -> PluginConfig {
-    PluginConfig { workload: None, plugin: "shadow_outbound".to_owned(), configuration: configuration.to_owned() }
+    PluginConfig { workload: None, plugin: "remixer-shadow".to_owned(), configuration: configuration.to_owned() }
 }
 
 impl Scene {

@@ -67,8 +67,19 @@ pub enum Context {
 pub struct Root {
     /// What stands before an end such as `_inbound`, if it has one.
     pub id: &'static str,
-    /// Whether such an end tells the filter its direction.
-    pub tells_direction: bool,
+    /// What such an end is for.
+    pub ends: Ends,
+}
+
+/// What the ends `_inbound` and `_outbound` of a root id are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// Files do not have them.
+    Unused,
+    /// They tell plugins apart. The listener tells the filter its direction.
+    Named,
+    /// They tell the filter its direction.
+    Told,
 }
 
 /// A file with an EnvoyFilter.
@@ -78,8 +89,6 @@ pub struct EnvoyFilter {
     pub file: &'static str,
     /// Whether connections may pass without the module, so that it may be fetched (`envoy/kubernetes/remote`).
     pub may_be_fetched: bool,
-    /// Whether it has rules, so that users copy it for several sets of them.
-    pub is_copied: bool,
 }
 
 /// A metric.
@@ -149,29 +158,29 @@ pub const OPERATIONS: &str = "docs/operations.md";
 impl EnvoyFilter {
     /// One that may be mounted or fetched.
     pub const fn file(file: &'static str) -> Self {
-        Self { file, may_be_fetched: true, is_copied: false }
-    }
-
-    /// One with rules.
-    pub const fn rules(file: &'static str) -> Self {
-        Self { file, may_be_fetched: true, is_copied: true }
+        Self { file, may_be_fetched: true }
     }
 
     /// One without which a proxy may not take all connections.
     pub const fn mounted_only(file: &'static str) -> Self {
-        Self { file, may_be_fetched: false, is_copied: false }
+        Self { file, may_be_fetched: false }
     }
 }
 
 impl Root {
     /// One whose end tells the direction.
     pub const fn with_direction(id: &'static str) -> Self {
-        Self { id, tells_direction: true }
+        Self { id, ends: Ends::Told }
     }
 
-    /// One whose end tells nothing.
+    /// One whose end only tells plugins apart.
+    pub const fn named(id: &'static str) -> Self {
+        Self { id, ends: Ends::Named }
+    }
+
+    /// One without such ends.
     pub const fn plain(id: &'static str) -> Self {
-        Self { id, tells_direction: false }
+        Self { id, ends: Ends::Unused }
     }
 }
 

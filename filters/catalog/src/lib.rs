@@ -10,7 +10,7 @@ mod filter;
 mod table;
 
 pub use filter::{
-    ConfigMap, Context, Dashboards, EnvoyFilter, Filter, Metric, Module, Place, Reference, Root, OPERATIONS,
+    ConfigMap, Context, Dashboards, Ends, EnvoyFilter, Filter, Metric, Module, Place, Reference, Root, OPERATIONS,
 };
 pub use table::{FILTERS, MODULES};
 

@@ -50,7 +50,7 @@ pub const FILTERS: &[Filter] = &[
         reference: Reference::Docs,
         places: &[HttpFilter, NetworkFilter],
         contexts: EVERYWHERE,
-        roots: &[Root::with_direction("metadata_exchange"), Root::plain("tcp_metadata_exchange")],
+        roots: &[Root::with_direction("metadata_exchange"), Root::named("tcp_metadata_exchange")],
         modules: &["remixer", "metadata-exchange"],
         envoy_filters: &[
             // Without the module, inbound connections with mutual TLS must not reach the application.
@@ -79,7 +79,7 @@ pub const FILTERS: &[Filter] = &[
         reference: Reference::Docs,
         places: &[HttpFilter, NetworkFilter, AccessLogger],
         contexts: EVERYWHERE,
-        roots: &[Root::with_direction("stats"), Root::plain("tcp_stats")],
+        roots: &[Root::with_direction("stats"), Root::named("tcp_stats")],
         modules: &["remixer", "stats"],
         envoy_filters: &[
             EnvoyFilter::file("tcp-stats.yaml"),
@@ -135,10 +135,10 @@ pub const FILTERS: &[Filter] = &[
         roots: &[Root::plain("fault")],
         modules: &["remixer", "fault"],
         envoy_filters: &[
-            EnvoyFilter::rules("fault-outbound.yaml"),
-            EnvoyFilter::rules("fault-inbound.yaml"),
-            EnvoyFilter::rules("fault-gateway.yaml"),
-            EnvoyFilter::rules("separate/fault.yaml"),
+            EnvoyFilter::file("fault-outbound.yaml"),
+            EnvoyFilter::file("fault-inbound.yaml"),
+            EnvoyFilter::file("fault-gateway.yaml"),
+            EnvoyFilter::file("separate/fault.yaml"),
         ],
         bootstrap: Some("fault-bootstrap.yaml"),
         metrics: &[
@@ -165,9 +165,9 @@ pub const FILTERS: &[Filter] = &[
         roots: &[Root::plain("shadow")],
         modules: &["shadow"],
         envoy_filters: &[
-            EnvoyFilter::rules("shadow.yaml"),
-            EnvoyFilter::rules("shadow-inbound.yaml"),
-            EnvoyFilter::rules("shadow-gateway.yaml"),
+            EnvoyFilter::file("shadow.yaml"),
+            EnvoyFilter::file("shadow-inbound.yaml"),
+            EnvoyFilter::file("shadow-gateway.yaml"),
         ],
         bootstrap: Some("shadow-bootstrap.yaml"),
         metrics: &[

@@ -9,7 +9,7 @@ use crate::prometheus::Prometheus;
 use crate::rule_file::Kind;
 
 /// Rules for the calling proxies, as with a `VirtualService`.
-pub const RULES: Kind = Kind { what: "faults", plugins: &["fault_outbound", "fault_gateway"], names };
+pub const RULES: Kind = Kind { what: "faults", plugins: &["remixer-fault-outbound", "remixer-fault-gateway"], names };
 
 fn names(rules: &[u8]) -> Result<Vec<String>, ConfigError> {
     let config = FaultConfig::parse(rules)?;

@@ -10,7 +10,7 @@ use crate::prometheus::Prometheus;
 use crate::rule_file::Kind;
 
 /// Rules for the calling proxies, as with a `VirtualService`.
-pub const RULES: Kind = Kind { what: "shadows", plugins: &["shadow_outbound", "shadow_gateway"], names };
+pub const RULES: Kind = Kind { what: "shadows", plugins: &["remixer-shadow", "remixer-shadow-gateway"], names };
 
 fn names(rules: &[u8]) -> Result<Vec<String>, ConfigError> {
     let config = ShadowConfig::parse(rules)?;

@@ -1,6 +1,6 @@
 //! Whether a plugin is one of ours, and which.
 
-use catalog::{Filter, Module, Place, Root, FILTERS, MODULES};
+use catalog::{Ends, Filter, Module, Place, Root, FILTERS, MODULES};
 use envoy_filter::names::{hint, nearest};
 use labels::direction::{split_root_id, Direction};
 
@@ -81,7 +81,7 @@ fn root_of(root_id: &str) -> Option<(&'static Filter, &'static Root)> {
 
 /// The ways to write a root id.
 fn root_ids(root: &Root) -> Vec<String> {
-    let ends: &[&str] = if root.tells_direction { &["", "_inbound", "_outbound"] } else { &[""] };
+    let ends: &[&str] = if root.ends == Ends::Unused { &[""] } else { &["", "_inbound", "_outbound"] };
     ends.iter().map(|end| format!("{}{end}", root.id)).collect()
 }
 
@@ -144,7 +144,7 @@ fn direction_problem(
 ) -> Option<(&'static str, String)> {
     let root_id = attached.root_id();
     let (Some(of_traffic), Some(of_root)) = (attached.direction, split_root_id(root_id).1) else { return None };
-    if of_traffic == of_root || !root?.1.tells_direction {
+    if of_traffic == of_root || root?.1.ends == Ends::Unused {
         return None;
     }
     let (traffic, right) = match of_traffic {

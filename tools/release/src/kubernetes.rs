@@ -34,14 +34,11 @@ pub fn files(filters: &Files, modules: &Files, digests: &BTreeMap<String, String
         } else if name.ends_with(".yaml") && !name.contains('/') {
             let filter = selecting(text(content)?).with_context(|| format!("envoy/{name}"))?;
             let may_be_fetched = row(name).is_some_and(|row| row.may_be_fetched);
-            // Names of configurations that are asked for must not be the same: Envoy would take none of them.
-            let is_copied = row(name).is_some_and(|row| row.is_copied);
             let made = |code| {
                 let filter = Discovery { modules, code, may_pass: may_be_fetched }.of(&filter);
                 anyhow::Ok(filter.with_context(|| format!("envoy/{name}"))?.into_bytes())
             };
-            let mounted = if is_copied { filter.clone().into_bytes() } else { made(Code::Mounted)? };
-            files.insert(format!("filters/{name}"), mounted);
+            files.insert(format!("filters/{name}"), made(Code::Mounted)?);
             if may_be_fetched {
                 files.insert(format!("remote/{name}"), made(Code::Fetched)?);
             }
@@ -162,9 +159,15 @@ impl Discovery<'_> {
         let field = |name: &str| patch.lines().find_map(|line| line.trim_start().strip_prefix(name)).context(form);
         let (before, typed) = patch.split_once("        typed_config:\n").context(form)?;
         let context = field("context: ")?;
-        let name = format!("{}.{}", field("name: remixer")?.trim_start_matches('.'), context.to_lowercase());
         let kind = field("\"@type\": ")?;
-        let renamed = format!("        name: remixer.{name}\n");
+        // Envoy takes nothing of an answer with two configurations of one name. So what users copy, files with rules, has the name
+        // of the plugin, which copies change.
+        let of_plugin = typed.lines().find_map(|line| line.strip_prefix("            name: "));
+        let name = match of_plugin {
+            Some(name) => name.to_owned(),
+            None => format!("remixer{}.{}", field("name: remixer")?, context.to_lowercase()),
+        };
+        let renamed = format!("        name: {name}\n");
         let at = before.rfind("        name: ").context(form)?;
         let before = format!("{}{renamed}", before.get(..at).unwrap_or_default());
         let typed = match self.code {
@@ -254,6 +257,16 @@ mod tests {
         let digest = format!("\n              sha256: {}\n          next: 1\n  - applyTo: HTTP_FILTER\n", sha256(b"x"));
         assert!(remote.contains(&digest), "{remote}");
         assert_eq!(remote.matches("        name: remixer.a.gateway\n").count(), 2, "{remote}");
+    }
+
+    #[test]
+    fn a_plugin_with_a_name_is_asked_for_by_that() {
+        let named = FILTER.replace("          code:\n", "            name: *name\n          code:\n");
+        for code in [Code::Mounted, Code::Fetched] {
+            let asking = discovered(&named, code, true).unwrap();
+            assert_eq!(asking.matches("        name: *name\n").count(), 3, "{asking}");
+            assert!(!asking.contains("remixer.a"), "{asking}");
+        }
     }
 
     #[test]
