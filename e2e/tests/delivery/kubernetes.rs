@@ -297,7 +297,6 @@ fn check_labels(samples: &[Sample]) {
 /// Extension configurations as Istio's agent gives them to proxies: the module that is mounted, or that with the configured
 /// digest, in a file.
 fn fetched(filters: &[String]) -> Vec<Value> {
-    let module = &release()["kubernetes/remote/server/remixer.wasm"];
     let mut configs = Vec::new();
     for filter in filters {
         let patches = yaml(filter)["spec"]["configPatches"].as_array().unwrap().clone();
@@ -305,13 +304,15 @@ fn fetched(filters: &[String]) -> Vec<Value> {
             let mut config = patch["patch"]["value"].take();
             let code = config.pointer_mut("/typed_config/config/vm_config/code").unwrap();
             let (remote, mounted) = (code["remote"].take(), code["local"]["filename"].take());
-            if remote.is_null() {
-                assert_eq!(mounted, format!("{MODULES}remixer.wasm"));
-            } else {
-                assert!(remote["http_uri"]["uri"].as_str().unwrap().ends_with("/remixer.wasm"), "{remote}");
-                assert_eq!(remote["sha256"], files::sha256(module), "{remote}");
+            let module = match mounted.as_str() {
+                Some(path) => path.strip_prefix(MODULES).unwrap(),
+                None => remote["http_uri"]["uri"].as_str().unwrap().rsplit('/').next().unwrap(),
+            };
+            if mounted.is_null() {
+                let served = &release()[&format!("kubernetes/remote/server/{module}")];
+                assert_eq!(remote["sha256"], files::sha256(served), "{remote}");
             }
-            *code = json!({"local": {"filename": tools::dist().join("remixer.wasm")}});
+            *code = json!({"local": {"filename": tools::dist().join(module)}});
             let extension = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
             config.as_object_mut().unwrap().insert("@type".to_owned(), json!(extension));
             configs.push(config);
@@ -332,12 +333,16 @@ fn from_files(scratch: &Scratch, filters: &[String], resources: impl Fn(Value) -
         std::fs::rename(&new, path(&name)).unwrap(); // which a proxy that runs notices
     }
     let from_file = |filter: &String| {
-        let mut name = "";
-        let lines = filter.lines().map(|line| {
-            name = line.trim().strip_prefix("name: ").unwrap_or(name);
-            line.replace("ads: {}", &format!("path_config_source: {{ path: {} }}", path(name).display())) + "\n"
-        });
-        lines.collect::<String>()
+        let mut filter = yaml(filter);
+        for patch in filter["spec"]["configPatches"].as_array_mut().unwrap() {
+            let value = &mut patch["patch"]["value"];
+            let file = path(value["name"].as_str().unwrap_or_default());
+            if let Some(source) = value.pointer_mut("/config_discovery/config_source").and_then(Value::as_object_mut) {
+                source.remove("ads").unwrap();
+                source.insert("path_config_source".to_owned(), json!({"path": file}));
+            }
+        }
+        filter.to_string()
     };
     filters.iter().map(from_file).collect()
 }
@@ -355,7 +360,10 @@ fn where_a_module_cannot_be_had_traffic_passes() {
 }
 
 fn where_modules_of_cannot_be_had(directory: &str) {
-    let filters = ["telemetry", "tcp-stats"].map(|name| file(&format!("{directory}/{name}.yaml")));
+    let [telemetry, tcp] = ["telemetry", "tcp-stats"].map(|name| file(&format!("{directory}/{name}.yaml")));
+    let [fault, shadow] =
+        [("fault-outbound", TEAPOT), ("shadow", MIRROR)].map(|(name, rules)| with_rules(directory, name, rules));
+    let filters = [telemetry, tcp, fault, shadow];
     let scratch = Scratch::new();
     files::put(&scratch.0.join("broken.wasm"), b"\0asm\x01\0\0\0broken").unwrap();
     let with_module = |name: &'static str| {
@@ -379,6 +387,51 @@ fn where_modules_of_cannot_be_had(directory: &str) {
             assert!(sidecar.metric("istio_requests_total").unwrap().is_empty(), "{envoy}: {cause}");
             drop(mesh);
             connect(&start_with(envoy, &PAIR.replace("protocol: http", "protocol: tcp"), patches));
+        }
+    }
+}
+
+/// A file with rules, with these.
+fn with_rules(directory: &str, name: &str, rules: &str) -> String {
+    let text = file(&format!("{directory}/{name}.yaml"));
+    let changed = text.replace("{\"http\": []}", rules);
+    assert_ne!(changed, text, "{name} has no rules to replace");
+    changed
+}
+
+const TEAPOT: &str = r#"{"http": [{"fault": {"abort": {"percentage": {"value": 100}, "httpStatus": 418}}}]}"#;
+const MIRROR: &str = r#"{"http": [{"mirrors": [{"name": "m", "cluster": "none"}]}]}"#;
+
+/// Envoy would take none of a proxy's configurations if two had the same name.
+#[test]
+fn no_two_filters_are_asked_for_by_one_name_and_copies_with_rules_work_beside_the_original() {
+    for directory in ["remote", "filters"] {
+        let prefix = format!("kubernetes/{directory}/");
+        let names = release().keys().filter_map(|path| path.strip_prefix(&prefix));
+        let names =
+            names.filter(|path| path.ends_with(".yaml") && !path.contains('/') && *path != "kustomization.yaml");
+        let files: Vec<String> = names.map(|path| file(&format!("{directory}/{path}"))).collect();
+        assert!(files.len() > 8, "{directory}: {}", files.len());
+        let copies = files.iter().filter(|text| text.contains("{\"http\": []}"));
+        let copies: Vec<String> = copies.map(|text| text.replace("&name remixer-", "&name my-")).collect();
+        let all: Vec<String> = files.into_iter().chain(copies).collect();
+        let names: Vec<String> =
+            fetched(&all).iter().map(|config| config["name"].as_str().unwrap().to_owned()).collect();
+        let unique: BTreeSet<&String> = names.iter().collect();
+        assert_eq!(unique.len(), names.len(), "{directory}: {names:?}");
+        assert!(names.iter().filter(|name| name.starts_with("my-")).count() == 6, "{directory}: {names:?}");
+
+        let tea = with_rules(directory, "fault-outbound", TEAPOT);
+        let match_path = r#"{"http": [{"match": [{"uri": {"prefix": "/legal"}}], "fault""#;
+        let legal = with_rules(directory, "fault-outbound", &TEAPOT.replace(r#"{"http": [{"fault""#, match_path));
+        let legal = legal.replace("418", "451").replace("&name remixer-fault-outbound", "&name my-faults");
+        let scratch = Scratch::new();
+        // The later one stands nearer to Envoy's own filter of that name.
+        let mesh = start(PAIR, from_files(&scratch, &[legal, tea], |config| vec![config]));
+        let to = mesh.sidecar("client").unwrap().outbound();
+        for (path, status) in [("/legal", 451), ("/", 418)] {
+            let answer = mesh.client().send(&Request::get(to, path).host("server:9080")).unwrap();
+            assert_eq!(answer.status, status, "{directory}: {path}");
         }
     }
 }

@@ -97,7 +97,10 @@ impl Setting<'_> {
         let mut options = Options {
             filters: files.iter().map(|name| tools::filters().join(name).with_extension("yaml")).collect(),
             patches,
-            plugins: vec![configured("remixer-fault-outbound", self.outbound), configured("remixer-fault-inbound", self.inbound)],
+            plugins: vec![
+                configured("remixer-fault-outbound", self.outbound),
+                configured("remixer-fault-inbound", self.inbound),
+            ],
             every_patch_must_match: true,
             envoy_version: self.envoy.map(str::to_owned),
             concurrency: self.workers,

@@ -106,7 +106,11 @@ fn the_peer_s_metadata_stays_with_the_peer() {
     let setting = Setting { topology: &topology, rules: &rules, filters: &["shadow-inbound"], ..Setting::default() };
     let scene = setting.start_with(|options| {
         let configuration = all("").replace("\"m\"", "\"in\"");
-        options.plugins.push(PluginConfig { workload: None, plugin: "remixer-shadow-inbound".to_owned(), configuration });
+        options.plugins.push(PluginConfig {
+            workload: None,
+            plugin: "remixer-shadow-inbound".to_owned(),
+            configuration,
+        });
     });
     // The first copy is the client's, and goes directly to the mirror.
     let request = scene.get("/").header("x-envoy-peer-metadata", "e30").header("x-envoy-peer-metadata-id", "me");
