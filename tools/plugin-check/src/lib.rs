@@ -19,6 +19,7 @@ mod json;
 mod mistake;
 mod near;
 mod pairs;
+mod proxies;
 pub mod readers;
 mod scalar;
 #[cfg(test)]

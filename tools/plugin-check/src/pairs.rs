@@ -5,13 +5,13 @@ use std::hash::Hash;
 use std::path::{Path, PathBuf};
 
 use catalog::Place;
-use envoy_filter::names::snake;
 use envoy_filter::yaml::{Node, Position};
 use fault::config::{FaultConfig, FaultRule};
 use serde_json::{json, Value};
 
 use crate::attached::Attached;
 use crate::find::at;
+use crate::proxies::{normal, of_kind, proxies, Proxies};
 use crate::readers::Reader;
 
 /// A plugin of ours with all that tells it from others.
@@ -31,8 +31,16 @@ pub(crate) struct Plugin {
     pub(crate) position: Position,
     /// Its root id.
     pub(crate) root_id: String,
+    /// The position of its resource.
+    document: Position,
     /// Where it is inserted; `None` if it only changes what is there.
     inserted: Option<String>,
+    /// Its proxies.
+    proxies: Proxies,
+    /// The name by which proxies ask for it.
+    asked_for: Option<String>,
+    /// What makes it the same plugin as another, to its module; `None` where Istio decides that.
+    identity: Option<String>,
     /// What it does.
     reader: Reader,
     configuration: Value,
@@ -69,7 +77,11 @@ impl Plugin {
             path: attached.path.clone(),
             position: attached.node.position,
             root_id: attached.root_id().to_owned(),
+            document: document.position,
             inserted: inserted(document, attached),
+            proxies: Proxies::of(document),
+            asked_for: asked_for(attached),
+            identity: identity(document, attached),
             reader,
             configuration: if json.trim().is_empty() { json!({}) } else { serde_json::from_str(json).ok()? },
             limits: (reader == Reader::Fault).then(|| limits(document, attached, json)).flatten(),
@@ -93,22 +105,20 @@ fn inserted(document: &Node, attached: &Attached<'_>) -> Option<String> {
     Some(json!([proxies(document), of_patch]).to_string())
 }
 
-/// Which proxies a resource is for.
-fn proxies(document: &Node) -> Value {
-    let fields = ["metadata.namespace", "spec.workloadSelector", "spec.selector", "spec.targetRefs"];
-    fields.map(|field| normal(at(document, field))).into_iter().collect()
+/// The name of an extension configuration.
+fn asked_for(attached: &Attached<'_>) -> Option<String> {
+    let patch = attached.patch?;
+    let is_one = at(patch, "applyTo").and_then(Node::as_text) == Some("EXTENSION_CONFIG");
+    is_one.then(|| attached.filter_name.to_owned())
 }
 
-/// Without positions, and in one spelling.
-fn normal(node: Option<&Node>) -> Value {
-    fn spelled(value: Value) -> Value {
-        match value {
-            Value::Object(fields) => fields.into_iter().map(|(name, value)| (snake(&name), spelled(value))).collect(),
-            Value::Array(items) => items.into_iter().map(spelled).collect(),
-            value => value,
-        }
-    }
-    node.map_or(Value::Null, |node| spelled(node.to_json()))
+/// What a module tells its plugins apart by. Listeners of one context have one direction.
+fn identity(document: &Node, attached: &Attached<'_>) -> Option<String> {
+    inserted(document, attached)?;
+    let of_patch =
+        ["match.context", "match.proxy"].map(|field| normal(attached.patch.and_then(|patch| at(patch, field))));
+    let of_plugin = [attached.module().1, attached.vm_id(), attached.root_id(), attached.text("name")];
+    attached.patch.map(|_| json!([of_patch, of_plugin]).to_string())
 }
 
 fn limits(document: &Node, attached: &Attached<'_>, json: &str) -> Option<Limits> {
@@ -120,7 +130,7 @@ fn limits(document: &Node, attached: &Attached<'_>, json: &str) -> Option<Limits
     let is_limited =
         |rule: &&FaultRule| rule.max_active.is_some() || rule.max_injections.is_some() || rule.start_after > 0;
     Some(Limits {
-        proxies: json!([proxies(document), kind, normal(at(patch, "match.proxy"))]).to_string(),
+        proxies: of_kind(document, patch, kind),
         plugin: attached.text("name").to_owned(),
         prefix: config.stat_prefix.clone(),
         rules: config.rules.iter().filter(is_limited).map(|rule| rule.name.clone()).collect(),
@@ -130,13 +140,16 @@ fn limits(document: &Node, attached: &Attached<'_>, json: &str) -> Option<Limits
 
 /// What is wrong, told of the later one of two.
 pub(crate) fn problems(plugins: &[Plugin]) -> Vec<Told<'_>> {
-    // Of a resource in two files, the later one remains.
+    // Of a resource that is there twice, the later one remains.
     let mut last = HashMap::new();
     for plugin in plugins {
-        last.insert((&plugin.found_in, &plugin.object), plugin.file);
+        last.insert((&plugin.found_in, &plugin.object), (plugin.file, plugin.document));
     }
-    let remain = plugins.iter().filter(|plugin| last.get(&(&plugin.found_in, &plugin.object)) == Some(&plugin.file));
+    let remains =
+        |plugin: &&Plugin| last.get(&(&plugin.found_in, &plugin.object)) == Some(&(plugin.file, plugin.document));
+    let remain = plugins.iter().filter(remains);
     let (mut inserted, mut limited) = (HashMap::new(), HashMap::new());
+    let (mut asked_for, mut identities) = (HashMap::new(), HashMap::new());
     let mut told = Vec::new();
     for plugin in remain {
         let twice = plugin.inserted.as_ref().and_then(|place| {
@@ -149,18 +162,36 @@ pub(crate) fn problems(plugins: &[Plugin]) -> Vec<Told<'_>> {
             // All of them must become known.
             keys.filter_map(|key| Some((first(&mut limited, key, plugin)?, limits, key.4))).reduce(|first, _| first)
         });
-        let message = match (twice, shared) {
-            (Some(earlier), _) => {
+        let clashing = plugin.asked_for.as_ref().and_then(|name| {
+            let earlier = met(&mut asked_for, (&plugin.found_in, name), plugin, |_| true)?;
+            Some((earlier, name))
+        });
+        let confused = plugin.identity.as_ref().and_then(|identity| {
+            let differs = |earlier: &Plugin| earlier.configuration != plugin.configuration;
+            met(&mut identities, (&plugin.found_in, identity), plugin, differs)
+        });
+        let message = match (clashing, twice, shared, confused) {
+            (Some((earlier, name)), ..) => format!(
+                "is asked for by the name {name:?}, as is {}: a proxy with both would take no filter that it asks for; \
+                 give each its own name",
+                of(earlier)
+            ),
+            (None, Some(earlier), ..) => {
                 format!("is inserted twice: {} inserts the same plugin at the same place", of(earlier))
             }
-            (None, Some((earlier, limits, rule))) => {
+            (None, None, Some((earlier, limits, rule)), _) => {
                 let what = rule.map_or("maxActiveFaults".to_owned(), |rule| format!("the limits of rule {rule:?}"));
                 let (earlier, name) = (of(earlier), &limits.plugin);
                 format!(
                     "shares {what} with {earlier}, which has the same name {name:?}; give each plugin its own `name`"
                 )
             }
-            (None, None) => continue,
+            (None, None, None, Some(earlier)) => format!(
+                "is the same plugin as {} to its module, and has another configuration: root_id, `name`, VM and \
+                 direction are the same; give each plugin its own `name`",
+                of(earlier)
+            ),
+            (None, None, None, None) => continue,
         };
         told.push((plugin, message));
     }
@@ -171,6 +202,19 @@ pub(crate) fn problems(plugins: &[Plugin]) -> Vec<Told<'_>> {
 fn first<'p, K: Eq + Hash>(known: &mut HashMap<K, &'p Plugin>, key: K, plugin: &'p Plugin) -> Option<&'p Plugin> {
     let first = *known.entry(key).or_insert(plugin);
     (!std::ptr::eq(first, plugin)).then_some(first)
+}
+
+/// The first plugin with a key that a proxy of this one has, too; this one is added.
+fn met<'p, K: Eq + Hash>(
+    known: &mut HashMap<K, Vec<&'p Plugin>>,
+    key: K,
+    plugin: &'p Plugin,
+    is_other: impl Fn(&Plugin) -> bool,
+) -> Option<&'p Plugin> {
+    let known = known.entry(key).or_default();
+    let earlier = known.iter().find(|earlier| earlier.proxies.meet(&plugin.proxies) && is_other(earlier)).copied();
+    known.push(plugin);
+    earlier
 }
 
 fn of(earlier: &Plugin) -> String {

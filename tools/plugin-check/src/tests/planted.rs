@@ -118,6 +118,9 @@ fn a_filter_where_it_does_nothing_is_told() {
 
 #[test]
 fn a_root_id_for_the_other_direction_is_told() {
+    let text = shipped("tcp-metadata-exchange-inbound.yaml").replace("exchange_inbound", "exchange_outbound");
+    let rest = told(&text, "root_id");
+    assert!(rest.contains("\"tcp_metadata_exchange_outbound\" is for the other direction: this is inbound traffic; did you mean `tcp_metadata_exchange_inbound`?"), "{rest}");
     let text = shipped("telemetry.yaml").replacen("root_id: telemetry_inbound", "root_id: telemetry_outbound", 1);
     let rest = told(&text, "root_id: telemetry_outbound");
     assert!(rest.contains("\"telemetry_outbound\" is for the other direction: this is inbound traffic; did you mean `telemetry_inbound`?"), "{rest}");
