@@ -39,7 +39,7 @@ impl Plugin {
         }
     }
 
-    /// The root id. Stats adds the side.
+    /// The root id, without the side.
     pub(super) fn root(self) -> &'static str {
         match self {
             Self::Stats => "stats",
@@ -90,14 +90,14 @@ pub(super) fn write(namespace: &str, plugin: Plugin, scenes: &[(Scene, Json)]) -
             Side::Outbound => &["SIDECAR_OUTBOUND", "GATEWAY"],
         };
         for context in contexts {
-            patch(&mut yaml, plugin, scene.side, context, configuration);
+            patch(&mut yaml, (namespace, plugin), scene.side, context, configuration);
         }
     }
     yaml
 }
 
 /// Writing to a String cannot fail, so the results are ignored.
-fn patch(yaml: &mut String, plugin: Plugin, side: Side, context: &str, configuration: &Json) {
+fn patch(yaml: &mut String, (namespace, plugin): (&str, Plugin), side: Side, context: &str, configuration: &Json) {
     let (apply_to, network) = if plugin.is_tcp() { ("NETWORK_FILTER", "network") } else { ("HTTP_FILTER", "http") };
     let _ = write!(
         yaml,
@@ -113,12 +113,14 @@ fn patch(yaml: &mut String, plugin: Plugin, side: Side, context: &str, configura
     }
     let side = if side == Side::Inbound { "inbound" } else { "outbound" };
     let (filter, tcp) = (plugin.filter(), if plugin.is_tcp() { "tcp_" } else { "" });
-    let root = if plugin.is_log() { plugin.root().to_owned() } else { format!("{}_{side}", plugin.root()) };
+    let root = plugin.root();
+    // With its namespace: proxies have the plugins of the mesh, too, and their module tells them apart by their names.
+    let name = format!("{}-{namespace}", plugin.name());
     let _ = write!(
         yaml,
         "    patch:\n      operation: INSERT_BEFORE\n      value:\n        name: remixer.{tcp}mixer_{filter}\n        \
          typed_config:\n          \"@type\": type.googleapis.com/envoy.extensions.filters.{network}.wasm.v3.Wasm\n          \
-         config:\n            root_id: {root}\n            fail_open: true\n            vm_config:\n              vm_id: \
+         config:\n            name: {name}\n            root_id: {root}_{side}\n            fail_open: true\n            vm_config:\n              vm_id: \
          remixer\n              runtime: envoy.wasm.runtime.v8\n              code:\n                \
          local:\n                  filename: {MODULES}remixer.wasm\n            configuration:\n              \
          \"@type\": type.googleapis.com/google.protobuf.StringValue\n              value: |-\n"

@@ -32,6 +32,39 @@ fn a_rule_of_another_namespace_is_for_its_proxies() {
     assert!(migration.resources(false).unwrap().contains("name: remixer-mixer-stats\n  namespace: shop\n"));
 }
 
+/// A mistake in one of them must neither show as one of another nor bring back the configuration of another.
+#[test]
+fn modules_can_tell_all_plugins_of_a_proxy_apart() {
+    let of_shop =
+        counter("1", "request.method", "true").replace("name: r, namespace: istio-system", "name: r, namespace: shop");
+    let of_shop = of_shop.replace("handler: h, instances: [i]", "handler: h.istio-system, instances: [i.istio-system]");
+    let text = migrate(&format!("{}\n---\n{of_shop}", Version::V1_4.text())).resources(false).unwrap();
+    let input = plugin_check::Input { file: "out.yaml".to_owned(), text: text.clone(), found_in: None };
+    let report = plugin_check::Check::of(&[input]);
+    assert_eq!(report.mistakes, [], "{text}");
+    let field =
+        |name: &str| text.lines().filter_map(|line| line.strip_prefix(&format!("            {name}: "))).collect();
+    let (names, root_ids): (Vec<&str>, Vec<&str>) = (field("name"), field("root_id"));
+    let names: Vec<&str> = names.into_iter().filter(|name| name.starts_with("remixer-")).collect();
+    let mut all: Vec<(&str, &str)> = names.iter().copied().zip(root_ids.iter().copied()).collect();
+    assert_eq!((names.len(), root_ids.len()), (report.plugins, report.plugins), "{text}");
+    all.sort_unstable();
+    all.dedup();
+    let expected = [
+        ("remixer-mixer-access-log-istio-system", "access_log_inbound"),
+        ("remixer-mixer-access-log-istio-system", "access_log_outbound"),
+        ("remixer-mixer-stats-istio-system", "stats_inbound"),
+        ("remixer-mixer-stats-istio-system", "stats_outbound"),
+        ("remixer-mixer-stats-shop", "stats_inbound"),
+        ("remixer-mixer-stats-shop", "stats_outbound"),
+        ("remixer-mixer-tcp-access-log-istio-system", "tcp_access_log_inbound"),
+        ("remixer-mixer-tcp-access-log-istio-system", "tcp_access_log_outbound"),
+        ("remixer-mixer-tcp-stats-istio-system", "tcp_stats_inbound"),
+        ("remixer-mixer-tcp-stats-istio-system", "tcp_stats_outbound"),
+    ];
+    assert_eq!(all, expected);
+}
+
 #[test]
 fn buckets_are_those_of_the_metric_alone() {
     let yaml = migrate(Version::V1_4.text()).resources(false).unwrap();

@@ -18,7 +18,7 @@ Examples:
   remixer check --output json mesh/ | jq -r '.mistakes[].message'
 
 It runs the modules' own code on the configurations. Files that are named are taken as applied together, and so are
-those of one directory: among them, it also tells what is inserted twice.
+those of one directory: among them, it also tells what is inserted twice, and what has the name of another.
 
 Exit status: 0 no mistake, 2 mistakes, 1 wrong usage or a file that cannot be read.";
 
