@@ -66,7 +66,12 @@ impl Setting<'_> {
             "tcp-metadata-exchange-outbound",
             "tcp-stats",
         ];
-        let plugins = [("stats_outbound", self.outbound), ("stats_inbound", self.inbound)];
+        let plugins = [
+            ("stats_outbound", self.outbound),
+            ("tcp_stats_outbound", self.outbound),
+            ("stats_inbound", self.inbound),
+            ("tcp_stats_inbound", self.inbound),
+        ];
         let options = Options {
             filters: files.map(|name| tools::filters().join(name).with_extension("yaml")).to_vec(),
             patches,

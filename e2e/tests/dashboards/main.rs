@@ -42,8 +42,8 @@ const COMMON: [(&str, &str); 7] = [
     ("dstsvc", ".*"),
 ];
 
-/// Alerts for events that do not occur in the mesh: a crash.
-const NOT_HERE: [&str; 1] = ["VmReloaded"];
+/// Alerts for events that do not occur in the mesh: a crash, and a pod's label without the module.
+const NOT_HERE: [&str; 2] = ["VmReloaded", "ModuleMissing"];
 
 /// A rule of alerts.yaml.
 struct Alert {

@@ -178,7 +178,7 @@ pub fn refuse(mesh: &Mesh) {
     let update = mesh.push("mongodb-v1", |options| {
         options.plugins.push(PluginConfig {
             workload: None,
-            plugin: "stats_inbound".to_owned(),
+            plugin: "tcp_stats_inbound".to_owned(),
             configuration: "{".to_owned(),
         });
     });

@@ -182,7 +182,7 @@ fn megabytes_pass_unchanged_both_ways_at_once() {
 fn a_proxy_that_is_not_told_the_protocol_sends_nothing_of_its_own() {
     let often = PluginConfig {
         workload: Some("client".to_owned()),
-        plugin: "stats_outbound".to_owned(),
+        plugin: "tcp_stats_outbound".to_owned(),
         configuration: r#"{"tcp_reporting_duration": "200ms"}"#.to_owned(),
     };
     let mut options = without_protocol();

@@ -16,7 +16,7 @@ const SENT: &str = "istio_tcp_sent_bytes_total";
 
 /// A configuration for stats in both directions.
 fn both(configuration: &str) -> Vec<PluginConfig> {
-    let plugins = ["stats_inbound", "stats_outbound"];
+    let plugins = ["tcp_stats_inbound", "tcp_stats_outbound"];
     let config = |plugin: &str| PluginConfig {
         workload: None,
         plugin: plugin.to_owned(),

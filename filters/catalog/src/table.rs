@@ -79,7 +79,7 @@ pub const FILTERS: &[Filter] = &[
         reference: Reference::Docs,
         places: &[HttpFilter, NetworkFilter, AccessLogger],
         contexts: EVERYWHERE,
-        roots: &[Root::with_direction("stats"), Root::named("tcp_stats")],
+        roots: &[Root::with_direction("stats"), Root::with_direction("tcp_stats")],
         modules: &["remixer", "stats"],
         envoy_filters: &[
             EnvoyFilter::file("tcp-stats.yaml"),

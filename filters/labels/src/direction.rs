@@ -4,7 +4,7 @@ use host::property::LISTENER_DIRECTION;
 use host::Host;
 
 /// Filters whose root id may contain the direction.
-const FILTERS: [&str; 5] = ["stats", "metadata_exchange", "access_log", "tcp_access_log", "telemetry"];
+const FILTERS: [&str; 6] = ["stats", "tcp_stats", "metadata_exchange", "access_log", "tcp_access_log", "telemetry"];
 
 /// Direction of the listener: Envoy's `traffic_direction`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +63,7 @@ mod tests {
         assert_eq!(Direction::of_root_id("stats_outbound"), Some(Direction::Outbound));
         assert_eq!(Direction::of_root_id("metadata_exchange_inbound"), Some(Direction::Inbound));
         assert_eq!(Direction::of_root_id("telemetry_outbound"), Some(Direction::Outbound));
+        assert_eq!(Direction::of_root_id("tcp_stats_inbound"), Some(Direction::Inbound));
         assert_eq!(Direction::of_root_id("tcp_access_log_inbound"), Some(Direction::Inbound));
         assert_eq!(Direction::of_root_id("my_inbound"), None);
         assert_eq!(Direction::of_root_id("stats_sideways"), None);
