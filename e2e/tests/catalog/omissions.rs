@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use catalog::{Dashboards, Filter, Metric, Reference, Root, TABLE};
+use catalog::{Dashboards, Ends, Filter, Metric, Reference, Root, TABLE};
 
 use super::missing;
 use super::repository::Repository;
@@ -100,7 +100,7 @@ fn rows_of_the_table_that_are_left_out_are_named() {
     told(not_in_remixer, "\"fault\" of `fault` is a root id of remixer: add \"remixer\" to `modules`");
     told(|fault| fault.tests = &[], "`fault` has no end-to-end test: write one, ");
     told(|fault| fault.dashboards = Dashboards::NotShown(""), "say why no dashboard shows the metrics of `fault`");
-    let told_direction = row(|fault| fault.roots = &[Root::with_direction("fault")]);
+    let told_direction = row(|fault| fault.roots = &[Root { id: "fault", ends: Ends::Told }]);
     expect(told_direction, "filters/labels/src/direction.rs: FILTERS and ");
 }
 

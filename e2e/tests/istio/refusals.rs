@@ -1,5 +1,7 @@
 //! A mistake of an operator harms nobody: a rule that is misspelt, and a module that cannot be had.
 
+use std::fs;
+
 use local_mesh::{wait_for_value, wait_until};
 
 use crate::expected::call;
@@ -43,8 +45,21 @@ fn with_a_misspelt_rule_proxies_keep_the_last_or_start_without_any() {
     wait_until(WAIT, || ask() == "200\n").unwrap();
 }
 
+/// Requests of this user are answered with this status.
+fn for_jason(status: u16) -> String {
+    let abort = format!(r#"{{"abort": {{"percentage": {{"value": 100}}, "httpStatus": {status}}}}}"#);
+    format!(r#"{{"http": [{{"match": [{{"headers": {{"end-user": {{"exact": "jason"}}}}}}], "fault": {abort}}}]}}"#)
+}
+
+const JASON: &[&str] = &["http", "http://web/", "1", "end-user=jason"];
+
 #[test]
-fn a_pod_with_the_label_and_without_the_mount_takes_requests() {
+fn a_pod_with_the_label_and_without_the_mount_takes_requests_also_where_faults_and_mirrors_are_attached() {
+    let rules = for_jason(418);
+    let copy =
+        r#"{"http": [{"mirrors": [{"name": "stock", "cluster": "outbound|80||stock.depot.svc.cluster.local"}]}]}"#;
+    let _attached = ["fault-outbound", "fault-inbound"].map(|file| with_rules(file, &rules));
+    let _mirrors = ["shadow", "shadow-inbound"].map(|file| with_rules(file, copy));
     let workload = "
 apiVersion: v1
 kind: Service
@@ -61,10 +76,43 @@ spec: { containers: [{ name: app, image: pod-app, args: [serve, unmounted, http=
     let client = pod("shop", "client");
     wait_until(WAIT, || call(&client, &["http", "http://unmounted/", "1"]) == "200\n").unwrap();
     assert_eq!(call(&unmounted, &["http", "http://web/", "1"]), "200\n");
+    for filter in ["remixer-fault-outbound", "remixer-fault-inbound", "remixer-shadow", "remixer-shadow-inbound"] {
+        assert!(listeners(&unmounted).contains(&format!("\"{filter}\"")), "{filter}");
+    }
+    // Whose proxy has the module injects the fault: the caller's, or that of the called workload.
+    wait_until(WAIT, || call(&client, JASON) == "418\n").unwrap();
+    wait_until(WAIT, || call(&unmounted, JASON) == "418\n").unwrap();
+    let of_unmounted = ["http", "http://unmounted/", "1", "end-user=jason"];
+    assert_eq!(call(&unmounted, &of_unmounted), "200\n");
     // Nothing of metadata exchange reaches its application: with mutual TLS, connections are refused.
     let tcp = |pod: &local_cluster::Pod| pod.exec("app", &["pod-app", "tcp", "unmounted.shop:9090", "1"]);
     assert!(tcp(&client).is_err());
     assert_eq!(tcp(&pod("street", "kiosk")).unwrap(), "rating 5\n");
+}
+
+#[test]
+fn a_copy_of_a_file_with_rules_under_another_name_works_beside_it() {
+    let ask = |user: &str| call(&pod("shop", "client"), &["http", "http://web/", "1", &format!("end-user={user}")]);
+    let _original = with_rules("fault-outbound", &for_jason(418));
+    wait_until(WAIT, || ask("jason") == "418\n").unwrap();
+    let rules = for_jason(451).replace("jason", "mary");
+    let text = fs::read_to_string(kubernetes("filters/fault-outbound.yaml")).unwrap();
+    let copy = text.replace(r#"'{"http": []}'"#, &format!("'{rules}'"));
+    let copy = copy.replace("namespace: istio-system", "namespace: shop");
+    let another = Applied::yaml("my-faults", &copy.replace("&name remixer-fault-outbound", "&name my-faults"));
+    wait_until(WAIT, || ask("mary") == "451\n").unwrap();
+    assert_eq!(ask("jason"), "418\n");
+    restart("client");
+    assert_eq!([ask("jason"), ask("mary"), ask("alice")], ["418\n", "451\n", "200\n"]);
+    drop(another);
+    wait_until(WAIT, || ask("mary") == "200\n").unwrap();
+    // With the name of the original, proxies keep what they have, or start without our filters; requests pass.
+    let _same = Applied::yaml("my-faults", &copy);
+    let refused = "duplicate";
+    wait_until(WAIT, || pod("shop", "client").log("istio-proxy").unwrap().contains(refused)).unwrap();
+    assert_eq!([ask("jason"), ask("mary")], ["418\n", "200\n"]);
+    restart("client");
+    assert_eq!([ask("jason"), ask("mary")], ["200\n", "200\n"]);
 }
 
 #[test]
