@@ -68,6 +68,23 @@ fn remixer_check_finds_no_mistake_in_it() {
 }
 
 #[test]
+fn remixer_check_tells_of_copies_with_rules_whose_name_was_not_changed() {
+    for directory in ["filters", "remote"] {
+        let path = format!("kubernetes/{directory}/fault-outbound.yaml");
+        let original = found((&path, &release()[&path])).unwrap();
+        let copy = original.text.replace("namespace: istio-system", "namespace: shop").replace("\"http\": []", "");
+        let with = |copy: String| {
+            let copy = Input { file: "copy.yaml".to_owned(), text: copy, ..original.clone() };
+            Check::of(&[original.clone(), copy]).text()
+        };
+        let told = with(copy.clone());
+        assert!(told.contains("is asked for by the name \"remixer-fault-outbound\", as is "), "{told}");
+        let renamed = with(copy.replace("&name remixer-fault-outbound", "&name my-faults"));
+        assert!(renamed.ends_with(": no mistake\n"), "{renamed}");
+    }
+}
+
+#[test]
 fn it_is_the_same_bytes_twice() {
     let again = made();
     assert_eq!(release().keys().collect::<Vec<_>>(), again.keys().collect::<Vec<_>>());
