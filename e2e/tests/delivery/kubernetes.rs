@@ -467,7 +467,7 @@ fn a_wrong_configuration_that_is_fetched_leaves_the_last_valid_one_and_a_proxy_t
         let mesh = start_with(envoy, PAIR, from_files(&scratch, &filters, configured(bad)));
         request(&mesh);
         wait_for(&mesh, 1);
-        assert!(mesh.sidecar("client").unwrap().metric("istio_requests_total").unwrap().is_empty());
+        local_mesh::wait_until(WAIT, || !counted(&mesh, "istio_requests_total").is_empty()).unwrap();
     }
 }
 

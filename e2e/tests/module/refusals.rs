@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use e2e::abi::{Action, Buffer, Level, Plugin, Vm};
+use e2e::abi::{Action, Buffer, Level, Map, Plugin, Vm};
 
 use metadata_exchange::frame;
+use metadata_exchange::wire::{ID_HEADER, METADATA_HEADER};
 
 use crate::scene::{connection, http, peer, request, tcp, vm, Case, ABORT};
 
@@ -23,9 +24,9 @@ fn warned(vm: &Vm, line: &str) -> usize {
     vm.envoy().logged(Level::Warn, &[line])
 }
 
-/// Metadata exchange goes on: frames must not reach the application.
+/// Metadata exchange goes on: what peers say of themselves must not reach the application. So do the standard metrics.
 fn has_defaults(case: Case) -> bool {
-    case.root_id.contains("metadata_exchange")
+    ["metadata_exchange", "telemetry", "stats"].iter().any(|name| case.root_id.contains(name))
 }
 
 #[test]
@@ -96,6 +97,49 @@ fn frames_do_not_reach_the_application_whatever_the_configuration() -> Result<()
         vm.close(id)?;
         vm.pass(Duration::from_secs(1))?;
         assert_eq!(vm.envoy().tick_period(root), None, "{module}: nobody waits");
+    }
+    Ok(())
+}
+
+#[test]
+fn headers_of_peers_do_not_reach_the_application_whatever_the_configuration() -> Result<()> {
+    for root_id in ["telemetry_inbound", "metadata_exchange_inbound"] {
+        let mut vm = vm("remixer")?;
+        let root = vm.start(Plugin::new(root_id).configured(BAD))?;
+        let stream = vm.whole(root, request())?;
+        let seen = [METADATA_HEADER, ID_HEADER].map(|name| stream.header_of(Map::RequestHeaders, name));
+        assert_eq!(seen, [None, None], "{root_id}");
+    }
+    Ok(())
+}
+
+#[test]
+fn standard_metrics_go_on_whatever_the_configuration_but_nobody_s_host_makes_series() -> Result<()> {
+    for (module, root_id) in
+        [("stats", "stats_outbound"), ("remixer", "stats_outbound"), ("remixer", "telemetry_outbound")]
+    {
+        // With a valid configuration, the Host header names the service where the cluster does not.
+        for (configuration, by_host) in [("{}", 1), (BAD, 0)] {
+            let mut vm = vm(module)?;
+            let root = vm.start(Plugin::new(root_id).configured(configuration))?;
+            let of_stranger = request().text("xds.cluster_name", "mine").text("request.host", "stranger.example");
+            vm.whole(root, of_stranger)?;
+            let count = |part: &str| vm.envoy().metrics.value(&["istio_requests_total", "response_code=.=200", part]);
+            let told = format!("{module} {root_id} {configuration}: {:?}", vm.envoy().metrics.names());
+            assert_eq!((count(""), count("stranger.example")), (1, by_host), "{told}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_timer_of_defaults_is_the_filter_s_own_once_it_is_said_that_they_hold() -> Result<()> {
+    for (module, root_id) in [("stats", "stats_inbound"), ("remixer", "telemetry_inbound")] {
+        let mut vm = vm(module)?;
+        let root = vm.start(Plugin::new(root_id).configured(BAD))?;
+        vm.pass(Duration::from_millis(1))?;
+        assert_eq!((warned(&vm, DEFAULTS), gauge(&vm, root_id)), (1, 1), "{root_id}");
+        assert_eq!(vm.envoy().tick_period(root), Some(Duration::from_secs(15)), "{root_id}");
     }
     Ok(())
 }

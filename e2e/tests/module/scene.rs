@@ -49,8 +49,8 @@ const HTTP: [Case; 16] = [
 
 const TCP_LINES: &str = r#"{"tcp_open_line": true, "tcp_reporting_duration": "1s"}"#;
 
-/// Those that take TCP connections.
-const TCP: [Case; 10] = [
+/// Filters as network filters. Those that are for HTTP only let connections pass.
+const TCP: [Case; 13] = [
     case("stats", "tcp_stats_inbound", "{}"),
     case("stats", "stats_outbound", "{}"),
     case("access_log", "tcp_access_log_inbound", TCP_LINES),
@@ -61,6 +61,9 @@ const TCP: [Case; 10] = [
     case("remixer", "tcp_access_log", TCP_LINES),
     case("remixer", "tcp_metadata_exchange", r#"{"protocol": "istio-peer-exchange"}"#),
     case("remixer", "telemetry_inbound", "{}"),
+    case("fault", "fault", ABORT),
+    case("shadow", "shadow", MIRROR),
+    case("remixer", "fault_outbound", ABORT),
 ];
 
 /// Every filter of every module, over HTTP.
@@ -68,7 +71,7 @@ pub fn http() -> Vec<Case> {
     with_others(&HTTP, Place::HttpFilter)
 }
 
-/// Every filter of every module that takes TCP connections.
+/// Every filter of every module that takes TCP connections, or that may be attached to them by mistake.
 pub fn tcp() -> Vec<Case> {
     with_others(&TCP, Place::NetworkFilter)
 }

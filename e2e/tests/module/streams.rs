@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use anyhow::Result;
-use e2e::abi::{Action, Plugin, Stream, Vm};
+use e2e::abi::{Action, Buffer, Level, Plugin, Stream, Vm};
 
-use crate::scene::{connection, http, request, tcp, vm};
+use crate::scene::{connection, http, request, tcp, vm, Case};
 
 /// How often Envoy is asked what a stream is that begins, from now on.
 fn count_questions(vm: &mut Vm) -> Rc<Cell<usize>> {
@@ -63,6 +63,43 @@ fn a_vm_or_root_id_may_say_that_all_streams_are_connections() -> Result<()> {
         let id = vm.connection(root, connection())?;
         vm.close(id)?;
         assert_eq!(vm.envoy().metrics.value(&["istio_tcp_connections_closed_total"]), 1);
+    }
+    Ok(())
+}
+
+/// The filters that are for requests only.
+fn of_requests() -> impl Iterator<Item = Case> {
+    let is_named = |case: &Case| ["telemetry", "fault", "shadow"].iter().any(|name| case.root_id.starts_with(name));
+    http().into_iter().filter(is_named)
+}
+
+#[test]
+fn a_filter_of_requests_lets_connections_pass_and_says_so_once() -> Result<()> {
+    for case in of_requests() {
+        let (mut vm, root) = case.start()?;
+        for _ in 0..2 {
+            let id = vm.connection(root, connection())?;
+            assert_eq!(vm.downstream(id, b"hello", false)?, Action::Continue, "{case:?}");
+            assert_eq!(vm.upstream(id, b"world", false)?, Action::Continue, "{case:?}");
+            let passed = [Buffer::Downstream, Buffer::Upstream].map(|buffer| vm.envoy().passed(id, buffer).to_vec());
+            assert_eq!(passed, [b"hello", b"world"], "{case:?}");
+            vm.close(id)?;
+        }
+        let (filter, _) = case.root_id.split_once('_').unwrap_or((case.root_id, ""));
+        let line =
+            format!("{filter}: this filter is for HTTP only, but attached as a network filter: connections pass");
+        assert_eq!(vm.envoy().logged(Level::Warn, &[&line]), 1, "{case:?}: {:?}", vm.envoy().log);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_filter_of_requests_has_requests_whatever_its_vm_is_named() -> Result<()> {
+    for case in of_requests() {
+        let mut vm = case.vm()?;
+        let root = vm.start(case.plugin().in_vm("tcp_remixer"))?;
+        vm.request(root, request())?;
+        assert_eq!(vm.envoy().logged(Level::Warn, &["network filter"]), 0, "{case:?}: {:?}", vm.envoy().log);
     }
     Ok(())
 }

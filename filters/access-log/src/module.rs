@@ -3,8 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use adapter::{Envoy, Live, Passing, Plugin, StreamKind};
-use host::Host;
+use adapter::{Envoy, Live, Plugin, Root};
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 
@@ -12,7 +11,8 @@ use crate::access_log::{AccessLog, LoggedConnection};
 
 /// Creates the root context of a plugin.
 pub fn new_root() -> Box<dyn RootContext> {
-    Box::new(AccessLogRoot { plugin: Plugin::new("access_log"), shared: None, kind: StreamKind::of_root() })
+    // No defaults: they would write lines that the operator may have left out, such as paths with secrets.
+    Box::new(AccessLogRoot(Root::new(Plugin::new("access_log"))))
 }
 
 #[cfg(feature = "module")]
@@ -23,11 +23,7 @@ proxy_wasm::main! {{
     });
 }}
 
-struct AccessLogRoot {
-    plugin: Plugin,
-    shared: Option<Rc<RefCell<Shared>>>,
-    kind: StreamKind,
-}
+struct AccessLogRoot(Root<Shared>);
 
 /// Data shared by the streams of a root context.
 struct Shared {
@@ -50,43 +46,38 @@ impl Context for AccessLogRoot {}
 
 impl RootContext for AccessLogRoot {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let Some(access_log) = self.plugin.configured(|json| AccessLog::new(json, &Envoy)) else {
+        let Self(root) = self;
+        let Some(access_log) = root.configured(|json| AccessLog::new(json, &Envoy)) else {
             return true;
         };
-        if let Err(error) = Envoy.set_tick_period(access_log.tick_period()) {
+        if let Err(error) = root.tick_every(access_log.tick_period()) {
             log::warn!("access_log: connections have a line at their end only: {error}");
         }
-        self.shared = Some(Rc::new(RefCell::new(Shared { access_log, connections: Live::default() })));
+        root.share(Shared { access_log, connections: Live::default() });
         true
     }
 
     fn on_tick(&mut self) {
-        self.plugin.on_tick();
-        if let Some(Ok(mut shared)) = self.shared.as_ref().map(|shared| shared.try_borrow_mut()) {
-            let Shared { access_log, connections } = &mut *shared;
+        let Self(root) = self;
+        root.on_tick(|Shared { access_log, connections }| {
             access_log.refresh();
             connections.visit(|connection| access_log.on_connection_tick(&Envoy, connection));
-        }
+        });
     }
 
     fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
-        self.plugin.on_stream();
-        let Some(shared) = self.shared.clone() else {
-            return Some(Box::new(Passing));
-        };
-        Some(Box::new(HttpStream { shared }))
+        let Self(root) = self;
+        root.request(|shared| HttpStream { shared })
     }
 
     fn create_stream_context(&self, id: u32) -> Option<Box<dyn StreamContext>> {
-        self.plugin.on_stream();
-        let Some(shared) = self.shared.clone() else {
-            return Some(Box::new(Passing));
-        };
-        Some(Box::new(TcpStream { shared, id, connection: Rc::default() }))
+        let Self(root) = self;
+        root.connection(|shared| TcpStream { shared, id, connection: Rc::default() })
     }
 
     fn get_type(&self) -> Option<ContextType> {
-        Some(self.kind.get())
+        let Self(root) = self;
+        root.kind()
     }
 }
 

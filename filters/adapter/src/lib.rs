@@ -10,6 +10,7 @@ mod live;
 mod logging;
 mod passing;
 mod plugin;
+mod root;
 
 use core::cell::Cell;
 
@@ -22,6 +23,7 @@ pub use live::Live;
 pub use logging::start;
 pub use passing::Passing;
 pub use plugin::Plugin;
+pub use root::Root;
 
 /// The standard library's allocator is 6 KB larger in each module, and no faster.
 #[cfg(target_arch = "wasm32")]
@@ -33,13 +35,13 @@ static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_all
 /// Envoy does not tell, but a request has a protocol from its beginning and a TCP connection never has one. So the first
 /// request settles it; by Istio's convention, so does a VM id or root id that begins with `tcp_`.
 #[derive(Debug, Default)]
-pub struct StreamKind {
+struct StreamKind {
     known: Cell<Option<ContextType>>,
 }
 
 impl StreamKind {
     /// What the root context of the current callback says of itself.
-    pub fn of_root() -> Self {
+    fn of_root() -> Self {
         let named_tcp = [property::PLUGIN_VM_ID, property::PLUGIN_ROOT_ID]
             .into_iter()
             .any(|path| Envoy.property(path).is_some_and(|id| id.starts_with(b"tcp_")));
@@ -47,12 +49,12 @@ impl StreamKind {
     }
 
     /// Whether the root context is named as one of TCP connections.
-    pub fn is_known_as_tcp(&self) -> bool {
+    fn is_known_as_tcp(&self) -> bool {
         self.known.get() == Some(ContextType::StreamContext)
     }
 
     /// The kind of the stream that is about to begin.
-    pub fn get(&self) -> ContextType {
+    fn get(&self) -> ContextType {
         self.known.get().unwrap_or_else(|| {
             if Envoy.property(property::REQUEST_PROTOCOL).is_none() {
                 return ContextType::StreamContext;

@@ -1,6 +1,9 @@
 //! The plugin of a root context.
 
+use core::time::Duration;
+
 use configuration::ConfigError;
+use host::HostError;
 use plugin::Plugins;
 
 use crate::abi;
@@ -21,27 +24,36 @@ impl Plugin {
         Self(PLUGINS.with(|plugins| plugin::Plugin::new(filter, plugins)))
     }
 
-    /// The same. Without a valid configuration, it runs with its defaults.
-    pub fn with_defaults(filter: &'static str) -> Self {
-        Self(PLUGINS.with(|plugins| plugin::Plugin::new(filter, plugins).with_defaults()))
+    /// The same. If there is no valid configuration, it runs with this one.
+    pub fn with_defaults(filter: &'static str, defaults: &'static str) -> Self {
+        Self(PLUGINS.with(|plugins| plugin::Plugin::new(filter, plugins).with_defaults(defaults)))
     }
 
-    /// What a filter makes of the plugin's configuration, or of the last valid one. `None`: what there was before stays, and
-    /// if there was nothing, traffic passes. Envoy's log says why. Envoy must be told that the configuration is taken.
-    pub fn configured<T>(&mut self, make: impl FnMut(&[u8]) -> Result<T, ConfigError>) -> Option<T> {
+    /// The name of the filter.
+    pub(crate) fn filter(&self) -> &'static str {
+        let Self(plugin) = self;
+        plugin.filter()
+    }
+
+    pub(crate) fn configured<T>(&mut self, make: impl FnMut(&[u8]) -> Result<T, ConfigError>) -> Option<T> {
         let json = abi::get_buffer(abi::PLUGIN_CONFIGURATION, usize::MAX).ok().flatten();
         let Self(plugin) = self;
         plugin.configure(&Envoy, json.unwrap_or_default(), make)
     }
 
     /// A stream of the root context begins.
-    pub fn on_stream(&self) {
+    pub(crate) fn on_stream(&self) {
         let Self(plugin) = self;
         plugin.on_stream(&Envoy);
     }
 
+    pub(crate) fn tick_every(&mut self, period: Duration) -> Result<(), HostError> {
+        let Self(plugin) = self;
+        plugin.tick_every(&Envoy, period)
+    }
+
     /// The timer of the root context has fired.
-    pub fn on_tick(&mut self) {
+    pub(crate) fn on_tick(&mut self) {
         let Self(plugin) = self;
         plugin.on_tick(&Envoy);
     }

@@ -3,16 +3,16 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use adapter::{Envoy, Plugin};
+use adapter::{Envoy, Plugin, Root};
 use labels::response_flags::Mark;
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 
 use crate::injector::{Injector, RequestFlow};
 
 /// What a plugin of this filter begins with; `id` is that of its context.
 pub fn new_root(id: u32) -> Box<dyn RootContext> {
-    Box::new(FaultRoot { plugin: Plugin::new("fault"), id, injector: None })
+    Box::new(FaultRoot { root: Root::of_requests(Plugin::new("fault")), id })
 }
 
 #[cfg(feature = "module")]
@@ -24,14 +24,13 @@ proxy_wasm::main! {{
 }}
 
 struct FaultRoot {
-    plugin: Plugin,
+    root: Root<Injector>,
     id: u32,
-    injector: Option<Rc<RefCell<Injector>>>,
 }
 
 struct HttpStream {
     id: u32,
-    injector: Option<Rc<RefCell<Injector>>>,
+    injector: Rc<RefCell<Injector>>,
     waits: bool,
     /// There if the request is delayed or aborted.
     mark: Option<Mark>,
@@ -41,38 +40,37 @@ impl Context for FaultRoot {}
 
 impl RootContext for FaultRoot {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let Some(injector) = self.plugin.configured(|json| Injector::new(json, &Envoy, self.id)) else {
+        let Self { root, id } = self;
+        let Some(injector) = root.configured(|json| Injector::new(json, &Envoy, *id)) else {
             return true;
         };
         for (is_warning, remark) in injector.remarks(&Envoy) {
             log::log!(if is_warning { log::Level::Warn } else { log::Level::Info }, "fault: {remark}");
         }
-        self.injector = Some(Rc::new(RefCell::new(injector)));
+        root.share(injector);
         true
     }
 
     fn on_tick(&mut self) {
-        self.plugin.on_tick();
-        if let Some(Ok(mut injector)) = self.injector.as_ref().map(|injector| injector.try_borrow_mut()) {
-            injector.on_tick(&Envoy);
-        }
+        self.root.on_tick(|injector| injector.on_tick(&Envoy));
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        self.plugin.on_stream();
-        Some(Box::new(HttpStream { id, injector: self.injector.clone(), waits: false, mark: None }))
+        self.root.request(|injector| HttpStream { id, injector, waits: false, mark: None })
+    }
+
+    fn create_stream_context(&self, _id: u32) -> Option<Box<dyn StreamContext>> {
+        self.root.no_connection()
     }
 
     fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
+        self.root.kind()
     }
 }
 
 impl Drop for FaultRoot {
     fn drop(&mut self) {
-        if let Some(Ok(mut injector)) = self.injector.as_ref().map(|injector| injector.try_borrow_mut()) {
-            injector.on_end(&Envoy);
-        }
+        self.root.with(|injector| injector.on_end(&Envoy));
     }
 }
 
@@ -80,7 +78,7 @@ impl Context for HttpStream {}
 
 impl HttpContext for HttpStream {
     fn on_http_request_headers(&mut self, _header_count: usize, _end_of_stream: bool) -> Action {
-        let Some(Ok(mut injector)) = self.injector.as_ref().map(|injector| injector.try_borrow_mut()) else {
+        let Ok(mut injector) = self.injector.try_borrow_mut() else {
             return Action::Continue;
         };
         let flow = injector.on_request(&Envoy, self.id);
@@ -98,7 +96,7 @@ impl Drop for HttpStream {
         if !self.waits {
             return;
         }
-        if let Some(Ok(mut injector)) = self.injector.as_ref().map(|injector| injector.try_borrow_mut()) {
+        if let Ok(mut injector) = self.injector.try_borrow_mut() {
             injector.on_request_gone(&Envoy, self.id);
         }
     }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use adapter::{Envoy, Live, Passing, Plugin, StreamKind};
+use adapter::{Envoy, Live, Plugin, Root};
 use host::Host;
 use labels::peer::Peer;
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
@@ -17,8 +17,7 @@ use crate::exchange::{self, Exchange, ExchangeStream};
 /// What a plugin of this filter begins with.
 pub fn new_root() -> Box<dyn RootContext> {
     // Without the filter, what a peer says of itself would reach the application, over TCP as a frame before its data.
-    let plugin = Plugin::with_defaults("metadata_exchange");
-    Box::new(ExchangeRoot { plugin, http: None, tcp: None, kind: StreamKind::of_root() })
+    Box::new(ExchangeRoot(Root::new(Plugin::with_defaults("metadata_exchange", "{}"))))
 }
 
 #[cfg(feature = "module")]
@@ -32,27 +31,23 @@ proxy_wasm::main! {{
 /// How often connections that hold bytes back are looked at; there is no timer while none does.
 const TICK: Duration = Duration::from_millis(500);
 
-struct ExchangeRoot {
-    plugin: Plugin,
-    http: Option<Rc<RefCell<Exchange>>>,
-    tcp: Option<Rc<RefCell<Tcp>>>,
-    kind: StreamKind,
-}
+struct ExchangeRoot(Root<Shared>);
 
-struct HttpStream {
-    exchange: Rc<RefCell<Exchange>>,
-    stream: Option<ExchangeStream>,
-}
-
-/// What the connections of one root context share.
-struct Tcp {
-    exchange: TcpExchange,
-    /// Those that hold bytes back.
+/// What the streams of one root context share.
+struct Shared {
+    http: Exchange,
+    tcp: TcpExchange,
+    /// The connections that hold bytes back.
     waiting: Live<ExchangeConnection>,
 }
 
+struct HttpStream {
+    shared: Rc<RefCell<Shared>>,
+    stream: Option<ExchangeStream>,
+}
+
 struct TcpStream {
-    tcp: Rc<RefCell<Tcp>>,
+    shared: Rc<RefCell<Shared>>,
     id: u32,
     connection: Rc<RefCell<ExchangeConnection>>,
 }
@@ -61,47 +56,41 @@ impl Context for ExchangeRoot {}
 
 impl RootContext for ExchangeRoot {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let Some(config) = self.plugin.configured(ExchangeConfig::parse) else {
+        let Self(root) = self;
+        let Some(config) = root.configured(ExchangeConfig::parse) else {
             return true;
         };
         exchange::declare_peers(&Envoy);
         let local = Peer::local(&Envoy, &config.additional_labels);
-        let exchange = TcpExchange::new(&local, config.introduce, &Envoy);
-        self.tcp = Some(Rc::new(RefCell::new(Tcp { exchange, waiting: Live::default() })));
-        self.http = Some(Rc::new(RefCell::new(Exchange::new(&local, config.max_peer_cache_size, &Envoy))));
+        let tcp = TcpExchange::new(&local, config.introduce, &Envoy);
+        let http = Exchange::new(&local, config.max_peer_cache_size, &Envoy);
+        root.share(Shared { http, tcp, waiting: Live::default() });
         true
     }
 
     fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
-        self.plugin.on_stream();
-        let Some(exchange) = self.http.clone() else {
-            return Some(Box::new(Passing));
-        };
-        Some(Box::new(HttpStream { exchange, stream: None }))
+        let Self(root) = self;
+        root.request(|shared| HttpStream { shared, stream: None })
     }
 
     fn create_stream_context(&self, id: u32) -> Option<Box<dyn StreamContext>> {
-        self.plugin.on_stream();
-        let Some(tcp) = self.tcp.clone() else {
-            return Some(Box::new(Passing));
-        };
-        Some(Box::new(TcpStream { tcp, id, connection: Rc::default() }))
+        let Self(root) = self;
+        root.connection(|shared| TcpStream { shared, id, connection: Rc::default() })
     }
 
     fn on_tick(&mut self) {
-        self.plugin.on_tick();
-        let Some(Ok(mut tcp)) = self.tcp.as_ref().map(|tcp| tcp.try_borrow_mut()) else {
-            return;
-        };
-        let Tcp { exchange, waiting } = &mut *tcp;
-        waiting.retain(|connection| exchange.on_tick(&Envoy, connection));
-        if waiting.is_empty() {
-            tick_every(Duration::ZERO);
-        }
+        let Self(root) = self;
+        root.on_tick(|Shared { tcp, waiting, .. }| {
+            waiting.retain(|connection| tcp.on_tick(&Envoy, connection));
+            if waiting.is_empty() {
+                tick_every(Duration::ZERO);
+            }
+        });
     }
 
     fn get_type(&self) -> Option<ContextType> {
-        Some(self.kind.get())
+        let Self(root) = self;
+        root.kind()
     }
 }
 
@@ -109,15 +98,15 @@ impl Context for HttpStream {}
 
 impl HttpContext for HttpStream {
     fn on_http_request_headers(&mut self, _header_count: usize, _end_of_stream: bool) -> Action {
-        if let Ok(mut exchange) = self.exchange.try_borrow_mut() {
-            self.stream = Some(exchange.on_request_headers(&Envoy));
+        if let Ok(mut shared) = self.shared.try_borrow_mut() {
+            self.stream = Some(shared.http.on_request_headers(&Envoy));
         }
         Action::Continue
     }
 
     fn on_http_response_headers(&mut self, _header_count: usize, _end_of_stream: bool) -> Action {
-        if let (Some(stream), Ok(mut exchange)) = (&mut self.stream, self.exchange.try_borrow_mut()) {
-            exchange.on_response_headers(&Envoy, stream);
+        if let (Some(stream), Ok(mut shared)) = (&mut self.stream, self.shared.try_borrow_mut()) {
+            shared.http.on_response_headers(&Envoy, stream);
         }
         Action::Continue
     }
@@ -127,15 +116,16 @@ impl Context for TcpStream {}
 
 impl TcpStream {
     fn handle(&self, handle: impl FnOnce(&mut TcpExchange, &mut ExchangeConnection) -> BytesFlow) -> Action {
-        let (Ok(mut tcp), Ok(mut connection)) = (self.tcp.try_borrow_mut(), self.connection.try_borrow_mut()) else {
+        let (Ok(mut shared), Ok(mut connection)) = (self.shared.try_borrow_mut(), self.connection.try_borrow_mut())
+        else {
             return Action::Continue;
         };
-        let flow = match handle(&mut tcp.exchange, &mut connection) {
-            BytesFlow::Wait if tcp.waiting.is_empty() && !tick_every(TICK) => {
-                tcp.exchange.on_no_timer(&Envoy, &mut connection)
+        let flow = match handle(&mut shared.tcp, &mut connection) {
+            BytesFlow::Wait if shared.waiting.is_empty() && !tick_every(TICK) => {
+                shared.tcp.on_no_timer(&Envoy, &mut connection)
             }
             BytesFlow::Wait => {
-                tcp.waiting.insert(self.id, Rc::clone(&self.connection));
+                shared.waiting.insert(self.id, Rc::clone(&self.connection));
                 BytesFlow::Wait
             }
             BytesFlow::Pass => BytesFlow::Pass,

@@ -31,7 +31,8 @@ const SAID_AFTER: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub struct Plugin {
     filter: &'static str,
-    has_defaults: bool,
+    /// The configuration of a filter without which traffic must not pass.
+    defaults: Option<&'static str>,
     plugins: Plugins,
     /// Its place among the plugins of the VM, once it is configured.
     place: Option<Place>,
@@ -40,13 +41,15 @@ pub struct Plugin {
     runs: bool,
     /// What is to be said at the next tick.
     unsaid: Option<Instead>,
+    /// The period of the timer after that.
+    period: Option<Duration>,
 }
 
 /// What a plugin runs instead of a configuration that it refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Instead {
     Last,
-    Defaults,
+    Defaults(&'static str),
     Nothing,
 }
 
@@ -55,19 +58,25 @@ impl Plugin {
     pub fn new(filter: &'static str, plugins: &Plugins) -> Self {
         Self {
             filter,
-            has_defaults: false,
+            defaults: None,
             plugins: plugins.clone(),
             place: None,
             name: Name::default(),
             runs: false,
             unsaid: None,
+            period: None,
         }
     }
 
-    /// It runs with its defaults if there is no valid configuration, because traffic must not pass without the filter.
+    /// It runs with this configuration if there is no valid one, because less than that would harm.
     #[must_use]
-    pub fn with_defaults(self) -> Self {
-        Self { has_defaults: true, ..self }
+    pub fn with_defaults(self, defaults: &'static str) -> Self {
+        Self { defaults: Some(defaults), ..self }
+    }
+
+    /// The name of the filter.
+    pub fn filter(&self) -> &'static str {
+        self.filter
     }
 
     /// What `make` makes of the configuration `json`, or of what the plugin runs instead. `None`: what the plugin had before
@@ -98,17 +107,30 @@ impl Plugin {
             self.say(host, Instead::Last);
             return Some(made);
         }
-        let made = if self.has_defaults { make(b"").ok() } else { None };
-        self.say_later(host, if made.is_some() { Instead::Defaults } else { Instead::Nothing });
-        made
+        let made = self.defaults.and_then(|defaults| Some((defaults, make(defaults.as_bytes()).ok()?)));
+        let Some((defaults, made)) = made else {
+            self.say_later(host, Instead::Nothing, Some(Duration::ZERO));
+            return None;
+        };
+        self.say_later(host, Instead::Defaults(defaults), None);
+        Some(made)
     }
 
-    /// The plugin's timer has fired. A filter that was made sets the timer for itself.
+    /// Sets the timer: at once, or when the plugin has said what it has to say.
+    pub fn tick_every(&mut self, host: &impl Host, period: Duration) -> Result<(), HostError> {
+        if self.unsaid.is_none() {
+            return host.set_tick_period(period);
+        }
+        self.period = Some(period);
+        Ok(())
+    }
+
+    /// The plugin's timer has fired.
     pub fn on_tick(&mut self, host: &impl Host) {
         let Some(instead) = self.unsaid.take() else { return };
         self.say(host, instead);
-        if instead == Instead::Nothing {
-            let _ = host.set_tick_period(Duration::ZERO);
+        if let Some(period) = self.period.take() {
+            let _ = host.set_tick_period(period);
         }
     }
 
@@ -158,7 +180,7 @@ impl Plugin {
             self.plugins.remove(place, &self.name);
         }
         self.place = self.plugins.add(&self.name, runs, is_refused);
-        self.unsaid = None;
+        (self.unsaid, self.period) = (None, None);
     }
 
     /// Tells what is wrong. Returns the last valid configuration.
@@ -192,9 +214,9 @@ impl Plugin {
     }
 
     #[inline(never)]
-    fn say_later(&mut self, host: &impl Host, instead: Instead) {
+    fn say_later(&mut self, host: &impl Host, instead: Instead, period: Option<Duration>) {
         match host.set_tick_period(SAID_AFTER) {
-            Ok(()) => self.unsaid = Some(instead),
+            Ok(()) => (self.unsaid, self.period) = (Some(instead), period),
             Err(_) => self.say(host, instead),
         }
     }
@@ -206,9 +228,9 @@ impl Plugin {
         let filter = self.filter;
         match instead {
             Instead::Last => log::warn!("{filter}: the last valid configuration stays until this one is corrected"),
-            Instead::Defaults => {
-                log::warn!("{filter}: no valid configuration came before, the defaults hold until this one is corrected");
-            }
+            Instead::Defaults(defaults) => log::warn!(
+                "{filter}: no valid configuration came before, the defaults hold until this one is corrected: {defaults}"
+            ),
             Instead::Nothing => log::warn!(
                 "{filter}: no valid configuration came before, traffic passes without this filter until this one is corrected"
             ),

@@ -87,13 +87,25 @@ fn without_a_valid_configuration_a_plugin_does_nothing_and_says_so_at_the_first_
 #[test]
 fn a_filter_that_traffic_needs_has_its_defaults_and_keeps_its_timer() {
     let (plugins, host) = (Plugins::default(), host());
-    let mut plugin = Plugin::new("fault", &plugins).with_defaults();
-    assert_eq!(configure(&mut plugin, &host, "bad"), text(""));
-    assert_eq!(plugin.unsaid, Some(Instead::Defaults));
+    let mut plugin = Plugin::new("fault", &plugins).with_defaults("safe");
+    assert_eq!(configure(&mut plugin, &host, "bad"), text("safe"));
+    assert_eq!(plugin.unsaid, Some(Instead::Defaults("safe")));
     plugin.on_tick(&host);
     assert_eq!(host.tick_period(), SAID_AFTER, "the filter's own");
     // Defaults are no configuration that another plugin would keep.
     assert_eq!(begin(&plugins, &host, "bad").1, None);
+}
+
+#[test]
+fn what_is_to_be_said_does_not_wait_for_the_filter_s_own_timer() {
+    let (plugins, host, period) = (Plugins::default(), host(), Duration::from_secs(15));
+    let mut plugin = Plugin::new("fault", &plugins).with_defaults("safe");
+    configure(&mut plugin, &host, "bad");
+    assert_eq!((plugin.tick_every(&host, period), host.tick_period()), (Ok(()), SAID_AFTER));
+    plugin.on_tick(&host);
+    assert_eq!((gauge(&host), host.tick_period()), (Some(1), period));
+    let (mut valid, _) = begin(&plugins, &host, "good");
+    assert_eq!((valid.tick_every(&host, SAID_AFTER), host.tick_period()), (Ok(()), SAID_AFTER));
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! The proxy-wasm callbacks of [`Telemetry`], and the selection of a filter by root id.
 
 use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
 use std::rc::Rc;
 
-use adapter::{Envoy, Live, Passing, Plugin, StreamKind};
+use adapter::{Envoy, Live, Passing, Plugin, Root};
 use configuration::ConfigError;
 use host::property;
 use host::Host;
@@ -28,25 +29,24 @@ proxy_wasm::main! {{
                 access_log::new_root()
             }
             Some(PluginFilter::Telemetry) => {
-                let plugin = Plugin::new("telemetry");
-                Box::new(TelemetryRoot { plugin, shared: None, kind: StreamKind::of_root() })
+                Box::new(TelemetryRoot(Root::of_requests(Plugin::with_defaults("telemetry", DEFAULTS))))
             }
             Some(PluginFilter::Fault) => fault::new_root(id),
-            None => Box::new(NoFilter { plugin: Plugin::new("remixer"), root_id, kind: StreamKind::of_root() }),
+            None => Box::new(NoFilter { root: Root::new(Plugin::new("remixer")), root_id }),
         }
     });
 }}
+
+/// Without metadata exchange, what peers say of themselves would reach applications, at gateways what strangers say. A mistake
+/// should not cost the standard metrics either. The Host header could make series without end where nobody asked for it.
+const DEFAULTS: &str = r#"{"stats":{"disable_host_header_fallback":true}}"#;
 
 thread_local! {
     /// Whether a filter in this VM reads the peers of requests from filter state.
     static PEERS_ARE_WANTED: Cell<bool> = const { Cell::new(false) };
 }
 
-struct TelemetryRoot {
-    plugin: Plugin,
-    shared: Option<Rc<RefCell<Shared>>>,
-    kind: StreamKind,
-}
+struct TelemetryRoot(Root<Shared>);
 
 /// Data shared by the requests of a root context.
 struct Shared {
@@ -65,47 +65,47 @@ impl Context for TelemetryRoot {}
 
 impl RootContext for TelemetryRoot {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let Some(telemetry) = self.plugin.configured(|json| Telemetry::new(json, &Envoy)) else {
+        let Self(root) = self;
+        let Some(telemetry) = root.configured(|json| Telemetry::new(json, &Envoy)) else {
             return true;
         };
-        if let Err(error) = Envoy.set_tick_period(telemetry.reporting_period) {
+        if let Err(error) = root.tick_every(telemetry.reporting_period) {
             log::warn!("telemetry: live requests are reported at their end only: {error}");
         }
-        self.shared = Some(Rc::new(RefCell::new(Shared { telemetry, requests: Live::default() })));
+        root.share(Shared { telemetry, requests: Live::default() });
         true
     }
 
     fn on_tick(&mut self) {
-        self.plugin.on_tick();
-        if let Some(Ok(mut shared)) = self.shared.as_ref().map(|shared| shared.try_borrow_mut()) {
-            let Shared { telemetry, requests } = &mut *shared;
+        let Self(root) = self;
+        root.on_tick(|Shared { telemetry, requests }| {
             telemetry.refresh();
             requests.visit(|request| telemetry.on_request_tick(&Envoy, request));
-        }
+        });
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        self.plugin.on_stream();
-        let Some(shared) = self.shared.clone() else {
-            return Some(Box::new(Passing));
-        };
         let begin = |shared: &mut Shared| {
             if PEERS_ARE_WANTED.get() {
                 shared.telemetry.share_peers();
             }
             shared.requests.begin(id)
         };
-        let request = shared.try_borrow_mut().map(|mut shared| begin(&mut shared)).unwrap_or_default();
-        Some(Box::new(HttpStream { shared, id, request }))
+        let Self(root) = self;
+        root.request(|shared| {
+            let request = shared.try_borrow_mut().map(|mut shared| begin(&mut shared)).unwrap_or_default();
+            HttpStream { shared, id, request }
+        })
     }
 
-    /// As a filter of TCP connections, it does nothing: it supports requests only.
     fn create_stream_context(&self, _id: u32) -> Option<Box<dyn StreamContext>> {
-        Some(Box::new(Passing))
+        let Self(root) = self;
+        root.no_connection()
     }
 
     fn get_type(&self) -> Option<ContextType> {
-        Some(self.kind.get())
+        let Self(root) = self;
+        root.kind()
     }
 }
 
@@ -140,32 +140,32 @@ impl HttpContext for HttpStream {
 
 /// The plugin of a root id that selects no filter: traffic passes.
 struct NoFilter {
-    plugin: Plugin,
+    root: Root<Infallible>,
     root_id: String,
-    kind: StreamKind,
 }
 
 impl Context for NoFilter {}
 
 impl RootContext for NoFilter {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        self.plugin.configured(|_| Err::<(), ConfigError>(PluginFilter::unknown(&self.root_id)));
+        let Self { root, root_id } = self;
+        root.configured(|_| Err::<Infallible, ConfigError>(PluginFilter::unknown(root_id)));
         true
     }
 
     fn on_tick(&mut self) {
-        self.plugin.on_tick();
+        self.root.on_tick(|_| {});
     }
 
     fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Passing))
+        self.root.request(|_| Passing)
     }
 
     fn create_stream_context(&self, _id: u32) -> Option<Box<dyn StreamContext>> {
-        Some(Box::new(Passing))
+        self.root.connection(|_| Passing)
     }
 
     fn get_type(&self) -> Option<ContextType> {
-        Some(self.kind.get())
+        self.root.kind()
     }
 }

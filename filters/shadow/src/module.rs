@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use adapter::{Envoy, Plugin};
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use adapter::{Envoy, Plugin, Root};
+use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 
 use crate::mirroring::Mirroring;
@@ -14,68 +14,59 @@ use crate::request::MirroredRequest;
 proxy_wasm::main! {{
     proxy_wasm::set_root_context(|id| {
         adapter::start();
-        Box::new(ShadowRoot { plugin: Plugin::new("shadow"), id, mirroring: None })
+        Box::new(ShadowRoot { root: Root::of_requests(Plugin::new("shadow")), id })
     });
 }}
 
-/// What the requests of one root context share.
-type Shared = Rc<RefCell<Mirroring>>;
-
 struct ShadowRoot {
-    plugin: Plugin,
+    root: Root<Mirroring>,
     id: u32,
-    mirroring: Option<Shared>,
 }
 
 struct HttpStream {
-    mirroring: Option<Shared>,
+    mirroring: Rc<RefCell<Mirroring>>,
     request: MirroredRequest,
-}
-
-impl ShadowRoot {
-    fn handle(&self, handle: impl FnOnce(&mut Mirroring)) {
-        if let Some(Ok(mut mirroring)) = self.mirroring.as_ref().map(|mirroring| mirroring.try_borrow_mut()) {
-            handle(&mut mirroring);
-        }
-    }
 }
 
 impl Context for ShadowRoot {
     fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, trailers: usize) {
-        self.handle(|mirroring| mirroring.on_call_response(&Envoy, token, Counts { headers, body, trailers }));
+        self.root.with(|mirroring| mirroring.on_call_response(&Envoy, token, Counts { headers, body, trailers }));
     }
 }
 
 impl RootContext for ShadowRoot {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let Some(mirroring) = self.plugin.configured(|json| Mirroring::new(json, &Envoy, self.id)) else {
+        let Self { root, id } = self;
+        let Some(mirroring) = root.configured(|json| Mirroring::new(json, &Envoy, *id)) else {
             return true;
         };
         for (is_warning, remark) in mirroring.remarks(&Envoy) {
             log::log!(if is_warning { log::Level::Warn } else { log::Level::Info }, "shadow: {remark}");
         }
-        self.mirroring = Some(Rc::new(RefCell::new(mirroring)));
+        root.share(mirroring);
         true
     }
 
     fn on_tick(&mut self) {
-        self.plugin.on_tick();
-        self.handle(|mirroring| mirroring.on_tick(&Envoy));
+        self.root.on_tick(|mirroring| mirroring.on_tick(&Envoy));
     }
 
     fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
-        self.plugin.on_stream();
-        Some(Box::new(HttpStream { mirroring: self.mirroring.clone(), request: MirroredRequest::default() }))
+        self.root.request(|mirroring| HttpStream { mirroring, request: MirroredRequest::default() })
+    }
+
+    fn create_stream_context(&self, _id: u32) -> Option<Box<dyn StreamContext>> {
+        self.root.no_connection()
     }
 
     fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
+        self.root.kind()
     }
 }
 
 impl Drop for ShadowRoot {
     fn drop(&mut self) {
-        self.handle(|mirroring| mirroring.on_end(&Envoy));
+        self.root.with(|mirroring| mirroring.on_end(&Envoy));
     }
 }
 
@@ -85,7 +76,7 @@ impl HttpStream {
         if !self.request.is_mirrored() {
             return;
         }
-        if let Some(Ok(mut mirroring)) = self.mirroring.as_ref().map(|mirroring| mirroring.try_borrow_mut()) {
+        if let Ok(mut mirroring) = self.mirroring.try_borrow_mut() {
             handle(&mut mirroring, &mut self.request);
         }
     }
@@ -96,7 +87,7 @@ impl Context for HttpStream {}
 /// Whatever happens here, the request goes on.
 impl HttpContext for HttpStream {
     fn on_http_request_headers(&mut self, _header_count: usize, is_all: bool) -> Action {
-        if let Some(Ok(mut mirroring)) = self.mirroring.as_ref().map(|mirroring| mirroring.try_borrow_mut()) {
+        if let Ok(mut mirroring) = self.mirroring.try_borrow_mut() {
             self.request = mirroring.on_request_headers(&Envoy, is_all);
         }
         Action::Continue

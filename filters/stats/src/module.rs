@@ -6,8 +6,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use adapter::{Envoy, Live, Passing, Plugin, StreamKind};
-use host::Host;
+use adapter::{Envoy, Live, Plugin, Root};
 use labels::facts::AlreadyRead;
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
@@ -16,7 +15,9 @@ use crate::stats::{ReportedConnection, ReportedRequest, Stats, Traffic};
 
 /// Creates the root context of a plugin.
 pub fn new_root() -> Box<dyn RootContext> {
-    Box::new(StatsRoot { plugin: Plugin::new("stats"), shared: None, kind: StreamKind::of_root() })
+    // A mistake in a label should not cost the standard metrics.
+    let plugin = Plugin::with_defaults("stats", r#"{"disable_host_header_fallback":true}"#);
+    Box::new(StatsRoot(Root::new(plugin)))
 }
 
 #[cfg(feature = "module")]
@@ -27,11 +28,7 @@ proxy_wasm::main! {{
     });
 }}
 
-struct StatsRoot {
-    plugin: Plugin,
-    shared: Option<Rc<RefCell<Shared>>>,
-    kind: StreamKind,
-}
+struct StatsRoot(Root<Shared>);
 
 /// Data shared by the streams of a root context, with the live streams.
 struct Shared {
@@ -63,59 +60,52 @@ impl Context for StatsRoot {}
 
 impl RootContext for StatsRoot {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let Some(stats) = self.plugin.configured(|json| Stats::new(json, &Envoy)) else {
+        let Self(root) = self;
+        let Some(stats) = root.configured(|json| Stats::new(json, &Envoy)) else {
             return true;
         };
-        if let Err(error) = Envoy.set_tick_period(stats.reporting_period) {
+        if let Err(error) = root.tick_every(stats.reporting_period) {
             log::warn!("stats: live streams are reported at their end only: {error}");
         }
-        let shared = Shared { stats, requests: Live::default(), connections: Live::default() };
-        self.shared = Some(Rc::new(RefCell::new(shared)));
+        root.share(Shared { stats, requests: Live::default(), connections: Live::default() });
         true
     }
 
     fn on_tick(&mut self) {
-        self.plugin.on_tick();
-        let Some(Ok(mut shared)) = self.shared.as_ref().map(|shared| shared.try_borrow_mut()) else {
-            return;
-        };
-        let Shared { stats, requests, connections } = &mut *shared;
-        stats.refresh();
-        requests.visit(|request| stats.on_request_tick(&Envoy, request, AlreadyRead::default()));
-        connections.visit(|state| state.report_due = stats.on_connection_tick(&Envoy, &mut state.connection, true));
+        let Self(root) = self;
+        root.on_tick(|Shared { stats, requests, connections }| {
+            stats.refresh();
+            requests.visit(|request| stats.on_request_tick(&Envoy, request, AlreadyRead::default()));
+            connections.visit(|state| state.report_due = stats.on_connection_tick(&Envoy, &mut state.connection, true));
+        });
     }
 
     fn on_log(&mut self) {
-        if self.kind.is_known_as_tcp() {
-            // An access logger of connections does not see enough for the metrics.
-            return;
-        }
-        self.plugin.on_stream();
-        if let Some(Ok(mut shared)) = self.shared.as_ref().map(|shared| shared.try_borrow_mut()) {
+        let Self(root) = self;
+        root.on_log(|shared| {
             shared.stats.on_request_end(&Envoy, &mut ReportedRequest::default(), AlreadyRead::default());
-        }
+        });
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        self.plugin.on_stream();
-        let Some(shared) = self.shared.clone() else {
-            return Some(Box::new(Passing));
-        };
-        let request = shared.try_borrow_mut().map(|mut shared| shared.requests.begin(id)).unwrap_or_default();
-        Some(Box::new(HttpStream { shared, id, request }))
+        let Self(root) = self;
+        root.request(|shared| {
+            let request = shared.try_borrow_mut().map(|mut shared| shared.requests.begin(id)).unwrap_or_default();
+            HttpStream { shared, id, request }
+        })
     }
 
     fn create_stream_context(&self, id: u32) -> Option<Box<dyn StreamContext>> {
-        self.plugin.on_stream();
-        let Some(shared) = self.shared.clone() else {
-            return Some(Box::new(Passing));
-        };
-        let state = shared.try_borrow_mut().map(|mut shared| shared.connections.begin(id)).unwrap_or_default();
-        Some(Box::new(TcpStream { shared, id, state }))
+        let Self(root) = self;
+        root.connection(|shared| {
+            let state = shared.try_borrow_mut().map(|mut shared| shared.connections.begin(id)).unwrap_or_default();
+            TcpStream { shared, id, state }
+        })
     }
 
     fn get_type(&self) -> Option<ContextType> {
-        Some(self.kind.get())
+        let Self(root) = self;
+        root.kind()
     }
 }
 
