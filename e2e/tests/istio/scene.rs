@@ -25,7 +25,7 @@ const NAMESPACES: [(&str, &str); 6] = [
     ("shop", "enabled"),
     ("depot", "enabled"),
     ("street", "disabled"),
-    ("gate", "disabled"),
+    ("gate", "enabled"),
     ("loft", "enabled"),
     ("cellar", "enabled"),
 ];

@@ -13,26 +13,26 @@ use serde_json::Value;
 
 use crate::scene::{kubernetes, pod};
 
-/// Workloads of `apps/`, with a service of theirs that has the port of its pods.
+/// Workloads of `apps/`, with a service that has the port of its pods.
 const TOPOLOGY: &str = "
 name: cluster.local
+services:
+  - { name: web, namespace: shop, port: 7070, protocol: grpc }
 workloads:
   - { name: client, app: client, version: v1, namespace: shop, address: 127.1.0.1, serviceAccount: client, calls: [web] }
   - { name: web-v1, app: web, version: v1, namespace: shop, address: 127.1.0.2, serviceAccount: web }
-  - name: gate
-    app: gate
-    version: v4
-    namespace: gate
-    address: 127.1.0.3
-    serviceAccount: porter
-    gateway: { port: 8080, routes: [{ prefix: /, to: web }] }
-services:
-  - { name: web, namespace: shop, port: 7070, protocol: grpc }
 ";
 
 /// The same with the service's port for connections.
-fn tcp() -> String {
+fn with_tcp() -> String {
     TOPOLOGY.replace("port: 7070, protocol: grpc", "port: 9090, protocol: tcp")
+}
+
+/// The same with a gateway.
+fn with_gateway() -> String {
+    let gateway = "gateway: { port: 8080, routes: [{ prefix: /, to: web }] }";
+    let account = "namespace: gate, serviceAccount: porter";
+    format!("{TOPOLOGY}  - {{ name: gate, app: gate, version: v4, address: 127.1.0.3, {account}, {gateway} }}\n")
 }
 
 /// What is compared, by what it is.
@@ -93,10 +93,12 @@ impl Config {
 
     /// The listener for connections to a port.
     fn outbound_tcp(&self, port: u16) -> Facts {
-        let listener = self.listeners.iter().find(|l| text(l, "/name").ends_with(&format!("_{port}")));
-        let listener = listener.unwrap_or(&Value::Null);
-        let chain = list(listener, "/filter_chains").last().unwrap_or(&Value::Null);
-        let mut facts = proxy(chain);
+        let of_web = |listener: &&Value| {
+            let chain = list(listener, "/filter_chains").last().unwrap_or(&Value::Null);
+            proxy(chain)["cluster"] == format!("outbound|{port}||web.shop.svc.cluster.local")
+        };
+        let listener = self.listeners.iter().find(of_web).unwrap_or(&Value::Null);
+        let mut facts = proxy(list(listener, "/filter_chains").last().unwrap_or(&Value::Null));
         facts.insert("direction".to_owned(), at(listener, "/traffic_direction").clone());
         facts
     }
@@ -169,19 +171,18 @@ impl Config {
         let stats = stats.unwrap_or(&Value::Null);
         let clusters = list(bootstrap, "/static_resources/clusters");
         let cluster = Self::named(clusters, "/name", "prometheus_stats");
-        let names = list(stats, &format!("{MANAGER}/http_filters")).iter().map(|filter| text(filter, "/name"));
         let ours = |path: &str, field: &str, prefix: &str| -> Value {
             list(bootstrap, path).iter().filter(|value| text(value, field).starts_with(prefix)).cloned().collect()
         };
         Facts::from(
             [
                 ("stats port", port(stats)),
-                ("HTTP filters of stats", names.collect()),
                 ("direction of stats", at(stats, "/traffic_direction").clone()),
                 ("cluster of stats", manager(stats, &format!("{ROUTE}/route/cluster"))),
                 ("port of stats", port(at(cluster, "/load_assignment/endpoints/0/lb_endpoints/0/endpoint"))),
                 ("admin port", port(at(bootstrap, "/admin"))),
                 ("labels", ours("/stats_config/stats_tags", "/regex", "^wasmcustom")),
+                ("buckets", at(bootstrap, "/stats_config/histogram_bucket_settings").clone()),
                 ("runtime", ours("/layered_runtime/layers", "/name", "remixer")),
             ]
             .map(|(name, value)| (name.to_owned(), value)),
@@ -254,52 +255,62 @@ const MAY_BE_ABSENT: [&str; 6] = [
     "filters of the cluster",
 ];
 
-fn compare(what: &str, ours: Facts, real: Facts) {
+/// What is not the same.
+fn differences(what: &str, ours: Facts, real: Facts) -> Vec<String> {
     for (name, value) in &real {
         assert!(
             !value.is_null() || MAY_BE_ABSENT.contains(&name.trim_end_matches(" in plaintext")),
             "{what}: {name} is not where it is looked for"
         );
     }
-    let differ: Vec<String> = real
-        .iter()
-        .filter(|(name, value)| ours.get(*name) != Some(value))
+    let differ = real.iter().filter(|(name, value)| ours.get(*name) != Some(value));
+    differ
         .map(|(name, value)| format!("{what}: {name}: the local mesh has {}, Istio makes {value}", ours[name]))
-        .collect();
+        .collect()
+}
+
+/// All facts must be the same.
+fn compare<const N: usize>(all: [(&str, Facts, Facts); N]) {
+    let differ: Vec<String> = all.into_iter().flat_map(|(what, ours, real)| differences(what, ours, real)).collect();
     assert!(differ.is_empty(), "{}", differ.join("\n"));
 }
 
 #[test]
 fn what_istiod_makes_of_a_caller_is_what_the_local_mesh_has() {
     let real = Config::real(&pod("shop", "client"));
-    let ours = Config::ours(TOPOLOGY, "client");
-    compare("outbound", ours.outbound(7070), real.outbound(7070));
-    compare("cluster", ours.cluster(7070), real.cluster(7070));
-    let ours = Config::ours(&tcp(), "client");
-    compare("outbound, tcp", ours.outbound_tcp(9090), real.outbound_tcp(9090));
-    compare("cluster, tcp", ours.cluster(9090), real.cluster(9090));
+    let [http, tcp] = [TOPOLOGY, &with_tcp()].map(|topology| Config::ours(topology, "client"));
+    compare([
+        ("outbound", http.outbound(7070), real.outbound(7070)),
+        ("cluster", http.cluster(7070), real.cluster(7070)),
+        ("outbound, tcp", tcp.outbound_tcp(9090), real.outbound_tcp(9090)),
+        ("cluster, tcp", tcp.cluster(9090), real.cluster(9090)),
+    ]);
 }
 
 #[test]
 fn what_istiod_makes_of_a_called_workload_is_what_the_local_mesh_has() {
     let real = Config::real(&pod("shop", "web"));
-    compare("inbound", Config::ours(TOPOLOGY, "web-v1").inbound(7070, manager), real.inbound(7070, manager));
-    compare("inbound, tcp", Config::ours(&tcp(), "web-v1").inbound(9090, proxy), real.inbound(9090, proxy));
+    let [http, tcp] = [TOPOLOGY, &with_tcp()].map(|topology| Config::ours(topology, "web-v1"));
+    compare([
+        ("inbound", http.inbound(7070, manager), real.inbound(7070, manager)),
+        ("inbound, tcp", tcp.inbound(9090, proxy), real.inbound(9090, proxy)),
+    ]);
 }
 
 #[test]
 fn what_istiod_makes_of_a_gateway_is_what_the_local_mesh_has() {
-    let (real, ours) = (Config::real(&pod("gate", "gate")), Config::ours(TOPOLOGY, "gate"));
-    compare("gateway", ours.gateway(), real.gateway());
-    compare("cluster of a gateway", ours.cluster(7070), real.cluster(7070));
-    compare("bootstrap of a gateway", ours.bootstrap(), real.bootstrap());
+    let (real, ours) = (Config::real(&pod("gate", "gate")), Config::ours(&with_gateway(), "gate"));
+    compare([
+        ("gateway", ours.gateway(), real.gateway()),
+        ("cluster of a gateway", ours.cluster(7070), real.cluster(7070)),
+        ("bootstrap of a gateway", ours.bootstrap(), real.bootstrap()),
+    ]);
 }
 
 #[test]
 fn what_the_agent_tells_of_a_node_and_starts_it_with_is_what_the_local_mesh_has() {
     let (real, ours) = (Config::real(&pod("shop", "web")), Config::ours(TOPOLOGY, "web-v1"));
-    compare("node", ours.node(), real.node());
-    compare("bootstrap", ours.bootstrap(), real.bootstrap());
+    compare([("node", ours.node(), real.node()), ("bootstrap", ours.bootstrap(), real.bootstrap())]);
     // Of all other statistics, Istio's proxies have few.
     let matcher = at(&real.bootstrap, "/stats_config/stats_matcher/inclusion_list");
     assert!(list(matcher, "/patterns").contains(&serde_json::json!({"prefix": "wasm"})), "{matcher}");
