@@ -83,9 +83,9 @@ fn requests_are_mirrored_to_another_service() {
     .unwrap();
 }
 
-/// Rules that fit the scene: a fault for one caller, one for all, and a mirror.
+/// Rules that fit the scene: a fault for one user, one for all, and a mirror.
 pub const FAULTS: &str = r#"{"http": [
-    {"name": "teapot", "match": [{"uri": {"exact": "/teapot"}, "sourceLabels": {"app": "client"}}],
+    {"name": "teapot", "match": [{"uri": {"exact": "/teapot"}, "headers": {"end-user": {"exact": "jason"}}}],
      "fault": {"abort": {"percentage": {"value": 100}, "httpStatus": 418}}},
     {"name": "late", "match": [{"uri": {"exact": "/late"}}],
      "fault": {"delay": {"percentage": {"value": 100}, "fixedDelay": "0.4s"}}}]}"#;
@@ -102,8 +102,8 @@ pub fn copies(pod: &Pod) -> [f64; 2] {
 
 #[test]
 fn faults_mirrors_and_lines_of_connections_are_made_at_the_called_workload() {
-    let (client, web, kiosk) = (pod("shop", "client"), pod("shop", "web"), pod("street", "kiosk"));
-    let ask = |path: &str| call(&client, &["http", &format!("http://web{path}"), "1"]);
+    let (client, web) = (pod("shop", "client"), pod("shop", "web"));
+    let ask = |path: &str| call(&client, &["http", &format!("http://web{path}"), "1", "end-user=jason"]);
     let attached = [
         with_rules("fault-inbound", FAULTS),
         with_rules("shadow-inbound", MIRROR),
@@ -113,7 +113,7 @@ fn faults_mirrors_and_lines_of_connections_are_made_at_the_called_workload() {
     wait_until(WAIT, || names.iter().all(|name| listeners(&web).contains(name))).unwrap();
     let teapots = || (0..8).map(|_| ask("/teapot")).collect::<String>();
     wait_for_value(WAIT, &"418\n".repeat(8), teapots).unwrap();
-    assert_eq!(call(&kiosk, &["http", "http://web.shop/teapot", "1"]), "200\n", "the rule is for one caller");
+    assert_eq!(call(&client, &["http", "http://web/teapot", "1"]), "200\n", "the rule is for one user");
 
     let labels = request(&WEB, "web", "shop");
     let more = http(1.0);

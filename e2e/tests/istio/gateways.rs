@@ -16,7 +16,8 @@ fn of_gate(destination: &Labels, service: &str, namespace: &str) -> Labels {
 }
 
 fn ask_gate(path: &str) -> String {
-    call(&pod("street", "kiosk"), &["http", &format!("http://gate.gate{path}"), "1", "host=anything.example"])
+    let url = format!("http://gate.gate{path}");
+    call(&pod("street", "kiosk"), &["http", &url, "1", "host=anything.example", "end-user=jason"])
 }
 
 #[test]

@@ -2,23 +2,24 @@
 
 use std::process::Command;
 
-use local_mesh::wait_until;
+use local_cluster::json::{at, list};
+use local_cluster::Pod;
+use local_mesh::wait_for_value;
+use serde_json::Value;
 
 use crate::expected::{both, http, request, JAR, LODGER, WEB};
 use crate::scene::{app, directory, listeners, mesh, pod, Applied, Instead, WAIT};
 
-/// Where a proxy's filters of extensions are, as Istio names them: how many of each are from a TrafficExtension of ours, and
-/// how many from a WasmPlugin.
-fn extensions(pod: &local_cluster::Pod) -> (usize, usize) {
+/// Whose telemetry a proxy's listeners ask for, as Istio names it: that of a WasmPlugin, of a TrafficExtension, and of `.`.
+fn attached(pod: &Pod) -> [bool; 3] {
     const OURS: &str = "\"extensions.istio.io/trafficextension/istio-system.remixer-telemetry-";
-    let listeners = listeners(pod);
-    let all = listeners.matches(OURS).count();
-    let of_plugins = listeners
-        .split(OURS)
-        .skip(1)
-        .filter(|rest| rest.split('"').next().is_some_and(|name| name.ends_with("~istio-translated-wasmplugin")));
-    let of_plugins = of_plugins.count();
-    (all - of_plugins, of_plugins)
+    let dump: Value = serde_json::from_str(&listeners(pod)).unwrap_or_default();
+    let active = list(&dump, "/configs").iter().map(|config| at(config, "/active_state").to_string());
+    let active: String = active.collect();
+    let names: Vec<&str> = active.split(OURS).skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    // Istio makes an extension of each plugin.
+    let is_of_plugin = |name: &&str| name.ends_with("~istio-translated-wasmplugin");
+    [names.iter().any(is_of_plugin), !names.iter().all(is_of_plugin), active.contains("remixer.telemetry.")]
 }
 
 #[test]
@@ -33,18 +34,10 @@ fn plugins_and_extensions_pull_the_module_from_a_registry() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let (client, web) = (pod("shop", "client"), pod("shop", "web"));
     let lodger = pod("loft", "lodger");
-    for variant in ["wasm-plugin", "traffic-extension"] {
+    for (variant, expected) in [("wasm-plugin", [true, false, false]), ("traffic-extension", [false, true, false])] {
         let _attached = Instead::attach(variant);
         for pod in [&client, &web, &lodger] {
-            wait_until(WAIT, || {
-                let runs = match (variant, extensions(pod)) {
-                    ("wasm-plugin", (0, plugins)) => plugins > 0,
-                    ("traffic-extension", (extensions, 0)) => extensions > 0,
-                    _ => false,
-                };
-                runs && !listeners(pod).contains("remixer.telemetry")
-            })
-            .unwrap();
+            wait_for_value(WAIT, &expected, || attached(pod)).unwrap();
         }
         both(&web, &request(&WEB, "web", "shop"), &http(2.0), &["http", "http://web/", "2"], "200\n200\n");
         // It has no mount.
