@@ -16,7 +16,7 @@ build: ## build the modules into dist/ (KEEP_NAMES=1: with function names; WASM_
 test: ## all that CI runs: lint, unit tests, the same under Node, build, end-to-end tests, a short mesh
 	@scripts/check.sh test
 
-test-istio: ## tests in a cluster of real parts; the first time builds those from Go modules: 30 minutes of processor time (ISTIO=skip: not at all)
+test-istio: ## tests in a cluster of real parts; the first time builds those from Go modules: 35 minutes of processor time (ISTIO=skip: not at all)
 	@scripts/test-istio.sh
 
 lint: ## formatting, clippy, licences and sources of dependencies

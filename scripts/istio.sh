@@ -11,15 +11,17 @@ ISTIO_MODULE=v0.0.0-20260827124520-eed52ebb66ad
 PROMETHEUS_VERSION=0.316.0
 # The newest that is a Go module.
 KIALI_VERSION=1.89.8
+HELM_VERSION=4.2.4
 GO_VERSION=1.26
 
-ISTIO_PARTS="registry etcd apiserver controllers service_proxy kubectl istiod agent istioctl discovery kiali"
+ISTIO_PARTS="registry etcd apiserver controllers service_proxy kubectl istiod agent istioctl helm discovery kiali"
 PARTS=$TOOLS/cluster
 ETCD_HOME=$PARTS/etcd-$ETCD_VERSION
 KUBERNETES_HOME=$PARTS/kubernetes-$KUBERNETES_VERSION
 ISTIO_HOME=$PARTS/istio-$ISTIO_VERSION
 PROMETHEUS_HOME=$PARTS/prometheus-$PROMETHEUS_VERSION
 KIALI_HOME=$PARTS/kiali-$KIALI_VERSION
+HELM_HOME=$PARTS/helm-$HELM_VERSION
 
 # Whether the tests that have them can run here and now.
 istio_ready() {
@@ -135,6 +137,20 @@ istio() {
     go_module "$TARGET/go/$program"
     GO_LINK="-X istio.io/istio/pkg/version.buildVersion=$ISTIO_VERSION -X istio.io/istio/pkg/version.buildTag=$ISTIO_VERSION -X istio.io/istio/pkg/version.buildHub=docker.io/istio" \
         go_command "$TARGET/go/$program" "istio.io/istio/$1@$ISTIO_MODULE" "$ISTIO_HOME/$program"
+}
+
+name_helm() { say "Helm $HELM_VERSION, and Istio's charts"; }
+have_helm() { [ -x "$HELM_HOME/helm" ] && [ -f "$ISTIO_HOME/charts/istiod/Chart.yaml" ]; }
+get_helm() {
+    local charts
+    go_module "$TARGET/go/helm"
+    go_command "$TARGET/go/helm" "helm.sh/helm/v4/cmd/helm@v$HELM_VERSION" "$HELM_HOME/helm"
+    charts=$(go mod download -json "istio.io/istio@$ISTIO_MODULE" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')/manifests/charts
+    rm -rf "$ISTIO_HOME/charts"
+    mkdir -p "$ISTIO_HOME/charts"
+    cp -r "$charts/base" "$ISTIO_HOME/charts/base"
+    cp -r "$charts/istio-control/istio-discovery" "$ISTIO_HOME/charts/istiod"
+    chmod -R u+w "$ISTIO_HOME/charts"
 }
 
 # Debian's has no discovery of Kubernetes' objects.

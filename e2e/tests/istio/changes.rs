@@ -20,7 +20,7 @@ fn under_load(act: impl FnOnce()) {
         let load = scope.spawn(|| {
             let mut requests: Vec<u64> = Vec::new();
             while !is_done.load(Ordering::Relaxed) {
-                let ends = client.exec("app", &["pod-app", "load", "http://web/", "5"]).unwrap();
+                let ends = client.exec("app", &["pod-app", "load", "http://web/", "2"]).unwrap();
                 let (count, status) = ends.trim().split_once(' ').unwrap();
                 assert_eq!(status, "200", "{ends}");
                 requests.push(count.parse().unwrap());

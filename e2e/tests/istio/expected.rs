@@ -77,6 +77,8 @@ pub fn connection(labels: &Labels) -> Labels {
 pub static WEB: LazyLock<Labels> = LazyLock::new(|| end("destination", "web-v1", "web", "v1", "shop", "web"));
 pub static DB: LazyLock<Labels> = LazyLock::new(|| end("destination", "db", "db", "v2", "shop", "default"));
 pub static STOCK: LazyLock<Labels> = LazyLock::new(|| end("destination", "stock", "stock", "v3", "depot", "keeper"));
+pub static LODGER: LazyLock<Labels> = LazyLock::new(|| end("destination", "lodger", "lodger", "v6", "loft", "lodger"));
+pub static JAR: LazyLock<Labels> = LazyLock::new(|| end("destination", "jar", "jar", "v5", "cellar", "jar"));
 /// A pod without sidecar: Istio tells of its endpoints what their workload is, but neither its app nor its version.
 pub static KIOSK: LazyLock<Labels> = LazyLock::new(|| with(&NOBODY, &endpoint("kiosk", "street")));
 pub static NOBODY: LazyLock<Labels> =

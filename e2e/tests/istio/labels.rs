@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use local_mesh::Sample;
+
 use crate::expected::{
     both, call, connection, end, endpoint, http, of_both, received, request, DB, KIOSK, NOBODY, STOCK, WEB,
 };
@@ -89,15 +91,30 @@ spec:
         sidecar.istio.io/bootstrapOverride: remixer-bootstrap
         sidecar.istio.io/userVolume: '{\"remixer\": {\"configMap\": {\"name\": \"remixer\"}}}'
         sidecar.istio.io/userVolumeMount: '{\"remixer\": {\"mountPath\": \"/var/local/remixer\", \"readOnly\": true}}'
+        sidecar.istio.io/statsFlushInterval: 1s
     spec:
       restartPolicy: Never
-      containers: [{ name: app, image: pod-app, args: [http, http://web/, '2'] }]
+      containers:
+      - { name: app, image: pod-app, command: [sh, -c, 'pod-app http http://web/ 2 && until [ -e /tmp/seen ]; do sleep 0.1; done'] }
 ";
-    let mut labels = end("source", "batch", "batch", "unknown", "shop", "default");
-    let rest = received(&request(&WEB, "web", "shop")).into_iter().filter(|(name, _)| !name.starts_with("source_"));
-    labels.extend(rest);
-    let web = pod("shop", "web");
-    reported(&[Report { pod: &web, labels, more: &http(2.0) }], || mesh().apply(job).unwrap());
+    let labels = with(
+        &request(&WEB, "web", "shop"),
+        &end("source", "batch", "batch", "unknown", "shop", "default")
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect::<Vec<_>>(),
+    );
+    let (web, more) = (pod("shop", "web"), http(2.0));
+    reported(&[Report { pod: &web, labels: received(&labels), more: &more }], || mesh().apply(job).unwrap());
+    let batch = pod("shop", "batch");
+    for (metric, count) in more {
+        let only = |samples: &[Sample]| match samples {
+            [sample] => (sample.labels == labels && sample.value == count).then_some(()),
+            _ => None,
+        };
+        batch.wait_for_samples(metric, WAIT, only).unwrap();
+    }
+    batch.exec("app", &["touch", "/tmp/seen"]).unwrap();
     // What ran beside the work ends with it.
     local_mesh::wait_until(WAIT, || {
         let status = ["-n", "shop", "get", "job", "batch", "-o", "jsonpath={.status.succeeded}"];
@@ -223,12 +240,15 @@ fn of_several_services_on_one_pod_the_called_one_is_the_destination() {
         ("redis-cache", "cache", "shop"),
         ("price-tag", "tag", "shop.svc.cluster.local"),
     ];
-    for (service, name, value) in found {
+    let service = |service: &str| {
         let ports = "ports: [{ name: http, port: 80, targetPort: 8080 }, { name: tcp, port: 9090 }]";
         let text = format!(
             "{{ apiVersion: v1, kind: Service, metadata: {{ name: {service}, namespace: shop }}, spec: {{ selector: {{ app: web }}, {ports} }} }}"
         );
-        let _applied = Applied::yaml(service, &text);
+        Applied::yaml(service, &text)
+    };
+    let _applied = found.map(|(name, ..)| service(name));
+    for (service, name, value) in found {
         let url = format!("http://{service}/");
         let ask = || client.exec("app", &["pod-app", "http", &url, "1"]);
         // Its name and its listener have to come, and each worker looks at the services of its clusters every 15 s.

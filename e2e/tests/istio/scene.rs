@@ -20,6 +20,31 @@ pub const REGISTRY: &str = "registry.street:5000";
 /// What starts metadata exchange over TCP, beside `.`.
 const TCP_OUTBOUND: &str = "filters/tcp-metadata-exchange-outbound.yaml";
 
+/// The namespaces, each with a directory of workloads, and whether sidecars are injected.
+const NAMESPACES: [(&str, &str); 6] = [
+    ("shop", "enabled"),
+    ("depot", "enabled"),
+    ("street", "disabled"),
+    ("gate", "enabled"),
+    ("loft", "enabled"),
+    ("cellar", "enabled"),
+];
+
+/// The workloads, each with its namespace.
+const APPS: [(&str, &str); 8] = [
+    ("shop", "client"),
+    ("shop", "web"),
+    ("shop", "db"),
+    ("depot", "stock"),
+    ("street", "kiosk"),
+    ("gate", "gate"),
+    ("loft", "lodger"),
+    ("cellar", "jar"),
+];
+
+/// The files of `envoy/separate` that workloads of `cellar` have.
+const SEPARATE: [&str; 2] = ["metadata-exchange.yaml", "stats.yaml"];
+
 /// The cluster, without Istio as long as no test has asked for it.
 pub fn bare_cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
@@ -51,26 +76,28 @@ fn attach(cluster: &Cluster) -> anyhow::Result<()> {
     write_release()?;
     let gateways = parts::istio("gateway-api.yaml")?.display().to_string();
     cluster.kubectl(&["apply", "--server-side", "-f", &gateways])?;
-    // The test's registry has no certificate.
-    let insecure = format!("meshConfig.defaultConfig.proxyMetadata.WASM_INSECURE_REGISTRIES={REGISTRY}");
-    cluster.install_istio(&[Path::new(&kubernetes("istio/operator.yaml"))], &[&insecure])?;
-    for (namespace, injection) in [("shop", "enabled"), ("depot", "enabled"), ("street", "disabled")] {
+    cluster.install_istio(&[Path::new(&kubernetes("istio/values.yaml"))], &[&insecure_registry()])?;
+    for (namespace, injection) in NAMESPACES {
         cluster.kubectl(&["create", "namespace", namespace])?;
         cluster.kubectl(&["label", "namespace", namespace, &format!("istio-injection={injection}")])?;
     }
     cluster.kubectl(&["apply", "--server-side", "-k", &kubernetes("")])?;
-    for namespace in ["shop", "depot"] {
+    for namespace in ["shop", "depot", "gate", "cellar"] {
         cluster.kubectl(&["apply", "--server-side", "-k", &kubernetes("modules"), "-n", namespace])?;
+    }
+    for (namespace, _) in NAMESPACES {
         cluster.kubectl(&["apply", "--server-side", "-k", &app(namespace)])?;
     }
-    cluster.kubectl(&["apply", "--server-side", "-f", &app("street/workloads.yaml")])?;
-    for (namespace, apps) in [("shop", &["client", "web", "db"][..]), ("depot", &["stock"]), ("street", &["kiosk"])] {
-        for app in apps {
-            cluster.wait_ready_one(namespace, &format!("app={app}"))?;
-        }
+    for (namespace, app) in APPS {
+        cluster.wait_ready_one(namespace, &format!("app={app}"))?;
     }
     // Every called workload has the label: so connections may begin with the peer's metadata.
     cluster.kubectl(&["apply", "-f", &kubernetes(TCP_OUTBOUND)]).map(drop)
+}
+
+/// The setting that the tests' registry needs, which has no certificate.
+pub fn insecure_registry() -> String {
+    format!("meshConfig.defaultConfig.proxyMetadata.WASM_INSECURE_REGISTRIES={REGISTRY}")
 }
 
 /// A path of the workloads.
@@ -91,7 +118,12 @@ fn write_release() -> anyhow::Result<()> {
     }
     release::files::write(&release::release(&inputs)?, &directory().join("release"))?;
     let apps = release::files::read_all(&root.join("e2e/tests/istio/apps"), "")?;
-    release::files::write(&apps, &directory().join("apps"))
+    release::files::write(&apps, &directory().join("apps"))?;
+    // A kustomization reads no file from outside of its directory.
+    for name in SEPARATE {
+        fs::copy(directory().join("release/envoy/separate").join(name), app(&format!("cellar/{name}")))?;
+    }
+    Ok(())
 }
 
 /// The pod of an app.
@@ -246,22 +278,27 @@ impl Report<'_> {
         samples.iter().filter(|sample| sample.labels == self.labels).map(|sample| sample.value).fold(0.0, |a, b| a + b)
     }
 
-    /// How often what is to happen once more has happened. What happened just before is counted within moments.
+    /// How often what is to happen once more has happened.
     fn times(&self) -> f64 {
-        let [(counter, more), ..] = self.more else { return 0.0 };
-        let mut before = self.value(counter);
-        let settled = local_mesh::wait_for(WAIT, || {
-            std::thread::sleep(Duration::from_millis(300));
-            let now = self.value(counter);
-            (std::mem::replace(&mut before, now) == now).then_some(now)
-        });
-        settled.unwrap() / more
+        self.more.first().map_or(0.0, |(counter, more)| self.value(counter) / more)
     }
+}
+
+/// How often each has happened. What happened just before is counted within moments.
+fn settled(reports: &[Report<'_>]) -> Vec<f64> {
+    let times = || reports.iter().map(Report::times).collect::<Vec<_>>();
+    let mut before = times();
+    let settled = local_mesh::wait_for(WAIT, || {
+        std::thread::sleep(Duration::from_millis(300));
+        let now = times();
+        (std::mem::replace(&mut before, now.clone()) == now).then_some(now)
+    });
+    settled.unwrap()
 }
 
 /// Does something, and waits until all proxies have reported it.
 pub fn reported<T>(reports: &[Report<'_>], act: impl FnOnce() -> T) -> T {
-    let times: Vec<f64> = reports.iter().map(Report::times).collect();
+    let times = settled(reports);
     let result = act();
     for (report, times) in reports.iter().zip(times) {
         for (metric, more) in report.more {

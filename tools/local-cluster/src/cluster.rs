@@ -51,24 +51,24 @@ impl Cluster {
         Ok(Self { kubelet, plane, interrupt, client, directory: directory.to_owned(), _runtime: runtime })
     }
 
-    /// Installs Istio as `istioctl install` does, with its profile `minimal`: files of IstioOperators and settings as
+    /// Installs Istio as its documentation does with Helm: its definitions, then istiod, by files of values and settings as
     /// `--set` takes them. Ready when it returns.
-    pub fn install_istio(&self, operators: &[&Path], settings: &[&str]) -> Result<()> {
-        let version = format!("tag={}", parts::ISTIO_VERSION);
-        let operators: Vec<String> = operators.iter().map(|path| path.display().to_string()).collect();
-        let mut arguments = vec!["manifest", "generate"];
-        for operator in &operators {
-            arguments.extend(["-f", operator]);
+    pub fn install_istio(&self, values: &[&Path], settings: &[&str]) -> Result<()> {
+        let chart = |name| parts::chart(name).map(|path| path.display().to_string());
+        let (base, istiod, version) =
+            (chart("base")?, chart("istiod")?, format!("global.tag={}", parts::ISTIO_VERSION));
+        self.helm(&["install", "istio-base", &base, "--create-namespace"])?;
+        let values: Vec<String> = values.iter().map(|path| path.display().to_string()).collect();
+        let mut arguments = vec!["install", "istiod", &istiod];
+        for path in &values {
+            arguments.extend(["-f", path]);
         }
-        for setting in ["profile=minimal", "hub=docker.io/istio", &version].iter().chain(settings) {
+        // As in the charts of a release.
+        for setting in ["global.hub=docker.io/istio", &version].iter().chain(settings) {
             arguments.extend(["--set", setting]);
         }
-        let manifest = self.istioctl(&arguments)?;
-        fs::write(self.directory.join("istio.yaml"), &manifest)?;
-        self.kubectl(&["create", "namespace", "istio-system"])?;
-        // Resources of kinds that are defined in the same file come after them only in the second round.
-        let _ = self.apply(&manifest);
-        self.apply(&manifest)?;
+        self.helm(&arguments)?;
+        fs::write(self.directory.join("istio.yaml"), self.helm(&["get", "manifest", "istiod"])?)?;
         self.wait_ready("istio-system", "app=istiod", 1).map(drop)
     }
 
@@ -87,6 +87,13 @@ impl Cluster {
         self.interrupt.check()?;
         let mut command = Command::new(parts::istio("istioctl")?);
         run_with(command.env("KUBECONFIG", self.plane.kubeconfig()), arguments, "")
+    }
+
+    fn helm(&self, arguments: &[&str]) -> Result<String> {
+        self.interrupt.check()?;
+        let mut command = Command::new(parts::helm()?);
+        let all = [arguments, &["--namespace", "istio-system"]].concat();
+        run_with(command.env("KUBECONFIG", self.plane.kubeconfig()).env("HOME", &self.directory), &all, "")
     }
 
     /// Waits until exactly `count` pods have a label, and all of them take requests.

@@ -1,8 +1,8 @@
 //! The programs that `scripts/setup.sh istio` builds, and their versions.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{bail, Result};
+use anyhow::{bail, Context, Result};
 use local_mesh::tools;
 
 /// The version of etcd.
@@ -28,6 +28,19 @@ pub const KIALI_VERSION: &str = "1.89.8";
 /// Kiali's server, without its pages.
 pub fn kiali() -> Result<PathBuf> {
     part("kiali", KIALI_VERSION, "kiali")
+}
+
+/// The version of Helm.
+pub const HELM_VERSION: &str = "4.2.4";
+
+/// Helm.
+pub fn helm() -> Result<PathBuf> {
+    part("helm", HELM_VERSION, "helm")
+}
+
+/// The directory of a chart of Istio: `base`, `istiod`.
+pub fn chart(name: &str) -> Result<PathBuf> {
+    istio(&format!("charts/{name}/Chart.yaml"))?.parent().map(Path::to_owned).context("no directory")
 }
 
 /// The registry of images.
@@ -76,6 +89,7 @@ mod tests {
             ("ISTIO", ISTIO_VERSION),
             ("PROMETHEUS", PROMETHEUS_VERSION),
             ("KIALI", KIALI_VERSION),
+            ("HELM", HELM_VERSION),
         ] {
             assert!(script.lines().any(|line| line == format!("{name}_VERSION={version}")), "{name} is not {version}");
         }

@@ -33,6 +33,11 @@ fn gateway_listener(topology: &Topology, workload: &Workload, gateway: &Gateway)
     set(&mut manager, "server_name", json!(SERVER_NAME));
     set(&mut manager, "use_remote_address", json!(true));
     forward_client_certificate(&mut manager, "SANITIZE_SET");
+    set(
+        &mut manager,
+        "set_current_client_cert_details",
+        json!({"subject": true, "cert": true, "dns": true, "uri": true}),
+    );
     json!({
         "name": name,
         "address": address(&workload.address.to_string(), gateway.port),
@@ -88,7 +93,7 @@ fn virtual_inbound(workload: &Workload, service: &Service, files: &Files) -> Val
                 "name": name,
                 "filter_chain_match": {"transport_protocol": "tls", "application_protocols": tls::MESH_ALPN},
                 "filters": [filter],
-                "transport_socket": tls::downstream(workload, service.is_http(), files),
+                "transport_socket": tls::downstream(workload, files),
             },
             {
                 "name": name,

@@ -9,15 +9,14 @@ use crate::topology::{Service, Topology, Workload};
 pub const MESH_ALPN: [&str; 5] = ["istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"];
 
 /// The server side. It requires a client certificate.
-pub fn downstream(workload: &Workload, http: bool, files: &Files) -> Value {
-    let alpn: &[&str] = if http { &["h2", "http/1.1"] } else { &["istio-peer-exchange", "h2", "http/1.1"] };
+pub fn downstream(workload: &Workload, files: &Files) -> Value {
     json!({
         "name": "envoy.transport_sockets.tls",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
             "require_client_certificate": true,
             "common_tls_context": {
-                "alpn_protocols": alpn,
+                "alpn_protocols": ["h2", "http/1.1"],
                 "tls_certificates": [certificate(workload, files)],
                 "validation_context": {"trusted_ca": {"filename": files.pki.join("ca.pem")}},
             },
@@ -31,11 +30,10 @@ pub fn upstream(topology: &Topology, workload: &Workload, service: &Service, sub
         .members(service)
         .map(|member| json!({"san_type": "URI", "matcher": {"exact": member.spiffe(&topology.trust_domain)}}))
         .collect();
-    // Istio's own ALPN filter would replace these for each request; stock Envoy does not have it.
+    // As istiod makes them for stock Envoy, without its own filters for ALPN and for metadata exchange.
     let alpn: &[&str] = match service.protocol {
-        crate::topology::Protocol::Http => &["istio-http/1.1", "istio", "http/1.1"],
-        crate::topology::Protocol::Grpc => &["istio-h2", "istio", "h2"],
-        crate::topology::Protocol::Tcp => &["istio-peer-exchange", "istio"],
+        crate::topology::Protocol::Grpc => &["istio", "h2"],
+        crate::topology::Protocol::Http | crate::topology::Protocol::Tcp => &["istio"],
     };
     json!({
         "name": "envoy.transport_sockets.tls",
