@@ -5,7 +5,7 @@
 pub const OF_CLIENT: &[u8] = b"\
     =#\x04g\x00\x00\x02.\n*type.googleapis.com/google.protobuf.Struct\x12\xff\x03\n\x8f\x03\n\x15x-envoy-peer-me\
     tadata\x12\xf5\x02*\xf2\x02\n\x1a\n\nCLUSTER_ID\x12\x0c\x1a\nKubernetes\n\x19\n\rISTIO_VERSION\x12\x08\x1a\
-    \x061.24.0\n{\n\x06LABELS\x12q*o\n\x0f\n\x03app\x12\x08\x1a\x06client\n+\n\x1fservice.istio.io/canonical-nam\
+    \x061.31.0\n{\n\x06LABELS\x12q*o\n\x0f\n\x03app\x12\x08\x1a\x06client\n+\n\x1fservice.istio.io/canonical-nam\
     e\x12\x08\x1a\x06client\n/\n#service.istio.io/canonical-revision\x12\x08\x1a\x06latest\n\x1a\n\x07MESH_ID\
     \x12\x0f\x1a\rcluster.local\n!\n\x04NAME\x12\x19\x1a\x17client-7d8f6b9c4d-00001\n\x16\n\tNAMESPACE\x12\t\x1a\
     \x07default\nJ\n\x05OWNER\x12A\x1a?kubernetes://apis/apps/v1/namespaces/default/deployments/client\n\x19\n\r\
@@ -15,7 +15,7 @@ pub const OF_CLIENT: &[u8] = b"\
 pub const OF_DB: &[u8] = b"\
     =#\x04g\x00\x00\x020\n*type.googleapis.com/google.protobuf.Struct\x12\x81\x04\n\x92\x03\n\x15x-envoy-peer-me\
     tadata\x12\xf8\x02*\xf5\x02\n\x1a\n\nCLUSTER_ID\x12\x0c\x1a\nKubernetes\n\x19\n\rISTIO_VERSION\x12\x08\x1a\
-    \x061.24.0\n\x80\x01\n\x06LABELS\x12v*t\n\x0b\n\x03app\x12\x04\x1a\x02db\n'\n\x1fservice.istio.io/canonical-\
+    \x061.31.0\n\x80\x01\n\x06LABELS\x12v*t\n\x0b\n\x03app\x12\x04\x1a\x02db\n'\n\x1fservice.istio.io/canonical-\
     name\x12\x04\x1a\x02db\n+\n#service.istio.io/canonical-revision\x12\x04\x1a\x02v1\n\x0f\n\x07version\x12\x04\
     \x1a\x02v1\n\x1a\n\x07MESH_ID\x12\x0f\x1a\rcluster.local\n \n\x04NAME\x12\x18\x1a\x16db-v1-7d8f6b9c4d-00002\
     \n\x16\n\tNAMESPACE\x12\t\x1a\x07default\nI\n\x05OWNER\x12@\x1a>kubernetes://apis/apps/v1/namespaces/default\

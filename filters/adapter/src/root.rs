@@ -11,7 +11,7 @@ use proxy_wasm::types::ContextType;
 
 use crate::passing::Passing;
 use crate::plugin::Plugin;
-use crate::StreamKind;
+use crate::stream_kind::StreamKind;
 
 /// The plugin of a root context with what its streams share: a `T`, once there is a configuration.
 ///

@@ -15,7 +15,7 @@ pub mod port {
 }
 
 /// The Istio version in the nodes' metadata, which `proxyVersion` of an EnvoyFilter matches.
-pub const ISTIO_VERSION: &str = "1.24.0";
+pub const ISTIO_VERSION: &str = "1.31.0";
 
 /// Istio's name of an outbound cluster.
 pub fn outbound_cluster(service: &Service, subset: &str) -> String {
