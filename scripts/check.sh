@@ -93,6 +93,11 @@ end_to_end_tests_on_the_oldest_envoy() {
     ENVOY=$ROOT/$oldest cargo test --workspace --no-fail-fast "${WITH[@]}" -- --test-threads="$TEST_THREADS"
 }
 
+# What the modules name is counted by Envoy. The conformance suite does both itself.
+stats_where_envoy_counts() {
+    ENVOY_COUNTS=1 cargo test --workspace --no-fail-fast --test stats -- --test-threads="$TEST_THREADS"
+}
+
 # Only checks that the bench works. Its numbers do not matter here, so the programs are not optimised.
 short_bench() {
     cargo build --workspace --bins
@@ -165,7 +170,7 @@ test)
     trap summary EXIT
     scripts/setup.sh test
     wasm_select
-    STEPS=$((10 + (${#pure[@]} > 0) + 2 * (${#mesh_tests[@]} > 0) + with_istio))
+    STEPS=$((10 + (${#pure[@]} > 0) + 3 * (${#mesh_tests[@]} > 0) + with_istio))
     lint
     check "what the table of filters asks for" table_of_filters
     check "unit tests" unit_tests
@@ -174,6 +179,7 @@ test)
     check "building the modules again, elsewhere" modules_again
     [ ${#mesh_tests[@]} -eq 0 ] || check "end-to-end tests" end_to_end_tests
     [ ${#mesh_tests[@]} -eq 0 ] || check "end-to-end tests on the oldest Envoy" end_to_end_tests_on_the_oldest_envoy
+    [ ${#mesh_tests[@]} -eq 0 ] || check "end-to-end tests of stats, where Envoy counts" stats_where_envoy_counts
     check "the bench, a short one" short_bench
     check "the mesh, for $FOR" mesh
     [ "$with_istio" = 0 ] || check "tests with a real Istio" tests_with_istio

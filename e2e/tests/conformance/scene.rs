@@ -11,6 +11,9 @@ use local_mesh::{exposition, stats_tags, tools, Mesh, Options, PluginConfig, Req
 /// In a row: the series does not have the label.
 const ABSENT: &str = "(absent)";
 
+/// Instead of a version: the newest, with Envoy as the one that counts.
+pub const ENVOY_COUNTS: &str = "envoy counts";
+
 /// A little longer than Envoy's flush interval, after which histograms are on the stats page.
 const FLUSH: Duration = Duration::from_millis(1200);
 
@@ -76,7 +79,8 @@ impl Setting<'_> {
             filters: files.map(|name| tools::filters().join(name).with_extension("yaml")).to_vec(),
             patches,
             plugins: plugins.map(|(plugin, configuration)| configured(plugin, configuration)).to_vec(),
-            envoy_version: Some(envoy.to_owned()),
+            envoy_version: Some(if envoy == ENVOY_COUNTS { tools::ENVOY_VERSION } else { envoy }.to_owned()),
+            envoy_counts: envoy == ENVOY_COUNTS,
             ..Options::default()
         };
         Scene { mesh: Mesh::start(topology, options).unwrap(), failures: Vec::new(), last: BTreeMap::new() }

@@ -17,9 +17,14 @@ use local_mesh::{envoy_filter, exposition, tools, Mesh, Options, PluginConfig, S
 
 /// A mesh with all EnvoyFilters in `envoy/`, and changed options.
 fn start(topology: &str, change: impl FnOnce(&mut Options)) -> Mesh {
-    let mut options = Options { filters: vec![tools::filters()], ..Options::default() };
+    let mut options = Options { filters: vec![tools::filters()], envoy_counts: envoy_counts(), ..Options::default() };
     change(&mut options);
     Mesh::start(Topology::parse(topology).unwrap(), options).unwrap()
+}
+
+/// Whether Envoy counts what the modules name. `make test` runs these tests both ways.
+fn envoy_counts() -> bool {
+    std::env::var_os("ENVOY_COUNTS").is_some()
 }
 
 /// [`PAIR`], with additional EnvoyFilters.

@@ -158,14 +158,15 @@ fn map_type(map: HeaderMap) -> u32 {
     }
 }
 
-/// Envoy's `DeclarePropertyArguments` for read-write filter state with the lifetime of the stream. Field 1 is the name, 3
-/// the type (1 is text, 3 protobuf), 4 the type URL of a protobuf message.
+/// Envoy's `DeclarePropertyArguments` for read-write filter state. Field 1 is the name, 3 the type (1 is text, 3 protobuf), 4 the
+/// type URL of a protobuf message, 5 how long it lives (2 is as long as the connection; without it, as long as the stream).
 fn declaration(key: &str, kind: StateKind) -> Vec<u8> {
     const TYPE_URL: &str = "type.googleapis.com/google.protobuf.Struct";
     let mut message = Vec::new();
     bytes_field(&mut message, 0x0a, key);
     match kind {
         StateKind::Text => message.extend_from_slice(&[0x18, 1]),
+        StateKind::ConnectionText => message.extend_from_slice(&[0x18, 1, 0x28, 2]),
         StateKind::Struct => {
             message.extend_from_slice(&[0x18, 3]);
             bytes_field(&mut message, 0x22, TYPE_URL);

@@ -18,9 +18,9 @@ const fn metric(name: &'static str, labels: &'static [&'static str]) -> Metric {
 
 /// All modules.
 pub const MODULES: &[Module] = &[
-    module("remixer", 494_000, ConfigMap::Default),
+    module("remixer", 503_000, ConfigMap::Default),
     module("metadata-exchange", 122_000, ConfigMap::Single),
-    module("stats", 219_000, ConfigMap::Single),
+    module("stats", 226_000, ConfigMap::Single),
     module("access-log", 217_000, ConfigMap::Single),
     module("fault", 197_000, ConfigMap::Single),
     module("shadow", 241_000, ConfigMap::Default),
@@ -37,7 +37,11 @@ pub const FILTERS: &[Filter] = &[
         contexts: EVERYWHERE,
         roots: &[Root::with_direction("telemetry")],
         modules: &["remixer"],
-        envoy_filters: &[EnvoyFilter::file("telemetry.yaml"), EnvoyFilter::file("one-pass/telemetry-access-log.yaml")],
+        envoy_filters: &[
+            EnvoyFilter::file("telemetry.yaml"),
+            EnvoyFilter::file("envoy-counts/telemetry.yaml"),
+            EnvoyFilter::file("one-pass/telemetry-access-log.yaml"),
+        ],
         bootstrap: None,
         metrics: &[], // those of metadata exchange and stats
         dashboards: Dashboards::Shown,
@@ -83,6 +87,7 @@ pub const FILTERS: &[Filter] = &[
         modules: &["remixer", "stats"],
         envoy_filters: &[
             EnvoyFilter::file("tcp-stats.yaml"),
+            EnvoyFilter::file("envoy-counts/tcp-stats.yaml"),
             EnvoyFilter::file("separate/stats.yaml"),
             EnvoyFilter::file("separate/stats-logger.yaml"),
         ],

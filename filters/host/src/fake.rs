@@ -257,6 +257,11 @@ impl FakeHost {
         self.filter_state.borrow().get(key).cloned()
     }
 
+    /// The values of all filter states, by key.
+    pub fn states(&self) -> BTreeMap<String, Vec<u8>> {
+        self.filter_state.borrow().clone().into_iter().collect()
+    }
+
     /// Values of counters and gauges, by name.
     pub fn values(&self) -> BTreeMap<String, u64> {
         let metrics = self.metrics.borrow();

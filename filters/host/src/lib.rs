@@ -74,6 +74,8 @@ pub enum StateKind {
     Text,
     /// A `google.protobuf.Struct`, whose fields they can read.
     Struct,
+    /// Text that all streams of the downstream connection share.
+    ConnectionText,
 }
 
 /// How Envoy aggregates a metric.

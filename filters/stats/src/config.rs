@@ -50,6 +50,8 @@ pub struct StatsConfig {
     /// `anchored_tags`: whether the bootstrap's expressions distinguish labels with the same ending. Those of `mesh
     /// stats-tags` do; Istio's do not.
     pub anchored_tags: bool,
+    /// `envoy_counts`: the module names each stream's labels in filter state, and Envoy's stats access logger counts.
+    pub envoy_counts: bool,
     /// `definitions`: additional metrics, or other values of standard metrics.
     pub definitions: Vec<Definition>,
     /// `metrics`: changes of metrics and labels.
@@ -203,6 +205,7 @@ impl StatsConfig {
                 .unwrap_or(usize::MAX),
             separators,
             anchored_tags: section.boolean("anchored_tags", false),
+            envoy_counts: section.boolean("envoy_counts", false),
             definitions: section.objects("definitions", Definition::read),
             metrics: section.objects("metrics", Change::read),
             attributes,
@@ -377,6 +380,7 @@ mod tests {
     #[test]
     fn istio_s_default_configurations_are_read() {
         let defaults = StatsConfig {
+            envoy_counts: false,
             disable_host_header_fallback: false,
             fault_flags: false,
             tcp_reporting_duration: Duration::from_secs(15),

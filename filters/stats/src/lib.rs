@@ -20,6 +20,7 @@ pub mod metrics;
 mod module;
 pub mod plan;
 pub mod recorder;
+pub mod states;
 pub mod stats;
 pub mod symbols;
 

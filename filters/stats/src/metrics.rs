@@ -40,6 +40,15 @@ pub enum Quantity {
     Expression(String),
 }
 
+/// A number that Envoy's stats access logger finds by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfEnvoy {
+    /// The same for each stream.
+    Fixed(u64),
+    /// What a command operator writes.
+    Format(&'static str),
+}
+
 /// The source of a label's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TagSource {
@@ -145,6 +154,18 @@ impl MetricSpec {
     /// Its name in Prometheus, or the name of the histogram that it is part of.
     fn family_name(&self) -> String {
         [self.prefix, &self.name].concat()
+    }
+
+    /// What Envoy itself knows of this number; `None` if the module has to tell it.
+    pub fn of_envoy(&self) -> Option<OfEnvoy> {
+        match self.quantity {
+            _ if self.condition.is_some() || self.kind == MetricKind::Gauge => None,
+            Quantity::Times(times, Measurement::Requests) => Some(OfEnvoy::Fixed(times)),
+            Quantity::Times(1, Measurement::RequestBytes) => Some(OfEnvoy::Format("%CEL(request.total_size)%")),
+            Quantity::Times(1, Measurement::ResponseBytes) => Some(OfEnvoy::Format("%CEL(response.total_size)%")),
+            Quantity::Milliseconds => Some(OfEnvoy::Format("%DURATION%")),
+            _ => None,
+        }
     }
 
     /// Adds labels, or gives them another value.
@@ -353,11 +374,11 @@ fn names_of(tags: &[Tag]) -> Names {
     tags.iter().map(|tag| tag.name.as_str()).collect()
 }
 
-/// The standard labels that metrics of `family` have.
+/// The standard labels that metrics of `families` have.
 #[inline(never)]
-pub fn used_labels(metrics: &[MetricSpec], family: Family) -> Labels<bool> {
+pub fn used_labels(metrics: &[MetricSpec], families: &[Family]) -> Labels<bool> {
     let mut used = Labels::all(false);
-    for metric in metrics.iter().filter(|metric| metric.family == family) {
+    for metric in metrics.iter().filter(|metric| families.contains(&metric.family)) {
         for tag in &metric.tags {
             tag.source.labels(&mut used);
         }

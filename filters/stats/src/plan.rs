@@ -3,7 +3,7 @@
 use collections::names::Names;
 use configuration::{Cut, Problem, Quoted};
 use expression;
-use host::{Expression, Host, MetricKind};
+use host::{Expression, Host, MetricKind, StateKind};
 use labels::{Label, Labels, UNKNOWN};
 use series::metric_name;
 
@@ -12,6 +12,7 @@ use crate::evaluation::{Expressions, A_NUMBER};
 use crate::label_set::LabelSet;
 use crate::measurement::{ByMeasurement, Family, Measured, Measurement};
 use crate::metrics::{self, MetricSpec, Quantity, TagSource};
+use crate::states;
 use crate::symbols::{Symbol, Symbols};
 
 /// Most conditions of HTTP metrics, and of TCP metrics. Each report evaluates all of them, into one bit each.
@@ -42,6 +43,29 @@ pub struct FamilyPlan {
     pub needs_stream: bool,
     /// The measurements that the metrics need.
     pub needs: ByMeasurement<bool>,
+    /// Where Envoy counts: the states that hold the labels.
+    pub states: Vec<LabelState>,
+    /// Where Envoy counts: whether it counts each stream.
+    pub counts_all: bool,
+}
+
+/// The state that holds a label's value.
+#[derive(Debug)]
+pub struct LabelState {
+    /// Its key.
+    pub key: String,
+    part: TagPart,
+}
+
+/// Who counts a metric.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// The module, in a stat of the labels' name.
+    Here,
+    /// Envoy. The module tells the number in the state of this key.
+    Told(String),
+    /// Envoy, which knows the number.
+    There,
 }
 
 /// A metric, ready to be recorded.
@@ -52,6 +76,8 @@ pub struct PlannedMetric {
     pub kind: MetricKind,
     /// The value.
     pub number: Number,
+    /// Who counts it.
+    pub counted: Counted,
     /// Bit of its condition in the family; 0 if it is always recorded.
     condition: u64,
     tags: Vec<(String, TagPart)>,
@@ -188,12 +214,14 @@ impl Plans {
         let metrics = metrics::of_config(config, problems);
         let mut expressions = Expressions::new(host, symbols, &config.attributes, problems);
         let mut compiler = Compiler { config, host, symbols, expressions: &mut expressions, problems, places: None };
-        let mut plan = |family| FamilyPlan::new(&metrics, family, &mut compiler);
-        let plans = Self {
-            request: plan(Family::Request),
-            messages: plan(Family::Messages),
-            connection: plan(Family::Connection),
+        let mut plan = |families: &[Family]| FamilyPlan::new(&metrics, families, &mut compiler);
+        // Envoy counts a request and its messages at once.
+        let [of_request, of_messages]: [&[Family]; 2] = match config.envoy_counts {
+            true => [&[Family::Request, Family::Messages], &[]],
+            false => [&[Family::Request], &[Family::Messages]],
         };
+        let plans =
+            Self { request: plan(of_request), messages: plan(of_messages), connection: plan(&[Family::Connection]) };
         (plans, expressions)
     }
 
@@ -208,12 +236,19 @@ impl Plans {
 }
 
 impl FamilyPlan {
-    /// What of `metrics` is recorded for `family`.
-    fn new<H: Host>(metrics: &[MetricSpec], family: Family, compiler: &mut Compiler<H>) -> Self {
+    /// What of `metrics` is recorded for `families`.
+    fn new<H: Host>(metrics: &[MetricSpec], families: &[Family], compiler: &mut Compiler<H>) -> Self {
+        let envoy_counts = compiler.config.envoy_counts;
         let mut more = More::default();
         let (mut conditions, mut texts) = (Vec::new(), Names::default());
         let mut compiled = Vec::new();
-        for metric in metrics.iter().filter(|metric| metric.family == family) {
+        let mut states: Vec<LabelState> = Vec::new();
+        for metric in metrics.iter().filter(|metric| families.contains(&metric.family)) {
+            let counted = match metric.of_envoy() {
+                _ if !envoy_counts => Counted::Here,
+                Some(_) => Counted::There,
+                None => Counted::Told(states::number_key(metric)),
+            };
             let number = match &metric.quantity {
                 Quantity::Times(times, measurement) => Number::Times(*times, *measurement),
                 Quantity::Milliseconds => Number::Milliseconds,
@@ -226,6 +261,12 @@ impl FamilyPlan {
             let mut tags = Vec::new();
             for tag in &metric.tags {
                 let part = TagPart::of(&tag.source, &mut more, compiler);
+                if envoy_counts {
+                    let key = states::label_key(&tag.source);
+                    if states.iter().all(|state| state.key != key) {
+                        states.push(LabelState { key, part: part.clone() });
+                    }
+                }
                 tags.push((tag.name.clone(), part));
             }
             let condition = metric.condition.as_ref().map_or(0, |text| {
@@ -236,7 +277,7 @@ impl FamilyPlan {
                 bit(index)
             });
             let name = [metric.prefix, &metric.name, metric.suffix].concat();
-            compiled.push(PlannedMetric { name, kind: metric.kind, number, condition, tags });
+            compiled.push(PlannedMetric { name, kind: metric.kind, number, counted, condition, tags });
         }
         if texts.len() > MAX_CONDITIONS {
             let message = format!(
@@ -246,14 +287,16 @@ impl FamilyPlan {
             compiler.problems.push(Problem { path: "definitions".into(), message });
         }
         let mut needs = ByMeasurement::default();
-        for metric in &compiled {
+        for metric in compiled.iter().filter(|metric| metric.counted != Counted::There) {
             if let Some(measurement) = metric.number.measurement() {
                 needs.set(measurement, true);
             }
         }
         Self {
+            counts_all: compiled.iter().any(|metric| metric.counted == Counted::There),
             metrics: compiled,
-            used: metrics::used_labels(metrics, family),
+            states,
+            used: metrics::used_labels(metrics, families),
             needs_stream: more.expressions.iter().any(|index| compiler.expressions.needs_stream(*index)),
             expressions: more.expressions,
             conditions,
@@ -261,10 +304,41 @@ impl FamilyPlan {
         }
     }
 
+    /// How many series a label set has. Of the metrics of messages, only a request with messages.
+    pub fn width(&self, measured: &Measured) -> usize {
+        let has = |measurement| measured.get(measurement).is_some();
+        if has(Measurement::RequestMessages) || has(Measurement::ResponseMessages) {
+            return self.metrics.len();
+        }
+        let of_messages = |metric: &&PlannedMetric| {
+            metric.number.measurement().is_some_and(|measurement| measurement.family() == Family::Messages)
+        };
+        self.metrics.len().saturating_sub(self.metrics.iter().filter(of_messages).count())
+    }
+
+    /// Tells Envoy of the states that the family has. Call it while the plugin is configured.
+    pub fn declare(&self, host: &impl Host) {
+        for state in &self.states {
+            states::declare(host, &state.key, StateKind::ConnectionText);
+        }
+        for metric in &self.metrics {
+            if let Counted::Told(key) = &metric.counted {
+                states::declare(host, key, StateKind::Text);
+            }
+        }
+    }
+
     /// The conditions that hold now, the first in the lowest bit. A condition that fails does not hold.
     pub fn held(&self, host: &impl Host) -> u64 {
         let conditions = self.conditions.iter().rev();
         conditions.fold(0, |held, it| held << 1 | u64::from(host.evaluate(*it).as_deref() == Some(&[1])))
+    }
+}
+
+impl LabelState {
+    /// What it holds for these labels.
+    pub fn text<'a>(&self, symbols: &'a Symbols, set: &LabelSet) -> &'a str {
+        self.part.text(symbols, set)
     }
 }
 

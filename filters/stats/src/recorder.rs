@@ -4,6 +4,7 @@
 //! metric is defined when it is first recorded with a label set; later records find it with one lookup. Each worker defines
 //! a limited number of metrics.
 
+use core::fmt::Write;
 use std::rc::Rc;
 
 use configuration::Problem;
@@ -16,7 +17,8 @@ use crate::evaluation::Expressions;
 use crate::label_set::LabelSet;
 use crate::measurement::{Family, Measured, Measurement};
 use crate::metrics::OVERFLOW_METRIC;
-use crate::plan::{Number, Plans};
+use crate::plan::{Counted, Number, Plans};
+use crate::states::{self, Marks};
 use crate::symbols::{Symbol, Symbols};
 
 /// The metrics that this worker records, and the series that it has defined.
@@ -30,6 +32,8 @@ pub struct Recorder {
     /// Number of metrics of all label sets, defined already or not.
     reserved: usize,
     overflow: Option<MetricId>,
+    /// Where Envoy counts.
+    marks: Option<Marks>,
 }
 
 /// Index of a series in [`Recorder::series`].
@@ -49,6 +53,8 @@ enum SeriesSlot {
     Undefined,
     /// With the nanoseconds that are not yet a full second.
     Defined(MetricId, u32),
+    /// Envoy counts it. With the nanoseconds that are not yet a full second.
+    Told(u32),
     /// Envoy refused to define it. It is not defined again.
     Refused,
 }
@@ -66,12 +72,24 @@ impl Recorder {
             max_series: config.max_series,
             reserved: 0,
             overflow: None,
+            marks: config.envoy_counts.then(|| Marks::new(host)),
         }
     }
 
     /// Tells Envoy of the configured attributes. Call it once, while the plugin is configured: Envoy takes no name twice.
     pub fn declare(&self, host: &impl Host) {
         self.expressions.declare(host);
+        if self.marks.is_some() {
+            for family in [Family::Request, Family::Connection] {
+                self.plans.of(family).declare(host);
+            }
+            Marks::declare(host);
+        }
+    }
+
+    /// Whether Envoy counts what this tells it when a stream ends.
+    pub fn only_tells(&self) -> bool {
+        self.marks.is_some()
     }
 
     /// Whether a report of `family` needs a callback of the stream, so that a tick cannot make it. Conditions need one,
@@ -128,18 +146,57 @@ impl Recorder {
             if !self.records(host, set, held, measured) {
                 return None;
             }
-            if self.has_room(set) {
-                series = Some(self.add(set.clone()));
+            if self.has_room(set, measured) {
+                series = Some(self.add(set.clone(), measured));
             }
         }
         let id = series.unwrap_or_else(|| {
             self.count_overflow(host);
             let fold = set.fold();
             let known = self.by_labels.get(&fold).copied();
-            known.unwrap_or_else(|| self.add(fold))
+            known.unwrap_or_else(|| self.add(fold, measured))
         });
         self.record_held(host, symbols, id, held, measured);
         series
+    }
+
+    /// Leaves the labels and numbers of the current stream to Envoy.
+    fn tell(&mut self, host: &impl Host, symbols: &Symbols, id: SeriesId, held: u64, measured: &Measured) {
+        let (Some(marks), Some(Series { set, .. })) = (&self.marks, self.series.get(id.0)) else { return };
+        let plan = self.plans.of(set.family);
+        let number = id.0 as u32;
+        let before = marks.read(host);
+        if before != Some(number) {
+            let before = before.and_then(|before| self.series.get(before as usize));
+            let before = before.map(|series| &series.set).filter(|before| before.family == set.family);
+            for state in &plan.states {
+                let text = state.text(symbols, set);
+                if before.is_none_or(|before| state.text(symbols, before) != text) {
+                    states::set(host, &state.key, text.as_bytes());
+                }
+            }
+            marks.write(host, number);
+        }
+        let (counts_all, mut decimal) = (plan.counts_all, String::new());
+        let Some(Series { slots, .. }) = self.series.get_mut(id.0) else { return };
+        for (slot, metric) in slots.iter_mut().zip(&plan.metrics) {
+            let Counted::Told(key) = &metric.counted else { continue };
+            let Some(mut value) = metric.value(host, &self.expressions, held, measured) else { continue };
+            if matches!(metric.number, Number::Seconds) {
+                let mut rest = match slot {
+                    SeriesSlot::Told(rest) => *rest,
+                    _ => 0,
+                };
+                value = carry(value, &mut rest);
+                *slot = SeriesSlot::Told(rest);
+            }
+            decimal.clear();
+            let _ = write!(decimal, "{value}");
+            states::set(host, key, decimal.as_bytes());
+        }
+        if counts_all {
+            states::set(host, states::COUNTED, b"1");
+        }
     }
 
     /// Records a request in a known series.
@@ -150,6 +207,9 @@ impl Recorder {
 
     /// Records in a series; `held` are the conditions that hold.
     fn record_held(&mut self, host: &impl Host, symbols: &Symbols, id: SeriesId, held: u64, measured: &Measured) {
+        if self.marks.is_some() {
+            return self.tell(host, symbols, id, held, measured);
+        }
         let Some(Series { set, slots }) = self.series.get_mut(id.0) else {
             return;
         };
@@ -179,21 +239,23 @@ impl Recorder {
     }
 
     /// Whether there is room for a new label set.
-    fn has_room(&self, set: &LabelSet) -> bool {
-        let series = self.reserved.saturating_add(self.plans.of(set.family).metrics.len());
+    fn has_room(&self, set: &LabelSet, measured: &Measured) -> bool {
+        let series = self.reserved.saturating_add(self.plans.of(set.family).width(measured));
         series <= self.max_series && !set.contains(Symbol::OVERFLOW)
     }
 
     /// Whether any metric records the values `measured` for `set`.
     fn records(&self, host: &impl Host, set: &LabelSet, held: u64, measured: &Measured) -> bool {
-        let mut metrics = self.plans.of(set.family).metrics.iter();
-        metrics.any(|metric| metric.value(host, &self.expressions, held, measured).is_some())
+        let plan = self.plans.of(set.family);
+        let mut metrics = plan.metrics.iter();
+        plan.counts_all || metrics.any(|metric| metric.value(host, &self.expressions, held, measured).is_some())
     }
 
-    fn add(&mut self, set: LabelSet) -> SeriesId {
+    fn add(&mut self, set: LabelSet, measured: &Measured) -> SeriesId {
         let id = SeriesId(self.series.len());
-        let count = self.plans.of(set.family).metrics.len();
-        self.reserved = self.reserved.saturating_add(count);
+        let plan = self.plans.of(set.family);
+        let count = plan.metrics.len();
+        self.reserved = self.reserved.saturating_add(plan.width(measured));
         let set = Rc::new(set);
         self.by_labels.insert(Rc::clone(&set), id);
         self.series.push(Series { set, slots: vec![SeriesSlot::Undefined; count].into_boxed_slice() });

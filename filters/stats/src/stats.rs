@@ -94,7 +94,10 @@ impl Stats {
 
     /// Reports the messages of a live gRPC request since the last time, once it is answered: before, its peer is not known.
     pub fn on_request_tick(&mut self, host: &impl Host, request: &mut ReportedRequest, before: AlreadyRead) {
-        if self.recorder.needs_stream(Family::Messages, false) || host.int(property::RESPONSE_CODE).is_none() {
+        if self.recorder.only_tells()
+            || self.recorder.needs_stream(Family::Messages, false)
+            || host.int(property::RESPONSE_CODE).is_none()
+        {
             return;
         }
         if let Some(messages) = messages(host) {
@@ -127,8 +130,12 @@ impl Stats {
     ) {
         self.recorder.generate(host, &self.symbols);
         let facts = self.resolver.facts_of_request(host, before);
-        let grpc = facts.protocol == Protocol::Grpc;
-        let measured = self.measured(host);
+        let messages = if facts.protocol == Protocol::Grpc { messages(host) } else { None };
+        let mut measured = self.measured(host);
+        if let Some([requests, responses]) = messages.filter(|_| self.recorder.only_tells()) {
+            measured.set(Measurement::RequestMessages, Some(requests).filter(|count| *count > 0));
+            measured.set(Measurement::ResponseMessages, Some(responses).filter(|count| *count > 0));
+        }
         tell(&facts, measured.get(Measurement::Duration));
         let labels = match self.seen.get(&facts) {
             Some(Seen { labels, series: Some(series) }) => {
@@ -149,14 +156,12 @@ impl Stats {
                 labels
             }
         };
-        if grpc {
-            if let Some(messages) = messages(host) {
-                let set = request
-                    .messages_labels
-                    .take()
-                    .unwrap_or_else(|| self.recorder.label_set(host, &mut self.symbols, Family::Messages, &labels));
-                self.report_messages(host, request, set, messages);
-            }
+        if let Some(messages) = messages.filter(|_| !self.recorder.only_tells()) {
+            let set = request
+                .messages_labels
+                .take()
+                .unwrap_or_else(|| self.recorder.label_set(host, &mut self.symbols, Family::Messages, &labels));
+            self.report_messages(host, request, set, messages);
         }
     }
 
@@ -196,6 +201,9 @@ impl Stats {
         connection: &mut ReportedConnection,
         within_tick: bool,
     ) -> bool {
+        if self.recorder.only_tells() {
+            return false;
+        }
         if connection.labels.is_none() || !connection.settled {
             let settled = self.peer_is_settled(host);
             if settled && !connection.settled {

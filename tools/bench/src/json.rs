@@ -48,7 +48,7 @@ pub fn of(report: &Report) -> Value {
         "idle": idle,
         "stats_tags": report.tag_regexes,
         "series_per_label_set": SERIES_PER_SET,
-        "new_labels_us": report.new_labels.map(|new| json!({"both": new.both, "exchange": new.exchange})),
+        "new_labels_us": report.new_labels.map(|new| json!({"both": new.both, "exchange": new.exchange, "envoy_counts": new.envoy_counts})),
         "latency_ms": report.latency.map(|comparison| json!({
             "without": latency(comparison.without),
             "with": latency(comparison.with),

@@ -71,8 +71,8 @@ pub fn prove_histograms(proxy: &Proxy, proof: Proof, series: &Series) -> Result<
     let complete = |samples: &[Sample]| {
         let all = HISTOGRAMS.iter().all(|name| {
             let wanted = format!("{prefix}{name}_count");
-            let found = samples.iter().find(|sample| sample.name == wanted && labels_of(sample) == *series);
-            found.is_some_and(|sample| sample.value == requests)
+            let found = samples.iter().filter(|sample| sample.name == wanted && labels_of(sample) == *series);
+            found.map(|sample| sample.value).sum::<f64>() == requests
         });
         all.then_some(())
     };
@@ -102,7 +102,12 @@ fn lines(proxy: &Proxy) -> Result<u64> {
 /// How often each series was counted.
 fn counts(proxy: &Proxy, proof: Proof) -> Result<BTreeMap<Series, f64>> {
     let name = format!("{}{COUNTER}", prefix(proof));
-    Ok(proxy.sidecar.metric(&name)?.iter().map(|sample| (labels_of(sample), sample.value)).collect())
+    let mut counts = BTreeMap::new();
+    // The module and Envoy may both count in a series of the same labels, for variants of one proxy.
+    for sample in proxy.sidecar.metric(&name)? {
+        *counts.entry(labels_of(&sample)).or_default() += sample.value;
+    }
+    Ok(counts)
 }
 
 /// How a metric's name begins on the page for Prometheus.

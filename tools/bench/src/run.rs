@@ -109,9 +109,10 @@ fn measure_cpu(
         }
     }
     let number = |id: &str| chosen.iter().position(|variant| variant.id() == id);
-    if let Some((both, exchange)) = number(variants::WITH_BOTH).zip(number(variants::WITH_EXCHANGE)) {
+    let of_labels = [variants::WITH_BOTH, variants::WITH_EXCHANGE, variants::WITH_ENVOY_COUNTS].map(number);
+    if let [Some(both), Some(exchange), Some(envoy_counts)] = of_labels {
         bench.say("new labels");
-        report.new_labels = Some(series::measure(bench, site, &proxy.worker, both, exchange)?);
+        report.new_labels = Some(series::measure(bench, site, &proxy.worker, [both, exchange, envoy_counts])?);
     }
     proxy.sidecar.check()
 }

@@ -28,6 +28,8 @@ pub struct NewLabels {
     pub both: f64,
     /// With metadata exchange alone.
     pub exchange: f64,
+    /// With both, where Envoy counts.
+    pub envoy_counts: f64,
 }
 
 impl NewLabels {
@@ -36,17 +38,24 @@ impl NewLabels {
         self.both - self.exchange
     }
 
-    /// The same for one stat.
+    /// What stats has of it, where Envoy counts.
+    pub fn per_set_of_envoy(&self) -> f64 {
+        self.envoy_counts - self.exchange
+    }
+
+    /// The same as [`NewLabels::per_set`] for one stat.
     pub fn per_series(&self) -> f64 {
         self.per_set() / SERIES_PER_SET
     }
 }
 
-/// Measures on the listeners of the variants with both, and with metadata exchange alone, by their numbers.
-pub fn measure(bench: &Bench, site: &Site, worker: &Thread, both: usize, exchange: usize) -> Result<NewLabels> {
-    let mut results = [Vec::new(), Vec::new()];
+/// Measures on the listeners of the variants, by their numbers: with both, with metadata exchange alone, and with both where
+/// Envoy counts.
+pub fn measure(bench: &Bench, site: &Site, worker: &Thread, variants: [usize; 3]) -> Result<NewLabels> {
+    let mut results = [Vec::new(), Vec::new(), Vec::new()];
     for time in 0..TIMES {
-        for (index, (result, name)) in [both, exchange].into_iter().zip(results.iter_mut().zip(["both", "exchange"])) {
+        for (index, (result, name)) in variants.into_iter().zip(results.iter_mut().zip(["both", "exchange", "counts"]))
+        {
             bench.interrupt.check()?;
             let mut load = Load::connect(&bench.runtime, Scene::Hop.target(site, index)?, 1)?;
             let callers = (0..CALLERS).map(|number| request_of(site, &format!("{name}-{time}-{number}")));
@@ -56,10 +65,11 @@ pub fn measure(bench: &Bench, site: &Site, worker: &Thread, both: usize, exchang
             result.push(first - second);
         }
     }
-    let [both, exchange] = results;
+    let [both, exchange, envoy_counts] = results;
     Ok(NewLabels {
         both: median(&both).context("nothing was measured")?,
         exchange: median(&exchange).context("nothing was measured")?,
+        envoy_counts: median(&envoy_counts).context("nothing was measured")?,
     })
 }
 

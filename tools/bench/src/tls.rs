@@ -37,7 +37,7 @@ pub fn server(workload: &Workload, pki: &Path) -> Result<Arc<ServerConfig>> {
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![b"istio-http/1.1".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"istio".to_vec(), b"istio-http/1.1".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 

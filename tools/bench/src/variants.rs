@@ -98,6 +98,9 @@ pub const ACCESS_LOG: Module = Module {
 /// The access log beside [`TELEMETRY`], in the same VM.
 pub const ACCESS_LOG_BESIDE: Module = Module { filter: "access-log.yaml", file: "remixer.wasm", ..ACCESS_LOG };
 
+/// The same, with Envoy as the one that counts.
+pub const TELEMETRY_ENVOY_COUNTS: Module = Module { filter: "envoy-counts/telemetry.yaml", calls: None, ..TELEMETRY };
+
 /// Metadata exchange, stats and the access log in one pass.
 pub const TELEMETRY_WITH_LOG: Module = Module {
     filter: "one-pass/telemetry-access-log.yaml",
@@ -139,6 +142,8 @@ pub const BASELINE: &str = "none";
 pub const WITH_BOTH: &str = "hop/telemetry";
 /// See [`WITH_BOTH`].
 pub const WITH_EXCHANGE: &str = "hop/metadata-exchange";
+/// See [`WITH_BOTH`].
+pub const WITH_ENVOY_COUNTS: &str = "hop/telemetry-envoy-counts";
 /// The name of the variant that ours are compared with.
 pub const NATIVE_STATS: &str = "native-stats";
 
@@ -210,6 +215,7 @@ pub const VARIANTS: &[Variant] = &[
     variant(Hop, "exchange+stats", "metadata_exchange.wasm and stats.wasm", &[EnvoyFilter(METADATA_EXCHANGE), EnvoyFilter(STATS)], Proof::HeaderAndMetrics(PEER_HEADER), false),
     variant(Hop, "stats-logger", "stats.wasm as an access logger", &[CallerOnConnection, EnvoyFilter(STATS_LOGGER)], Proof::Metrics, false),
     variant(Hop, "telemetry", "remixer.wasm: both in one pass", &[EnvoyFilter(TELEMETRY)], Proof::HeaderAndMetrics(PEER_HEADER), false),
+    variant(Hop, "telemetry-envoy-counts", "remixer.wasm: both in one pass, envoy.access_loggers.stats counts", &[EnvoyFilter(TELEMETRY_ENVOY_COUNTS)], Proof::HeaderAndMetrics(PEER_HEADER), false),
     variant(Hop, "telemetry+access-log", "remixer.wasm: both in one pass, and the access log", &[EnvoyFilter(TELEMETRY), EnvoyFilter(ACCESS_LOG_BESIDE)], Proof::HeaderAndMetrics(PEER_HEADER), false),
     variant(Hop, "telemetry-with-log", "remixer.wasm: all three in one pass", &[EnvoyFilter(TELEMETRY_WITH_LOG)], Proof::HeaderAndMetrics(PEER_HEADER), false),
     variant(Hop, "native-json-log", "envoy.access_loggers.file: Istio's 24 JSON fields, to /dev/null", &[AccessLog(native::json_log)], Proof::Log, false),
@@ -220,6 +226,7 @@ pub const VARIANTS: &[Variant] = &[
     variant(Outbound, "metadata-exchange", "metadata_exchange.wasm", &[EnvoyFilter(METADATA_EXCHANGE)], Proof::NoHeader(PEER_HEADER), false),
     variant(Outbound, "exchange+stats", "metadata_exchange.wasm and stats.wasm", &[EnvoyFilter(METADATA_EXCHANGE), EnvoyFilter(STATS)], Proof::Metrics, false),
     variant(Outbound, "telemetry", "remixer.wasm: both in one pass", &[EnvoyFilter(TELEMETRY)], Proof::Metrics, false),
+    variant(Outbound, "telemetry-envoy-counts", "remixer.wasm: both in one pass, envoy.access_loggers.stats counts", &[EnvoyFilter(TELEMETRY_ENVOY_COUNTS)], Proof::Metrics, false),
     variant(Outbound, "telemetry-with-log", "remixer.wasm: all three in one pass", &[EnvoyFilter(TELEMETRY_WITH_LOG)], Proof::Metrics, false),
     variant(Outbound, NATIVE_STATS, "envoy.access_loggers.stats, the callee known from its endpoint", &[AccessLog(stats_logger)], Proof::NativeMetrics, false),
 ];
@@ -259,7 +266,7 @@ impl Variant {
 
     /// Whether new labels are shown on its listener.
     pub fn shows_new_labels(&self) -> bool {
-        [WITH_BOTH, WITH_EXCHANGE].contains(&self.id().as_str())
+        [WITH_BOTH, WITH_EXCHANGE, WITH_ENVOY_COUNTS].contains(&self.id().as_str())
     }
 
     /// Whether a name on the command line means it: `stats` in every scene, or `hop/stats`, or `hop` for a whole scene.

@@ -34,6 +34,7 @@ pub mod rule_file;
 pub mod server;
 pub mod shadows;
 pub mod sidecar;
+pub mod stats_logger;
 pub mod stats_tags;
 pub mod table;
 pub mod tools;

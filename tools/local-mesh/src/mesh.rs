@@ -20,7 +20,7 @@ use crate::prometheus::Prometheus;
 use crate::server::Server;
 use crate::sidecar::{Sidecar, Update};
 use crate::topology::{Protocol, Topology, Workload};
-use crate::{cadvisor, pki, tools};
+use crate::{cadvisor, pki, stats_logger, tools};
 
 /// Time limit for all sidecars together to become ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(120);
@@ -196,6 +196,9 @@ pub(crate) fn configure(
             workload.name,
             plugin.plugin
         );
+    }
+    if options.envoy_counts {
+        stats_logger::count(&mut config)?;
     }
     let modules = options.modules.clone().unwrap_or_else(tools::dist);
     for module in config.map_modules(&modules) {

@@ -17,6 +17,8 @@ pub struct Options {
     pub every_patch_must_match: bool,
     /// Plugin configurations to replace.
     pub plugins: Vec<PluginConfig>,
+    /// Whether Envoy counts what stats and telemetry name, wherever they are attached.
+    pub envoy_counts: bool,
     /// The directory of the modules; default: `dist/`.
     pub modules: Option<PathBuf>,
     /// JSON that each Envoy merges into its bootstrap, as Istio's agent makes it do.
@@ -70,6 +72,7 @@ impl Default for Options {
             patches: Vec::new(),
             every_patch_must_match: false,
             plugins: Vec::new(),
+            envoy_counts: false,
             modules: None,
             bootstrap_override: None,
             network: Network::Free,

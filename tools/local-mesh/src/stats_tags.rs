@@ -6,7 +6,7 @@ use envoy_filter::stats_bootstrap;
 use serde_json::Value;
 use series::metric_name::{build_tag_regexes, tag_regex, Separators};
 use stats::config::StatsConfig;
-use stats::metrics;
+use stats::metrics::{self, MetricSpec};
 
 const COMMENT: &str = "\
 Labels of the metrics. Envoy's stats have no labels; these regular expressions extract them from the stats' names.
@@ -60,6 +60,16 @@ pub fn extra_stat_tags(configurations: &[&[u8]]) -> Result<String, ConfigError> 
 
 /// The labels of a configuration's metrics, and the separators.
 fn labels(configuration: &[u8]) -> Result<(Vec<String>, Separators), ConfigError> {
+    let (config, metrics) = read(configuration)?;
+    Ok((metrics::label_names(&metrics), config.separators))
+}
+
+/// The metrics of a configuration.
+pub fn metrics_of(configuration: &[u8]) -> Result<Vec<MetricSpec>, ConfigError> {
+    Ok(read(configuration)?.1)
+}
+
+fn read(configuration: &[u8]) -> Result<(StatsConfig, Vec<MetricSpec>), ConfigError> {
     let mut problems = Vec::new();
     let config = if is_telemetry(configuration) {
         remixer::config::TelemetryConfig::parse_with(configuration, &mut problems).stats
@@ -68,7 +78,7 @@ fn labels(configuration: &[u8]) -> Result<(Vec<String>, Separators), ConfigError
     };
     let metrics = metrics::of_config(&config, &mut problems);
     ConfigError::unless_empty(problems)?;
-    Ok((metrics::label_names(&metrics), config.separators))
+    Ok((config, metrics))
 }
 
 /// Whether a configuration is telemetry's, with one section for each filter.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{bootstrap, check, completions, graph, mesh, migrate, stats_tags};
+use crate::commands::{bootstrap, check, completions, graph, mesh, migrate, stats_logger, stats_tags};
 use crate::exit::{self, Exit};
 
 const EXAMPLES: &str = "\
@@ -29,6 +29,7 @@ enum Command {
     Check(check::Arguments),
     Bootstrap(bootstrap::Arguments),
     StatsTags(stats_tags::Arguments),
+    StatsLogger(stats_logger::Arguments),
     Migrate(migrate::Arguments),
     Completions(completions::Arguments),
 }
@@ -47,6 +48,7 @@ impl Cli {
             Command::Check(arguments) => check::run(&arguments),
             Command::Bootstrap(arguments) => bootstrap::run(&arguments),
             Command::StatsTags(arguments) => stats_tags::run(&arguments),
+            Command::StatsLogger(arguments) => stats_logger::run(&arguments),
             Command::Migrate(arguments) => migrate::run(&arguments),
             Command::Completions(arguments) => completions::run(&arguments, &mut command()),
         }

@@ -6,4 +6,5 @@ pub mod completions;
 pub mod graph;
 pub mod mesh;
 pub mod migrate;
+pub mod stats_logger;
 pub mod stats_tags;

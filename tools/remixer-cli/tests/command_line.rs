@@ -50,7 +50,7 @@ fn commands() -> Vec<Vec<String>> {
 #[test]
 fn the_tree_of_commands_is_sound() {
     cli::command().debug_assert();
-    assert_eq!(commands().len(), 11);
+    assert_eq!(commands().len(), 12);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn mistakes_are_told_with_option_value_and_what_is_allowed() {
         ("mish", "error: there is no command \"mish\"\n  did you mean mesh?\n"),
         (
             "nosuch",
-            "error: there is no command \"nosuch\"\n  allowed: mesh, graph, check, bootstrap, stats-tags, migrate, completions\n",
+            "error: there is no command \"nosuch\"\n  allowed: mesh, graph, check, bootstrap, stats-tags, stats-logger, migrate, completions\n",
         ),
         ("help mesh nosuch", "error: there is no command \"nosuch\"\n  allowed: render, app, traffic\n"),
         ("graph", "error: --prometheus <HOST:PORT> is missing\n"),
@@ -221,7 +221,7 @@ fn bash_takes_its_completions() {
     let script = "source <(\"$0\" completions bash) && COMP_WORDS=(remixer st) COMP_CWORD=1 && \
         _remixer remixer st remixer && echo \"${COMPREPLY[@]}\"";
     let output = Command::new("bash").args(["-c", script, env!("CARGO_BIN_EXE_remixer")]).output().unwrap();
-    assert_eq!(text(&output.stdout), "stats-tags\n", "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "stats-tags stats-logger\n", "{}", text(&output.stderr));
 }
 
 #[test]
@@ -282,6 +282,7 @@ fn output_that_cannot_be_written_is_a_failure_and_no_crash() {
         "help",
         "stats-tags",
         "stats-tags --output json",
+        "stats-logger envoy/telemetry.yaml",
         "bootstrap envoy/stats-bootstrap.yaml",
         "check envoy/stats-bootstrap.yaml",
         "completions bash",

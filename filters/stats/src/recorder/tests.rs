@@ -764,3 +764,109 @@ fn separators_are_the_operator_s() {
     let name = host.values().into_keys().next().expect("defined");
     assert!(name.starts_with("reporter==a_b|source_workload==unknown|"), "{name}");
 }
+
+/// Where Envoy counts.
+mod told {
+    use super::*;
+    use crate::states::{self, COUNTED};
+
+    fn counting(config: &str) -> Fixture {
+        let fixture = fixture(&config.replacen('{', r#"{"envoy_counts": true, "#, 1));
+        fixture.recorder.declare(&fixture.host);
+        fixture
+    }
+
+    fn state(fixture: &Fixture, key: &str) -> Option<String> {
+        fixture.host.state_of(key).map(|value| String::from_utf8(value).expect("text"))
+    }
+
+    /// Host calls of `record`.
+    fn calls(fixture: &mut Fixture, app: &str, measured: &Measured) -> usize {
+        fixture.host.take_calls();
+        fixture.record(Family::Request, app, measured);
+        fixture.host.take_calls()
+    }
+
+    #[test]
+    fn labels_are_left_to_envoy_and_nothing_is_defined() {
+        let mut fixture = counting(r#"{"metrics": [{"dimensions": {"kind": "'fixed'"}}]}"#);
+        fixture.record(Family::Request, "shop", &request());
+        assert_eq!(fixture.names(), Vec::<String>::new());
+        assert_eq!(state(&fixture, "remixer.source_app").as_deref(), Some("shop"));
+        let kind = states::label_key(&crate::metrics::TagSource::Expression("'fixed'".into()));
+        assert_eq!(state(&fixture, &kind).as_deref(), Some("fixed"));
+        assert_eq!(state(&fixture, COUNTED).as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn a_stream_writes_only_the_labels_that_its_connection_has_not() {
+        let mut fixture = counting("{}");
+        let first = calls(&mut fixture, "shop", &request());
+        // The mark is read, and the sign written.
+        assert_eq!(calls(&mut fixture, "shop", &request()), 2);
+        // Also the label, and the mark.
+        assert_eq!(calls(&mut fixture, "other", &request()), 4);
+        assert_eq!(state(&fixture, "remixer.source_app").as_deref(), Some("other"));
+        assert!(first > 20, "{first}");
+    }
+
+    #[test]
+    fn labels_of_another_plugin_are_not_relied_on() {
+        let mut fixture = counting("{}");
+        let first = calls(&mut fixture, "shop", &request());
+        fixture.host.set_filter_state("remixer.labels", b"another one").expect("set");
+        assert_eq!(calls(&mut fixture, "shop", &request()), first);
+    }
+
+    #[test]
+    fn numbers_that_envoy_does_not_know_are_told_when_they_are_recorded() {
+        let mut host = FakeHost::new();
+        host.with_expression("request.method == 'GET'", Some(&[1]));
+        let mut fixture = fixture_on(
+            host,
+            r#"{"envoy_counts": true, "definitions": [{"name": "gets_total", "value": "7", "match": "request.method == 'GET'"}]}"#,
+        );
+        fixture.record(Family::Request, "shop", &request());
+        let told = |fixture: &Fixture| {
+            let states = fixture.host.states();
+            states
+                .into_iter()
+                .filter(|(key, _)| key.starts_with("remixer.number."))
+                .map(|(_, value)| value)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(told(&fixture), [b"7".to_vec()]);
+        let mut messages = request();
+        messages.set(Measurement::RequestMessages, Some(3));
+        fixture.record(Family::Request, "shop", &messages);
+        assert_eq!(told(&fixture).len(), 2);
+    }
+
+    #[test]
+    fn label_sets_beyond_the_limit_have_the_overflow_s_labels() {
+        let mut fixture = counting(r#"{"max_series": 100}"#);
+        for app in 0..26 {
+            fixture.record(Family::Request, &format!("app-{app}"), &request());
+        }
+        assert_eq!(state(&fixture, "remixer.source_app").as_deref(), Some("overflow"));
+        assert_eq!(fixture.values_of(OVERFLOW_METRIC), [1]);
+    }
+
+    #[test]
+    fn keys_depend_on_what_they_are_for_alone() {
+        let of = |json: &str| {
+            let config = StatsConfig::parse(json.as_bytes()).expect("valid");
+            let metrics = crate::metrics::of_config(&config, &mut Vec::new());
+            let mut keys: Vec<String> = metrics.iter().map(states::number_key).collect();
+            keys.sort_unstable();
+            let all = keys.len();
+            keys.dedup();
+            assert_eq!(keys.len(), all, "{json}");
+            keys
+        };
+        let one = of("{}");
+        let more = of(r#"{"definitions": [{"name": "a", "value": "1"}, {"name": "b", "value": "1"},
+                          {"name": "c", "type": "HISTOGRAM", "value": "request.duration", "unit": "SECONDS", "buckets": ["1", "2"]}]}"#);
+        assert!(one.iter().all(|key| more.contains(key)));
+    }
+}

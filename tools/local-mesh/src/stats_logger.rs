@@ -1,0 +1,395 @@
+//! Envoy's stats access logger for a stats configuration whose metrics Envoy counts (`envoy_counts`).
+
+use anyhow::{ensure, Context, Result};
+use configuration::ConfigError;
+use host::MetricKind;
+use serde_json::{json, Value};
+use stats::measurement::Family;
+use stats::metrics::{MetricSpec, OfEnvoy};
+use stats::states::{label_key, number_key, COUNTED};
+
+use crate::config::SidecarConfig;
+use crate::stats_tags::metrics_of;
+
+/// Envoy's prefix of what modules define: without it, the names are those that the modules would have given.
+const PREFIX: &str = "wasmcustom";
+
+/// Where requests are logged, and where connections are: the filter's name and type.
+const CONNECTION_MANAGER: (&str, &str) = (
+    "envoy.filters.network.http_connection_manager",
+    "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+);
+const TCP_PROXY: (&str, &str) =
+    ("envoy.filters.network.tcp_proxy", "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy");
+
+/// Versions of Istio whose Envoy (1.39 or newer) knows the logger's fields. Any other would refuse the listener.
+const SINCE: &str = r"^(1\.(3[1-9]|[4-9][0-9])|[2-9])";
+
+/// The access loggers of a connection manager for the JSON of a stats or telemetry plugin.
+pub fn of_requests(configuration: &[u8]) -> core::result::Result<Vec<Value>, ConfigError> {
+    loggers(configuration, |family| family != Family::Connection)
+}
+
+/// The access loggers of a TCP proxy for the JSON of a stats plugin.
+pub fn of_connections(configuration: &[u8]) -> core::result::Result<Vec<Value>, ConfigError> {
+    loggers(configuration, |family| family == Family::Connection)
+}
+
+fn loggers(configuration: &[u8], is_of: impl Fn(Family) -> bool) -> core::result::Result<Vec<Value>, ConfigError> {
+    let metrics = metrics_of(configuration)?;
+    let (mut counters, mut histograms) = (Vec::new(), Vec::new());
+    let mut loggers = Vec::new();
+    for metric in metrics.iter().filter(|metric| is_of(metric.family)) {
+        let stat = stat(metric);
+        let Some(number) = metric.of_envoy() else {
+            let key = number_key(metric);
+            loggers.push(logger(metric.family, &key, &told(metric.kind, &stat, &key)));
+            continue;
+        };
+        match number {
+            OfEnvoy::Fixed(number) => counters.push(json!({"stat": stat, "value_fixed": number})),
+            OfEnvoy::Format(format) => histograms.push(json!({"stat": stat, "value_format": format})),
+        }
+    }
+    if !(counters.is_empty() && histograms.is_empty()) {
+        let of_all = json!({"counters": counters, "histograms": histograms});
+        loggers.insert(0, logger(Family::Request, COUNTED, &of_all));
+    }
+    Ok(loggers)
+}
+
+/// A logger for the streams that have the state `key`.
+fn logger(family: Family, key: &str, stats: &Value) -> Value {
+    let mut config = json!({
+        "@type": "type.googleapis.com/envoy.extensions.access_loggers.stats.v3.Config",
+        // Shared, so that what is counted stays when a listener is replaced.
+        "stats_scope": {"prefix": PREFIX, "sharing_name": "remixer", "enable_eviction": true},
+    });
+    if let (Some(config), Some(stats)) = (config.as_object_mut(), stats.as_object()) {
+        config.extend(stats.clone());
+    }
+    let has_state = json!({"extension_filter": {
+        "name": "envoy.access_loggers.extension_filters.cel",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+            "expression": format!("filter_state['wasm.{key}'] != ''"),
+        },
+    }});
+    let filter = match family {
+        Family::Messages => {
+            let header = json!({"name": "content-type", "string_match": {"prefix": "application/grpc"}});
+            json!({"and_filter": {"filters": [{"header_filter": {"header": header}}, has_state]}})
+        }
+        _ => has_state,
+    };
+    json!({"name": "envoy.access_loggers.stats", "filter": filter, "typed_config": config})
+}
+
+/// A metric whose number the module tells.
+fn told(kind: MetricKind, stat: &Value, key: &str) -> Value {
+    let format = format!("%FILTER_STATE(wasm.{key}:PLAIN)%");
+    match kind {
+        MetricKind::Counter => json!({"counters": [{"stat": stat, "value_format": format}]}),
+        MetricKind::Histogram => json!({"histograms": [{"stat": stat, "value_format": format}]}),
+        MetricKind::Gauge => {
+            json!({"gauges": [{"stat": stat, "value_format": format, "set": {"log_type": "DownstreamEnd"}}]})
+        }
+    }
+}
+
+fn stat(metric: &MetricSpec) -> Value {
+    let tags: Vec<Value> = metric
+        .tags
+        .iter()
+        .map(|tag| {
+            let format = format!("%FILTER_STATE(wasm.{}:PLAIN)%", label_key(&tag.source));
+            json!({"name": tag.name, "value_format": format})
+        })
+        .collect();
+    let name = [metric.prefix, &metric.name, metric.suffix].concat();
+    json!({"name": name, "tags": tags})
+}
+
+/// Makes Envoy the one that counts in a proxy: wherever stats or telemetry are attached, the same place gets the access loggers. The
+/// expressions of the bootstrap for labels go.
+pub fn count(config: &mut SidecarConfig) -> Result<()> {
+    let chains = config.listeners.iter_mut().flat_map(|listener| {
+        let mut chains: Vec<&mut Value> = Vec::new();
+        if let Some(fields) = listener.as_object_mut() {
+            for (name, value) in fields {
+                match (name.as_str(), value) {
+                    ("filter_chains", Value::Array(all)) => chains.extend(all),
+                    ("default_filter_chain", chain) => chains.push(chain),
+                    _ => {}
+                }
+            }
+        }
+        chains
+    });
+    for filters in chains.filter_map(|chain| chain.get_mut("filters").and_then(Value::as_array_mut)) {
+        let mut of_chain = Vec::new();
+        for filter in filters {
+            let Some(typed) = filter.get_mut("typed_config") else { continue };
+            of_chain.extend(counting(typed, of_connections)?);
+            let mut found = Vec::new();
+            for list in ["http_filters", "access_log"] {
+                for inner in typed.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+                    if let Some(typed) = inner.get_mut("typed_config") {
+                        found.extend(counting(typed, of_requests)?);
+                    }
+                }
+            }
+            let is_tcp_proxy = typed["@type"].as_str().is_some_and(|name| name.ends_with(".TcpProxy"));
+            found.extend(if is_tcp_proxy { std::mem::take(&mut of_chain) } else { Vec::new() });
+            if !found.is_empty() {
+                let fields = typed.as_object_mut().context("a filter without fields")?;
+                let log = fields.entry("access_log").or_insert_with(|| json!([]));
+                log.as_array_mut().context("access_log is no list")?.extend(found);
+            }
+        }
+    }
+    let tags = config.bootstrap.pointer_mut("/stats_config/stats_tags").and_then(Value::as_array_mut);
+    tags.into_iter().for_each(|tags| tags.retain(|tag| tag["tag_name"] == "component" || tag["tag_name"] == "tag"));
+    Ok(())
+}
+
+/// The loggers of a plugin.
+type Loggers = fn(&[u8]) -> core::result::Result<Vec<Value>, ConfigError>;
+
+/// Says in the configuration of stats or telemetry that Envoy counts, and returns the loggers for it. Other plugins, and
+/// configurations that they refuse, have none.
+fn counting(typed: &mut Value, loggers: Loggers) -> Result<Vec<Value>> {
+    let Some(plugin) = typed.get_mut("config") else { return Ok(Vec::new()) };
+    let root = plugin["root_id"].as_str().unwrap_or_default();
+    let is_telemetry = root.starts_with("telemetry");
+    if !is_telemetry && !root.trim_start_matches("tcp_").starts_with("stats") {
+        return Ok(Vec::new());
+    }
+    let written = plugin.pointer_mut("/configuration/value").context("a plugin without configuration")?;
+    let Ok(configuration) = with_flag(written.as_str().unwrap_or_default(), is_telemetry) else {
+        return Ok(Vec::new());
+    };
+    *written = json!(configuration);
+    Ok(loggers(configuration.as_bytes()).unwrap_or_default())
+}
+
+/// The JSON of a configuration with Envoy as the one that counts.
+fn with_flag(configuration: &str, is_telemetry: bool) -> Result<String> {
+    const FLAG: &str = r#""envoy_counts": true"#;
+    if configuration.trim().is_empty() {
+        return with_flag("{}", is_telemetry);
+    }
+    // As text: Istio's JSON may have a comma too many.
+    let opened = configuration.find('{').context("a configuration that is no object")?;
+    let (head, rest) = configuration.split_at(opened.saturating_add(1));
+    let comma = if rest.trim_start().starts_with('}') { "" } else { ", " };
+    if !is_telemetry {
+        return Ok(format!("{head}{FLAG}{comma}{rest}"));
+    }
+    match configuration.split_once(r#""stats": {"#) {
+        Some((head, rest)) => {
+            let comma = if rest.trim_start().starts_with('}') { "" } else { ", " };
+            Ok(format!(r#"{head}"stats": {{{FLAG}{comma}{rest}"#))
+        }
+        None => Ok(format!(r#"{head}"stats": {{{FLAG}}}{comma}{rest}"#)),
+    }
+}
+
+/// EnvoyFilters as YAML, in which Envoy counts what the plugins of stats and telemetry name: each gets the access loggers beside it.
+/// The form is that of our files and of `remixer migrate`.
+pub fn attached(source: &str) -> Result<String> {
+    const PATCH: &str = "  - applyTo: ";
+    let mut out = String::new();
+    let mut patch = String::new();
+    let mut anchors = Vec::new();
+    for line in source.split_inclusive('\n') {
+        if line.starts_with(PATCH) || line.starts_with("---") {
+            out.push_str(&with_loggers(&std::mem::take(&mut patch), &mut anchors)?);
+        }
+        if line.starts_with("---") {
+            anchors.clear(); // they are of one document
+        }
+        patch.push_str(line);
+    }
+    out.push_str(&with_loggers(&patch, &mut anchors)?);
+    ensure!(out.contains("envoy.access_loggers.stats"), "nothing here attaches stats or telemetry");
+    Ok(out)
+}
+
+/// A patch that attaches stats or telemetry, and another one with the loggers; any other as it is.
+fn with_loggers(patch: &str, anchors: &mut Vec<Value>) -> Result<String> {
+    let field = |name: &str| patch.lines().find_map(|line| line.trim_start().strip_prefix(name));
+    let Some(root) = field("root_id: ") else { return Ok(patch.to_owned()) };
+    let is_telemetry = root.starts_with("telemetry");
+    let is_tcp = field("- applyTo: ") == Some("NETWORK_FILTER");
+    if !is_telemetry && !root.trim_start_matches("tcp_").starts_with("stats") {
+        return Ok(patch.to_owned());
+    }
+    let form = "a plugin is not in the form that is known here";
+    let (head, written) = patch.split_once("configuration:\n").context(form)?;
+    let begin = written.find('{').context(form)?;
+    let end = written.rfind('}').context(form)?;
+    let (before, json) = written.split_at_checked(begin).context(form)?;
+    let (json, after) = json.split_at_checked(end.saturating_add(1).saturating_sub(begin)).context(form)?;
+    let counting = with_flag(json, is_telemetry)?;
+    let unquoted = if before.ends_with('\'') { counting.replace("''", "'") } else { counting.clone() };
+    let loggers = if is_tcp { of_connections(unquoted.as_bytes())? } else { of_requests(unquoted.as_bytes())? };
+    let (filter, kind) = if is_tcp { TCP_PROXY } else { CONNECTION_MANAGER };
+    let context = field("context: ").context(form)?;
+    let mut yaml = format!(
+        "{head}configuration:\n{before}{counting}{after}  - applyTo: NETWORK_FILTER
+    match:
+      context: {context}
+      proxy: {{ proxyVersion: '{SINCE}' }}
+      listener: {{ filterChain: {{ filter: {{ name: {filter} }} }} }}
+    patch:
+      operation: MERGE
+      value:
+        typed_config:
+          \"@type\": {kind}
+          access_log:\n"
+    );
+    loggers.iter().for_each(|logger| write_item(&mut yaml, 10, logger, anchors));
+    Ok(yaml)
+}
+
+/// Writes an entry of a list as YAML; what has no lists is in one line. Labels that were written before are an alias.
+fn write_item(yaml: &mut String, indent: usize, value: &Value, anchors: &mut Vec<Value>) {
+    yaml.push_str(&" ".repeat(indent));
+    yaml.push_str("- ");
+    match value {
+        Value::Object(fields) if !is_short(value) => {
+            write_fields(yaml, indent.saturating_add(2), fields, true, anchors)
+        }
+        _ => {
+            write_flow(yaml, value);
+            yaml.push('\n');
+        }
+    }
+}
+
+fn write_fields(
+    yaml: &mut String,
+    indent: usize,
+    fields: &serde_json::Map<String, Value>,
+    mut begun: bool,
+    anchors: &mut Vec<Value>,
+) {
+    for (name, value) in fields {
+        if !std::mem::take(&mut begun) {
+            yaml.push_str(&" ".repeat(indent));
+        }
+        write_flow(yaml, &json!(name));
+        yaml.push(':');
+        match value {
+            Value::Object(fields) if !is_short(value) => {
+                yaml.push('\n');
+                write_fields(yaml, indent.saturating_add(2), fields, false, anchors);
+            }
+            Value::Array(items) if !is_short(value) => {
+                if name == "tags" {
+                    let before = anchors.iter().position(|labels| labels == value);
+                    let number = before.unwrap_or(anchors.len());
+                    yaml.push_str(&format!(" {}labels{number}", if before.is_some() { '*' } else { '&' }));
+                    if before.is_some() {
+                        yaml.push('\n');
+                        continue;
+                    }
+                    anchors.push(value.clone());
+                }
+                yaml.push('\n');
+                items.iter().for_each(|item| write_item(yaml, indent, item, anchors));
+            }
+            _ => {
+                yaml.push(' ');
+                write_flow(yaml, value);
+                yaml.push('\n');
+            }
+        }
+    }
+}
+
+fn is_short(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => {
+            fields.len() < 4 && fields.values().all(|value| !value.is_array() && !value.is_object())
+        }
+        _ => true,
+    }
+}
+
+fn write_flow(yaml: &mut String, value: &Value) {
+    match value {
+        Value::Object(fields) => {
+            yaml.push_str("{ ");
+            for (index, (name, value)) in fields.iter().enumerate() {
+                yaml.push_str(if index == 0 { "" } else { ", " });
+                write_flow(yaml, &json!(name));
+                yaml.push_str(": ");
+                write_flow(yaml, value);
+            }
+            yaml.push_str(" }");
+        }
+        Value::String(text) if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-./".contains(&byte)) => {
+            yaml.push_str(text);
+        }
+        _ => yaml.push_str(&value.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shipped(name: &str) -> String {
+        std::fs::read_to_string(crate::tools::filters().join(name)).unwrap()
+    }
+
+    #[test]
+    fn the_files_that_we_ship_are_those_of_today_with_envoy_as_the_one_that_counts() {
+        for name in ["telemetry.yaml", "tcp-stats.yaml"] {
+            let made = attached(&shipped(name)).unwrap();
+            assert_eq!(
+                made,
+                shipped(&format!("envoy-counts/{name}")),
+                "remixer stats-logger envoy/{name} makes another"
+            );
+        }
+    }
+
+    #[test]
+    fn a_configuration_says_that_envoy_counts() {
+        for (json, is_telemetry, expected) in [
+            ("", false, r#"{"envoy_counts": true}"#),
+            ("{}", true, r#"{"stats": {"envoy_counts": true}}"#),
+            ("{\"a\": 1,}", false, "{\"envoy_counts\": true, \"a\": 1,}"),
+            (r#"{"stats": {"a": 1}}"#, true, r#"{"stats": {"envoy_counts": true, "a": 1}}"#),
+            (r#"{"access_log": {}}"#, true, r#"{"stats": {"envoy_counts": true}, "access_log": {}}"#),
+        ] {
+            assert_eq!(with_flag(json, is_telemetry).unwrap(), expected, "{json}");
+        }
+        assert!(with_flag("none", false).is_err());
+    }
+
+    #[test]
+    fn a_number_that_envoy_does_not_know_is_the_module_s_with_a_logger_of_its_own() {
+        let json =
+            r#"{"definitions": [{"name": "sizes", "type": "HISTOGRAM", "value": "request.size", "match": "true"}]}"#;
+        let loggers = of_requests(json.as_bytes()).unwrap();
+        // All that Envoy knows, requests' and responses' messages, and this.
+        assert_eq!(loggers.len(), 4);
+        let of_sizes = loggers[3]["typed_config"]["histograms"][0].clone();
+        assert_eq!(of_sizes["stat"]["name"], "istio_sizes");
+        let format = of_sizes["value_format"].as_str().unwrap();
+        let expression = loggers[3]["filter"]["extension_filter"]["typed_config"]["expression"].as_str().unwrap();
+        let key = format.trim_start_matches("%FILTER_STATE(").trim_end_matches(":PLAIN)%");
+        assert!(key.starts_with("wasm.remixer.number."), "{key}");
+        assert_eq!(expression, format!("filter_state['{key}'] != ''"));
+    }
+
+    #[test]
+    fn what_attaches_neither_is_no_input() {
+        assert!(attached(&shipped("fault-outbound.yaml")).is_err());
+    }
+}
