@@ -97,30 +97,34 @@ impl Hash {
 /// Marks which labels a connection has, so that the next stream knows which of its own are different.
 #[derive(Clone, Debug)]
 pub struct Marks {
-    /// Tells apart plugins, and a plugin's configurations.
-    plugin: [u8; 8],
+    /// Tells apart plugins, and a plugin's configurations. `None`: every stream writes all of its labels.
+    plugin: Option<[u8; 8]>,
 }
 
 impl Marks {
     /// Of a plugin that is being configured.
     pub fn new(host: &impl Host) -> Self {
-        let mut plugin = [0; 8];
-        let random = host.random().unwrap_or_default();
-        plugin.iter_mut().zip(random).for_each(|(to, from)| *to = from);
-        Self { plugin }
+        let begin = |random: [u8; 16]| {
+            let mut plugin = [0; 8];
+            plugin.iter_mut().zip(random).for_each(|(to, from)| *to = from);
+            plugin
+        };
+        Self { plugin: host.random().map(begin) }
     }
 
     /// The number of the labels that the connection has, if this plugin wrote them.
     pub fn read(&self, host: &impl Host) -> Option<u32> {
+        let plugin = self.plugin?;
         let mark = host.property(Property(LABELS))?;
-        let number = mark.strip_prefix(&self.plugin)?;
+        let number = mark.strip_prefix(&plugin)?;
         number.try_into().ok().map(u32::from_le_bytes)
     }
 
     /// The connection has the labels with this number from now on.
     pub fn write(&self, host: &impl Host, number: u32) {
         let mut mark = [0; 12];
-        mark.iter_mut().zip(self.plugin.into_iter().chain(number.to_le_bytes())).for_each(|(to, from)| *to = from);
+        let bytes = self.plugin.unwrap_or_default().into_iter().chain(number.to_le_bytes());
+        mark.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
         set(host, LABELS, &mark);
     }
 

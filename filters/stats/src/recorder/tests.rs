@@ -771,7 +771,12 @@ mod told {
     use crate::states::{self, COUNTED};
 
     fn counting(config: &str) -> Fixture {
-        let fixture = fixture(&config.replacen('{', r#"{"envoy_counts": true, "#, 1));
+        counting_on(FakeHost::new(), config)
+    }
+
+    fn counting_on(mut host: FakeHost, config: &str) -> Fixture {
+        host.with_random([7; 16]);
+        let fixture = fixture_on(host, &config.replacen('{', r#"{"envoy_counts": true, "#, 1));
         fixture.recorder.declare(&fixture.host);
         fixture
     }
@@ -808,6 +813,13 @@ mod told {
         assert_eq!(calls(&mut fixture, "other", &request()), 4);
         assert_eq!(state(&fixture, "remixer.source_app").as_deref(), Some("other"));
         assert!(first > 20, "{first}");
+    }
+
+    #[test]
+    fn without_a_mark_of_its_own_a_plugin_writes_all_labels() {
+        let mut fixture = fixture(r#"{"envoy_counts": true}"#);
+        let first = calls(&mut fixture, "shop", &request());
+        assert_eq!(calls(&mut fixture, "shop", &request()), first);
     }
 
     #[test]
