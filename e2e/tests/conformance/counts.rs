@@ -145,3 +145,26 @@ fn the_files_that_we_ship_count_connections_without_a_bootstrap() {
         }
     }
 }
+
+#[test]
+fn buckets_are_those_of_the_bootstrap() {
+    let bootstrap = std::fs::read_to_string(tools::filters().join("stats-bootstrap.yaml")).unwrap();
+    let (head, _) = bootstrap.rsplit_once("buckets: ").unwrap();
+    let options = Options {
+        filters: vec![tools::filters().join("envoy-counts/telemetry.yaml")],
+        patches: vec![format!("{head}buckets: [7, 77777]\n")],
+        ..Options::default()
+    };
+    let mesh = Mesh::start(Topology::parse(PAIR).unwrap(), options).unwrap();
+    send(&mesh, "/status/200");
+    let sidecar = mesh.sidecar("client-v1").unwrap();
+    for metric in ["istio_request_bytes", "istio_response_bytes", "istio_request_duration_milliseconds"] {
+        let name = format!("{metric}_bucket");
+        let bounds = |samples: &[Sample]| {
+            let ours = samples.iter().filter(|sample| sample.name == name);
+            let bounds: Vec<String> = ours.filter_map(|sample| sample.labels.get("le").cloned()).collect();
+            (!bounds.is_empty()).then_some(bounds)
+        };
+        assert_eq!(sidecar.wait_for_stats(&name, WAIT, bounds).unwrap(), ["7", "77777", "+Inf"], "{metric}");
+    }
+}

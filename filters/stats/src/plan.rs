@@ -316,9 +316,10 @@ impl FamilyPlan {
         self.metrics.len().saturating_sub(self.metrics.iter().filter(of_messages).count())
     }
 
-    /// Tells Envoy of the states that the family has. Call it while the plugin is configured.
-    pub fn declare(&self, host: &impl Host) {
-        for state in &self.states {
+    /// Tells Envoy of the states that the family has, but for the `known` ones: it takes no name twice. Call it while the plugin is
+    /// configured.
+    pub fn declare(&self, host: &impl Host, known: &[LabelState]) {
+        for state in self.states.iter().filter(|state| known.iter().all(|known| known.key != state.key)) {
             states::declare(host, &state.key, StateKind::ConnectionText);
         }
         for metric in &self.metrics {

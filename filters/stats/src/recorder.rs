@@ -80,9 +80,9 @@ impl Recorder {
     pub fn declare(&self, host: &impl Host) {
         self.expressions.declare(host);
         if self.marks.is_some() {
-            for family in [Family::Request, Family::Connection] {
-                self.plans.of(family).declare(host);
-            }
+            let [requests, connections] = [Family::Request, Family::Connection].map(|family| self.plans.of(family));
+            requests.declare(host, &[]);
+            connections.declare(host, &requests.states);
             Marks::declare(host);
         }
     }

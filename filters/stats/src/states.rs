@@ -17,8 +17,8 @@ pub const COUNTED: &str = "remixer.counted";
 /// Which labels the connection has.
 const LABELS: &str = "remixer.labels";
 
-/// The key of a label's value. It depends on the value's source alone, so that the logger of another configuration never takes one
-/// value for another.
+/// The key of a label's value. It depends on the label or expression alone, so that the logger of another configuration does not take
+/// one for another.
 pub fn label_key(source: &TagSource) -> String {
     let mut key = String::from("remixer.");
     match source {

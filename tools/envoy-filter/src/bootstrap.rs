@@ -27,7 +27,8 @@ spec:
 
 /// Istio's buckets for its own histograms.
 const BUCKETS: [&str; 2] = [
-    ".*istio_(request_duration_milliseconds|request_bytes|response_bytes)",
+    // The name of what the module counts ends here; where Envoy counts, labels come after it.
+    r".*istio_(request_duration_milliseconds|request_bytes|response_bytes)(\..*)?",
     "0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000",
 ];
 

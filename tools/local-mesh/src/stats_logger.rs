@@ -43,7 +43,7 @@ fn loggers(configuration: &[u8], is_of: impl Fn(Family) -> bool) -> core::result
         let stat = stat(metric);
         let Some(number) = metric.of_envoy() else {
             let key = number_key(metric);
-            loggers.push(logger(metric.family, &key, &told(metric.kind, &stat, &key)));
+            loggers.push(logger(metric.family, &key, &told(metric, &stat, &key)));
             continue;
         };
         match number {
@@ -86,13 +86,14 @@ fn logger(family: Family, key: &str, stats: &Value) -> Value {
 }
 
 /// A metric whose number the module tells.
-fn told(kind: MetricKind, stat: &Value, key: &str) -> Value {
+fn told(metric: &MetricSpec, stat: &Value, key: &str) -> Value {
     let format = format!("%FILTER_STATE(wasm.{key}:PLAIN)%");
-    match kind {
+    let end = if metric.family == Family::Connection { "TcpConnectionEnd" } else { "DownstreamEnd" };
+    match metric.kind {
         MetricKind::Counter => json!({"counters": [{"stat": stat, "value_format": format}]}),
         MetricKind::Histogram => json!({"histograms": [{"stat": stat, "value_format": format}]}),
         MetricKind::Gauge => {
-            json!({"gauges": [{"stat": stat, "value_format": format, "set": {"log_type": "DownstreamEnd"}}]})
+            json!({"gauges": [{"stat": stat, "value_format": format, "set": {"log_type": end}}]})
         }
     }
 }
@@ -132,11 +133,9 @@ pub fn count(config: &mut SidecarConfig) -> Result<()> {
             let Some(typed) = filter.get_mut("typed_config") else { continue };
             of_chain.extend(counting(typed, of_connections)?);
             let mut found = Vec::new();
-            for list in ["http_filters", "access_log"] {
-                for inner in typed.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
-                    if let Some(typed) = inner.get_mut("typed_config") {
-                        found.extend(counting(typed, of_requests)?);
-                    }
+            for inner in typed.get_mut("http_filters").and_then(Value::as_array_mut).into_iter().flatten() {
+                if let Some(typed) = inner.get_mut("typed_config") {
+                    found.extend(counting(typed, of_requests)?);
                 }
             }
             let is_tcp_proxy = typed["@type"].as_str().is_some_and(|name| name.ends_with(".TcpProxy"));
@@ -175,24 +174,20 @@ fn counting(typed: &mut Value, loggers: Loggers) -> Result<Vec<Value>> {
 
 /// The JSON of a configuration with Envoy as the one that counts.
 fn with_flag(configuration: &str, is_telemetry: bool) -> Result<String> {
-    const FLAG: &str = r#""envoy_counts": true"#;
+    const FLAG: &str = "envoy_counts";
     if configuration.trim().is_empty() {
         return with_flag("{}", is_telemetry);
     }
-    // As text: Istio's JSON may have a comma too many.
-    let opened = configuration.find('{').context("a configuration that is no object")?;
-    let (head, rest) = configuration.split_at(opened.saturating_add(1));
-    let comma = if rest.trim_start().starts_with('}') { "" } else { ", " };
-    if !is_telemetry {
-        return Ok(format!("{head}{FLAG}{comma}{rest}"));
+    if let Ok(mut json) = serde_json::from_str::<Value>(configuration) {
+        let fields = json.as_object_mut().context("a configuration that is no object")?;
+        let section = if is_telemetry { fields.entry("stats").or_insert_with(|| json!({})) } else { &mut json };
+        section.as_object_mut().context("`stats` is no object")?.insert(FLAG.to_owned(), json!(true));
+        return Ok(json.to_string());
     }
-    match configuration.split_once(r#""stats": {"#) {
-        Some((head, rest)) => {
-            let comma = if rest.trim_start().starts_with('}') { "" } else { ", " };
-            Ok(format!(r#"{head}"stats": {{{FLAG}{comma}{rest}"#))
-        }
-        None => Ok(format!(r#"{head}"stats": {{{FLAG}}}{comma}{rest}"#)),
-    }
+    // Istio's JSON may have a comma too many.
+    ensure!(!is_telemetry && !configuration.contains(FLAG), "the configuration is not valid JSON");
+    let (head, rest) = configuration.split_once('{').context("a configuration that is no object")?;
+    Ok(format!("{head}{{\"{FLAG}\": true, {rest}"))
 }
 
 /// EnvoyFilters as YAML, in which Envoy counts what the plugins of stats and telemetry name: each gets the access loggers beside it.
@@ -201,23 +196,23 @@ pub fn attached(source: &str) -> Result<String> {
     const PATCH: &str = "  - applyTo: ";
     let mut out = String::new();
     let mut patch = String::new();
-    let mut anchors = Vec::new();
+    let (mut anchors, mut attached) = (Vec::new(), Vec::new());
     for line in source.split_inclusive('\n') {
         if line.starts_with(PATCH) || line.starts_with("---") {
-            out.push_str(&with_loggers(&std::mem::take(&mut patch), &mut anchors)?);
+            out.push_str(&with_loggers(&std::mem::take(&mut patch), &mut anchors, &mut attached)?);
         }
         if line.starts_with("---") {
             anchors.clear(); // they are of one document
         }
         patch.push_str(line);
     }
-    out.push_str(&with_loggers(&patch, &mut anchors)?);
+    out.push_str(&with_loggers(&patch, &mut anchors, &mut attached)?);
     ensure!(out.contains("envoy.access_loggers.stats"), "nothing here attaches stats or telemetry");
     Ok(out)
 }
 
 /// A patch that attaches stats or telemetry, and another one with the loggers; any other as it is.
-fn with_loggers(patch: &str, anchors: &mut Vec<Value>) -> Result<String> {
+fn with_loggers(patch: &str, anchors: &mut Vec<Value>, attached: &mut Vec<(String, bool)>) -> Result<String> {
     let field = |name: &str| patch.lines().find_map(|line| line.trim_start().strip_prefix(name));
     let Some(root) = field("root_id: ") else { return Ok(patch.to_owned()) };
     let is_telemetry = root.starts_with("telemetry");
@@ -226,18 +221,36 @@ fn with_loggers(patch: &str, anchors: &mut Vec<Value>) -> Result<String> {
         return Ok(patch.to_owned());
     }
     let form = "a plugin is not in the form that is known here";
+    ensure!(
+        !patch.contains(".access_loggers.wasm."),
+        "stats as an access logger cannot write filter state: attach it as a filter"
+    );
+    let context = field("context: ").context(form)?;
+    let place = (context.to_owned(), is_tcp);
+    ensure!(
+        !attached.contains(&place),
+        "two plugins in {context} would overwrite each other's labels: only one of them may have Envoy count"
+    );
+    attached.push(place);
     let (head, written) = patch.split_once("configuration:\n").context(form)?;
+    let indent = |line: &str| line.len().saturating_sub(line.trim_start().len());
+    let is_inside =
+        |line: &&str| line.trim().is_empty() || indent(line) > indent(head.lines().last().unwrap_or_default());
+    let length = written.split_inclusive('\n').take_while(is_inside).map(str::len).sum();
+    let (written, below) = written.split_at_checked(length).context(form)?;
     let begin = written.find('{').context(form)?;
     let end = written.rfind('}').context(form)?;
     let (before, json) = written.split_at_checked(begin).context(form)?;
     let (json, after) = json.split_at_checked(end.saturating_add(1).saturating_sub(begin)).context(form)?;
-    let counting = with_flag(json, is_telemetry)?;
-    let unquoted = if before.ends_with('\'') { counting.replace("''", "'") } else { counting.clone() };
+    ensure!(!before.ends_with('"'), "a configuration in double quotes is not known here: use single ones");
+    let is_quoted = before.ends_with('\'');
+    let unquoted = with_flag(&if is_quoted { json.replace("''", "'") } else { json.to_owned() }, is_telemetry)?;
+    let counting = if is_quoted { unquoted.replace('\'', "''") } else { unquoted.clone() };
+    let after = after.trim_end();
     let loggers = if is_tcp { of_connections(unquoted.as_bytes())? } else { of_requests(unquoted.as_bytes())? };
     let (filter, kind) = if is_tcp { TCP_PROXY } else { CONNECTION_MANAGER };
-    let context = field("context: ").context(form)?;
     let mut yaml = format!(
-        "{head}configuration:\n{before}{counting}{after}  - applyTo: NETWORK_FILTER
+        "{head}configuration:\n{before}{counting}{after}\n  - applyTo: NETWORK_FILTER
     match:
       context: {context}
       proxy: {{ proxyVersion: '{SINCE}' }}
@@ -250,6 +263,7 @@ fn with_loggers(patch: &str, anchors: &mut Vec<Value>) -> Result<String> {
           access_log:\n"
     );
     loggers.iter().for_each(|logger| write_item(&mut yaml, 10, logger, anchors));
+    yaml.push_str(below);
     Ok(yaml)
 }
 
@@ -279,7 +293,7 @@ fn write_fields(
         if !std::mem::take(&mut begun) {
             yaml.push_str(&" ".repeat(indent));
         }
-        write_flow(yaml, &json!(name));
+        write_key(yaml, name);
         yaml.push(':');
         match value {
             Value::Object(fields) if !is_short(value) => {
@@ -325,17 +339,30 @@ fn write_flow(yaml: &mut String, value: &Value) {
             yaml.push_str("{ ");
             for (index, (name, value)) in fields.iter().enumerate() {
                 yaml.push_str(if index == 0 { "" } else { ", " });
-                write_flow(yaml, &json!(name));
+                write_key(yaml, name);
                 yaml.push_str(": ");
                 write_flow(yaml, value);
             }
             yaml.push_str(" }");
         }
-        Value::String(text) if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-./".contains(&byte)) => {
-            yaml.push_str(text);
-        }
+        Value::String(text) if is_plain(text) => yaml.push_str(text),
         _ => yaml.push_str(&value.to_string()),
     }
+}
+
+/// The name of a field.
+fn write_key(yaml: &mut String, name: &str) {
+    match name {
+        "@type" => yaml.push_str("\"@type\""),
+        _ => yaml.push_str(name),
+    }
+}
+
+/// Whether a text is nothing else in any version of YAML: no number, no boolean.
+fn is_plain(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-./".contains(&byte))
+        && (text.len() > 5 || text.contains('_'))
 }
 
 #[cfg(test)]
@@ -361,11 +388,11 @@ mod tests {
     #[test]
     fn a_configuration_says_that_envoy_counts() {
         for (json, is_telemetry, expected) in [
-            ("", false, r#"{"envoy_counts": true}"#),
-            ("{}", true, r#"{"stats": {"envoy_counts": true}}"#),
+            ("", false, r#"{"envoy_counts":true}"#),
+            ("{}", true, r#"{"stats":{"envoy_counts":true}}"#),
             ("{\"a\": 1,}", false, "{\"envoy_counts\": true, \"a\": 1,}"),
-            (r#"{"stats": {"a": 1}}"#, true, r#"{"stats": {"envoy_counts": true, "a": 1}}"#),
-            (r#"{"access_log": {}}"#, true, r#"{"stats": {"envoy_counts": true}, "access_log": {}}"#),
+            (r#"{"stats":{"a": 1}}"#, true, r#"{"stats":{"a":1,"envoy_counts":true}}"#),
+            (r#"{"envoy_counts": true}"#, false, r#"{"envoy_counts":true}"#),
         ] {
             assert_eq!(with_flag(json, is_telemetry).unwrap(), expected, "{json}");
         }
@@ -389,7 +416,29 @@ mod tests {
     }
 
     #[test]
-    fn what_attaches_neither_is_no_input() {
-        assert!(attached(&shipped("fault-outbound.yaml")).is_err());
+    fn what_cannot_work_is_refused() {
+        let twice = format!("{}---\n{}", shipped("telemetry.yaml"), shipped("separate/stats.yaml"));
+        let quoted = shipped("telemetry.yaml").replace("value: '{}'", "value: \"{}\"");
+        for (source, message) in [
+            (shipped("fault-outbound.yaml"), "nothing here attaches"),
+            (shipped("separate/stats-logger.yaml"), "as an access logger"),
+            (twice, "overwrite each other's labels"),
+            (quoted, "double quotes"),
+        ] {
+            let error = attached(&source).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_stands_behind_the_patches_stays_there() {
+        let source = shipped("tcp-stats.yaml").trim_end().to_owned();
+        let selecting = format!("{source}\n  workloadSelector:\n    labels: {{ a: b }}\n");
+        for source in [source, selecting] {
+            let made = attached(&source).unwrap();
+            let filters = envoy_filter::parse(&[("made.yaml".into(), made)]).unwrap();
+            assert_eq!(filters[0].patches.len(), 6);
+            assert_eq!(filters[0].workload_selector.is_empty(), !source.contains("workloadSelector"));
+        }
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn write(added: &BTreeSet<String>, buckets: &BTreeMap<String, Vec<f64
         .iter()
         .map(|(metric, bounds)| {
             let bounds: Vec<String> = bounds.iter().map(|bound| format_double(*bound)).collect();
-            bucket_setting(&format!("wasmcustom\\.(.*;\\.;)?{metric}"), &bounds.join(", "))
+            bucket_setting(&format!(r"wasmcustom\.(.*;\.;)?{metric}(\..*)?"), &bounds.join(", "))
         })
         .collect();
     stats_bootstrap(COMMENT, regexes.chain(build), &settings)

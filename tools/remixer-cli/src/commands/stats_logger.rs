@@ -12,9 +12,9 @@ use crate::output;
 const EXAMPLES: &str = "\
 Examples:
   remixer stats-logger envoy/telemetry.yaml > telemetry-counted.yaml
-  remixer migrate mixer/ | remixer stats-logger /dev/stdin
+  remixer stats-logger envoy/telemetry.yaml | kubectl apply -f -
 
-Needs Istio 1.31 or newer. Envoy's documentation calls its stats access logger work in progress.";
+Of the plugins on one listener, only one may have Envoy count. Needs Istio 1.31 or newer. Envoy's documentation calls its stats access logger work in progress.";
 
 /// Print EnvoyFilters in which Envoy's stats access logger counts what stats and telemetry name
 #[derive(Debug, Args)]
