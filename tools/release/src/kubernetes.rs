@@ -18,6 +18,12 @@ const DIGEST: &str = "0000000000000000000000000000000000000000000000000000000000
 const IMAGES: &str = "registry.example.com/remixer";
 const IMAGE_VERSION: &str = ":0.0.0";
 
+/// The EnvoyFilters whose metrics Envoy counts.
+const COUNTED: &str = "envoy-counts/";
+
+/// What limits an EnvoyFilter to the pods that have the modules.
+const SELECTOR: &str = "  workloadSelector:\n    labels: { remixer: enabled }\n";
+
 /// Where proxies fetch modules in the variant that mounts none.
 const SERVED: &str = "http://remixer.istio-system.svc.cluster.local/";
 
@@ -42,8 +48,17 @@ pub fn files(filters: &Files, modules: &Files, digests: &BTreeMap<String, String
             if may_be_fetched {
                 files.insert(format!("remote/{name}"), made(Code::Fetched)?);
             }
+        } else if let Some(file) = name.strip_prefix(COUNTED) {
+            let filter = Discovery { modules, code: Code::Fetched, may_pass: true }.of(text(content)?);
+            let made = filter.and_then(|filter| since(&filter, versions(text(content)?)?));
+            files.insert(format!("mesh/{file}"), made.with_context(|| format!("envoy/{name}"))?.into_bytes());
         }
     }
+    const INSTEAD: &str = "instead-of-istio.yaml";
+    let instead = text(files.get(&format!("istio/{INSTEAD}")).with_context(|| format!("{INSTEAD} is missing"))?)?;
+    let counted = text(filters.get(&format!("{COUNTED}telemetry.yaml")).context("no telemetry that Envoy counts")?)?;
+    let of_all = since(&everywhere(instead)?, versions(counted)?).context(INSTEAD)?;
+    files.insert(format!("mesh/{INSTEAD}"), of_all.into_bytes());
     files.insert("bootstrap/custom_bootstrap.json".to_owned(), bootstrap(&bootstraps)?.into_bytes());
     for config_map in ConfigMap::ALL {
         for directory in directories(config_map) {
@@ -103,8 +118,27 @@ fn selecting(filter: &str) -> Result<String> {
     const SPEC: &str = "\nspec:\n";
     ensure!(!filter.contains("workloadSelector:"), "it selects workloads already");
     let (head, spec) = filter.split_once(SPEC).context("it has no spec")?;
-    let selector = "  workloadSelector:\n    labels: { remixer: enabled }\n";
-    Ok(format!("{head}{SPEC}{selector}{spec}"))
+    Ok(format!("{head}{SPEC}{SELECTOR}{spec}"))
+}
+
+/// The same for all pods.
+fn everywhere(filter: &str) -> Result<String> {
+    ensure!(filter.contains(SELECTOR), "it selects no workloads in the form that is known here");
+    Ok(filter.replace(SELECTOR, ""))
+}
+
+/// The line of a match that names the versions of Istio whose Envoy counts.
+fn versions(filter: &str) -> Result<&str> {
+    filter.lines().find(|line| line.starts_with("      proxy: ")).context("no patch names versions of Istio")
+}
+
+/// An EnvoyFilter for these versions only, in each of its patches: others keep Istio's own metrics.
+fn since(filter: &str, versions: &str) -> Result<String> {
+    const MATCH: &str = "    match:\n";
+    let line = format!("{versions}\n");
+    let all = filter.replace(&line, "").replace(MATCH, &format!("{MATCH}{line}"));
+    ensure!(all.matches(&line).count() == all.matches("  - applyTo: ").count(), "not every patch has a match");
+    Ok(all)
 }
 
 /// Where a proxy has its modules from.
@@ -282,6 +316,22 @@ mod tests {
             assert!(mounted.contains(expected), "{mounted}");
             assert!(mounted.contains("              filename: /var/local/remixer/a.wasm\n          next: 1\n"), "{mounted}");
         }
+    }
+
+    #[test]
+    fn what_envoy_counts_is_for_versions_that_can_and_for_all_pods() {
+        let versions = "      proxy: { proxyVersion: '^9' }";
+        assert!(super::versions(FILTER).is_err());
+        let filter = FILTER.replace("    match:\n", &format!("    match:\n{versions}\n"));
+        assert_eq!(super::versions(&filter).unwrap(), versions);
+        for given in [FILTER, &filter] {
+            assert_eq!(since(given, versions).unwrap(), filter);
+        }
+        assert!(since(&FILTER.replace("match:", "match: {}"), versions).is_err());
+
+        let of_all = "metadata: {}\nspec:\n  configPatches: []\n";
+        assert_eq!(everywhere(&selecting(of_all).unwrap()).unwrap(), of_all);
+        assert!(everywhere(of_all).is_err());
     }
 
     #[test]
