@@ -121,7 +121,9 @@ fn it_has_every_part_and_the_digests_of_all() {
     ] {
         assert!(files.contains_key(name), "{name}");
     }
-    assert!(!files.contains_key("kubernetes/remote/tcp-metadata-exchange-inbound.yaml"));
+    for directory in ["remote", "mesh"] {
+        assert!(!files.contains_key(&format!("kubernetes/{directory}/tcp-metadata-exchange-inbound.yaml")));
+    }
     let sums = String::from_utf8(files["SHA256SUMS"].clone()).unwrap();
     assert_eq!(sums.lines().count(), files.len() - 1);
 
@@ -202,8 +204,12 @@ fn skopeo_accepts_the_images() {
 fn resources_name_the_digests_of_the_modules_and_images() {
     let files = release();
     let digest = sha256(&files["modules/remixer.wasm"]);
-    let telemetry = String::from_utf8(files["kubernetes/remote/telemetry.yaml"].clone()).unwrap();
-    assert_eq!(telemetry.matches(&format!("sha256: {digest}\n")).count(), telemetry.matches("remote:").count());
+    for directory in ["remote", "mesh"] {
+        let path = format!("kubernetes/{directory}/telemetry.yaml");
+        let telemetry = String::from_utf8(files[&path].clone()).unwrap();
+        let count = telemetry.matches("remote:").count();
+        assert!(count == 3 && telemetry.matches(&format!("sha256: {digest}\n")).count() == count, "{path}");
+    }
     assert!(files["kubernetes/remote/server/remixer.wasm"] == files["modules/remixer.wasm"]);
     let plugin = String::from_utf8(files["kubernetes/wasm-plugin/telemetry.yaml"].clone()).unwrap();
     assert!(plugin.contains(&image("remixer").0) && !plugin.contains("00000000"), "{plugin}");

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use local_cluster::Pod;
 use local_mesh::wait_until;
 
 use crate::scene::{
@@ -12,9 +13,13 @@ use crate::scene::{
     WAIT,
 };
 
-/// Sends requests from the client until something is done; every one must be answered with 200.
+/// Sends requests from the client of `shop` until something is done.
 fn under_load(act: impl FnOnce()) {
-    let client = pod("shop", "client");
+    under_load_of(&pod("shop", "client"), act);
+}
+
+/// Sends requests from a client to `web` until something is done; every one must be answered with 200.
+pub fn under_load_of<T>(client: &Pod, act: impl FnOnce() -> T) -> T {
     let is_done = AtomicBool::new(false);
     thread::scope(|scope| {
         let load = scope.spawn(|| {
@@ -31,8 +36,8 @@ fn under_load(act: impl FnOnce()) {
         let acted = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act));
         is_done.store(true, Ordering::Relaxed);
         println!("{} requests", load.join().unwrap());
-        acted.unwrap();
-    });
+        acted.unwrap()
+    })
 }
 
 fn kubectl(arguments: &[&str]) {

@@ -11,7 +11,7 @@ use crate::scene::{insecure_registry, kubernetes, mesh};
 #[test]
 fn istioctl_finds_nothing_wrong_with_any_filter() {
     let cluster = mesh();
-    let directories = ["filters", "remote", "wasm-plugin", "traffic-extension", "istio"];
+    let directories = ["filters", "remote", "mesh", "wasm-plugin", "traffic-extension", "istio"];
     let entries = directories.iter().flat_map(|directory| fs::read_dir(kubernetes(directory)).unwrap());
     let files: Vec<String> = entries
         .map(|entry| entry.unwrap().path().display().to_string())

@@ -14,6 +14,7 @@ mod gateways;
 mod labels;
 mod migration;
 mod modes;
+mod one_command;
 mod plugins;
 mod pods;
 mod prometheus;

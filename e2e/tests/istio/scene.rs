@@ -205,7 +205,7 @@ impl Instead {
     pub fn attach(directory: &'static str) -> Self {
         let instead = Self(directory);
         detach_filters();
-        mesh().kubectl(&["apply", "-k", &kubernetes(directory)]).unwrap();
+        mesh().kubectl(&["apply", "--server-side", "-k", &kubernetes(directory)]).unwrap();
         instead
     }
 }
