@@ -577,8 +577,7 @@ fn the_server_may_change_one_envoy_filter_which_all_have_that_fetch_from_it() {
 
 #[test]
 fn what_one_directory_attaches_counts_without_any_bootstrap_and_without_the_module_traffic_passes() {
-    let filters =
-        ["telemetry", "tcp-stats"].map(|name| for_the_local_mesh(&file(&format!("mesh/{name}.yaml"))));
+    let filters = ["telemetry", "tcp-stats"].map(|name| for_the_local_mesh(&file(&format!("mesh/{name}.yaml"))));
     assert_eq!(fetched(&filters).len(), filters.join("").matches("config_discovery:").count());
     let scratch = Scratch::new();
     let without_label = PAIR.replace(", labels: { remixer: enabled }", "");
