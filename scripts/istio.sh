@@ -37,9 +37,9 @@ get_go() {
         "and run this again."
 }
 
-name_network() { say "iproute2 and iptables"; }
-have_network() { have ip && have iptables && have iptables-save && have nsenter && have sysctl; }
-get_network() { apt_install iproute2 iptables util-linux procps; }
+name_network() { say "iproute2, iptables and curl"; }
+have_network() { have ip && have iptables && have iptables-save && have nsenter && have sysctl && have curl && have cmp; }
+get_network() { apt_install iproute2 iptables util-linux procps curl diffutils; }
 
 name_registry() { say "a registry of images, and skopeo"; }
 have_registry() { [ -x "$PARTS/registry/usr/bin/docker-registry" ] && have skopeo; }

@@ -36,7 +36,8 @@ impl Image {
             "prometheus" => Ok(Self::program("prometheus", parts::prometheus()?)),
             "kiali" => Ok(Self::program("kiali", parts::kiali()?)),
             "registry" => Ok(Self::program("docker-registry", parts::registry()?)),
-            // A server of files for one that serves what is mounted where nginx looks for it.
+            // A server of files for one that serves what is mounted where nginx looks for it. The image's shell and curl are this
+            // machine's.
             "nginx-unprivileged" => {
                 let mut server = Self::program(APP, tools::program(APP)?);
                 server.command.extend(["files", "8080", "/usr/share/nginx/html"].map(str::to_owned));
