@@ -245,3 +245,20 @@ fn without_a_timer_it_is_said_at_once_that_nothing_was_valid() -> Result<()> {
     assert_eq!(warned(&vm, WITHOUT), 1);
     Ok(())
 }
+
+/// Where Envoy shall count, the bootstrap has no expressions: labels in the names of stats would stay there.
+#[test]
+fn defaults_of_one_that_wants_envoy_to_count_do_so() -> Result<()> {
+    for (root_id, wrong) in [
+        ("telemetry_inbound", r#"{"stats": {"envoy_counts": true, "max_series": 1}}"#),
+        ("stats_inbound", r#"{"envoyCounts": true, "max_series": 1}"#),
+    ] {
+        let mut vm = Case { module: "remixer", root_id, configuration: wrong }.vm()?;
+        let root = vm.start(Plugin::new(root_id).configured(wrong))?;
+        vm.pass(Duration::from_millis(1))?;
+        vm.whole(root, request())?;
+        assert_eq!(warned(&vm, "\"envoy_counts\":true"), 1, "{root_id}: {:?}", vm.envoy().log);
+        assert_eq!(vm.envoy().metrics.value(&["istio_requests_total"]), 0, "{root_id}");
+    }
+    Ok(())
+}

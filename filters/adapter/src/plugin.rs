@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use configuration::ConfigError;
 use host::HostError;
-use plugin::Plugins;
+use plugin::{Defaults, Plugins};
 
 use crate::abi;
 use crate::envoy::Envoy;
@@ -24,8 +24,8 @@ impl Plugin {
         Self(PLUGINS.with(|plugins| plugin::Plugin::new(filter, plugins)))
     }
 
-    /// The same. If there is no valid configuration, it runs with this one.
-    pub fn with_defaults(filter: &'static str, defaults: &'static str) -> Self {
+    /// The same. If there is no valid configuration, it runs with these defaults.
+    pub fn with_defaults(filter: &'static str, defaults: Defaults) -> Self {
         Self(PLUGINS.with(|plugins| plugin::Plugin::new(filter, plugins).with_defaults(defaults)))
     }
 

@@ -17,7 +17,7 @@ use crate::exchange::{self, Exchange, ExchangeStream};
 /// What a plugin of this filter begins with.
 pub fn new_root() -> Box<dyn RootContext> {
     // Without the filter, what a peer says of itself would reach the application, over TCP as a frame before its data.
-    Box::new(ExchangeRoot(Root::new(Plugin::with_defaults("metadata_exchange", "{}"))))
+    Box::new(ExchangeRoot(Root::new(Plugin::with_defaults("metadata_exchange", |_| "{}"))))
 }
 
 #[cfg(feature = "module")]

@@ -31,8 +31,8 @@ const SAID_AFTER: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub struct Plugin {
     filter: &'static str,
-    /// The configuration of a filter without which traffic must not pass.
-    defaults: Option<&'static str>,
+    /// Of a filter without which traffic must not pass.
+    defaults: Option<Defaults>,
     plugins: Plugins,
     /// Its place among the plugins of the VM, once it is configured.
     place: Option<Place>,
@@ -44,6 +44,9 @@ pub struct Plugin {
     /// The period of the timer after that.
     period: Option<Duration>,
 }
+
+/// The configuration instead of the one that is refused, if none came before.
+pub type Defaults = fn(refused: &[u8]) -> &'static str;
 
 /// What a plugin runs instead of a configuration that it refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,9 +71,9 @@ impl Plugin {
         }
     }
 
-    /// It runs with this configuration if there is no valid one, because less than that would harm.
+    /// It runs with these if there is no valid configuration, because less than that would harm.
     #[must_use]
-    pub fn with_defaults(self, defaults: &'static str) -> Self {
+    pub fn with_defaults(self, defaults: Defaults) -> Self {
         Self { defaults: Some(defaults), ..self }
     }
 
@@ -107,7 +110,8 @@ impl Plugin {
             self.say(host, Instead::Last);
             return Some(made);
         }
-        let made = self.defaults.and_then(|defaults| Some((defaults, make(defaults.as_bytes()).ok()?)));
+        let defaults = self.defaults.map(|defaults| defaults(&json));
+        let made = defaults.and_then(|defaults| Some((defaults, make(defaults.as_bytes()).ok()?)));
         let Some((defaults, made)) = made else {
             self.say_later(host, Instead::Nothing, Some(Duration::ZERO));
             return None;

@@ -87,7 +87,7 @@ fn without_a_valid_configuration_a_plugin_does_nothing_and_says_so_at_the_first_
 #[test]
 fn a_filter_that_traffic_needs_has_its_defaults_and_keeps_its_timer() {
     let (plugins, host) = (Plugins::default(), host());
-    let mut plugin = Plugin::new("fault", &plugins).with_defaults("safe");
+    let mut plugin = Plugin::new("fault", &plugins).with_defaults(|_| "safe");
     assert_eq!(configure(&mut plugin, &host, "bad"), text("safe"));
     assert_eq!(plugin.unsaid, Some(Instead::Defaults("safe")));
     plugin.on_tick(&host);
@@ -99,7 +99,7 @@ fn a_filter_that_traffic_needs_has_its_defaults_and_keeps_its_timer() {
 #[test]
 fn what_is_to_be_said_does_not_wait_for_the_filter_s_own_timer() {
     let (plugins, host, period) = (Plugins::default(), host(), Duration::from_secs(15));
-    let mut plugin = Plugin::new("fault", &plugins).with_defaults("safe");
+    let mut plugin = Plugin::new("fault", &plugins).with_defaults(|_| "safe");
     configure(&mut plugin, &host, "bad");
     assert_eq!((plugin.tick_every(&host, period), host.tick_period()), (Ok(()), SAID_AFTER));
     plugin.on_tick(&host);

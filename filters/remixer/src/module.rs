@@ -10,6 +10,7 @@ use host::property;
 use host::Host;
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
+use stats::config::envoy_shall_count;
 
 use crate::filter::PluginFilter;
 use crate::telemetry::{Telemetry, TelemetryRequest};
@@ -29,7 +30,7 @@ proxy_wasm::main! {{
                 access_log::new_root()
             }
             Some(PluginFilter::Telemetry) => {
-                Box::new(TelemetryRoot(Root::of_requests(Plugin::with_defaults("telemetry", DEFAULTS))))
+                Box::new(TelemetryRoot(Root::of_requests(Plugin::with_defaults("telemetry", defaults))))
             }
             Some(PluginFilter::Fault) => fault::new_root(id),
             None => Box::new(NoFilter { root: Root::new(Plugin::new("remixer")), root_id }),
@@ -39,7 +40,12 @@ proxy_wasm::main! {{
 
 /// Without metadata exchange, what peers say of themselves would reach applications, at gateways what strangers say. A mistake
 /// should not cost the standard metrics either. The Host header could make series without end where nobody asked for it.
-const DEFAULTS: &str = r#"{"stats":{"disable_host_header_fallback":true}}"#;
+fn defaults(refused: &[u8]) -> &'static str {
+    match envoy_shall_count(refused) {
+        true => r#"{"stats":{"disable_host_header_fallback":true,"envoy_counts":true}}"#,
+        false => r#"{"stats":{"disable_host_header_fallback":true}}"#,
+    }
+}
 
 thread_local! {
     /// Whether a filter in this VM reads the peers of requests from filter state.

@@ -33,6 +33,11 @@ const MAX_ATTRIBUTE_NAME: usize = 100;
 /// Most labels that one entry can remove.
 const MAX_TAGS: usize = 100;
 
+/// Whether a configuration that is refused wants Envoy to count. Where it does, the bootstrap has no expressions for labels.
+pub fn envoy_shall_count(refused: &[u8]) -> bool {
+    ["envoy_counts", "envoyCounts"].iter().any(|name| refused.windows(name.len()).any(|text| text == name.as_bytes()))
+}
+
 /// The configuration of stats.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StatsConfig {

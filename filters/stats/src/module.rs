@@ -11,12 +11,16 @@ use labels::facts::AlreadyRead;
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 
+use crate::config;
 use crate::stats::{ReportedConnection, ReportedRequest, Stats, Traffic};
 
 /// Creates the root context of a plugin.
 pub fn new_root() -> Box<dyn RootContext> {
     // A mistake in a label should not cost the standard metrics.
-    let plugin = Plugin::with_defaults("stats", r#"{"disable_host_header_fallback":true}"#);
+    let plugin = Plugin::with_defaults("stats", |refused| match config::envoy_shall_count(refused) {
+        true => r#"{"disable_host_header_fallback":true,"envoy_counts":true}"#,
+        false => r#"{"disable_host_header_fallback":true}"#,
+    });
     Box::new(StatsRoot(Root::new(plugin)))
 }
 
