@@ -767,6 +767,9 @@ fn separators_are_the_operator_s() {
 
 /// Where Envoy counts.
 mod told {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::*;
     use crate::states::{self, COUNTED};
 
