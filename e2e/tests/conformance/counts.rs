@@ -121,13 +121,18 @@ fn what_is_idle_is_evicted_and_counted_anew() {
 
 #[test]
 fn the_files_that_we_ship_count_connections_without_a_bootstrap() {
-    let files = ["envoy-counts/telemetry.yaml", "envoy-counts/tcp-stats.yaml"];
+    let files = [
+        "tcp-metadata-exchange-inbound.yaml",
+        "tcp-metadata-exchange-outbound.yaml",
+        "envoy-counts/telemetry.yaml",
+        "envoy-counts/tcp-stats.yaml",
+    ];
     let filters = files.map(|name| tools::filters().join(name)).to_vec();
     let mesh = Mesh::start(Topology::parse(DATABASE).unwrap(), Options { filters, ..Options::default() }).unwrap();
     ask(&mut connect(&mesh, "client-v1", 27017)).unwrap();
     for (workload, labels) in [
-        ("client-v1", [("reporter", "source"), ("destination_service_name", "db"), ("request_protocol", "tcp")]),
-        ("db-v2", [("reporter", "destination"), ("destination_workload", "db-v2"), ("destination_service_name", "db")]),
+        ("client-v1", [("reporter", "source"), ("destination_workload", "db-v2"), ("request_protocol", "tcp")]),
+        ("db-v2", [("reporter", "destination"), ("source_workload", "client-v1"), ("destination_service_name", "db")]),
     ] {
         let sidecar = mesh.sidecar(workload).unwrap();
         for (metric, value) in [

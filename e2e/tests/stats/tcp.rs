@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use e2e::pair::{connect, DATABASE};
 use local_mesh::application::ask;
-use local_mesh::{tools, Options, PluginConfig};
+use local_mesh::PluginConfig;
 
 use crate::{envoy_counts, expect_counts, start, wait_for_counts};
 
@@ -23,29 +23,6 @@ fn both(configuration: &str) -> Vec<PluginConfig> {
         configuration: configuration.to_owned(),
     };
     plugins.map(config).to_vec()
-}
-
-#[test]
-fn a_connection_that_envoy_counts_is_counted_when_it_ends() {
-    let files =
-        ["tcp-metadata-exchange-inbound.yaml", "tcp-metadata-exchange-outbound.yaml", "envoy-counts/tcp-stats.yaml"];
-    let filters = files.map(|file| tools::filters().join(file)).to_vec();
-    let mesh = start(DATABASE, |options| *options = Options { filters, ..Options::default() });
-    let mut stream = connect(&mesh, "client-v1", 27017);
-    for _ in 0..3 {
-        ask(&mut stream).unwrap();
-    }
-    for workload in ["client-v1", "db-v2"] {
-        assert_eq!(mesh.sidecar(workload).unwrap().metric(OPENED).unwrap(), [], "{workload}");
-    }
-    drop(stream);
-    let labels = ["reporter", "source_workload", "destination_workload", "destination_service"];
-    for (workload, side) in [("client-v1", "source"), ("db-v2", "destination")] {
-        let key = format!("{side} client-v1 db-v2 db.back.svc.cluster.local");
-        for (metric, value) in [(CLOSED, 1), (OPENED, 1), (RECEIVED, 33), (SENT, 27)] {
-            expect_counts(&mesh, workload, metric, &labels, &[(&key, value)]);
-        }
-    }
 }
 
 #[test]
