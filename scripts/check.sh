@@ -146,7 +146,7 @@ if [ "${ISTIO:-}" != skip ] && istio_ready; then with_istio=1; fi
 
 # Optional programs that are missing: tests skip what needs them.
 left_out() {
-    [ "$with_istio" = 1 ] || say "Not run: the tests with a real Istio. They need root, and the parts that \"scripts/setup.sh istio\" builds"
+    [ "$with_istio" = 1 ] || say "Not run: the tests with a real Istio. They need root that may make namespaces, and the parts that \"scripts/setup.sh istio\" builds"
     have kubectl || say "Not checked, for want of kubectl: what the kustomizations render"
     have skopeo || say "Not checked, for want of skopeo: that it copies the images"
     docker compose version > /dev/null 2>&1 || have docker-compose ||

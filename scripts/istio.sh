@@ -27,6 +27,7 @@ HELM_HOME=$PARTS/helm-$HELM_VERSION
 istio_ready() {
     local part
     if [ "$(id -u)" -ne 0 ] || ! have_network; then return 1; fi
+    unshare --net --mount --pid --fork true 2>/dev/null || return 1
     for part in $ISTIO_PARTS; do "have_$part" || return 1; done
 }
 
