@@ -109,7 +109,7 @@ fn faults_mirrors_and_lines_of_connections_are_made_at_the_called_workload() {
         with_rules("shadow-inbound", MIRROR),
         Applied::file(&kubernetes("filters/tcp-access-log.yaml")),
     ];
-    let names = ["remixer.fault", "remixer.shadow", "remixer.tcp_access_log"];
+    let names = ["remixer-fault-inbound", "remixer-shadow-inbound", "remixer.tcp_access_log"];
     wait_until(WAIT, || names.iter().all(|name| listeners(&web).contains(name))).unwrap();
     let teapots = || (0..8).map(|_| ask("/teapot")).collect::<String>();
     wait_for_value(WAIT, &"418\n".repeat(8), teapots).unwrap();

@@ -35,7 +35,7 @@ fn faults_and_mirrors_are_made_at_a_gateway() {
     let faults =
         FAULTS.replace(r#""sourceLabels": {"app": "client"}"#, r#""authority": {"exact": "anything.example"}"#);
     let attached = [with_rules("fault-gateway", &faults), with_rules("shadow-gateway", MIRROR)];
-    let names = ["remixer.fault", "remixer.shadow"];
+    let names = ["remixer-fault-gateway", "remixer-shadow-gateway"];
     wait_until(WAIT, || names.iter().all(|name| listeners(&gate).contains(name))).unwrap();
     wait_until(WAIT, || (0..4).all(|_| ask_gate("/teapot") == "418\n")).unwrap();
     let nobody = [("source_principal", "unknown"), ("response_code", "418"), ("response_flags", "FI")];
