@@ -98,7 +98,7 @@ pub const ACCESS_LOG: Module = Module {
 /// The access log beside [`TELEMETRY`], in the same VM.
 pub const ACCESS_LOG_BESIDE: Module = Module { filter: "access-log.yaml", file: "remixer.wasm", ..ACCESS_LOG };
 
-/// The same, with Envoy as the one that counts.
+/// [`TELEMETRY`], with Envoy as the one that counts.
 pub const TELEMETRY_ENVOY_COUNTS: Module = Module { filter: "envoy-counts/telemetry.yaml", calls: None, ..TELEMETRY };
 
 /// Metadata exchange, stats and the access log in one pass.

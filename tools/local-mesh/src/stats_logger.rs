@@ -3,6 +3,7 @@
 use anyhow::{ensure, Context, Result};
 use configuration::ConfigError;
 use host::MetricKind;
+use remixer::filter::PluginFilter;
 use serde_json::{json, Value};
 use stats::measurement::Family;
 use stats::metrics::{MetricSpec, OfEnvoy};
@@ -159,17 +160,22 @@ type Loggers = fn(&[u8]) -> core::result::Result<Vec<Value>, ConfigError>;
 /// configurations that they refuse, have none.
 fn counting(typed: &mut Value, loggers: Loggers) -> Result<Vec<Value>> {
     let Some(plugin) = typed.get_mut("config") else { return Ok(Vec::new()) };
-    let root = plugin["root_id"].as_str().unwrap_or_default();
-    let is_telemetry = root.starts_with("telemetry");
-    if !is_telemetry && !root.trim_start_matches("tcp_").starts_with("stats") {
-        return Ok(Vec::new());
-    }
+    let Some(is_telemetry) = plugin["root_id"].as_str().and_then(is_telemetry) else { return Ok(Vec::new()) };
     let written = plugin.pointer_mut("/configuration/value").context("a plugin without configuration")?;
     let Ok(configuration) = with_flag(written.as_str().unwrap_or_default(), is_telemetry) else {
         return Ok(Vec::new());
     };
     *written = json!(configuration);
     Ok(loggers(configuration.as_bytes()).unwrap_or_default())
+}
+
+/// Whether a plugin that counts is telemetry's, or one of stats; `None` for any other.
+fn is_telemetry(root_id: &str) -> Option<bool> {
+    match PluginFilter::of_root_id(root_id)? {
+        PluginFilter::Telemetry => Some(true),
+        PluginFilter::Stats => Some(false),
+        _ => None,
+    }
 }
 
 /// The JSON of a configuration with Envoy as the one that counts.
@@ -214,12 +220,8 @@ pub fn attached(source: &str) -> Result<String> {
 /// A patch that attaches stats or telemetry, and another one with the loggers; any other as it is.
 fn with_loggers(patch: &str, anchors: &mut Vec<Value>, attached: &mut Vec<(String, bool)>) -> Result<String> {
     let field = |name: &str| patch.lines().find_map(|line| line.trim_start().strip_prefix(name));
-    let Some(root) = field("root_id: ") else { return Ok(patch.to_owned()) };
-    let is_telemetry = root.starts_with("telemetry");
+    let Some(is_telemetry) = field("root_id: ").and_then(is_telemetry) else { return Ok(patch.to_owned()) };
     let is_tcp = field("- applyTo: ") == Some("NETWORK_FILTER");
-    if !is_telemetry && !root.trim_start_matches("tcp_").starts_with("stats") {
-        return Ok(patch.to_owned());
-    }
     let form = "a plugin is not in the form that is known here";
     ensure!(
         !patch.contains(".access_loggers.wasm."),
