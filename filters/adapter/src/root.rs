@@ -78,11 +78,10 @@ impl<T> Root<T> {
         &self,
         begin: impl FnOnce(Rc<RefCell<T>>) -> S,
     ) -> Option<Box<dyn HttpContext>> {
-        self.plugin.on_stream();
-        let Some(shared) = self.shared.clone() else {
-            return Some(Box::new(Passing));
-        };
-        Some(Box::new(begin(shared)))
+        Some(match self.begun() {
+            Some(shared) => Box::new(begin(shared)),
+            None => Box::new(Passing),
+        })
     }
 
     /// The context of a connection that begins.
@@ -90,11 +89,16 @@ impl<T> Root<T> {
         &self,
         begin: impl FnOnce(Rc<RefCell<T>>) -> S,
     ) -> Option<Box<dyn StreamContext>> {
+        Some(match self.begun() {
+            Some(shared) => Box::new(begin(shared)),
+            None => Box::new(Passing),
+        })
+    }
+
+    /// A stream begins. What it shares with others, if there is a configuration.
+    fn begun(&self) -> Option<Rc<RefCell<T>>> {
         self.plugin.on_stream();
-        let Some(shared) = self.shared.clone() else {
-            return Some(Box::new(Passing));
-        };
-        Some(Box::new(begin(shared)))
+        self.shared.clone()
     }
 
     /// The context of a connection, for a filter that is for requests only.
