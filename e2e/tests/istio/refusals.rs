@@ -82,7 +82,8 @@ spec: { containers: [{ name: app, image: pod-app, args: [serve, unmounted, http=
     // Whose proxy has the module injects the fault: the caller's, or that of the called workload.
     wait_until(WAIT, || call(&client, JASON) == "418\n").unwrap();
     wait_until(WAIT, || call(&unmounted, JASON) == "418\n").unwrap();
-    let of_unmounted = ["http", "http://unmounted/", "1", "end-user=jason"];
+    // Its own name without namespace is the pod's in its `/etc/hosts`, and not the service's.
+    let of_unmounted = ["http", "http://unmounted.shop/", "1", "end-user=jason"];
     assert_eq!(call(&unmounted, &of_unmounted), "200\n");
     // Nothing of metadata exchange reaches its application: with mutual TLS, connections are refused.
     let tcp = |pod: &local_cluster::Pod| pod.exec("app", &["pod-app", "tcp", "unmounted.shop:9090", "1"]);
