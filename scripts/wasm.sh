@@ -60,7 +60,8 @@ wasm_fetch() {
 # Sets how to call cargo for wasm: WASM_CARGO (a command with its environment), WASM_REMAP and WASM_NAME.
 wasm_select() {
     local rustc sysroot
-    WASM_CARGO=(env RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$TARGET/wasm"
+    # Node reads a test program as a whole: with debug information it takes twice as long.
+    WASM_CARGO=(env RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$TARGET/wasm" CARGO_PROFILE_DEV_DEBUG=false
         CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=wasm-bindgen-test-runner)
     if wasm_rustup_ready; then
         rustc=rustc

@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::arithmetic_side_effects, clippy::panic)]
 
 mod canary;
+mod eviction;
 mod grafana;
 mod kiali;
 mod panel;

@@ -10,7 +10,7 @@ use crate::expected::{
 use crate::scene::{mesh, pod, reported, with, Applied, Report, WAIT};
 
 #[test]
-fn http_requests_have_all_labels_at_both_ends() {
+pub fn http_requests_have_all_labels_at_both_ends() {
     let web = pod("shop", "web");
     let labels = request(&WEB, "web", "shop");
     both(&web, &labels, &http(3.0), &["http", "http://web/", "3"], "200\n200\n200\n");
@@ -19,13 +19,13 @@ fn http_requests_have_all_labels_at_both_ends() {
 }
 
 #[test]
-fn the_other_namespace_and_service_account_are_those_of_the_destination() {
+pub fn the_other_namespace_and_service_account_are_those_of_the_destination() {
     let labels = request(&STOCK, "stock", "depot");
     both(&pod("depot", "stock"), &labels, &http(2.0), &["http", "http://stock.depot/", "2"], "200\n200\n");
 }
 
 #[test]
-fn grpc_calls_have_their_status_and_messages() {
+pub fn grpc_calls_have_their_status_and_messages() {
     let labels = with(&request(&WEB, "web", "shop"), &[("request_protocol", "grpc"), ("grpc_response_status", "0")]);
     // Messages are counted before a call has its end.
     let mut started = labels.clone();
@@ -49,7 +49,7 @@ fn grpc_calls_have_their_status_and_messages() {
 }
 
 #[test]
-fn connections_have_their_bytes_and_both_peers() {
+pub fn connections_have_their_bytes_and_both_peers() {
     let metrics = [
         ("istio_tcp_connections_opened_total", 1.0),
         ("istio_tcp_connections_closed_total", 1.0),
@@ -63,7 +63,7 @@ fn connections_have_their_bytes_and_both_peers() {
 }
 
 #[test]
-fn a_websocket_is_a_request_that_ends_with_its_connection() {
+pub fn a_websocket_is_a_request_that_ends_with_its_connection() {
     // It is the client that closes.
     let changes = [("response_code", "101"), ("response_flags", "DC")];
     let labels = with(&request(&WEB, "web", "shop"), &changes);
@@ -72,13 +72,13 @@ fn a_websocket_is_a_request_that_ends_with_its_connection() {
 }
 
 #[test]
-fn a_pod_of_a_stateful_set_is_called_by_its_headless_service() {
+pub fn a_pod_of_a_stateful_set_is_called_by_its_headless_service() {
     let labels = request(&DB, "db", "shop");
     both(&pod("shop", "db"), &labels, &http(1.0), &["http", "http://db-0.db:8080/", "1"], "200\n");
 }
 
 #[test]
-fn a_job_is_a_workload_too() {
+pub fn a_job_is_a_workload_too() {
     let job = "
 apiVersion: batch/v1
 kind: Job
@@ -125,7 +125,7 @@ spec:
 }
 
 #[test]
-fn a_caller_without_a_sidecar_is_unknown_and_in_plaintext() {
+pub fn a_caller_without_a_sidecar_is_unknown_and_in_plaintext() {
     let kiosk = pod("street", "kiosk");
     let mut labels = request(&WEB, "web", "shop");
     labels.extend(end("source", "unknown", "unknown", "unknown", "unknown", "unknown"));
@@ -139,7 +139,7 @@ fn a_caller_without_a_sidecar_is_unknown_and_in_plaintext() {
 }
 
 #[test]
-fn a_service_without_sidecars_is_named_by_its_service() {
+pub fn a_service_without_sidecars_is_named_by_its_service() {
     let client = pod("shop", "client");
     let labels = with(&request(&KIOSK, "kiosk", "street"), &[("source_principal", "unknown")]);
     let report = Report { pod: &client, labels, more: &http(1.0) };
@@ -147,7 +147,7 @@ fn a_service_without_sidecars_is_named_by_its_service() {
 }
 
 #[test]
-fn what_an_authorization_policy_denies_is_seen_by_both() {
+pub fn what_an_authorization_policy_denies_is_seen_by_both() {
     let policy = "
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
@@ -167,7 +167,7 @@ spec:
 }
 
 #[test]
-fn a_service_entry_is_the_service_of_what_is_outside() {
+pub fn a_service_entry_is_the_service_of_what_is_outside() {
     let kiosk = pod("street", "kiosk").address().unwrap();
     let entry = format!(
         "
@@ -199,7 +199,7 @@ spec:
 }
 
 #[test]
-fn what_passes_through_and_what_is_blocked_have_istios_names() {
+pub fn what_passes_through_and_what_is_blocked_have_istios_names() {
     let client = pod("shop", "client");
     let kiosk = pod("street", "kiosk").address().unwrap();
     let url = format!("http://{kiosk}:8080/");
@@ -233,7 +233,7 @@ spec: { workloadSelector: { labels: { app: client } }, outboundTrafficPolicy: { 
 /// Expressions in the bootstrap of Istio's agent, for metrics of its own, find labels in some hosts' names. All other labels
 /// are right, and the called one of several services on one pod is the destination.
 #[test]
-fn of_several_services_on_one_pod_the_called_one_is_the_destination() {
+pub fn of_several_services_on_one_pod_the_called_one_is_the_destination() {
     let (client, web) = (pod("shop", "client"), pod("shop", "web"));
     let found = [
         ("component", "component", "shop"),

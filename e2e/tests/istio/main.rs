@@ -8,6 +8,7 @@
 
 mod changes;
 mod checks;
+mod engines;
 mod expected;
 mod filters;
 mod gateways;

@@ -10,7 +10,7 @@ use crate::expected::{call, end, http, labels, of_both, received, request};
 use crate::scene::{app, kubernetes, listeners, mesh, pod, reported, restored, Instead, Labels, WAIT};
 
 /// The longest that it may take from the command until all proxies count.
-const ATTACHED: Duration = Duration::from_secs(60);
+pub const ATTACHED: Duration = Duration::from_secs(60);
 
 /// A little longer than an agent tries to fetch the module.
 const TRIED: Duration = Duration::from_secs(12);
@@ -59,7 +59,7 @@ fn has(pod: &Pod, metric: &str, labels: &Labels) -> bool {
 }
 
 /// Whether nothing is left of the proxy's listeners as they were before.
-fn has_drained(pod: &Pod) -> bool {
+pub fn has_drained(pod: &Pod) -> bool {
     let gauges = ["listeners", "filter_chains"].map(|what| {
         let samples = pod.samples(&format!("envoy_listener_manager_total_{what}_draining")).unwrap();
         samples.first().unwrap_or_else(|| panic!("no gauge of {what} that drain")).value

@@ -236,12 +236,17 @@ pub fn listeners(pod: &Pod) -> String {
     dump(pod, "config_dump?resource=dynamic_listeners")
 }
 
-/// Whether it has the telemetry of `.`, with the module that is mounted.
-fn has_mounted_telemetry(pod: &Pod) -> bool {
+/// The filters that it has been given by name, each as JSON. What nothing asks for any more may still be among them.
+pub fn filters(pod: &Pod) -> Vec<String> {
     let filters = dump(pod, "config_dump?resource=ecds_filters");
     let filters: Value = serde_json::from_str(&filters).unwrap_or_default();
-    let of_telemetry = list(&filters, "/configs").iter().map(|filter| filter["ecds_filter"].to_string());
-    let mut of_telemetry = of_telemetry.filter(|filter| filter.contains("\"remixer.telemetry.sidecar_outbound\""));
+    list(&filters, "/configs").iter().map(|filter| filter["ecds_filter"].to_string()).collect()
+}
+
+/// Whether it has the telemetry of `.`, with the module that is mounted.
+fn has_mounted_telemetry(pod: &Pod) -> bool {
+    let filters = filters(pod);
+    let mut of_telemetry = filters.iter().filter(|filter| filter.contains("\"remixer.telemetry.sidecar_outbound\""));
     of_telemetry.any(|filter| filter.contains("/var/local/remixer/remixer.wasm"))
         && listeners(pod).contains("remixer.telemetry.sidecar_outbound")
 }

@@ -9,6 +9,8 @@ use expression::{is_name, is_taken};
 use host::MetricKind;
 use series::metric_name::Separators;
 
+use crate::states::Keys;
+
 /// Prefix of all metric names, unless a definition has none.
 pub const PREFIX: &str = "istio_";
 
@@ -30,6 +32,8 @@ pub const MAX_BUCKETS: usize = 50;
 pub const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
 /// Envoy's longest name of filter state.
 const MAX_ATTRIBUTE_NAME: usize = 100;
+/// Longest `envoy_counts_as`: part of the name of each state.
+const MAX_COUNTS_AS: usize = 32;
 /// Most labels that one entry can remove.
 const MAX_TAGS: usize = 100;
 
@@ -55,8 +59,9 @@ pub struct StatsConfig {
     /// `anchored_tags`: whether the bootstrap's expressions distinguish labels with the same ending. Those of `mesh
     /// stats-tags` do; Istio's do not.
     pub anchored_tags: bool,
-    /// `envoy_counts`: the module names each stream's labels in filter state, and Envoy's stats access logger counts.
-    pub envoy_counts: bool,
+    /// `envoy_counts` and `envoy_counts_as`: the module names each stream's labels in filter state, under these keys, and Envoy's stats
+    /// access logger counts.
+    pub envoy_counts: Option<Keys>,
     /// `definitions`: additional metrics, or other values of standard metrics.
     pub definitions: Vec<Definition>,
     /// `metrics`: changes of metrics and labels.
@@ -195,6 +200,15 @@ impl StatsConfig {
                 section.refuse(&field, format!("{} is made twice, must be another", Quoted(&attribute.name)));
             }
         }
+        let envoy_counts = section.boolean("envoy_counts", false);
+        section.refuse_unless(envoy_counts, "with envoy_counts", &["envoy_counts_as"]);
+        let counts_as = section.text("envoy_counts_as").unwrap_or_default();
+        if counts_as.len() > MAX_COUNTS_AS || !(counts_as.is_empty() || is_name(&counts_as)) {
+            let text = Quoted(&counts_as);
+            let message =
+                format!("{text} is not a name, must be up to {MAX_COUNTS_AS} letters, digits and underscores");
+            section.refuse("envoy_counts_as", message);
+        }
         if separators.field == separators.value {
             section.refuse("value_separator", "the same as field_separator, must be another".into());
         }
@@ -210,7 +224,7 @@ impl StatsConfig {
                 .unwrap_or(usize::MAX),
             separators,
             anchored_tags: section.boolean("anchored_tags", false),
-            envoy_counts: section.boolean("envoy_counts", false),
+            envoy_counts: envoy_counts.then(|| Keys::new(&counts_as)),
             definitions: section.objects("definitions", Definition::read),
             metrics: section.objects("metrics", Change::read),
             attributes,
@@ -385,7 +399,7 @@ mod tests {
     #[test]
     fn istio_s_default_configurations_are_read() {
         let defaults = StatsConfig {
-            envoy_counts: false,
+            envoy_counts: None,
             disable_host_header_fallback: false,
             fault_flags: false,
             tcp_reporting_duration: Duration::from_secs(15),

@@ -216,7 +216,7 @@ impl Plans {
         let mut compiler = Compiler { config, host, symbols, expressions: &mut expressions, problems, places: None };
         let mut plan = |families: &[Family]| FamilyPlan::new(&metrics, families, &mut compiler);
         // Envoy counts a request and its messages at once.
-        let [of_request, of_messages]: [&[Family]; 2] = match config.envoy_counts {
+        let [of_request, of_messages]: [&[Family]; 2] = match config.envoy_counts.is_some() {
             true => [&[Family::Request, Family::Messages], &[]],
             false => [&[Family::Request], &[Family::Messages]],
         };
@@ -238,16 +238,16 @@ impl Plans {
 impl FamilyPlan {
     /// What of `metrics` is recorded for `families`.
     fn new<H: Host>(metrics: &[MetricSpec], families: &[Family], compiler: &mut Compiler<H>) -> Self {
-        let envoy_counts = compiler.config.envoy_counts;
+        let keys = compiler.config.envoy_counts.as_ref();
         let mut more = More::default();
         let (mut conditions, mut texts) = (Vec::new(), Names::default());
         let mut compiled = Vec::new();
         let mut states: Vec<LabelState> = Vec::new();
         for metric in metrics.iter().filter(|metric| families.contains(&metric.family)) {
-            let counted = match metric.of_envoy() {
-                _ if !envoy_counts => Counted::Here,
-                Some(_) => Counted::There,
-                None => Counted::Told(states::number_key(metric)),
+            let counted = match (keys, metric.of_envoy()) {
+                (None, _) => Counted::Here,
+                (Some(_), Some(_)) => Counted::There,
+                (Some(keys), None) => Counted::Told(keys.number(metric)),
             };
             let number = match &metric.quantity {
                 Quantity::Times(times, measurement) => Number::Times(*times, *measurement),
@@ -261,8 +261,8 @@ impl FamilyPlan {
             let mut tags = Vec::new();
             for tag in &metric.tags {
                 let part = TagPart::of(&tag.source, &mut more, compiler);
-                if envoy_counts {
-                    let key = states::label_key(&tag.source);
+                if let Some(keys) = keys {
+                    let key = keys.label(&tag.source);
                     if states.iter().all(|state| state.key != key) {
                         states.push(LabelState { key, part: part.clone() });
                     }

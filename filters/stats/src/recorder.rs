@@ -72,18 +72,18 @@ impl Recorder {
             max_series: config.max_series,
             reserved: 0,
             overflow: None,
-            marks: config.envoy_counts.then(|| Marks::new(host)),
+            marks: config.envoy_counts.as_ref().map(|keys| Marks::new(host, keys)),
         }
     }
 
     /// Tells Envoy of the configured attributes. Call it once, while the plugin is configured: Envoy takes no name twice.
     pub fn declare(&self, host: &impl Host) {
         self.expressions.declare(host);
-        if self.marks.is_some() {
+        if let Some(marks) = &self.marks {
             let [requests, connections] = [Family::Request, Family::Connection].map(|family| self.plans.of(family));
             requests.declare(host, &[]);
             connections.declare(host, &requests.states);
-            Marks::declare(host);
+            marks.declare(host);
         }
     }
 
@@ -195,7 +195,7 @@ impl Recorder {
             states::set(host, key, decimal.as_bytes());
         }
         if counts_all {
-            states::set(host, states::COUNTED, b"1");
+            marks.count(host);
         }
     }
 

@@ -33,6 +33,14 @@ pub fn of(report: &Report) -> Value {
         .iter()
         .map(|idle| json!({"set": idle.set, "workers": idle.workers, "resident_bytes": idle.resident, "ready_s": idle.ready}))
         .collect();
+    let many: Vec<Value> = report
+        .many
+        .iter()
+        .map(|many| {
+            json!({"name": many.name, "bytes": many.per_series, "scrape_bytes": many.scrape_bytes, "scrape_ms": many.scrape,
+                "connection_bytes": many.per_connection})
+        })
+        .collect();
     let goals: Vec<Value> = goals::of(report)
         .into_iter()
         .map(|goal| {
@@ -45,6 +53,7 @@ pub fn of(report: &Report) -> Value {
         "cores": {"proxy": report.cores.proxy, "load": report.cores.load, "apart": report.cores.apart},
         "variants": report.scenes.iter().flat_map(scene).collect::<Vec<Value>>(),
         "module_bytes": sizes,
+        "series": many,
         "idle": idle,
         "stats_tags": report.tag_regexes,
         "series_per_label_set": SERIES_PER_SET,

@@ -18,6 +18,7 @@ pub mod latency;
 pub mod listener;
 pub mod load;
 pub mod machine;
+pub mod many;
 pub mod native;
 pub mod options;
 pub mod proof;

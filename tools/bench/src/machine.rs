@@ -88,6 +88,14 @@ pub fn resident(process: u32) -> Result<u64> {
     kilobytes.map(|kb: u64| kb * 1024).with_context(|| format!("{path} has no VmRSS"))
 }
 
+/// Memory of a process that no other process shares, in bytes.
+pub fn private(process: u32) -> Result<u64> {
+    let path = format!("/proc/{process}/smaps_rollup");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let lines = text.lines().filter_map(|line| line.strip_prefix("Private_")?.split_whitespace().nth(1));
+    Ok(lines.filter_map(|kilobytes| kilobytes.parse::<u64>().ok()).sum::<u64>() * 1024)
+}
+
 /// Name of the processor, as the kernel tells it.
 pub fn processor() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

@@ -14,6 +14,9 @@ pub const STATS_PREFIX: &str = "native";
 /// What a workload says of itself under a label.
 type Says = fn(&Workload) -> String;
 
+/// The header for [`stats_logger_by_header`].
+pub const SOURCE_HEADER: &str = "x-bench-source";
+
 /// Filter state with one text for each label that tells of the caller.
 const CALLER_STATE: [(&str, Says); 7] = [
     ("source_workload", |w| w.name.clone()),
@@ -68,9 +71,21 @@ pub fn callee_metadata(site: &Site) -> Result<Value> {
 /// The stats logger with the four metrics and all 25 labels. What the listener alone decides is a constant; nothing is
 /// worked out per request that need not be.
 pub fn stats_logger(site: &Site, scene: Scene) -> Result<Value> {
+    stats_logger_with(|name| label_format(site, scene, name))
+}
+
+/// The same, with a source workload that a header of the request tells.
+pub fn stats_logger_by_header(site: &Site, scene: Scene) -> Result<Value> {
+    stats_logger_with(|name| match name {
+        "source_workload" => Ok(format!("%REQ({SOURCE_HEADER})%")),
+        _ => label_format(site, scene, name),
+    })
+}
+
+fn stats_logger_with(format: impl Fn(&str) -> Result<String>) -> Result<Value> {
     let tags: Vec<Value> = labels::names()
         .into_iter()
-        .map(|name| Ok(json!({"name": name, "value_format": label_format(site, scene, name)?})))
+        .map(|name| Ok(json!({"name": name, "value_format": format(name)?})))
         .collect::<Result<_>>()?;
     let stat = |name: &str| json!({"name": name, "tags": tags});
     Ok(json!({

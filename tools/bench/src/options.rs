@@ -11,8 +11,8 @@ usage: bench [OPTION]...
 Measures what the modules cost, beside what Envoy has of its own. Says what it did, prints a table and writes JSON.
 
   --short           a quick look: few variants, few rounds, under a minute
-  --variant NAME    only this: a variant (hop/stats, or stats in all scenes), a scene (hop), or one of new-labels, idle
-                    and latency; may be given several times
+  --variant NAME    only this: a variant (hop/stats, or stats in all scenes), a scene (hop), or one of new-labels,
+                    series, idle and latency; may be given several times
   --rounds N        rounds per scene
   --modules DIR     where the modules are; default dist/
   --json FILE       where the JSON goes; default target/bench.json

@@ -36,12 +36,11 @@ pub struct Proxy {
     pub tag_regexes: usize,
 }
 
-/// What Envoy is told: all the variants' listeners, each on an address of its own, and what a proxy with stats has in its
-/// bootstrap.
-pub fn configuration(site: &Site, variants: &[Variant]) -> Result<SidecarConfig> {
+/// What Envoy is told: all the variants' listeners, each on an address of its own, and these EnvoyFilters in its bootstrap.
+pub fn configuration(site: &Site, variants: &[Variant], bootstrap: &[&str]) -> Result<SidecarConfig> {
     let mut config = site.plain()?;
     tell_of_callee(site, &mut config)?;
-    let filters: Vec<PathBuf> = vec![tools::filters().join(BOOTSTRAP_FILTER)];
+    let filters: Vec<PathBuf> = bootstrap.iter().map(|file| tools::filters().join(file)).collect();
     let options = Options { filters, ..Options::default() };
     Attachment::load(&options)?.apply(site.workload(MEASURED)?, &mut config)?;
     // Envoy's own, as in production; the mesh flushes more often, which takes the worker's time.
@@ -77,12 +76,11 @@ impl Proxy {
     /// Starts it on a core of its own, and returns when it serves.
     pub fn start(
         site: &Site,
-        variants: &[Variant],
+        config: &SidecarConfig,
         core: usize,
         client: &Client,
         interrupt: &Interrupt,
     ) -> Result<Self> {
-        let config = configuration(site, variants)?;
         let tag_regexes = config.bootstrap.pointer("/stats_config/stats_tags").and_then(|tags| tags.as_array());
         let tag_regexes = tag_regexes.map_or(0, Vec::len);
         let ip = site.workload(MEASURED)?.address;
@@ -91,7 +89,7 @@ impl Proxy {
         }
         let sidecar = Sidecar::start(
             (MEASURED, ip),
-            &config,
+            config,
             site.files.clone(),
             (&tools::envoy(None)?, &arguments(1)),
             client.clone(),

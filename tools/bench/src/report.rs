@@ -6,6 +6,7 @@ use crate::choice;
 use crate::idle::Idle;
 use crate::latency::Comparison;
 use crate::machine::{self, Cores};
+use crate::many::Many;
 use crate::rounds::Rounds;
 use crate::scene::Scene;
 use crate::series::NewLabels;
@@ -26,6 +27,8 @@ pub struct Report {
     pub scenes: Vec<SceneReport>,
     /// CPU time of new labels.
     pub new_labels: Option<NewLabels>,
+    /// What many series take.
+    pub many: Vec<Many>,
     /// Memory and time to start.
     pub idle: Vec<Idle>,
     /// Latency.

@@ -16,13 +16,13 @@ use crate::load::Load;
 use crate::machine::{self, Cores};
 use crate::options::Arguments;
 use crate::proof;
-use crate::proxy::Proxy;
+use crate::proxy::{self, Proxy, BOOTSTRAP_FILTER};
 use crate::report::{Report, SceneReport};
 use crate::rounds::{Rounds, Timing};
 use crate::scene::Scene;
 use crate::site::Site;
 use crate::variants::{self, Variant};
-use crate::{idle, json, latency, series, table, upstream};
+use crate::{idle, json, latency, many, series, table, upstream};
 
 /// Connections per variant: so many that the worker finds several requests whenever it looks.
 const CONNECTIONS: usize = 32;
@@ -70,8 +70,13 @@ fn measure(bench: &Bench, arguments: &Arguments, chosen: &[Variant], modules: Pa
     let (timing, rounds) = if arguments.short { (SHORT, SHORT_ROUNDS) } else { (FULL, FULL_ROUNDS) };
     let rounds = arguments.rounds.unwrap_or(rounds);
     let mut report = Report::new(&modules, bench.cores);
+    upstream::serve_all(&site, &bench.runtime)?;
     if !chosen.is_empty() {
         measure_cpu(bench, &site, chosen, (timing, rounds), &mut report)?;
+    }
+    if arguments.wants(variants::SERIES) {
+        bench.say("10,000 series");
+        report.many = many::measure(bench, &site)?;
     }
     if arguments.wants(variants::IDLE) {
         bench.say("memory and time to start");
@@ -98,8 +103,8 @@ fn measure_cpu(
     report: &mut Report,
 ) -> Result<()> {
     bench.say("starting Envoy");
-    upstream::serve_all(site, &bench.runtime)?;
-    let proxy = Proxy::start(site, chosen, bench.cores.proxy, &bench.client, &bench.interrupt)?;
+    let config = proxy::configuration(site, chosen, &[BOOTSTRAP_FILTER])?;
+    let proxy = Proxy::start(site, &config, bench.cores.proxy, &bench.client, &bench.interrupt)?;
     report.tag_regexes = proxy.tag_regexes;
     for scene in Scene::ALL {
         let indices: Vec<usize> =

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use crate::bench::Bench;
 use crate::load::Load;
 use crate::machine::Thread;
+use crate::native::SOURCE_HEADER;
 use crate::scene::Scene;
 use crate::site::{Site, CALLER};
 use crate::statistics::median;
@@ -81,9 +82,11 @@ fn cpu_time(load: &mut Load<'_>, worker: &Thread, requests: &[Arc<[u8]>]) -> Res
     Ok(time as f64 / 1000.0 / requests.len() as f64)
 }
 
-/// A request of a workload that was never seen.
-fn request_of(site: &Site, name: &str) -> Result<Arc<[u8]>> {
+/// A request of a workload that was never seen; a header tells it to who reads no metadata.
+pub fn request_of(site: &Site, name: &str) -> Result<Arc<[u8]>> {
     let mut caller = site.workload(CALLER)?.clone();
     caller.name = format!("caller-{name}");
-    site.request("productpage:9080", Some(&caller))
+    let request = site.request("productpage:9080", Some(&caller))?;
+    let lines = request.strip_suffix(b"\r\n").context("a request without an end")?;
+    Ok([lines, format!("{SOURCE_HEADER}: {}\r\n\r\n", caller.name).as_bytes()].concat().into())
 }

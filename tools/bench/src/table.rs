@@ -57,6 +57,20 @@ pub fn text(report: &Report) -> String {
             ),
         );
     }
+    for many in &report.many {
+        line(
+            &mut text,
+            format_args!(
+                "series        {:<24}{:>7.0} bytes each, {:>5.0} in a scrape, which takes {:>4.0} ms of 10,000; \
+                 {:>4.0} kB per connection",
+                many.name,
+                many.per_series,
+                many.scrape_bytes,
+                many.scrape,
+                many.per_connection / 1000.0
+            ),
+        );
+    }
     if let Some(latency) = &report.latency {
         line(
             &mut text,

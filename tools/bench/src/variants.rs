@@ -276,13 +276,16 @@ impl Variant {
 }
 
 /// What else is measured, by the name that asks for it.
-pub const EXTRAS: [(&str, &str); 3] = [
+pub const EXTRAS: [(&str, &str); 4] = [
     (NEW_LABELS, "CPU time of the first request of a new set of labels; needs the variants of hop"),
+    (SERIES, "10,000 series: memory, and a scrape; memory of a connection"),
     (IDLE, "memory of an idle proxy, and time until it is ready, with each module and with all"),
     (LATENCY, "latency through two sidecars at 1,000 requests/s, with the filters and without"),
 ];
 /// See [`EXTRAS`].
 pub const NEW_LABELS: &str = "new-labels";
+/// See [`EXTRAS`].
+pub const SERIES: &str = "series";
 /// See [`EXTRAS`].
 pub const IDLE: &str = "idle";
 /// See [`EXTRAS`].

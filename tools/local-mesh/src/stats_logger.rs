@@ -7,10 +7,10 @@ use remixer::filter::PluginFilter;
 use serde_json::{json, Value};
 use stats::measurement::Family;
 use stats::metrics::{MetricSpec, OfEnvoy};
-use stats::states::{label_key, number_key, COUNTED};
+use stats::states::Keys;
 
 use crate::config::SidecarConfig;
-use crate::stats_tags::metrics_of;
+use crate::stats_tags::read;
 
 /// Envoy's prefix of what modules define: without it, the names are those that the modules would have given.
 const PREFIX: &str = "wasmcustom";
@@ -37,13 +37,14 @@ pub fn of_connections(configuration: &[u8]) -> core::result::Result<Vec<Value>, 
 }
 
 fn loggers(configuration: &[u8], is_of: impl Fn(Family) -> bool) -> core::result::Result<Vec<Value>, ConfigError> {
-    let metrics = metrics_of(configuration)?;
+    let (config, metrics) = read(configuration)?;
+    let keys = config.envoy_counts.unwrap_or_else(|| Keys::new(""));
     let (mut counters, mut histograms) = (Vec::new(), Vec::new());
     let mut loggers = Vec::new();
     for metric in metrics.iter().filter(|metric| is_of(metric.family)) {
-        let stat = stat(metric);
+        let stat = stat(metric, &keys);
         let Some(number) = metric.of_envoy() else {
-            let key = number_key(metric);
+            let key = keys.number(metric);
             loggers.push(logger(metric.family, &key, &told(metric, &stat, &key)));
             continue;
         };
@@ -54,7 +55,7 @@ fn loggers(configuration: &[u8], is_of: impl Fn(Family) -> bool) -> core::result
     }
     if !(counters.is_empty() && histograms.is_empty()) {
         let of_all = json!({"counters": counters, "histograms": histograms});
-        loggers.insert(0, logger(Family::Request, COUNTED, &of_all));
+        loggers.insert(0, logger(Family::Request, &keys.counted(), &of_all));
     }
     Ok(loggers)
 }
@@ -99,12 +100,12 @@ fn told(metric: &MetricSpec, stat: &Value, key: &str) -> Value {
     }
 }
 
-fn stat(metric: &MetricSpec) -> Value {
+fn stat(metric: &MetricSpec, keys: &Keys) -> Value {
     let tags: Vec<Value> = metric
         .tags
         .iter()
         .map(|tag| {
-            let format = format!("%FILTER_STATE(wasm.{}:PLAIN)%", label_key(&tag.source));
+            let format = format!("%FILTER_STATE(wasm.{}:PLAIN)%", keys.label(&tag.source));
             json!({"name": tag.name, "value_format": format})
         })
         .collect();
@@ -129,14 +130,14 @@ pub fn count(config: &mut SidecarConfig) -> Result<()> {
         chains
     });
     for filters in chains.filter_map(|chain| chain.get_mut("filters").and_then(Value::as_array_mut)) {
-        let mut of_chain = Vec::new();
+        let (mut of_chain, mut of_connections_before) = (Vec::new(), 0);
         for filter in filters {
             let Some(typed) = filter.get_mut("typed_config") else { continue };
-            of_chain.extend(counting(typed, of_connections)?);
-            let mut found = Vec::new();
+            of_chain.extend(counting(typed, of_connections, &mut of_connections_before)?);
+            let (mut found, mut before) = (Vec::new(), 0);
             for inner in typed.get_mut("http_filters").and_then(Value::as_array_mut).into_iter().flatten() {
                 if let Some(typed) = inner.get_mut("typed_config") {
-                    found.extend(counting(typed, of_requests)?);
+                    found.extend(counting(typed, of_requests, &mut before)?);
                 }
             }
             let is_tcp_proxy = typed["@type"].as_str().is_some_and(|name| name.ends_with(".TcpProxy"));
@@ -157,14 +158,15 @@ pub fn count(config: &mut SidecarConfig) -> Result<()> {
 type Loggers = fn(&[u8]) -> core::result::Result<Vec<Value>, ConfigError>;
 
 /// Says in the configuration of stats or telemetry that Envoy counts, and returns the loggers for it. Other plugins, and
-/// configurations that they refuse, have none.
-fn counting(typed: &mut Value, loggers: Loggers) -> Result<Vec<Value>> {
+/// configurations that they refuse, have none. `before` is how many plugins of the same place it was said of.
+fn counting(typed: &mut Value, loggers: Loggers, before: &mut usize) -> Result<Vec<Value>> {
     let Some(plugin) = typed.get_mut("config") else { return Ok(Vec::new()) };
     let Some(is_telemetry) = plugin["root_id"].as_str().and_then(is_telemetry) else { return Ok(Vec::new()) };
     let written = plugin.pointer_mut("/configuration/value").context("a plugin without configuration")?;
-    let Ok(configuration) = with_flag(written.as_str().unwrap_or_default(), is_telemetry) else {
+    let Ok(configuration) = with_flag(written.as_str().unwrap_or_default(), is_telemetry, *before) else {
         return Ok(Vec::new());
     };
+    *before = before.saturating_add(1);
     *written = json!(configuration);
     Ok(loggers(configuration.as_bytes()).unwrap_or_default())
 }
@@ -178,22 +180,29 @@ fn is_telemetry(root_id: &str) -> Option<bool> {
     }
 }
 
-/// The JSON of a configuration with Envoy as the one that counts.
-fn with_flag(configuration: &str, is_telemetry: bool) -> Result<String> {
+/// The JSON of a configuration with Envoy as the one that counts, for the plugin after as many others of the same place.
+fn with_flag(configuration: &str, is_telemetry: bool, before: usize) -> Result<String> {
     const FLAG: &str = "envoy_counts";
+    const NAME: &str = "envoy_counts_as";
     if configuration.trim().is_empty() {
-        return with_flag("{}", is_telemetry);
+        return with_flag("{}", is_telemetry, before);
     }
+    let name = (before > 0).then(|| format!("plugin_{}", before.saturating_add(1)));
     if let Ok(mut json) = serde_json::from_str::<Value>(configuration) {
         let fields = json.as_object_mut().context("a configuration that is no object")?;
         let section = if is_telemetry { fields.entry("stats").or_insert_with(|| json!({})) } else { &mut json };
-        section.as_object_mut().context("`stats` is no object")?.insert(FLAG.to_owned(), json!(true));
+        let fields = section.as_object_mut().context("`stats` is no object")?;
+        fields.insert(FLAG.to_owned(), json!(true));
+        if let Some(name) = name {
+            fields.entry(NAME).or_insert_with(|| json!(name));
+        }
         return Ok(json.to_string());
     }
     // Istio's JSON may have a comma too many.
     ensure!(!is_telemetry && !configuration.contains(FLAG), "the configuration is not valid JSON");
     let (head, rest) = configuration.split_once('{').context("a configuration that is no object")?;
-    Ok(format!("{head}{{\"{FLAG}\": true, {rest}"))
+    let name = name.map(|name| format!("\"{NAME}\": \"{name}\", ")).unwrap_or_default();
+    Ok(format!("{head}{{\"{FLAG}\": true, {name}{rest}"))
 }
 
 /// EnvoyFilters as YAML, in which Envoy counts what the plugins of stats and telemetry name: each gets the access loggers beside it.
@@ -229,10 +238,7 @@ fn with_loggers(patch: &str, anchors: &mut Vec<Value>, attached: &mut Vec<(Strin
     );
     let context = field("context: ").context(form)?;
     let place = (context.to_owned(), is_tcp);
-    ensure!(
-        !attached.contains(&place),
-        "two plugins in {context} would overwrite each other's labels: only one of them may have Envoy count"
-    );
+    let others = attached.iter().filter(|other| **other == place).count();
     attached.push(place);
     let (head, written) = patch.split_once("configuration:\n").context(form)?;
     let indent = |line: &str| line.len().saturating_sub(line.trim_start().len());
@@ -246,7 +252,7 @@ fn with_loggers(patch: &str, anchors: &mut Vec<Value>, attached: &mut Vec<(Strin
     let (json, after) = json.split_at_checked(end.saturating_add(1).saturating_sub(begin)).context(form)?;
     ensure!(!before.ends_with('"'), "a configuration in double quotes is not known here: use single ones");
     let is_quoted = before.ends_with('\'');
-    let unquoted = with_flag(&if is_quoted { json.replace("''", "'") } else { json.to_owned() }, is_telemetry)?;
+    let unquoted = with_flag(&if is_quoted { json.replace("''", "'") } else { json.to_owned() }, is_telemetry, others)?;
     let counting = if is_quoted { unquoted.replace('\'', "''") } else { unquoted.clone() };
     let after = after.trim_end();
     let loggers = if is_tcp { of_connections(unquoted.as_bytes())? } else { of_requests(unquoted.as_bytes())? };
@@ -396,9 +402,16 @@ mod tests {
             (r#"{"stats":{"a": 1}}"#, true, r#"{"stats":{"a":1,"envoy_counts":true}}"#),
             (r#"{"envoy_counts": true}"#, false, r#"{"envoy_counts":true}"#),
         ] {
-            assert_eq!(with_flag(json, is_telemetry).unwrap(), expected, "{json}");
+            assert_eq!(with_flag(json, is_telemetry, 0).unwrap(), expected, "{json}");
         }
-        assert!(with_flag("none", false).is_err());
+        assert!(with_flag("none", false, 0).is_err());
+        assert_eq!(with_flag("{}", false, 1).unwrap(), r#"{"envoy_counts":true,"envoy_counts_as":"plugin_2"}"#);
+        let named = r#"{"envoy_counts":true,"envoy_counts_as":"mine"}"#;
+        assert_eq!(with_flag(named, false, 1).unwrap(), named);
+        assert_eq!(
+            with_flag("{\"a\": 1,}", false, 2).unwrap(),
+            "{\"envoy_counts\": true, \"envoy_counts_as\": \"plugin_3\", \"a\": 1,}"
+        );
     }
 
     #[test]
@@ -418,13 +431,24 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_work_is_refused() {
+    fn several_plugins_of_one_place_have_labels_of_their_own() {
         let twice = format!("{}---\n{}", shipped("telemetry.yaml"), shipped("separate/stats.yaml"));
+        let made = attached(&twice).unwrap();
+        let (first, second) = made.split_once("---").unwrap();
+        assert!(first.contains("wasm.remixer.reporter") && !first.contains("plugin_2"), "{first}");
+        assert!(
+            second.contains("wasm.remixer-plugin_2.reporter") && !second.contains("wasm.remixer.reporter"),
+            "{second}"
+        );
+        assert!(second.contains(r#""envoy_counts_as":"plugin_2""#), "{second}");
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused() {
         let quoted = shipped("telemetry.yaml").replace("value: '{}'", "value: \"{}\"");
         for (source, message) in [
             (shipped("fault-outbound.yaml"), "nothing here attaches"),
             (shipped("separate/stats-logger.yaml"), "as an access logger"),
-            (twice, "overwrite each other's labels"),
             (quoted, "double quotes"),
         ] {
             let error = attached(&source).unwrap_err().to_string();

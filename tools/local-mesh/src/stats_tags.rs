@@ -64,12 +64,8 @@ fn labels(configuration: &[u8]) -> Result<(Vec<String>, Separators), ConfigError
     Ok((metrics::label_names(&metrics), config.separators))
 }
 
-/// The metrics of a configuration.
-pub fn metrics_of(configuration: &[u8]) -> Result<Vec<MetricSpec>, ConfigError> {
-    Ok(read(configuration)?.1)
-}
-
-fn read(configuration: &[u8]) -> Result<(StatsConfig, Vec<MetricSpec>), ConfigError> {
+/// A configuration, and its metrics.
+pub fn read(configuration: &[u8]) -> Result<(StatsConfig, Vec<MetricSpec>), ConfigError> {
     let mut problems = Vec::new();
     let config = if is_telemetry(configuration) {
         remixer::config::TelemetryConfig::parse_with(configuration, &mut problems).stats

@@ -771,7 +771,8 @@ mod told {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
-    use crate::states::{self, COUNTED};
+    use crate::metrics::TagSource;
+    use crate::states::Keys;
 
     fn counting(config: &str) -> Fixture {
         counting_on(FakeHost::new(), config)
@@ -801,9 +802,10 @@ mod told {
         fixture.record(Family::Request, "shop", &request());
         assert_eq!(fixture.names(), Vec::<String>::new());
         assert_eq!(state(&fixture, "remixer.source_app").as_deref(), Some("shop"));
-        let kind = states::label_key(&crate::metrics::TagSource::Expression("'fixed'".into()));
+        let keys = Keys::new("");
+        let kind = keys.label(&TagSource::Expression("'fixed'".into()));
         assert_eq!(state(&fixture, &kind).as_deref(), Some("fixed"));
-        assert_eq!(state(&fixture, COUNTED).as_deref(), Some("1"));
+        assert_eq!(state(&fixture, &keys.counted()).as_deref(), Some("1"));
     }
 
     #[test]
@@ -831,6 +833,15 @@ mod told {
         let first = calls(&mut fixture, "shop", &request());
         fixture.host.set_filter_state("remixer.labels", b"another one").expect("set");
         assert_eq!(calls(&mut fixture, "shop", &request()), first);
+    }
+
+    #[test]
+    fn a_plugin_with_a_name_has_states_of_its_own() {
+        let mut fixture = counting(r#"{"envoy_counts_as": "mine"}"#);
+        fixture.record(Family::Request, "shop", &request());
+        let keys = fixture.host.states();
+        assert!(keys.iter().all(|(key, _)| key.starts_with("remixer-mine.")), "{keys:?}");
+        assert_eq!(state(&fixture, "remixer-mine.source_app").as_deref(), Some("shop"));
     }
 
     #[test]
@@ -872,7 +883,7 @@ mod told {
         let of = |json: &str| {
             let config = StatsConfig::parse(json.as_bytes()).expect("valid");
             let metrics = crate::metrics::of_config(&config, &mut Vec::new());
-            let mut keys: Vec<String> = metrics.iter().map(states::number_key).collect();
+            let mut keys: Vec<String> = metrics.iter().map(|metric| Keys::new("").number(metric)).collect();
             keys.sort_unstable();
             let all = keys.len();
             keys.dedup();

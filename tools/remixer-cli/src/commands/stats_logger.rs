@@ -14,7 +14,7 @@ Examples:
   remixer stats-logger envoy/telemetry.yaml > telemetry-counted.yaml
   remixer stats-logger envoy/telemetry.yaml | kubectl apply -f -
 
-Of the plugins on one listener, only one may have Envoy count. Needs Istio 1.31 or newer. Envoy's documentation calls its stats access logger work in progress.";
+Several plugins on one listener get names that tell them apart (envoy_counts_as). Needs Istio 1.31 or newer. Envoy's documentation calls its stats access logger work in progress.";
 
 /// Print EnvoyFilters in which Envoy's stats access logger counts what stats and telemetry name
 #[derive(Debug, Args)]

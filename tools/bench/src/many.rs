@@ -1,0 +1,139 @@
+//! What many series cost a proxy: memory, and the time of a scrape. And what a connection holds.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{ensure, Context, Result};
+use serde_json::{json, Value};
+
+use crate::bench::Bench;
+use crate::listener::set;
+use crate::load::Load;
+use crate::machine;
+use crate::native;
+use crate::proxy::{self, Proxy, BOOTSTRAP_FILTER};
+use crate::scene::Scene;
+use crate::series::{request_of, SERIES_PER_SET};
+use crate::site::Site;
+use crate::statistics::median;
+use crate::variants::{Part, Proof, Variant, TELEMETRY, TELEMETRY_ENVOY_COUNTS};
+
+/// Label sets: with [`SERIES_PER_SET`], 10,000 series.
+const SETS: usize = 2_500;
+
+/// Connections that are open at a time.
+const CONNECTIONS: usize = 400;
+
+/// Scrapes of each proxy.
+const SCRAPES: usize = 7;
+
+/// What the names of label sets begin with, which a proxy has not seen before.
+const SET: &str = "set";
+
+/// One who counts.
+#[derive(Debug, Clone)]
+pub struct Many {
+    /// Who.
+    pub name: &'static str,
+    /// Private memory in bytes that each series took.
+    pub per_series: f64,
+    /// Bytes of a scrape, for each series. A histogram has many lines.
+    pub scrape_bytes: f64,
+    /// Milliseconds of a scrape, the median.
+    pub scrape: f64,
+    /// Private memory in bytes that each open connection took after a request, of mutual TLS.
+    pub per_connection: f64,
+}
+
+/// Who counts, and whether the bootstrap has expressions for them.
+const COUNTERS: [(&str, &[Part], bool); 4] = [
+    ("none", &[], false),
+    ("telemetry", &[Part::EnvoyFilter(TELEMETRY)], true),
+    ("telemetry-envoy-counts", &[Part::EnvoyFilter(TELEMETRY_ENVOY_COUNTS)], false),
+    ("native-stats", &[Part::AccessLog(native::stats_logger_by_header)], false),
+];
+
+/// Measures one after the other, each in a proxy of its own.
+pub fn measure(bench: &Bench, site: &Site) -> Result<Vec<Many>> {
+    let of = |(name, parts, expressions)| of(bench, site, name, parts, expressions).with_context(|| name.to_owned());
+    COUNTERS.into_iter().map(of).collect()
+}
+
+fn of(bench: &Bench, site: &Site, name: &'static str, parts: &'static [Part], expressions: bool) -> Result<Many> {
+    let variant = Variant { name, scene: Scene::Hop, about: "", parts, proof: Proof::Answers, short: false };
+    let bootstrap: &[&str] = if expressions { &[BOOTSTRAP_FILTER] } else { &[] };
+    let mut config = proxy::configuration(site, &[variant], bootstrap)?;
+    // Nothing may be merged or flushed while memory is looked at.
+    set(&mut config.bootstrap, "stats_flush_interval", json!("299s"));
+    config.listeners.iter_mut().try_for_each(allow_all)?;
+    let proxy = Proxy::start(site, &config, bench.cores.proxy, &bench.client, &bench.interrupt)?;
+    let pid = proxy.sidecar.pid();
+    let target = || Scene::Hop.target(site, 0);
+
+    // What is there once, however many: the module's own start, Envoy's buffers.
+    let mut load = Load::connect(&bench.runtime, target()?, 1)?;
+    load.run_each(200)?;
+    bench.settle();
+    let before = machine::private(pid)?;
+    let held = Load::connect(&bench.runtime, target()?, CONNECTIONS).and_then(|mut held| {
+        held.run_each(2)?;
+        Ok(held)
+    })?;
+    bench.settle();
+    let connected = machine::private(pid)?;
+    drop(held);
+    bench.settle();
+
+    let (lines, begin) = (scrape(&proxy)?.1, machine::private(pid)?);
+    let requests: Vec<Arc<[u8]>> =
+        (0..SETS).map(|number| request_of(site, &format!("{SET}-{number}"))).collect::<Result<_>>()?;
+    for some in requests.chunks(100) {
+        bench.interrupt.check()?;
+        load.send(some)?;
+    }
+    bench.settle();
+    // Histograms take their room when they are merged for the first time.
+    let _ = scrape(&proxy)?;
+    bench.settle();
+    let end = machine::private(pid)?;
+    let mut times = Vec::new();
+    let mut bytes = 0;
+    for _ in 0..SCRAPES {
+        bench.interrupt.check()?;
+        let (time, text) = scrape(&proxy)?;
+        times.push(time);
+        bytes = text;
+    }
+    let seen = proxy.sidecar.stats_text()?.matches("istio_requests_total{").count();
+    ensure!(parts.is_empty() || seen > SETS, "{seen} series instead of {SETS}");
+    let series = SETS as f64 * SERIES_PER_SET;
+    Ok(Many {
+        name,
+        per_series: (end as f64 - begin as f64) / series,
+        scrape_bytes: (bytes as f64 - lines as f64) / series,
+        scrape: median(&times).context("no scrape")?,
+        per_connection: (connected as f64 - before as f64) / CONNECTIONS as f64,
+    })
+}
+
+/// Milliseconds and bytes of a scrape.
+fn scrape(proxy: &Proxy) -> Result<(f64, usize)> {
+    let begin = Instant::now();
+    let text = proxy.sidecar.stats_text()?;
+    Ok((begin.elapsed().as_secs_f64() * 1000.0, text.len()))
+}
+
+/// Gives the plugins of telemetry room for all series, and some to spare.
+fn allow_all(value: &mut Value) -> Result<()> {
+    let is_telemetry = value["root_id"].as_str().is_some_and(|id| id.starts_with("telemetry"));
+    if let Some(written) = value.pointer_mut("/configuration/value").filter(|_| is_telemetry) {
+        let mut configuration: Value = serde_json::from_str(written.as_str().unwrap_or_default())?;
+        configuration["stats"]["max_series"] = json!(8 * SETS);
+        *written = json!(configuration.to_string());
+    }
+    match value {
+        Value::Object(fields) => fields.values_mut().try_for_each(allow_all),
+        Value::Array(items) => items.iter_mut().try_for_each(allow_all),
+        _ => Ok(()),
+    }
+}
