@@ -7,10 +7,10 @@ use crate::one_command::{has_drained, ATTACHED};
 use crate::scene::{filters, kubernetes, listeners, mesh, pod, Applied, Instead};
 use crate::{expected, labels};
 
-/// Whether the proxy runs what has just been attached, and nothing else.
+/// Whether the proxy runs what has just been attached.
 fn lets_envoy_count(pod: &Pod) -> bool {
     let counts = |filter: &String| filter.contains("remixer.telemetry.") && filter.contains("envoy_counts");
-    listeners(pod).contains("envoy.access_loggers.stats") && filters(pod).iter().any(counts) && has_drained(pod)
+    listeners(pod).contains("envoy.access_loggers.stats") && filters(pod).iter().any(counts)
 }
 
 #[test]
@@ -22,15 +22,17 @@ fn where_envoy_counts_every_label_is_the_same() {
     let _inbound = exchange("inbound");
     let _outbound = exchange("outbound");
     let pods = [("shop", "client"), ("shop", "web"), ("shop", "db"), ("depot", "stock")];
-    wait_until(ATTACHED, || pods.iter().all(|(namespace, app)| lets_envoy_count(&pod(namespace, app)))).unwrap();
+    let all = |has: fn(&Pod) -> bool| pods.iter().all(|(namespace, app)| has(&pod(namespace, app)));
+    wait_until(ATTACHED, || all(lets_envoy_count)).unwrap();
+    // What goes over a connection from before is counted by proxies as they were then.
+    wait_until(ATTACHED, || all(has_drained)).unwrap();
     // The module has to be there, too.
-    let counted = |pod: &Pod| !pod.samples("istio_requests_total").unwrap().is_empty();
     wait_until(ATTACHED, || {
         let client = pod("shop", "client");
         expected::call(&client, &["http", "http://web/", "1"]);
         expected::call(&client, &["http", "http://stock.depot/", "1"]);
         expected::call(&client, &["http", "http://db-0.db:8080/", "1"]);
-        pods.iter().all(|(namespace, app)| counted(&pod(namespace, app)))
+        all(|pod| !pod.samples("istio_requests_total").unwrap().is_empty())
     })
     .unwrap();
 
@@ -45,5 +47,8 @@ fn where_envoy_counts_every_label_is_the_same() {
     labels::what_an_authorization_policy_denies_is_seen_by_both();
     labels::a_service_entry_is_the_service_of_what_is_outside();
     labels::what_passes_through_and_what_is_blocked_have_istios_names();
-    labels::of_several_services_on_one_pod_the_called_one_is_the_destination();
+    // Labels are not part of names, so no expression of Istio's finds one in them.
+    labels::each_of_several_services_is_the_destination(
+        ["component", "redis-cache", "price-tag"].map(|name| (name, None)),
+    );
 }

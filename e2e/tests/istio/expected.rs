@@ -92,7 +92,7 @@ pub fn call(pod: &Pod, arguments: &[&str]) -> String {
 /// Sends from the client; both ends must report it with the same labels but for their own.
 pub fn both(server: &Pod, labels: &Labels, more: &[(&str, f64)], arguments: &[&str], expected: &str) {
     let client = pod("shop", "client");
-    assert_eq!(reported(&of_both(&client, server, labels, more), || call(&client, arguments)), expected);
+    reported(&of_both(&client, server, labels, more), || assert_eq!(call(&client, arguments), expected));
 }
 
 /// What the proxies of both ends are to report.

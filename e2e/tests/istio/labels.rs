@@ -161,7 +161,7 @@ spec:
     let client = pod("shop", "client");
     let denied = || call(&client, &["http", "http://stock.depot/denied", "1"]) == "403\n";
     // Connections from before may pass for a while.
-    local_mesh::wait_until(WAIT, || (0..8).all(|_| denied())).unwrap();
+    local_mesh::wait_until(WAIT, || (0..20).all(|_| denied())).unwrap();
     let labels = with(&request(&STOCK, "stock", "depot"), &[("response_code", "403")]);
     both(&pod("depot", "stock"), &labels, &http(1.0), &["http", "http://stock.depot/denied", "1"], "403\n");
 }
@@ -231,15 +231,19 @@ spec: { workloadSelector: { labels: { app: client } }, outboundTrafficPolicy: { 
 }
 
 /// Expressions in the bootstrap of Istio's agent, for metrics of its own, find labels in some hosts' names. All other labels
-/// are right, and the called one of several services on one pod is the destination.
+/// are right.
 #[test]
-pub fn of_several_services_on_one_pod_the_called_one_is_the_destination() {
+fn of_several_services_on_one_pod_the_called_one_is_the_destination() {
+    each_of_several_services_is_the_destination([
+        ("component", Some(("component", "shop"))),
+        ("redis-cache", Some(("cache", "shop"))),
+        ("price-tag", Some(("tag", "shop.svc.cluster.local"))),
+    ]);
+}
+
+/// Services on the pod of `web`, each with a label that expressions find in its name.
+pub fn each_of_several_services_is_the_destination(services: [(&'static str, Option<(&str, &str)>); 3]) {
     let (client, web) = (pod("shop", "client"), pod("shop", "web"));
-    let found = [
-        ("component", "component", "shop"),
-        ("redis-cache", "cache", "shop"),
-        ("price-tag", "tag", "shop.svc.cluster.local"),
-    ];
     let service = |service: &str| {
         let ports = "ports: [{ name: http, port: 80, targetPort: 8080 }, { name: tcp, port: 9090 }]";
         let text = format!(
@@ -247,8 +251,8 @@ pub fn of_several_services_on_one_pod_the_called_one_is_the_destination() {
         );
         Applied::yaml(service, &text)
     };
-    let _applied = found.map(|(name, ..)| service(name));
-    for (service, name, value) in found {
+    let _applied = services.map(|(name, _)| service(name));
+    for (service, found) in services {
         let url = format!("http://{service}/");
         let ask = || client.exec("app", &["pod-app", "http", &url, "1"]);
         // Its name and its listener have to come, and each worker looks at the services of its clusters every 15 s.
@@ -262,7 +266,7 @@ pub fn of_several_services_on_one_pod_the_called_one_is_the_destination() {
             answers == 8 && local_mesh::wait_until(Duration::from_secs(1), || count() - before == 8.0).is_ok()
         })
         .unwrap();
-        let labels = with(&request(&WEB, service, "shop"), &[(name, value)]);
+        let labels = with(&request(&WEB, service, "shop"), found.as_slice());
         both(&web, &labels, &http(1.0), &["http", &url, "1"], "200\n");
         let opened = [("istio_tcp_connections_opened_total", 1.0)];
         both(&web, &connection(&labels), &opened, &["tcp", &format!("{service}:9090"), "1"], "rating 5\n");

@@ -37,7 +37,7 @@ pub fn of(report: &Report) -> Value {
         .many
         .iter()
         .map(|many| {
-            json!({"name": many.name, "bytes": many.per_series, "scrape_bytes": many.scrape_bytes, "scrape_ms": many.scrape,
+            json!({"name": many.name, "bytes": many.per_series, "bytes_after_scrape": many.scraped, "scrape_bytes": many.scrape_bytes, "scrape_ms": many.scrape,
                 "connection_bytes": many.per_connection})
         })
         .collect();

@@ -1,7 +1,7 @@
 //! What many series cost a proxy: memory, and the time of a scrape. And what a connection holds.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
 use serde_json::{json, Value};
@@ -24,6 +24,9 @@ const SETS: usize = 2_500;
 /// Connections that are open at a time.
 const CONNECTIONS: usize = 400;
 
+/// Envoy's own interval.
+const FLUSH: Duration = Duration::from_secs(5);
+
 /// Scrapes of each proxy.
 const SCRAPES: usize = 7;
 
@@ -37,6 +40,8 @@ pub struct Many {
     pub name: &'static str,
     /// Private memory in bytes that each series took.
     pub per_series: f64,
+    /// The same, after scrapes: Envoy keeps the memory that it had for the text.
+    pub scraped: f64,
     /// Bytes of a scrape, for each series. A histogram has many lines.
     pub scrape_bytes: f64,
     /// Milliseconds of a scrape, the median.
@@ -63,8 +68,7 @@ fn of(bench: &Bench, site: &Site, name: &'static str, parts: &'static [Part], ex
     let variant = Variant { name, scene: Scene::Hop, about: "", parts, proof: Proof::Answers, short: false };
     let bootstrap: &[&str] = if expressions { &[BOOTSTRAP_FILTER] } else { &[] };
     let mut config = proxy::configuration(site, &[variant], bootstrap)?;
-    // Nothing may be merged or flushed while memory is looked at.
-    set(&mut config.bootstrap, "stats_flush_interval", json!("299s"));
+    set(&mut config.bootstrap, "stats_flush_interval", json!(format!("{}s", FLUSH.as_secs())));
     config.listeners.iter_mut().try_for_each(allow_all)?;
     let proxy = Proxy::start(site, &config, bench.cores.proxy, &bench.client, &bench.interrupt)?;
     let pid = proxy.sidecar.pid();
@@ -91,10 +95,8 @@ fn of(bench: &Bench, site: &Site, name: &'static str, parts: &'static [Part], ex
         bench.interrupt.check()?;
         load.send(some)?;
     }
-    bench.settle();
     // Histograms take their room when they are merged for the first time.
-    let _ = scrape(&proxy)?;
-    bench.settle();
+    bench.interrupt.sleep(2 * FLUSH);
     let end = machine::private(pid)?;
     let mut times = Vec::new();
     let mut bytes = 0;
@@ -104,12 +106,14 @@ fn of(bench: &Bench, site: &Site, name: &'static str, parts: &'static [Part], ex
         times.push(time);
         bytes = text;
     }
+    let scraped = machine::private(pid)?;
     let seen = proxy.sidecar.stats_text()?.matches("istio_requests_total{").count();
     ensure!(parts.is_empty() || seen > SETS, "{seen} series instead of {SETS}");
     let series = SETS as f64 * SERIES_PER_SET;
     Ok(Many {
         name,
         per_series: (end as f64 - begin as f64) / series,
+        scraped: (scraped as f64 - begin as f64) / series,
         scrape_bytes: (bytes as f64 - lines as f64) / series,
         scrape: median(&times).context("no scrape")?,
         per_connection: (connected as f64 - before as f64) / CONNECTIONS as f64,

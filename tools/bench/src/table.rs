@@ -61,10 +61,11 @@ pub fn text(report: &Report) -> String {
         line(
             &mut text,
             format_args!(
-                "series        {:<24}{:>7.0} bytes each, {:>5.0} in a scrape, which takes {:>4.0} ms of 10,000; \
-                 {:>4.0} kB per connection",
+                "series        {:<24}{:>7.0} bytes each, {:>5.0} after a scrape, whose text has {:>5.0} and takes {:>4.0} ms of \
+                 10,000; {:>4.0} kB per connection",
                 many.name,
                 many.per_series,
+                many.scraped,
                 many.scrape_bytes,
                 many.scrape,
                 many.per_connection / 1000.0
