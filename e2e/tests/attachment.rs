@@ -114,34 +114,19 @@ fn the_bootstrap_takes_out_the_labels_that_stats_writes() {
 }
 
 #[test]
-fn the_bootstrap_takes_out_the_labels_of_the_fault_metrics() {
-    let document: Value = serde_saphyr::from_str(&file("fault-bootstrap.yaml")).unwrap();
-    let config = document.pointer("/spec/configPatches/0/patch/value/stats_config").unwrap();
-    let mut labels: Vec<&str> = fault::metrics::METRICS.iter().flat_map(|(_, labels)| labels.iter().copied()).collect();
-    labels.sort_unstable_by(|a, b| b.cmp(a));
-    labels.dedup();
-    let tags: Vec<Value> = labels
-        .iter()
-        .map(|label| json!({"tag_name": label, "regex": metric_name::tag_regex(label, &Separators::default())}))
-        .collect();
-    assert_eq!(config["stats_tags"], Value::Array(tags));
-}
-
-#[test]
-fn the_bootstrap_takes_out_the_labels_of_the_shadow_metrics() {
-    let document: Value = serde_saphyr::from_str(&file("shadow-bootstrap.yaml")).unwrap();
-    let config = document.pointer("/spec/configPatches/0/patch/value/stats_config").unwrap();
-    let mut labels: Vec<&str> = Vec::new();
-    for label in shadow::metrics::METRICS.iter().flat_map(|(_, labels)| labels.iter().copied()) {
-        if !labels.contains(&label) {
-            labels.push(label);
+fn the_bootstraps_take_out_the_labels_of_the_fault_and_shadow_metrics() {
+    for (name, metrics) in [("fault", &fault::metrics::METRICS[..]), ("shadow", &shadow::metrics::METRICS)] {
+        let document: Value = serde_saphyr::from_str(&file(&format!("{name}-bootstrap.yaml"))).unwrap();
+        let config = document.pointer("/spec/configPatches/0/patch/value/stats_config").unwrap();
+        let mut labels: Vec<&str> = Vec::new();
+        for label in metrics.iter().flat_map(|(_, labels)| labels.iter().copied()) {
+            if !labels.contains(&label) {
+                labels.push(label);
+            }
         }
+        let tag = |label| json!({"tag_name": label, "regex": metric_name::tag_regex(label, &Separators::default())});
+        assert_eq!(config["stats_tags"], labels.into_iter().map(tag).collect::<Value>(), "{name}");
     }
-    let tags: Vec<Value> = labels
-        .iter()
-        .map(|label| json!({"tag_name": label, "regex": metric_name::tag_regex(label, &Separators::default())}))
-        .collect();
-    assert_eq!(config["stats_tags"], Value::Array(tags));
 }
 
 #[test]

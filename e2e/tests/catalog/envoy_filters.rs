@@ -179,7 +179,6 @@ pub fn expressions_of_labels(repository: &Repository) -> Vec<String> {
     let standard = labels::names();
     let special: BTreeMap<_, _> = metric_name::build_tag_regexes().into_iter().collect();
     let mut missing = Vec::new();
-    let mut owners: BTreeMap<String, &str> = BTreeMap::new();
     for filter in &repository.filters {
         let (name, labels) = (filter.name, filter.labels());
         let Some(file) = filter.bootstrap else {
@@ -208,16 +207,20 @@ pub fn expressions_of_labels(repository: &Repository) -> Vec<String> {
                     "{TABLE}: no metric of `{name}` has the label `{tag}` of envoy/{file}: add it to the metric"
                 ));
             }
-            if let Some(other) = owners.insert(tag.clone(), name) {
+            if let Some(other) = standard.iter().find(|other| !is_standard && alike(other, tag)) {
                 missing.push(format!(
-                    "envoy/{file}: `{tag}` is a label of `{other}`, too, and there is one bootstrap for both: \
-                     give it another \
-                     name"
+                    "envoy/{file}: `{tag}` and Istio's label `{other}` end alike, and what Istio makes of extraStatTags finds \
+                     one within the other: give it another name"
                 ));
             }
         }
     }
     missing
+}
+
+/// Whether one of two names ends with the other.
+fn alike(one: &str, other: &str) -> bool {
+    one.ends_with(other) || other.ends_with(one)
 }
 
 /// The expressions of an EnvoyFilter for the bootstrap.

@@ -79,7 +79,7 @@ fn rows_of_the_table_that_are_left_out_are_named() {
     let told = |change: fn(&mut Filter), line: &str| expect(row(change), &format!("{TABLE}: {line}"));
     let no_metrics = |fault: &mut Filter| fault.metrics = &[];
     told(no_metrics, "`fault` has no metric `fault_active`, which filters/fault/src/metrics.rs counts: add ");
-    told(no_metrics, "`fault` lacks `metric(\"fault_aborts_injected_total\", &[\"rule\", \"code\"]),`");
+    told(no_metrics, "`fault` lacks `metric(\"fault_aborts_injected_total\", &[\"rule\", \"result\"]),`");
     told(no_metrics, "no metric of `fault` has the label `rule` of envoy/fault-bootstrap.yaml: add");
     const MORE: &[Metric] = &[Metric { name: "fault_other", labels: &["other"] }];
     told(|fault| fault.metrics = MORE, "no source of `fault` names its metric `fault_other`: ");
@@ -139,11 +139,11 @@ fn rows_of_documents_that_are_left_out_are_named() {
 
 #[test]
 fn what_is_left_out_of_envoy_filters_and_tests_is_named() {
-    expect_of_lines("envoy/fault-bootstrap.yaml", "(code=", "nothing takes the label `code` out ");
+    expect_of_lines("envoy/fault-bootstrap.yaml", "(result=", "nothing takes the label `result` out ");
     let root_id = "no plugin has a root id of `fault`: add `root_id: fault`";
     expect_of_lines("envoy/fault-inbound.yaml", "root_id:", root_id);
-    let same = "`code` is a label of `fault`, too, ";
-    expect_of_change("envoy/shadow-bootstrap.yaml", ("tag_name: role", "tag_name: code"), same);
+    let alike = "`code` and Istio's label `response_code` end alike, ";
+    expect_of_change("envoy/shadow-bootstrap.yaml", ("tag_name: role", "tag_name: code"), alike);
     let elsewhere = replaced("envoy/shadow-gateway.yaml", "GATEWAY", "SIDECAR_INBOUND");
     expect(elsewhere, "envoy/: no file attaches `shadow` to Gateway, ");
     for (name, file) in [("shadow-gateway", "shadow-gateway.yaml"), ("shadow.yaml", "shadow.yaml")] {

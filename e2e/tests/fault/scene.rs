@@ -207,7 +207,7 @@ impl Scene {
     /// Checks counters of the client's proxy: name, values of its labels, value.
     pub fn expect(&self, expected: &[(&str, &str, u64)]) {
         for (metric, labels, value) in expected {
-            let names: &[&str] = if metric.contains("abort") { &["rule", "code"] } else { &["rule"] };
+            let names: &[&str] = if metric.contains("abort") { &["rule", "result"] } else { &["rule"] };
             let seen = || self.counts("client", metric, names).get(*labels).copied().unwrap_or_default();
             wait_for(&format!("{metric} {labels}"), value, seen);
         }

@@ -103,10 +103,10 @@ fn a_call_that_fails_is_counted() -> Result<()> {
     let (id, call) = mirrored(&mut vm, root)?;
     vm.answer(call.token, CallResponse::default())?;
     vm.end(id)?;
-    assert_eq!(vm.envoy().metrics.value(&["shadow_responses_total", "outcome=.=reset;.;"]), 1);
+    assert_eq!(vm.envoy().metrics.value(&["shadow_responses_total", "result=.=reset;.;"]), 1);
 
     let failed = |vm: &Vm, reason: &str| {
-        vm.envoy().metrics.value(&["shadow_dispatch_failed_total", &format!("reason=.={reason};.;")])
+        vm.envoy().metrics.value(&["shadow_dispatch_failed_total", &format!("result=.={reason};.;")])
     };
     vm.envoy_mut().clusters.insert("mirror".into(), false);
     vm.request(root, request())?;
@@ -127,8 +127,8 @@ fn copies_end_with_their_configuration() -> Result<()> {
     let ready = vm.request(root, request())?;
     vm.end_root(root)?;
     let metrics = &vm.envoy().metrics;
-    assert_eq!(metrics.value(&["shadow_responses_total", "outcome=.=cancelled;.;"]), 1);
-    assert_eq!(metrics.value(&["shadow_skipped_total", "reason=.=cancelled;.;"]), 1);
+    assert_eq!(metrics.value(&["shadow_responses_total", "result=.=cancelled;.;"]), 1);
+    assert_eq!(metrics.value(&["shadow_skipped_total", "result=.=cancelled;.;"]), 1);
     assert_eq!(metrics.value(&["shadow_in_flight"]), 0);
     // Envoy cancels what is under way with the plugin.
     vm.answer(call.token, answer("200", ""))?;

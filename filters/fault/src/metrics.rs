@@ -7,7 +7,7 @@ use crate::abort::AbortKind;
 
 /// Delayed requests, counted when the delay begins.
 pub const DELAYS: &str = "fault_delays_injected_total";
-/// Aborted requests, by status.
+/// Aborted requests, by what they get instead of an answer.
 pub const ABORTS: &str = "fault_aborts_injected_total";
 /// Requests that passed because `maxActiveFaults` was reached.
 pub const OVERFLOW: &str = "fault_overflow_total";
@@ -30,7 +30,7 @@ const LIMITED: [&str; 2] = ["rule", "plugin"];
 /// All metrics, with their labels.
 pub const METRICS: [(&str, &[&str]); 9] = [
     (DELAYS, &["rule"]),
-    (ABORTS, &["rule", "code"]),
+    (ABORTS, &["rule", "result"]),
     (OVERFLOW, &["rule"]),
     (CANCELLED, &["rule"]),
     (MATCHED, &LIMITED),
@@ -59,12 +59,12 @@ impl AbortCounters {
         if let Some((_, counter)) = self.counters.iter_mut().find(|(known, _)| *known == kind) {
             return counter.add(host, 1);
         }
-        let code = match kind {
+        let result = match kind {
             AbortKind::Http(status) => status.to_string(),
             AbortKind::Grpc(status) => format!("grpc{status}"),
             AbortKind::Reset => "reset".into(),
         };
-        let mut counter = LazyMetric::counter(&self.prefix, ABORTS, &[("rule", &self.rule), ("code", &code)]);
+        let mut counter = LazyMetric::counter(&self.prefix, ABORTS, &[("rule", &self.rule), ("result", &result)]);
         counter.add(host, 1);
         self.counters.push((kind, counter));
     }

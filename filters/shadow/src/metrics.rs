@@ -5,17 +5,17 @@ use series::metric_name::{self, Separators};
 
 /// Copies sent to a mirror.
 pub const REQUESTS: &str = "shadow_requests_total";
-/// Requests selected for a mirror but not mirrored, by reason.
+/// Requests selected for a mirror but not mirrored, by the reason.
 pub const SKIPPED: &str = "shadow_skipped_total";
-/// Copies that Envoy refused to send, by reason.
+/// Copies that Envoy refused to send, by the reason.
 pub const DISPATCH_FAILED: &str = "shadow_dispatch_failed_total";
-/// Sent copies, by the outcome.
+/// Sent copies, by the class of their answer, or the reason why there is none.
 pub const RESPONSES: &str = "shadow_responses_total";
 /// Compared pairs, by result.
 pub const COMPARE: &str = "shadow_compare_total";
-/// Comparisons left out, completely or in part, by reason.
+/// Comparisons left out, completely or in part, by the reason.
 pub const UNCOMPARED: &str = "shadow_uncompared_total";
-/// Compared pairs, by the classes of both statuses.
+/// Compared pairs, by the classes of both statuses: the original's first.
 pub const STATUS_PAIRS: &str = "shadow_status_pairs_total";
 /// Pairs with two answers of upstreams, by which one was slower.
 pub const LATENCY: &str = "shadow_latency_total";
@@ -30,16 +30,16 @@ pub const IN_FLIGHT: &str = "shadow_in_flight";
 /// Bytes of copies: held here until they are sent, then by Envoy until they are answered.
 pub const BUFFERED: &str = "shadow_buffered_bytes";
 
-/// All metrics, with their labels.
+/// All metrics, with their labels. These have few names, because each takes an expression in the bootstrap.
 pub const METRICS: [(&str, &[&str]); 13] = [
     (REQUESTS, &["mirror"]),
-    (SKIPPED, &["mirror", "reason"]),
-    (DISPATCH_FAILED, &["mirror", "reason"]),
-    (RESPONSES, &["mirror", "outcome", "code_class"]),
+    (SKIPPED, &["mirror", "result"]),
+    (DISPATCH_FAILED, &["mirror", "result"]),
+    (RESPONSES, &["mirror", "result"]),
     (COMPARE, &["mirror", "role", "result"]),
-    (UNCOMPARED, &["mirror", "reason"]),
-    (STATUS_PAIRS, &["mirror", "primary", "shadow"]),
-    (LATENCY, &["mirror", "verdict"]),
+    (UNCOMPARED, &["mirror", "result"]),
+    (STATUS_PAIRS, &["mirror", "result"]),
+    (LATENCY, &["mirror", "result"]),
     (SHADOW_LATENCY, &["mirror"]),
     (PRIMARY_LATENCY, &["mirror"]),
     (TRAILERS_DROPPED, &["mirror"]),
@@ -84,7 +84,7 @@ impl Skip {
         Self::Cancelled,
     ];
 
-    /// Its value of the label `reason`.
+    /// Its value of the label `result`.
     pub fn name(self) -> &'static str {
         match self {
             Self::BodyTooLarge => "body_too_large",
@@ -137,7 +137,9 @@ impl MirrorCounters {
         }
         let (metric, values) = sample;
         let (_, labels) = METRICS.iter().find(|(name, _)| *name == metric)?;
-        let values = [self.mirror.as_str(), values[0], values[1]];
+        let pair = values.join("/");
+        let [first, second] = if metric == STATUS_PAIRS { [pair.as_str(), ""] } else { values };
+        let values = [self.mirror.as_str(), first, second];
         let labels = labels.iter().copied().zip(values);
         let name = metric_name::encode(&Separators::default(), labels, &[&self.prefix, metric].concat());
         let id = host.define_metric(kind, &name).ok()?;
@@ -204,16 +206,16 @@ mod tests {
         let mut counters = MirrorCounters::new("p_", "v2");
         for _ in 0..3 {
             counters.count(&host, REQUESTS, [""; 2]);
-            counters.count(&host, RESPONSES, ["upstream", "2xx"]);
-            counters.count(&host, RESPONSES, ["reset", "-"]);
+            counters.count(&host, COMPARE, ["control", "match"]);
+            counters.count(&host, STATUS_PAIRS, ["2xx", "reset"]);
             counters.record(&host, SHADOW_LATENCY, 7);
         }
         assert_eq!(host.defined(), 4);
         let names: Vec<(String, u64)> = host.values().into_iter().collect();
         let expected = [
-            ("mirror=.=v2;.;outcome=.=reset;.;code_class=.=-;.;p_shadow_responses_total", 3),
-            ("mirror=.=v2;.;outcome=.=upstream;.;code_class=.=2xx;.;p_shadow_responses_total", 3),
             ("mirror=.=v2;.;p_shadow_requests_total", 3),
+            ("mirror=.=v2;.;result=.=2xx/reset;.;p_shadow_status_pairs_total", 3),
+            ("mirror=.=v2;.;role=.=control;.;result=.=match;.;p_shadow_compare_total", 3),
         ];
         assert_eq!(names, expected.map(|(name, value)| (name.to_owned(), value)));
         assert_eq!(host.histograms().into_values().collect::<Vec<_>>(), [(3, 21)]);

@@ -81,29 +81,21 @@ impl Code {
 }
 
 impl Outcome {
-    /// Its value in labels.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Upstream(_) => "upstream",
-            Self::Timeout => "timeout",
-            Self::Unreachable => "unreachable",
-            Self::Reset => "reset",
-        }
-    }
-
     /// Its text in log lines.
     pub fn told(&self) -> String {
-        let Self::Upstream(Answer { code, latency, .. }) = self else { return self.name().into() };
+        let Self::Upstream(Answer { code, latency, .. }) = self else { return self.class().into() };
         let grpc = if code.is_grpc { "grpc " } else { "" };
         let took = latency.map(|latency| format!(" in {latency} ms")).unwrap_or_default();
         format!("{grpc}{}{took}", code.number)
     }
 
-    /// The class of the status, or the reason why there is none.
+    /// The class of the status, or the reason why there is none, as in labels.
     pub fn class(&self) -> &'static str {
         match self {
             Self::Upstream(answer) => answer.code.class(),
-            other => other.name(),
+            Self::Timeout => "timeout",
+            Self::Unreachable => "unreachable",
+            Self::Reset => "reset",
         }
     }
 }

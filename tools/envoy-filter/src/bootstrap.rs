@@ -47,7 +47,21 @@ pub fn bootstrap_override(filters: &[EnvoyFilter]) -> Result<Value, Problem> {
             })?;
         }
     }
+    each_expression_once(&mut all);
     Ok(all)
+}
+
+/// Labels of several filters may have one name, and so one expression. Envoy would try it twice.
+fn each_expression_once(bootstrap: &mut Value) {
+    let Some(tags) = bootstrap.pointer_mut("/stats_config/stats_tags").and_then(Value::as_array_mut) else { return };
+    let mut known = Vec::new();
+    tags.retain(|tag| {
+        let is_new = !known.contains(tag);
+        if is_new {
+            known.push(tag.clone());
+        }
+        is_new
+    });
 }
 
 /// The EnvoyFilter. `comment` becomes comment lines at its beginning. `tags` are label names with their expressions.
@@ -72,4 +86,24 @@ pub fn bucket_setting(regex: &str, bounds: &str) -> String {
     format!(
         "          - match:\n              safe_regex:\n                regex: '{regex}'\n            buckets: [{bounds}]\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn an_expression_that_two_filters_have_is_merged_once() {
+        let filter = |names: [&str; 2]| {
+            let tags = names.map(|name| (name.to_owned(), format!("({name})")));
+            (PathBuf::from("x.yaml"), stats_bootstrap("", tags, "").replace("remixer-stats", names[0]))
+        };
+        let filters = crate::parse(&[filter(["rule", "result"]), filter(["mirror", "result"])]).unwrap();
+        let merged = bootstrap_override(&filters).unwrap();
+        let tags = merged["stats_config"]["stats_tags"].as_array().unwrap();
+        let names: Vec<&Value> = tags.iter().map(|tag| &tag["tag_name"]).collect();
+        assert_eq!(names, ["rule", "result", "mirror"]);
+    }
 }

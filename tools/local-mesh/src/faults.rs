@@ -22,7 +22,7 @@ pub fn render(prometheus: &Prometheus) -> Result<String> {
     let mut lines = Vec::new();
     for (metric, by, what) in [
         ("fault_delays_injected_total", "pod, rule", "delayed"),
-        ("fault_aborts_injected_total", "pod, rule, code", "aborted"),
+        ("fault_aborts_injected_total", "pod, rule, result", "aborted"),
         ("fault_delay_cancelled_total", "pod, rule", "left while delayed"),
         ("fault_overflow_total", "pod, rule", "passed, too many were delayed"),
     ] {
@@ -34,7 +34,7 @@ pub fn render(prometheus: &Prometheus) -> Result<String> {
 }
 
 fn line(sample: &Sample, what: &str) -> String {
-    let [pod, rule, code] = ["pod", "rule", "code"].map(|label| sample.label(label));
-    let with = if code.is_empty() { String::new() } else { format!(" with {code}") };
+    let [pod, rule, result] = ["pod", "rule", "result"].map(|label| sample.label(label));
+    let with = if result.is_empty() { String::new() } else { format!(" with {result}") };
     format!("{pod:<40}  rule {rule}: {} {what}{with}\n", sample.value)
 }

@@ -87,7 +87,7 @@ fn delays(milliseconds: u64) -> String {
 
 const ABORT: &str = r#""abort": {"httpStatus": 503, ALL}"#;
 const DELAYED: &str = "rule=.=r;.;fault_delays_injected_total";
-const ABORTED: &str = "rule=.=r;.;code=.=503;.;fault_aborts_injected_total";
+const ABORTED: &str = "rule=.=r;.;result=.=503;.;fault_aborts_injected_total";
 const OVERFLOWN: &str = "rule=.=r;.;fault_overflow_total";
 const PLUGIN_ACTIVE: &str = "plugin=.=fault_outbound;.;fault_plugin_active";
 const LEFT: &str = "rule=.=r;.;fault_delay_cancelled_total";
@@ -123,7 +123,7 @@ fn answers_are_as_configured() {
         let mut worker = Worker::new(&always(&format!(r#""abort": {{{abort}, ALL}}"#), "", ""));
         let (flow, id) = worker.request();
         assert_eq!((flow, worker.host.take_ends()), (RequestFlow::Stop, vec![(id, end)]), "{abort}");
-        assert_eq!(worker.value(&format!("rule=.=r;.;code=.={code};.;fault_aborts_injected_total")), 1, "{abort}");
+        assert_eq!(worker.value(&format!("rule=.=r;.;result=.={code};.;fault_aborts_injected_total")), 1, "{abort}");
     }
 }
 
@@ -511,7 +511,7 @@ fn envoy_s_filter_is_told_what_to_do() {
     let expected = [("x", "1"), (control::ABORT_GRPC, "7"), (control::DELAY, "2800")];
     assert_eq!(told, expected.map(|(name, value)| (name.to_string(), value.to_string())));
     assert_eq!(worker.value(DELAYED), 1);
-    assert_eq!(worker.value("rule=.=r;.;code=.=grpc7;.;fault_aborts_injected_total"), 1);
+    assert_eq!(worker.value("rule=.=r;.;result=.=grpc7;.;fault_aborts_injected_total"), 1);
     // Nobody else can tell it.
     assert_eq!(worker.with(&asked), RequestFlow::Pass);
     assert_eq!(worker.host.headers(HeaderMap::Request).into_keys().collect::<Vec<_>>(), [control::DELAY_PERCENTAGE]);
@@ -524,7 +524,7 @@ fn envoy_s_filter_is_told_what_to_do() {
 fn metrics_have_the_prefix() {
     let mut worker = Worker::new(&always(ABORT, "", r#", "statPrefix": "mine""#));
     worker.request();
-    assert_eq!(worker.value("rule=.=r;.;code=.=503;.;mine_fault_aborts_injected_total"), 1);
+    assert_eq!(worker.value("rule=.=r;.;result=.=503;.;mine_fault_aborts_injected_total"), 1);
 }
 
 #[test]

@@ -161,11 +161,7 @@ impl Sending {
             max_body: flight.pair.and(target.mirror.compare).and_then(|compare| compare.max_body_bytes),
         };
         let outcome = Outcome::of_call(host, asked, counts);
-        let class = match &outcome {
-            Outcome::Upstream(_) => outcome.class(),
-            _ => "-",
-        };
-        target.counters.count(host, metrics::RESPONSES, [outcome.name(), class]);
+        target.counters.count(host, metrics::RESPONSES, [outcome.class(), ""]);
         if let Some(pair) = flight.pair.and_then(|id| self.pairs.shadow(id, outcome)) {
             self.close(host, &pair);
         }
@@ -183,7 +179,7 @@ impl Sending {
         }
         for (_, flight) in core::mem::take(&mut self.flights) {
             if let Some(target) = self.targets.get_mut(flight.target) {
-                target.counters.count(host, metrics::RESPONSES, ["cancelled", "-"]);
+                target.counters.count(host, metrics::RESPONSES, ["cancelled", ""]);
             }
         }
         self.tell(host);

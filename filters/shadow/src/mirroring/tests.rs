@@ -104,9 +104,9 @@ fn a_copy_is_sent_by_the_timer_and_compared() {
     worker.end(&mut request, &OK);
     worker.answer(&made, &Replied { status: 500, took: 30 });
     worker.expect(metrics::REQUESTS, &[("m", 1)]);
-    worker.expect(metrics::RESPONSES, &[("m upstream 5xx", 1)]);
+    worker.expect(metrics::RESPONSES, &[("m 5xx", 1)]);
     worker.expect(metrics::COMPARE, &[("m candidate class_mismatch", 1)]);
-    worker.expect(metrics::STATUS_PAIRS, &[("m 2xx 5xx", 1)]);
+    worker.expect(metrics::STATUS_PAIRS, &[("m 2xx/5xx", 1)]);
     worker.expect(metrics::LATENCY, &[("m slower", 1)]);
     worker.expect(metrics::IN_FLIGHT, &[("", 0)]);
     worker.expect(metrics::BUFFERED, &[("", 0)]);
@@ -385,7 +385,7 @@ fn the_end_of_a_configuration_is_counted() {
     worker.begin(true);
     worker.mirroring.on_end(&worker.host);
     worker.expect(metrics::SKIPPED, &[("m cancelled", 1)]);
-    worker.expect(metrics::RESPONSES, &[("m cancelled -", 1)]);
+    worker.expect(metrics::RESPONSES, &[("m cancelled", 1)]);
     worker.expect(metrics::IN_FLIGHT, &[("", 0)]);
 }
 
