@@ -8,7 +8,7 @@ use anyhow::{ensure, Result};
 use catalog::{Context, Filter, Place, FILTERS};
 
 use crate::scene::Scene;
-use crate::variants::{Module, Part, Proof, Variant, EXTRAS, MODULES, NEW_LABELS, VARIANTS};
+use crate::variants::{Module, Part, Proof, Variant, EXTRAS, MODULES, VARIANTS};
 
 /// All variants. A scene's baseline comes first.
 pub fn all() -> &'static [Variant] {
@@ -32,7 +32,7 @@ pub fn choose(names: &[String], short: bool) -> Result<Vec<Variant>> {
     }
     let wanted = |variant: &Variant| match names.is_empty() {
         true => variant.short || !short,
-        false => names.iter().any(|name| variant.is_meant(name) || (name == NEW_LABELS && variant.shows_new_labels())),
+        false => names.iter().any(|name| variant.is_meant(name)),
     };
     let scenes: Vec<Scene> = all().iter().filter(|variant| wanted(variant)).map(|variant| variant.scene).collect();
     let needed = |variant: &Variant| wanted(variant) || (variant.is_baseline() && scenes.contains(&variant.scene));

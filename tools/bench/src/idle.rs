@@ -11,9 +11,10 @@ use local_mesh::sidecar::Sidecar;
 use local_mesh::tools;
 
 use crate::bench::Bench;
+use crate::bootstrap;
 use crate::choice;
 use crate::machine;
-use crate::proxy::{arguments, BOOTSTRAP_FILTER};
+use crate::proxy::arguments;
 use crate::site::{Site, MEASURED};
 use crate::statistics::median;
 use crate::variants::Module;
@@ -48,7 +49,7 @@ pub struct Idle {
 
 /// All five filters as they are attached by default: four in one VM, and shadowing.
 const FIVE: [&str; 5] = [
-    BOOTSTRAP_FILTER,
+    bootstrap::OF_STATS,
     "one-pass/telemetry-access-log.yaml",
     "fault-inbound.yaml",
     "fault-outbound.yaml",
@@ -66,7 +67,7 @@ pub const ALL: &str = "all";
 pub fn measure(bench: &Bench, site: &Site) -> Result<Vec<Idle>> {
     let file = |module: &Module| vec![module.filter];
     let all = FIVE.to_vec();
-    let mut sets = vec![(NONE, Vec::new(), 1), (BOOTSTRAP, vec![BOOTSTRAP_FILTER], 1)];
+    let mut sets = vec![(NONE, Vec::new(), 1), (BOOTSTRAP, vec![bootstrap::OF_STATS], 1)];
     sets.extend(choice::modules().iter().map(|module| (module.file, file(module), 1)));
     sets.extend([(ALL, all.clone(), 1), (NONE, Vec::new(), MORE_WORKERS), (ALL, all, MORE_WORKERS)]);
 

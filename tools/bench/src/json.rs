@@ -8,7 +8,7 @@ use serde_json::{json, Value};
 use crate::goals;
 use crate::latency::Latency;
 use crate::report::{Report, SceneReport};
-use crate::series::SERIES_PER_SET;
+use crate::series::{NewLabels, SERIES_PER_SET};
 use crate::statistics::Summary;
 
 /// Where it goes by default.
@@ -55,9 +55,8 @@ pub fn of(report: &Report) -> Value {
         "module_bytes": sizes,
         "series": many,
         "idle": idle,
-        "stats_tags": report.tag_regexes,
         "series_per_label_set": SERIES_PER_SET,
-        "new_labels_us": report.new_labels.map(|new| json!({"both": new.both, "exchange": new.exchange, "envoy_counts": new.envoy_counts})),
+        "new_labels": report.new_labels.iter().map(new_labels).collect::<Vec<Value>>(),
         "latency_ms": report.latency.map(|comparison| json!({
             "without": latency(comparison.without),
             "with": latency(comparison.with),
@@ -83,6 +82,15 @@ fn scene(report: &SceneReport) -> Vec<Value> {
         })
     });
     variants.collect()
+}
+
+fn new_labels(new: &NewLabels) -> Value {
+    json!({
+        "expressions": new.bootstrap.name,
+        "stats_tags": new.expressions,
+        "envoy_counts": !new.bootstrap.is_for_stats(),
+        "stats_us": summary(Some(new.time)),
+    })
 }
 
 fn summary(summary: Option<Summary>) -> Value {

@@ -15,9 +15,9 @@ use local_mesh::tools;
 use local_mesh::topology::Topology;
 
 use crate::bench::Bench;
+use crate::bootstrap;
 use crate::load::{awake, Connection, Target};
 use crate::machine;
-use crate::proxy::BOOTSTRAP_FILTER;
 use crate::site::{Site, APPLICATION_PORT, CALLER, MEASURED};
 use crate::statistics::{median, quantile};
 use crate::upstream;
@@ -57,7 +57,7 @@ pub struct Comparison {
 
 /// Measures.
 pub fn measure(bench: &Bench, site: &Site) -> Result<Comparison> {
-    let files = [TELEMETRY.filter, BOOTSTRAP_FILTER].map(|file| tools::filters().join(file));
+    let files = [TELEMETRY.filter, bootstrap::OF_STATS].map(|file| tools::filters().join(file));
     let meshes = [start(bench, site, Vec::new())?, start(bench, site, files.to_vec())?];
     for mesh in &meshes {
         let target = target(site, mesh)?;

@@ -10,6 +10,7 @@
 
 pub mod assembly;
 pub mod bench;
+pub mod bootstrap;
 pub mod choice;
 pub mod goals;
 pub mod idle;

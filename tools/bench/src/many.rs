@@ -7,11 +7,12 @@ use anyhow::{ensure, Context, Result};
 use serde_json::{json, Value};
 
 use crate::bench::Bench;
+use crate::bootstrap;
 use crate::listener::set;
 use crate::load::Load;
 use crate::machine;
 use crate::native;
-use crate::proxy::{self, Proxy, BOOTSTRAP_FILTER};
+use crate::proxy::{self, Proxy};
 use crate::scene::Scene;
 use crate::series::{request_of, SERIES_PER_SET};
 use crate::site::Site;
@@ -66,11 +67,11 @@ pub fn measure(bench: &Bench, site: &Site) -> Result<Vec<Many>> {
 
 fn of(bench: &Bench, site: &Site, name: &'static str, parts: &'static [Part], expressions: bool) -> Result<Many> {
     let variant = Variant { name, scene: Scene::Hop, about: "", parts, proof: Proof::Answers, short: false };
-    let bootstrap: &[&str] = if expressions { &[BOOTSTRAP_FILTER] } else { &[] };
+    let bootstrap = if expressions { bootstrap::OURS } else { bootstrap::NONE };
     let mut config = proxy::configuration(site, &[variant], bootstrap)?;
     set(&mut config.bootstrap, "stats_flush_interval", json!(format!("{}s", FLUSH.as_secs())));
     config.listeners.iter_mut().try_for_each(allow_all)?;
-    let proxy = Proxy::start(site, &config, bench.cores.proxy, &bench.client, &bench.interrupt)?;
+    let proxy = Proxy::start(bench, site, &config)?;
     let pid = proxy.sidecar.pid();
     let target = || Scene::Hop.target(site, 0);
 
@@ -109,7 +110,7 @@ fn of(bench: &Bench, site: &Site, name: &'static str, parts: &'static [Part], ex
     let scraped = machine::private(pid)?;
     let seen = proxy.sidecar.stats_text()?.matches("istio_requests_total{").count();
     ensure!(parts.is_empty() || seen > SETS, "{seen} series instead of {SETS}");
-    let series = SETS as f64 * SERIES_PER_SET;
+    let series = (SETS * SERIES_PER_SET) as f64;
     Ok(Many {
         name,
         per_series: (end as f64 - begin as f64) / series,
@@ -132,7 +133,8 @@ fn allow_all(value: &mut Value) -> Result<()> {
     let is_telemetry = value["root_id"].as_str().is_some_and(|id| id.starts_with("telemetry"));
     if let Some(written) = value.pointer_mut("/configuration/value").filter(|_| is_telemetry) {
         let mut configuration: Value = serde_json::from_str(written.as_str().unwrap_or_default())?;
-        configuration["stats"]["max_series"] = json!(8 * SETS);
+        let fields = configuration.as_object_mut().context("a configuration that is no object")?;
+        set(fields.entry("stats").or_insert_with(|| json!({})), "max_series", json!(8 * SETS));
         *written = json!(configuration.to_string());
     }
     match value {

@@ -1,26 +1,21 @@
 //! The measured Envoy: one process, one worker, a listener for each variant.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
-use local_mesh::attach::Attachment;
-use local_mesh::client::Client;
 use local_mesh::config::{outbound_cluster, port, SidecarConfig};
 use local_mesh::interrupt::Interrupt;
-use local_mesh::options::Options;
 use local_mesh::process::check_free;
 use local_mesh::sidecar::Sidecar;
 use local_mesh::tools;
 
+use crate::bench::Bench;
+use crate::bootstrap::Bootstrap;
 use crate::listener::{self, set};
 use crate::machine::{self, Thread};
 use crate::native;
 use crate::site::{Site, MEASURED};
 use crate::variants::Variant;
-
-/// The EnvoyFilter that a proxy with stats has in its bootstrap.
-pub const BOOTSTRAP_FILTER: &str = "stats-bootstrap.yaml";
 
 /// How long it may take to serve.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -32,17 +27,13 @@ pub struct Proxy {
     pub sidecar: Sidecar,
     /// Its only worker.
     pub worker: Thread,
-    /// How many expressions take labels out of its stats' names.
-    pub tag_regexes: usize,
 }
 
-/// What Envoy is told: all the variants' listeners, each on an address of its own, and these EnvoyFilters in its bootstrap.
-pub fn configuration(site: &Site, variants: &[Variant], bootstrap: &[&str]) -> Result<SidecarConfig> {
+/// What Envoy is told: all the variants' listeners, each on an address of its own, and the bootstrap.
+pub fn configuration(site: &Site, variants: &[Variant], bootstrap: Bootstrap) -> Result<SidecarConfig> {
     let mut config = site.plain()?;
     tell_of_callee(site, &mut config)?;
-    let filters: Vec<PathBuf> = bootstrap.iter().map(|file| tools::filters().join(file)).collect();
-    let options = Options { filters, ..Options::default() };
-    Attachment::load(&options)?.apply(site.workload(MEASURED)?, &mut config)?;
+    bootstrap.apply(&mut config)?;
     // Envoy's own, as in production; the mesh flushes more often, which takes the worker's time.
     set(&mut config.bootstrap, "stats_flush_interval", "5s".into());
     let listeners = variants.iter().enumerate().map(|(index, variant)| listener::of(variant, site, index));
@@ -74,15 +65,7 @@ pub fn arguments(concurrency: u32) -> Vec<String> {
 
 impl Proxy {
     /// Starts it on a core of its own, and returns when it serves.
-    pub fn start(
-        site: &Site,
-        config: &SidecarConfig,
-        core: usize,
-        client: &Client,
-        interrupt: &Interrupt,
-    ) -> Result<Self> {
-        let tag_regexes = config.bootstrap.pointer("/stats_config/stats_tags").and_then(|tags| tags.as_array());
-        let tag_regexes = tag_regexes.map_or(0, Vec::len);
+    pub fn start(bench: &Bench, site: &Site, config: &SidecarConfig) -> Result<Self> {
         let ip = site.workload(MEASURED)?.address;
         for port in [port::ADMIN, port::STATS] {
             check_free("the measured proxy", ip, port)?;
@@ -92,14 +75,14 @@ impl Proxy {
             config,
             site.files.clone(),
             (&tools::envoy(None)?, &arguments(1)),
-            client.clone(),
+            bench.client.clone(),
         )?;
-        machine::pin(sidecar.pid(), &[core])?;
-        wait_until_ready(&sidecar, interrupt)?;
+        machine::pin(sidecar.pid(), &[bench.cores.proxy])?;
+        wait_until_ready(&sidecar, &bench.interrupt)?;
         // Once more for threads that were being made meanwhile.
-        machine::pin(sidecar.pid(), &[core])?;
+        machine::pin(sidecar.pid(), &[bench.cores.proxy])?;
         let worker = Thread::find(sidecar.pid(), "wrk:worker_0")?;
-        Ok(Self { sidecar, worker, tag_regexes })
+        Ok(Self { sidecar, worker })
     }
 }
 

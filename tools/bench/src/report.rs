@@ -21,12 +21,10 @@ pub struct Report {
     pub processor: String,
     /// Sizes of the modules in bytes.
     pub sizes: Vec<(String, u64)>,
-    /// Expressions in the bootstrap that take labels out of stats' names.
-    pub tag_regexes: usize,
     /// CPU time per request.
     pub scenes: Vec<SceneReport>,
-    /// CPU time of new labels.
-    pub new_labels: Option<NewLabels>,
+    /// CPU time of new labels, by the bootstrap.
+    pub new_labels: Vec<NewLabels>,
     /// What many series take.
     pub many: Vec<Many>,
     /// Memory and time to start.

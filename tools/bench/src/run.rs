@@ -11,12 +11,13 @@ use local_mesh::interrupt::Interrupt;
 use local_mesh::tools;
 
 use crate::bench::Bench;
+use crate::bootstrap;
 use crate::choice;
 use crate::load::Load;
 use crate::machine::{self, Cores};
 use crate::options::Arguments;
 use crate::proof;
-use crate::proxy::{self, Proxy, BOOTSTRAP_FILTER};
+use crate::proxy::{self, Proxy};
 use crate::report::{Report, SceneReport};
 use crate::rounds::{Rounds, Timing};
 use crate::scene::Scene;
@@ -74,6 +75,10 @@ fn measure(bench: &Bench, arguments: &Arguments, chosen: &[Variant], modules: Pa
     if !chosen.is_empty() {
         measure_cpu(bench, &site, chosen, (timing, rounds), &mut report)?;
     }
+    if arguments.wants(variants::NEW_LABELS) {
+        bench.say("new labels");
+        report.new_labels = series::measure(bench, &site)?;
+    }
     if arguments.wants(variants::SERIES) {
         bench.say("10,000 series");
         report.many = many::measure(bench, &site)?;
@@ -103,21 +108,14 @@ fn measure_cpu(
     report: &mut Report,
 ) -> Result<()> {
     bench.say("starting Envoy");
-    let config = proxy::configuration(site, chosen, &[BOOTSTRAP_FILTER])?;
-    let proxy = Proxy::start(site, &config, bench.cores.proxy, &bench.client, &bench.interrupt)?;
-    report.tag_regexes = proxy.tag_regexes;
+    let config = proxy::configuration(site, chosen, bootstrap::OURS)?;
+    let proxy = Proxy::start(bench, site, &config)?;
     for scene in Scene::ALL {
         let indices: Vec<usize> =
             chosen.iter().enumerate().filter(|(_, variant)| variant.scene == scene).map(|(index, _)| index).collect();
         if !indices.is_empty() {
             report.scenes.push(measure_scene(bench, site, &proxy, chosen, scene, &indices, settings)?);
         }
-    }
-    let number = |id: &str| chosen.iter().position(|variant| variant.id() == id);
-    let of_labels = [variants::WITH_BOTH, variants::WITH_EXCHANGE, variants::WITH_ENVOY_COUNTS].map(number);
-    if let [Some(both), Some(exchange), Some(envoy_counts)] = of_labels {
-        bench.say("new labels");
-        report.new_labels = Some(series::measure(bench, site, &proxy.worker, [both, exchange, envoy_counts])?);
     }
     proxy.sidecar.check()
 }

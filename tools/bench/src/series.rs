@@ -6,72 +6,75 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use crate::bench::Bench;
+use crate::bootstrap::{self, Bootstrap};
+use crate::choice;
 use crate::load::Load;
 use crate::machine::Thread;
 use crate::native::SOURCE_HEADER;
+use crate::proxy::{self, Proxy};
 use crate::scene::Scene;
 use crate::site::{Site, CALLER};
-use crate::statistics::median;
+use crate::statistics::Summary;
+use crate::variants::{Variant, WITH_BOTH, WITH_ENVOY_COUNTS, WITH_EXCHANGE};
 
 /// New callers, each a set of labels.
-const CALLERS: usize = 60;
+const CALLERS: usize = 30;
 
-/// How often, each time with other callers.
-const TIMES: usize = 3;
+/// How often, each time with another proxy. The bootstraps take turns.
+const TIMES: usize = 7;
 
 /// Stats that one set of labels makes: a counter and three histograms.
-pub const SERIES_PER_SET: f64 = 4.0;
+pub const SERIES_PER_SET: usize = 4;
 
-/// CPU time in microseconds that the first request of a caller takes over its second.
-#[derive(Debug, Clone, Copy)]
+/// CPU time in microseconds that stats takes for the first request of a caller over its second.
+#[derive(Debug, Clone)]
 pub struct NewLabels {
-    /// With metadata exchange and stats.
-    pub both: f64,
-    /// With metadata exchange alone.
-    pub exchange: f64,
-    /// With both, where Envoy counts.
-    pub envoy_counts: f64,
+    /// Whose expressions the bootstrap has.
+    pub bootstrap: Bootstrap,
+    /// How many.
+    pub expressions: usize,
+    /// The time; what metadata exchange takes for a new caller is not in it.
+    pub time: Summary,
 }
 
-impl NewLabels {
-    /// What stats has of it.
-    pub fn per_set(&self) -> f64 {
-        self.both - self.exchange
-    }
-
-    /// What stats has of it, where Envoy counts.
-    pub fn per_set_of_envoy(&self) -> f64 {
-        self.envoy_counts - self.exchange
-    }
-
-    /// The same as [`NewLabels::per_set`] for one stat.
-    pub fn per_series(&self) -> f64 {
-        self.per_set() / SERIES_PER_SET
-    }
-}
-
-/// Measures on the listeners of the variants, by their numbers: with both, with metadata exchange alone, and with both where
-/// Envoy counts.
-pub fn measure(bench: &Bench, site: &Site, worker: &Thread, variants: [usize; 3]) -> Result<NewLabels> {
-    let mut results = [Vec::new(), Vec::new(), Vec::new()];
-    for time in 0..TIMES {
-        for (index, (result, name)) in variants.into_iter().zip(results.iter_mut().zip(["both", "exchange", "counts"]))
-        {
-            bench.interrupt.check()?;
-            let mut load = Load::connect(&bench.runtime, Scene::Hop.target(site, index)?, 1)?;
-            let callers = (0..CALLERS).map(|number| request_of(site, &format!("{name}-{time}-{number}")));
-            let requests: Vec<Arc<[u8]>> = callers.collect::<Result<_>>()?;
-            let first = cpu_time(&mut load, worker, &requests)?;
-            let second = cpu_time(&mut load, worker, &requests)?;
-            result.push(first - second);
+/// Measures under each bootstrap, in turns.
+pub fn measure(bench: &Bench, site: &Site) -> Result<Vec<NewLabels>> {
+    let mut all = vec![(0, Vec::new()); bootstrap::ALL.len()];
+    for _ in 0..TIMES {
+        for (bootstrap, (expressions, times)) in bootstrap::ALL.iter().zip(&mut all) {
+            let (number, time) = of_proxy(bench, site, *bootstrap)?;
+            *expressions = number;
+            times.push(time);
         }
     }
-    let [both, exchange, envoy_counts] = results;
-    Ok(NewLabels {
-        both: median(&both).context("nothing was measured")?,
-        exchange: median(&exchange).context("nothing was measured")?,
-        envoy_counts: median(&envoy_counts).context("nothing was measured")?,
-    })
+    let rows = bootstrap::ALL.iter().zip(all).map(|(bootstrap, (expressions, times))| {
+        let time = Summary::of(&times).context("nothing was measured")?;
+        Ok(NewLabels { bootstrap: *bootstrap, expressions, time })
+    });
+    rows.collect()
+}
+
+/// The number of expressions, and the time.
+fn of_proxy(bench: &Bench, site: &Site, bootstrap: Bootstrap) -> Result<(usize, f64)> {
+    let counting = if bootstrap.is_for_stats() { WITH_BOTH } else { WITH_ENVOY_COUNTS };
+    let variant = |id: &str| choice::all().iter().find(|variant| variant.id() == id).copied();
+    let variants = [variant(counting), variant(WITH_EXCHANGE)].into_iter().collect::<Option<Vec<Variant>>>();
+    let variants = variants.context("a variant is missing")?;
+    let config = proxy::configuration(site, &variants, bootstrap)?;
+    let proxy = Proxy::start(bench, site, &config)?;
+    let mut times = Vec::new();
+    for (index, variant) in variants.iter().enumerate() {
+        bench.interrupt.check()?;
+        let mut load = Load::connect(&bench.runtime, Scene::Hop.target(site, index)?, 1)?;
+        load.head()?; // the code has run once
+        let callers = (0..CALLERS).map(|number| request_of(site, &format!("{}-{number}", variant.name)));
+        let requests: Vec<Arc<[u8]>> = callers.collect::<Result<_>>()?;
+        let first = cpu_time(&mut load, &proxy.worker, &requests)?;
+        times.push(first - cpu_time(&mut load, &proxy.worker, &requests)?);
+    }
+    proxy.sidecar.check()?;
+    let [both, exchange] = times[..] else { anyhow::bail!("two variants were to be measured") };
+    Ok((bootstrap::expressions(&config), both - exchange))
 }
 
 /// Microseconds per request.

@@ -6,7 +6,7 @@ use crate::choice;
 use crate::goals::{self, Goal, MEGABYTE};
 use crate::report::{Report, SceneReport};
 use crate::scene::Scene;
-use crate::series::SERIES_PER_SET;
+use crate::series::{NewLabels, SERIES_PER_SET};
 use crate::statistics::Summary;
 use crate::variants::{EXTRAS, NATIVE_STATS};
 
@@ -42,21 +42,7 @@ pub fn text(report: &Report) -> String {
     }
     text.push('\n');
     text.push_str(&modules(report));
-    if let Some(new) = &report.new_labels {
-        line(
-            &mut text,
-            format_args!(
-                "new labels    {:.0} µs of CPU time over a warm request for the first request of a caller, with metadata \
-                 exchange and stats;\n              {:.0} µs of that are stats', {:.0} µs for each of {SERIES_PER_SET} \
-                 series, with {} stats_tags in the bootstrap;\n              {:.0} µs where Envoy counts",
-                new.both,
-                new.per_set(),
-                new.per_series(),
-                report.tag_regexes,
-                new.per_set_of_envoy()
-            ),
-        );
-    }
+    text.push_str(&new_labels(&report.new_labels));
     for many in &report.many {
         line(
             &mut text,
@@ -170,6 +156,29 @@ fn modules(report: &Report) -> String {
                 idle.resident / MEGABYTE,
                 idle.ready
             ),
+        );
+    }
+    text
+}
+
+/// What a new set of labels costs, by the bootstrap.
+fn new_labels(rows: &[NewLabels]) -> String {
+    let mut text = String::new();
+    if !rows.is_empty() {
+        line(
+            &mut text,
+            format_args!(
+                "new labels: CPU time in µs that stats adds to a caller's first request, which makes {SERIES_PER_SET} series"
+            ),
+        );
+    }
+    for NewLabels { bootstrap, expressions, time } in rows {
+        let who = if bootstrap.is_for_stats() { "the module counts" } else { "Envoy counts" };
+        let quartiles = format!("{:.0} to {:.0}", time.low, time.high);
+        let (name, median) = (bootstrap.name, time.median);
+        line(
+            &mut text,
+            format_args!("  {expressions:>3} expressions: {name:<36}{who:<18}{median:>7.0}{quartiles:>18}"),
         );
     }
     text

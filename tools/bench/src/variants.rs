@@ -264,11 +264,6 @@ impl Variant {
         self.modules().map(calls).sum()
     }
 
-    /// Whether new labels are shown on its listener.
-    pub fn shows_new_labels(&self) -> bool {
-        [WITH_BOTH, WITH_EXCHANGE, WITH_ENVOY_COUNTS].contains(&self.id().as_str())
-    }
-
     /// Whether a name on the command line means it: `stats` in every scene, or `hop/stats`, or `hop` for a whole scene.
     pub fn is_meant(&self, wanted: &str) -> bool {
         wanted == self.name || wanted == self.id() || wanted == self.scene.name()
@@ -277,7 +272,7 @@ impl Variant {
 
 /// What else is measured, by the name that asks for it.
 pub const EXTRAS: [(&str, &str); 4] = [
-    (NEW_LABELS, "CPU time of the first request of a new set of labels; needs the variants of hop"),
+    (NEW_LABELS, "CPU time of the first request of a new set of labels, by the expressions in the bootstrap"),
     (SERIES, "10,000 series: memory, and a scrape; memory of a connection"),
     (IDLE, "memory of an idle proxy, and time until it is ready, with each module and with all"),
     (LATENCY, "latency through two sidecars at 1,000 requests/s, with the filters and without"),
