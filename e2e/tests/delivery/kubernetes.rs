@@ -8,7 +8,7 @@ use catalog::{ConfigMap, FILTERS};
 use e2e::wait::WAIT;
 use envoy_filter::{FailStrategy, Mode, Phase, WasmPlugin, MODULES};
 use local_mesh::application::ask;
-use local_mesh::attach::{bootstrap_config_map, Attachment, BOOTSTRAP_CONFIG_MAP};
+use local_mesh::attach::{bootstrap_config_map, Attachment, BOOTSTRAP_CONFIG_MAP, BOOTSTRAP_CONFIG_MAP_OF_ALL};
 use local_mesh::config::{Files as Paths, SidecarConfig};
 use local_mesh::{stats_tags, tools, Mesh, Options, Request, Sample, Topology};
 use release::files;
@@ -131,13 +131,22 @@ fn the_directory_renders_the_filters_for_the_mesh_and_the_module_for_a_namespace
     let Some(kinds) = rendered(".") else { return };
     assert_eq!(kinds.keys().collect::<Vec<_>>(), ["ConfigMap", "EnvoyFilter"]);
     apply(&kinds["EnvoyFilter"]);
-    let [modules, bootstrap] = kinds["ConfigMap"].as_slice() else { panic!("{:?}", kinds["ConfigMap"]) };
+    let [modules, bootstrap, of_all] = kinds["ConfigMap"].as_slice() else { panic!("{:?}", kinds["ConfigMap"]) };
     let (bytes, names) = content(modules);
     assert!(bytes < LARGEST && names == modules_of(ConfigMap::Default), "{bytes} {names:?}");
     assert_eq!(yaml(modules)["metadata"]["name"], "remixer");
-    assert_eq!(yaml(bootstrap)["metadata"]["name"], BOOTSTRAP_CONFIG_MAP);
+    for (map, name, path) in [
+        (bootstrap, BOOTSTRAP_CONFIG_MAP, "bootstrap/custom_bootstrap.json"),
+        (of_all, BOOTSTRAP_CONFIG_MAP_OF_ALL, "bootstrap/all/custom_bootstrap.json"),
+    ] {
+        let map = yaml(map);
+        assert_eq!(
+            (&map["metadata"]["name"], &map["data"]),
+            (&json!(name), &json!({"custom_bootstrap.json": file(path)}))
+        );
+    }
     let mut in_namespace = rendered("modules").unwrap().remove("ConfigMap").unwrap();
-    in_namespace.sort_unstable_by_key(|text| text.contains("custom_bootstrap.json"));
+    in_namespace.sort_unstable_by_key(|text| yaml(text)["metadata"]["name"].as_str().unwrap().len());
     for (one, other) in kinds["ConfigMap"].iter().zip(&in_namespace) {
         let (mut one, other) = (yaml(one), yaml(other));
         one["metadata"].as_object_mut().unwrap().remove("namespace");
@@ -192,8 +201,10 @@ spec:
   template:
     metadata: { labels: { app: mine } }
     spec: { containers: [ { name: istio-proxy, image: auto } ] }";
-    let mine = |component: &str| {
-        let all = format!("resources: [deployment.yaml]\ncomponents: [../release/kubernetes/{component}]\n");
+    let mine = |components: &str| {
+        let components: Vec<String> =
+            components.split(' ').map(|name| format!("../release/kubernetes/{name}")).collect();
+        let all = format!("resources: [deployment.yaml]\ncomponents: [{}]\n", components.join(", "));
         files::put(&scratch.0.join("mine/kustomization.yaml"), all.as_bytes()).unwrap();
         files::put(&scratch.0.join("mine/deployment.yaml"), deployment.as_bytes()).unwrap();
         of_directory(&scratch, "mine")
@@ -210,6 +221,12 @@ spec:
     let only_labelled = &yaml(&mine("label").unwrap()["Deployment"][0])["spec"]["template"]["metadata"];
     assert_eq!(only_labelled["labels"], template["metadata"]["labels"]);
     assert_eq!(only_labelled["annotations"], json!({"sidecar.istio.io/bootstrapOverride": BOOTSTRAP_CONFIG_MAP}));
+    for before in ["workload", "label"] {
+        let with_rules = &yaml(&mine(&format!("{before} all-labels")).unwrap()["Deployment"][0])["spec"]["template"];
+        let mut expected = yaml(&mine(before).unwrap()["Deployment"][0])["spec"]["template"].clone();
+        expected["metadata"]["annotations"]["sidecar.istio.io/bootstrapOverride"] = json!(BOOTSTRAP_CONFIG_MAP_OF_ALL);
+        assert_eq!(*with_rules, expected, "{before}");
+    }
     // Istio's template creates a volume for each entry, with the key as its name.
     assert_eq!(annotation("userVolume"), json!({"remixer": {"configMap": {"name": "remixer"}}}));
     let mounted = json!({"remixer": {"mountPath": MODULES.trim_end_matches('/'), "readOnly": true}});
@@ -253,7 +270,12 @@ fn start(topology: &str, patches: Vec<String>) -> Mesh {
 
 /// The same with this version of Envoy.
 fn start_with(envoy: &str, topology: &str, patches: Vec<String>) -> Mesh {
-    let bootstrap_override = Some(file("bootstrap/custom_bootstrap.json"));
+    start_under("bootstrap/custom_bootstrap.json", envoy, topology, patches)
+}
+
+/// The same with this file merged into the bootstrap.
+fn start_under(bootstrap: &str, envoy: &str, topology: &str, patches: Vec<String>) -> Mesh {
+    let bootstrap_override = Some(file(bootstrap));
     let options = Options { patches, bootstrap_override, envoy_version: Some(envoy.to_owned()), ..Options::default() };
     Mesh::start(Topology::parse(topology).unwrap(), options).unwrap()
 }
@@ -265,18 +287,25 @@ fn what_is_for_the_bootstrap_is_in_the_file_that_istio_merges() {
     for (name, content) in files {
         assert!(!String::from_utf8_lossy(content).contains("applyTo: BOOTSTRAP"), "{name}");
     }
-    let all: Value = serde_json::from_str(&file("bootstrap/custom_bootstrap.json")).unwrap();
-    let tags = all["stats_config"]["stats_tags"].as_array().unwrap();
-    let own = FILTERS.iter().flat_map(catalog::Filter::labels);
-    for label in ["reporter", "grpc_response_status", "rule", "plugin", "mirror"].into_iter().chain(own) {
-        assert_eq!(tags.iter().filter(|tag| tag["tag_name"] == label).count(), 1, "{label}");
+    for (path, name, is_for) in [
+        ("bootstrap/custom_bootstrap.json", BOOTSTRAP_CONFIG_MAP, (|name| name == "stats") as fn(&str) -> bool),
+        ("bootstrap/all/custom_bootstrap.json", BOOTSTRAP_CONFIG_MAP_OF_ALL, |_| true),
+    ] {
+        let merged: Value = serde_json::from_str(&file(path)).unwrap();
+        let tags = merged["stats_config"]["stats_tags"].as_array().unwrap();
+        let of_file = || FILTERS.iter().filter(|filter| is_for(filter.name));
+        let labels: BTreeSet<&str> =
+            labels::names().into_iter().chain(of_file().flat_map(catalog::Filter::labels)).collect();
+        let found: BTreeSet<&str> = tags.iter().filter_map(|tag| tag["tag_name"].as_str()).collect();
+        assert_eq!((found, tags.len()), (labels.clone(), labels.len()), "{path}: each once");
+        let files: Vec<PathBuf> = of_file().filter_map(|f| Some(tools::filters().join(f.bootstrap?))).collect();
+        let map = yaml(&bootstrap_config_map(name, &files).unwrap());
+        assert_eq!(map["metadata"]["name"], name);
+        let printed: Value = serde_json::from_str(map["data"]["custom_bootstrap.json"].as_str().unwrap()).unwrap();
+        assert_eq!(printed["layered_runtime"], merged["layered_runtime"]);
+        assert_eq!(printed["stats_config"]["stats_tags"].as_array().unwrap().len(), tags.len());
+        assert_eq!(merged["layered_runtime"]["layers"][0]["name"] == "remixer_shadow", is_for("shadow"));
     }
-    assert_eq!(all["layered_runtime"]["layers"][0]["name"], "remixer_shadow");
-    let files: Vec<PathBuf> = FILTERS.iter().filter_map(|f| Some(tools::filters().join(f.bootstrap?))).collect();
-    let map = bootstrap_config_map(&files).unwrap();
-    let printed: Value = serde_json::from_str(yaml(&map)["data"]["custom_bootstrap.json"].as_str().unwrap()).unwrap();
-    assert_eq!(printed["layered_runtime"], all["layered_runtime"]);
-    assert_eq!(printed["stats_config"]["stats_tags"].as_array().unwrap().len(), tags.len());
 }
 
 /// The counts of one request or connection on both sides.
@@ -406,6 +435,28 @@ fn with_rules(directory: &str, name: &str, rules: &str) -> String {
 
 const TEAPOT: &str = r#"{"http": [{"fault": {"abort": {"percentage": {"value": 100}, "httpStatus": 418}}}]}"#;
 const MIRROR: &str = r#"{"http": [{"mirrors": [{"name": "m", "cluster": "none"}]}]}"#;
+
+#[test]
+fn faults_and_their_limits_are_the_same_under_both_bootstraps_and_that_of_all_makes_their_labels() {
+    let once = TEAPOT.replace(r#"[{"fault""#, r#"[{"name": "tea", "maxInjections": 1, "fault""#);
+    let scratch = Scratch::new();
+    let patches = from_files(&scratch, &[with_rules("filters", "fault-outbound", &once)], |config| vec![config]);
+    const METRIC: &str = "fault_aborts_injected_total";
+    let in_name = format!("rule___tea___result___418___{METRIC}");
+    let labels: &[(&str, &str)] = &[("rule", "tea"), ("result", "418")];
+    for envoy in tools::ENVOY_VERSIONS {
+        for (bootstrap, name, labels) in [("bootstrap/", in_name.as_str(), &[][..]), ("bootstrap/all/", METRIC, labels)]
+        {
+            let mesh = start_under(&format!("{bootstrap}custom_bootstrap.json"), envoy, PAIR, patches.clone());
+            let client = mesh.sidecar("client").unwrap();
+            let send = || mesh.client().send(&Request::get(client.outbound(), "/status/200").host("server:9080"));
+            assert_eq!([send(), send()].map(|answer| answer.unwrap().status), [418, 200], "{bootstrap}");
+            let found = |samples: &[Sample]| samples.iter().find(|sample| sample.name.ends_with(METRIC)).cloned();
+            let counted = client.wait_for_stats(METRIC, WAIT, found).unwrap();
+            assert!(counted.name == name && counted.value == 1.0 && counted.has(labels), "{bootstrap}: {counted:?}");
+        }
+    }
+}
 
 /// Envoy would take none of a proxy's configurations if two had the same name.
 #[test]

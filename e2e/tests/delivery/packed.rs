@@ -104,6 +104,7 @@ fn it_has_every_part_and_the_digests_of_all() {
         "envoy/separate/stats.yaml",
         "kubernetes/README.md",
         "kubernetes/bootstrap/custom_bootstrap.json",
+        "kubernetes/bootstrap/all/custom_bootstrap.json",
         "README.md",
         "docs/operations.md",
         "docs/configuration.md",

@@ -60,6 +60,8 @@ fn faults_are_injected_at_the_caller_and_seen_in_its_flags() {
     let nobody = [("source_principal", "unknown"), ("response_code", "418"), ("response_flags", "FI")];
     let report = Report { pod: &client, labels: with(&service, &nobody), more: &http(1.0) };
     reported(&[report], || ask("jason"));
+    let injected = client.samples("fault_aborts_injected_total").unwrap();
+    assert!(injected.iter().any(|sample| sample.has(&[("rule", "teapot"), ("result", "418")])), "{injected:?}");
     drop(applied);
     wait_until(WAIT, || ask("jason") == "200\n").unwrap();
 }

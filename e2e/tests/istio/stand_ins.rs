@@ -69,7 +69,7 @@ impl Config {
         let SidecarConfig { mut bootstrap, listeners, clusters } =
             SidecarConfig::plain(&topology, topology.workload(workload).unwrap(), &files);
         // Envoy itself merges this, by an argument, here and there.
-        let of_file = fs::read_to_string(kubernetes("bootstrap/custom_bootstrap.json")).unwrap();
+        let of_file = fs::read_to_string(kubernetes("bootstrap/all/custom_bootstrap.json")).unwrap();
         let of_file: serde_json::Map<String, Value> = serde_json::from_str(&of_file).unwrap();
         bootstrap.as_object_mut().unwrap().extend(of_file);
         let endpoints = clusters.iter().map(|cluster| at(cluster, "/load_assignment").clone()).collect();

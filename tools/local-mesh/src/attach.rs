@@ -10,11 +10,16 @@ use crate::config::{SidecarConfig, ISTIO_VERSION};
 use crate::options::Options;
 use crate::topology::Workload;
 
-/// The ConfigMap with the bootstrap settings; the same name as in `envoy/kubernetes/`.
+/// The ConfigMap with the bootstrap settings that all proxies need; the same name as in `envoy/kubernetes/`.
 pub const BOOTSTRAP_CONFIG_MAP: &str = "remixer-bootstrap";
+/// That with the settings of all filters.
+pub const BOOTSTRAP_CONFIG_MAP_OF_ALL: &str = "remixer-bootstrap-all";
 
-/// Prefix of the names of shadow's EnvoyFilters. A mesh without shadow rules does not need them.
-const SHADOW: &str = "shadow";
+/// How the names of the EnvoyFilters with rules begin. A mesh without rules needs neither them nor their expressions in the
+/// bootstrap, and one module less.
+pub const FAULT: &str = "fault";
+/// See [`FAULT`].
+pub const SHADOW: &str = "shadow";
 
 /// The EnvoyFilters of a mesh.
 #[derive(Debug, Default)]
@@ -41,32 +46,32 @@ pub fn bootstrap_override(files: &[PathBuf]) -> Result<Value> {
 }
 
 /// The same, as the ConfigMap that pods name in `sidecar.istio.io/bootstrapOverride`.
-pub fn bootstrap_config_map(files: &[PathBuf]) -> Result<String> {
+pub fn bootstrap_config_map(name: &str, files: &[PathBuf]) -> Result<String> {
     let json = bootstrap_override(files)?;
     let indented: String = format!("{json:#}").lines().map(|line| format!("    {line}\n")).collect();
-    let metadata = format!("{{ name: {BOOTSTRAP_CONFIG_MAP} }}");
+    let metadata = format!("{{ name: {name} }}");
     Ok(format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {metadata}\ndata:\n  custom_bootstrap.json: |\n{indented}"))
 }
 
-/// The EnvoyFilters in a directory such as `envoy/`. Shadowing is included only on request, because each proxy then needs
-/// one more module.
-pub fn shipped(directory: &Path, with_shadow: bool) -> Result<Vec<PathBuf>> {
+/// The EnvoyFilters in a directory such as `envoy/`: those with rules only if they are asked for, by [`FAULT`] and [`SHADOW`].
+pub fn shipped(directory: &Path, asked_for: &[&str]) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
     let mut files: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     files.retain(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.ends_with(".yaml") && (with_shadow || !name.starts_with(SHADOW))
+        let with_rules = [FAULT, SHADOW].into_iter().find(|kind| name.starts_with(kind));
+        name.ends_with(".yaml") && with_rules.is_none_or(|kind| asked_for.contains(&kind))
     });
     files.sort();
     Ok(files)
 }
 
-/// Files as they are, and of directories such as `envoy/` the [`shipped`] EnvoyFilters but shadowing.
+/// Files as they are, and of directories such as `envoy/` the [`shipped`] EnvoyFilters without rules.
 pub fn files_of(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
         match path.is_dir() {
-            true => files.extend(shipped(path, false)?),
+            true => files.extend(shipped(path, &[])?),
             false => files.push(path.clone()),
         }
     }

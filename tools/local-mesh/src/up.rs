@@ -88,10 +88,12 @@ pub fn up(arguments: &Arguments, out: &mut dyn Write) -> Result<Ending> {
         Some(path) => Topology::load(path)?,
         None => Topology::bookinfo()?,
     };
+    let rules = [(attach::FAULT, &arguments.faults), (attach::SHADOW, &arguments.shadows)];
+    let asked_for: Vec<&str> = rules.iter().filter(|(_, file)| file.is_some()).map(|(kind, _)| *kind).collect();
     let options = Options {
         filters: match &arguments.filters {
             Some(filters) => filters.clone(),
-            None => attach::shipped(&tools::shipped_filters()?, arguments.shadows.is_some())?,
+            None => attach::shipped(&tools::shipped_filters()?, &asked_for)?,
         },
         every_patch_must_match: arguments.topology.is_none() && arguments.filters.is_none(),
         network: Network::AsWritten,

@@ -11,6 +11,10 @@ use envoy_filter::{bootstrap_override, MODULES};
 use crate::files::{sha256, text, Files};
 use crate::names::{ALL_FILTERS, VERSION};
 
+/// What every proxy that counts has in its bootstrap. That of other filters is for the proxies to which these are attached: each
+/// expression is tried on every new metric.
+const OF_STATS: &str = "stats-bootstrap.yaml";
+
 /// Stands in the sources for the digest of an image.
 const DIGEST: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
@@ -59,6 +63,8 @@ pub fn files(filters: &Files, modules: &Files, digests: &BTreeMap<String, String
     let counted = text(filters.get(&format!("{COUNTED}telemetry.yaml")).context("no telemetry that Envoy counts")?)?;
     let of_all = since(&everywhere(instead)?, versions(counted)?).context(INSTEAD)?;
     files.insert(format!("mesh/{INSTEAD}"), of_all.into_bytes());
+    files.insert("bootstrap/all/custom_bootstrap.json".to_owned(), bootstrap(&bootstraps)?.into_bytes());
+    bootstraps.retain(|(name, _)| name.as_os_str() == OF_STATS);
     files.insert("bootstrap/custom_bootstrap.json".to_owned(), bootstrap(&bootstraps)?.into_bytes());
     for config_map in ConfigMap::ALL {
         for directory in directories(config_map) {

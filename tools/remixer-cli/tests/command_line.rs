@@ -240,8 +240,8 @@ fn people_get_what_is_shipped() {
     let shipped = fs::read_to_string(root().join("envoy/stats-bootstrap.yaml")).unwrap();
     assert!(text(&output.stdout).starts_with(&shipped));
     assert!(text(&output.stdout).contains("\n# extraStatTags: reporter,"));
-    let map = run(&["bootstrap", "envoy/stats-bootstrap.yaml"]);
-    assert!(text(&map.stdout).starts_with("apiVersion: v1\nkind: ConfigMap\n"));
+    let map = run(&["bootstrap", "--name", "mine", "envoy/stats-bootstrap.yaml"]);
+    assert!(text(&map.stdout).starts_with("apiVersion: v1\nkind: ConfigMap\nmetadata: { name: mine }\n"));
 }
 
 #[test]

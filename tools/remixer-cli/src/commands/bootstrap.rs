@@ -12,7 +12,8 @@ use crate::output::{self, Format};
 
 const EXAMPLES: &str = "\
 Examples:
-  remixer bootstrap envoy/*-bootstrap.yaml | kubectl apply -n shop -f -
+  remixer bootstrap envoy/stats-bootstrap.yaml | kubectl apply -n shop -f -
+  remixer bootstrap --name remixer-bootstrap-all envoy/*-bootstrap.yaml | kubectl apply -n shop -f -
   remixer bootstrap --output json envoy/stats-bootstrap.yaml | jq -r '.data[]' > bootstrap.json
 
 Istio since 1.21 does not apply EnvoyFilters to the bootstrap. Instead, name the ConfigMap in the annotation
@@ -25,6 +26,9 @@ pub struct Arguments {
     /// Files with EnvoyFilters, or directories of such files
     #[arg(required = true, value_name = "FILE", value_hint = ValueHint::AnyPath)]
     files: Vec<PathBuf>,
+    /// Name of the ConfigMap
+    #[arg(long, value_name = "NAME", default_value = attach::BOOTSTRAP_CONFIG_MAP)]
+    name: String,
     /// text prints YAML, json prints the same as JSON
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
     output: Format,
@@ -32,12 +36,12 @@ pub struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
     match arguments.output {
-        Format::Text => output::write(&attach::bootstrap_config_map(&arguments.files)?)?,
+        Format::Text => output::write(&attach::bootstrap_config_map(&arguments.name, &arguments.files)?)?,
         Format::Json => {
             let map = json!({
                 "apiVersion": "v1",
                 "kind": "ConfigMap",
-                "metadata": {"name": attach::BOOTSTRAP_CONFIG_MAP},
+                "metadata": {"name": arguments.name},
                 "data": {"custom_bootstrap.json": format!("{:#}\n", attach::bootstrap_override(&arguments.files)?)},
             });
             output::write_json(map, [])?;
