@@ -260,7 +260,7 @@ pub fn each_of_several_services_is_the_destination(services: [(&'static str, Opt
             let samples = web.samples("istio_requests_total").unwrap();
             samples.iter().filter(|s| s.label("destination_service_name") == service).map(|s| s.value).sum()
         };
-        local_mesh::wait_until(2 * WAIT, || {
+        local_mesh::wait_until(WAIT.saturating_mul(2), || {
             let before = count();
             let answers = (0..8).filter(|_| ask().is_ok()).count();
             answers == 8 && local_mesh::wait_until(Duration::from_secs(1), || count() - before == 8.0).is_ok()

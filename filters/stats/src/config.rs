@@ -9,8 +9,6 @@ use expression::{is_name, is_taken};
 use host::MetricKind;
 use series::metric_name::Separators;
 
-use crate::states::Keys;
-
 /// Prefix of all metric names, unless a definition has none.
 pub const PREFIX: &str = "istio_";
 
@@ -59,9 +57,9 @@ pub struct StatsConfig {
     /// `anchored_tags`: whether the bootstrap's expressions distinguish labels with the same ending. Those of `mesh
     /// stats-tags` do; Istio's do not.
     pub anchored_tags: bool,
-    /// `envoy_counts` and `envoy_counts_as`: the module names each stream's labels in filter state, under these keys, and Envoy's stats
-    /// access logger counts.
-    pub envoy_counts: Option<Keys>,
+    /// `envoy_counts` and `envoy_counts_as`: the module names each stream's labels in filter state, for the plugin of this name (empty
+    /// for the only one of a listener), and Envoy's stats access logger counts.
+    pub envoy_counts: Option<String>,
     /// `definitions`: additional metrics, or other values of standard metrics.
     pub definitions: Vec<Definition>,
     /// `metrics`: changes of metrics and labels.
@@ -224,7 +222,7 @@ impl StatsConfig {
                 .unwrap_or(usize::MAX),
             separators,
             anchored_tags: section.boolean("anchored_tags", false),
-            envoy_counts: envoy_counts.then(|| Keys::new(&counts_as)),
+            envoy_counts: envoy_counts.then_some(counts_as),
             definitions: section.objects("definitions", Definition::read),
             metrics: section.objects("metrics", Change::read),
             attributes,

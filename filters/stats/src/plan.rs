@@ -12,7 +12,7 @@ use crate::evaluation::{Expressions, A_NUMBER};
 use crate::label_set::LabelSet;
 use crate::measurement::{ByMeasurement, Family, Measured, Measurement};
 use crate::metrics::{self, MetricSpec, Quantity, TagSource};
-use crate::states;
+use crate::states::{self, Keys};
 use crate::symbols::{Symbol, Symbols};
 
 /// Most conditions of HTTP metrics, and of TCP metrics. Each report evaluates all of them, into one bit each.
@@ -238,13 +238,13 @@ impl Plans {
 impl FamilyPlan {
     /// What of `metrics` is recorded for `families`.
     fn new<H: Host>(metrics: &[MetricSpec], families: &[Family], compiler: &mut Compiler<H>) -> Self {
-        let keys = compiler.config.envoy_counts.as_ref();
+        let keys = compiler.config.envoy_counts.as_deref().map(Keys::new);
         let mut more = More::default();
         let (mut conditions, mut texts) = (Vec::new(), Names::default());
         let mut compiled = Vec::new();
         let mut states: Vec<LabelState> = Vec::new();
         for metric in metrics.iter().filter(|metric| families.contains(&metric.family)) {
-            let counted = match (keys, metric.of_envoy()) {
+            let counted = match (&keys, metric.of_envoy()) {
                 (None, _) => Counted::Here,
                 (Some(_), Some(_)) => Counted::There,
                 (Some(keys), None) => Counted::Told(keys.number(metric)),
@@ -261,7 +261,7 @@ impl FamilyPlan {
             let mut tags = Vec::new();
             for tag in &metric.tags {
                 let part = TagPart::of(&tag.source, &mut more, compiler);
-                if let Some(keys) = keys {
+                if let Some(keys) = &keys {
                     let key = keys.label(&tag.source);
                     if states.iter().all(|state| state.key != key) {
                         states.push(LabelState { key, part: part.clone() });

@@ -18,7 +18,7 @@ use crate::label_set::LabelSet;
 use crate::measurement::{Family, Measured, Measurement};
 use crate::metrics::OVERFLOW_METRIC;
 use crate::plan::{Counted, Number, Plans};
-use crate::states::{self, Marks};
+use crate::states::{self, Keys, Marks};
 use crate::symbols::{Symbol, Symbols};
 
 /// The metrics that this worker records, and the series that it has defined.
@@ -72,7 +72,7 @@ impl Recorder {
             max_series: config.max_series,
             reserved: 0,
             overflow: None,
-            marks: config.envoy_counts.as_ref().map(|keys| Marks::new(host, keys)),
+            marks: config.envoy_counts.as_deref().map(|name| Marks::new(host, &Keys::new(name))),
         }
     }
 

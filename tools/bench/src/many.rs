@@ -39,9 +39,9 @@ const SET: &str = "set";
 pub struct Many {
     /// Who.
     pub name: &'static str,
-    /// Private memory in bytes that each series took.
+    /// Bytes that Envoy has allocated for each series.
     pub per_series: f64,
-    /// The same, after scrapes: Envoy keeps the memory that it had for the text.
+    /// Private memory of the process in bytes that each series took after scrapes: Envoy keeps what it had for the text.
     pub scraped: f64,
     /// Bytes of a scrape, for each series. A histogram has many lines.
     pub scrape_bytes: f64,
@@ -89,7 +89,7 @@ fn of(bench: &Bench, site: &Site, name: &'static str, parts: &'static [Part], ex
     drop(held);
     bench.settle();
 
-    let (lines, begin) = (scrape(&proxy)?.1, machine::private(pid)?);
+    let (lines, begin, allocated_before) = (scrape(&proxy)?.1, machine::private(pid)?, allocated(&proxy)?);
     let requests: Vec<Arc<[u8]>> =
         (0..SETS).map(|number| request_of(site, &format!("{SET}-{number}"))).collect::<Result<_>>()?;
     for some in requests.chunks(100) {
@@ -98,7 +98,7 @@ fn of(bench: &Bench, site: &Site, name: &'static str, parts: &'static [Part], ex
     }
     // Histograms take their room when they are merged for the first time.
     bench.interrupt.sleep(2 * FLUSH);
-    let end = machine::private(pid)?;
+    let allocated_after = allocated(&proxy)?;
     let mut times = Vec::new();
     let mut bytes = 0;
     for _ in 0..SCRAPES {
@@ -113,7 +113,7 @@ fn of(bench: &Bench, site: &Site, name: &'static str, parts: &'static [Part], ex
     let series = (SETS * SERIES_PER_SET) as f64;
     Ok(Many {
         name,
-        per_series: (end as f64 - begin as f64) / series,
+        per_series: (allocated_after - allocated_before) / series,
         scraped: (scraped as f64 - begin as f64) / series,
         scrape_bytes: (bytes as f64 - lines as f64) / series,
         scrape: median(&times).context("no scrape")?,
@@ -126,6 +126,13 @@ fn scrape(proxy: &Proxy) -> Result<(f64, usize)> {
     let begin = Instant::now();
     let text = proxy.sidecar.stats_text()?;
     Ok((begin.elapsed().as_secs_f64() * 1000.0, text.len()))
+}
+
+/// Bytes that are allocated, by Envoy's own account.
+fn allocated(proxy: &Proxy) -> Result<f64> {
+    let memory: Value = serde_json::from_str(&proxy.sidecar.admin("/memory")?)?;
+    let allocated = memory.get("allocated").and_then(Value::as_str);
+    allocated.and_then(|bytes| bytes.parse().ok()).context("no `allocated` on the page /memory")
 }
 
 /// Gives the plugins of telemetry room for all series, and some to spare.

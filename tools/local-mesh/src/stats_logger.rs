@@ -38,7 +38,7 @@ pub fn of_connections(configuration: &[u8]) -> core::result::Result<Vec<Value>, 
 
 fn loggers(configuration: &[u8], is_of: impl Fn(Family) -> bool) -> core::result::Result<Vec<Value>, ConfigError> {
     let (config, metrics) = read(configuration)?;
-    let keys = config.envoy_counts.unwrap_or_else(|| Keys::new(""));
+    let keys = Keys::new(&config.envoy_counts.unwrap_or_default());
     let (mut counters, mut histograms) = (Vec::new(), Vec::new());
     let mut loggers = Vec::new();
     for metric in metrics.iter().filter(|metric| is_of(metric.family)) {
