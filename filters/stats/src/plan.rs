@@ -37,6 +37,8 @@ pub struct FamilyPlan {
     pub used: Labels<bool>,
     /// The label expressions.
     pub expressions: Vec<usize>,
+    /// Which of them are about the response's code.
+    pub codes: Vec<usize>,
     /// The conditions of metrics, at most [`MAX_CONDITIONS`].
     pub conditions: Vec<Expression>,
     /// True if a label expression needs a callback of the stream.
@@ -131,6 +133,8 @@ struct Places {
 #[derive(Default)]
 struct More {
     expressions: Vec<usize>,
+    /// The places of those that are about the response's code.
+    codes: Vec<usize>,
     /// Where each expression is among them; `usize::MAX` if it is not.
     places: Vec<usize>,
 }
@@ -299,6 +303,7 @@ impl FamilyPlan {
             used: metrics::used_labels(metrics, families),
             needs_stream: more.expressions.iter().any(|index| compiler.expressions.needs_stream(*index)),
             expressions: more.expressions,
+            codes: more.codes,
             conditions,
             needs,
         }
@@ -357,7 +362,11 @@ impl TagPart {
                 if let Some(symbol) = compiler.expressions.constant(index) {
                     return Self::Fixed(symbol);
                 }
-                Self::More(more.place(index))
+                let place = more.place(index);
+                if text.contains("response.code") {
+                    more.codes.push(place);
+                }
+                Self::More(place)
             }
         }
     }
