@@ -105,6 +105,7 @@ impl<'a> Stream<'a> {
     }
 
     /// Whether others choose the label's value at will: the peer in what it says of itself, or a client that names the service.
+    #[inline(never)]
     pub fn is_chosen_outside(&self, label: Label) -> bool {
         match label {
             Label::SourceWorkload

@@ -26,6 +26,7 @@ pub fn of_flags(symbols: &mut Symbols, flags: u64) -> Symbol {
 }
 
 /// Whose room new labels of a stream take.
+#[inline(never)]
 pub fn owner(symbols: &mut Symbols, stream: &Stream) -> Owner {
     let mut of = |label| match stream.value(label) {
         LabelValue::Text(text) if !stream.is_chosen_outside(label) => symbols.of_ours(&String::from_utf8_lossy(text)),

@@ -18,6 +18,9 @@ use crate::symbols::{Symbol, Symbols};
 /// Most conditions of HTTP metrics, and of TCP metrics. Each report evaluates all of them, into one bit each.
 pub const MAX_CONDITIONS: usize = 64;
 
+/// What expressions about the response's code have in them.
+const CODE: &[u8] = b"response.code";
+
 const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
 
 /// The plans of all families.
@@ -363,7 +366,7 @@ impl TagPart {
                     return Self::Fixed(symbol);
                 }
                 let place = more.place(index);
-                if text.contains("response.code") {
+                if text.as_bytes().windows(CODE.len()).any(|part| part == CODE) {
                     more.codes.push(place);
                 }
                 Self::More(place)

@@ -175,6 +175,7 @@ impl Recorder {
     }
 
     /// Gives a new label set its series, or those of what is left of it.
+    #[inline(never)]
     fn admit(&mut self, symbols: &Symbols, set: &LabelSet, measured: &Measured) -> SeriesId {
         let plan = self.plans.of(set.family);
         let width = plan.width(measured);
@@ -299,6 +300,7 @@ impl Recorder {
         plan.counts_all || metrics.any(|metric| metric.value(host, &self.expressions, held, measured).is_some())
     }
 
+    #[inline(never)]
     fn add(&mut self, set: LabelSet) -> usize {
         let place = self.series.len();
         let count = self.plans.of(set.family).metrics.len();
@@ -308,6 +310,7 @@ impl Recorder {
         place
     }
 
+    #[inline(never)]
     fn count_overflow(&mut self, host: &impl Host, symbols: &Symbols, place: usize) {
         if self.overflow.is_none() {
             self.overflow = define(host, MetricKind::Counter, OVERFLOW_METRIC);

@@ -71,6 +71,7 @@ impl Symbols {
     }
 
     /// The symbol of a value. It gets a new one if there are fewer than `max`.
+    #[inline(never)]
     fn within(&mut self, text: &str, max: usize) -> Symbol {
         if text.is_empty() {
             return Symbol::UNKNOWN;

@@ -88,7 +88,8 @@ impl Fixture {
         let mut counts = std::collections::BTreeMap::<String, u64>::new();
         for (name, count) in self.host.values().into_iter().filter(|(name, _)| name.ends_with("istio_requests_total")) {
             let values: Vec<String> = labels.iter().map(|label| value(&name, label)).collect();
-            *counts.entry(values.join(" ")).or_default() += count;
+            let counted = counts.entry(values.join(" ")).or_default();
+            *counted = counted.saturating_add(count);
         }
         counts.into_iter().collect()
     }
