@@ -138,17 +138,17 @@ mod tests {
 
     #[test]
     fn values_beyond_what_is_kept_overflow() {
-        let mut symbols = Symbols::new(Separators::default(), 1000);
-        for index in 0..20_000 {
+        let mut symbols = Symbols::new(Separators::default(), 100);
+        for index in 0..6_000 {
             symbols.of(&index.to_string());
         }
         assert_eq!(symbols.of("one more"), Symbol::OVERFLOW);
         assert_eq!(symbols.text(Symbol::OVERFLOW), "overflow");
-        assert_eq!(symbols.texts.len(), PER_SERIES * 1000 + SPARE);
-        for index in 0..20_000 {
+        assert_eq!(symbols.texts.len(), PER_SERIES * 100 + SPARE);
+        for index in 0..6_000 {
             symbols.of_ours(&format!("ours-{index}"));
         }
-        assert_eq!(symbols.texts.len(), PER_SERIES * 1000 + SPARE + OURS);
+        assert_eq!(symbols.texts.len(), PER_SERIES * 100 + SPARE + OURS);
     }
 
     #[test]
