@@ -316,8 +316,7 @@ impl Recorder {
             self.overflow = define(host, MetricKind::Counter, OVERFLOW_METRIC);
             let owner = self.series.get(place).map_or(NOBODY, |series| series.set.owner);
             log::warn!(
-                "stats: no room for more label sets of {} called by {}, which have {} of this worker's {} series: \
-                 they are counted with labels \"overflow\" (max_series)",
+                "stats: no room for label sets of {} called by {}, with {} of {} series: new ones are \"overflow\" (max_series)",
                 Quoted(symbols.text(owner.service)),
                 Quoted(symbols.text(owner.caller)),
                 self.room.of(owner),
