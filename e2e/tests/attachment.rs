@@ -313,7 +313,7 @@ const BAD: [(&str, &str, &[&str]); 6] = [
         &[
             "4 problems",
             "disable_host_header_fallback: 1 is not allowed, must be true or false",
-            "max_series: 7 is not allowed, must be a whole number from 100 to 1000000",
+            "max_series: 7 is not allowed, must be a whole number from 100 to 100000",
             "tcp_reporting_duration: \"soon\" is not allowed, must be a duration such as \"15s\" or \"500ms\", from 100ms to 3600s",
             "max_serie: unknown field (value 3), known are ",
         ],
@@ -336,7 +336,7 @@ const BAD: [(&str, &str, &[&str]); 6] = [
         &[
             "4 problems",
             "share_peers: \"maybe\" is not allowed, must be true or false",
-            "stats.max_series: 7 is not allowed, must be a whole number from 100 to 1000000",
+            "stats.max_series: 7 is not allowed, must be a whole number from 100 to 100000",
             "metadata_exchange: 1 is not allowed, must be an object",
             "logs: unknown field (value {}), known are access_log, metadata_exchange, share_peers, stats",
         ],

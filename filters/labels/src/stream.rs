@@ -104,6 +104,39 @@ impl<'a> Stream<'a> {
         LabelValue::Text(text)
     }
 
+    /// Whether others choose the label's value at will: the peer in what it says of itself, or a client that names the service.
+    #[inline(never)]
+    pub fn is_chosen_outside(&self, label: Label) -> bool {
+        match label {
+            Label::SourceWorkload
+            | Label::SourceWorkloadNamespace
+            | Label::SourceApp
+            | Label::SourceVersion
+            | Label::SourceCanonicalService
+            | Label::SourceCanonicalRevision
+            | Label::SourceCluster => self.is_peer(End::Source),
+            Label::DestinationWorkload
+            | Label::DestinationWorkloadNamespace
+            | Label::DestinationApp
+            | Label::DestinationVersion
+            | Label::DestinationCanonicalService
+            | Label::DestinationCanonicalRevision
+            | Label::DestinationCluster => self.is_peer(End::Destination),
+            Label::DestinationService | Label::DestinationServiceName => {
+                self.called().host.is_none() && self.facts.named.is_some()
+            }
+            Label::DestinationServiceNamespace => self.is_peer(End::Destination) && !self.peer.namespace.is_empty(),
+            Label::Reporter
+            | Label::SourcePrincipal
+            | Label::DestinationPrincipal
+            | Label::RequestProtocol
+            | Label::ResponseFlags
+            | Label::ConnectionSecurityPolicy
+            | Label::ResponseCode
+            | Label::GrpcResponseStatus => false,
+        }
+    }
+
     /// The value of a label that is a text.
     fn text(&self, label: Label) -> &[u8] {
         let (source, destination) = (self.workload(End::Source), self.workload(End::Destination));

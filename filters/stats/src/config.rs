@@ -14,8 +14,9 @@ pub const PREFIX: &str = "istio_";
 
 /// Default for `max_series`: 2,000 label sets of four metrics, about 40 MB in Envoy.
 const DEFAULT_SERIES: u64 = 8_000;
-/// Most series: more would take gigabytes of memory per worker.
-const MAX_SERIES: u64 = 1_000_000;
+/// Most series. A VM has a gigabyte, which four plugins share. A label set with long values of its own takes 2.3 KB of it, so a
+/// hundred thousand of one metric each take a quarter; and Envoy needs more than the VM.
+const MAX_SERIES: u64 = 100_000;
 
 /// Default and bounds of `tcp_reporting_duration`.
 const DEFAULT_REPORTING: Duration = Duration::from_secs(15);
@@ -50,7 +51,7 @@ pub struct StatsConfig {
     pub fault_flags: bool,
     /// `tcp_reporting_duration`: time between two reports of a live TCP connection or gRPC stream.
     pub tcp_reporting_duration: Duration,
-    /// `max_series`: most series that one worker defines. All label sets beyond it are counted together.
+    /// `max_series`: most series that one worker defines. Label sets beyond it are folded, and have a tenth of it in addition.
     pub max_series: usize,
     /// `field_separator` and `value_separator`.
     pub separators: Separators,
@@ -433,9 +434,23 @@ mod tests {
             Err("configuration refused, 3 problems: \
                  disable_host_header_fallback: 1 is not allowed, must be true or false; \
                  tcp_reporting_duration: \"1ms\" is not allowed, must be a duration such as \"15s\" or \"500ms\", from 100ms to 3600s; \
-                 max_series: \"many\" is not allowed, must be a whole number from 100 to 1000000"
+                 max_series: \"many\" is not allowed, must be a whole number from 100 to 100000"
                 .into())
         );
+    }
+
+    #[test]
+    fn as_many_series_are_allowed_as_a_vm_can_hold() {
+        for (number, is_allowed) in [(99, false), (100, true), (100_000, true), (100_001, false), (1_000_000, false)] {
+            let read = StatsConfig::parse(format!(r#"{{"max_series": {number}}}"#).as_bytes());
+            let expected = format!(
+                "configuration refused, 1 problem: max_series: {number} is not allowed, must be a whole number from 100 to 100000"
+            );
+            match read {
+                Ok(config) => assert!(is_allowed && config.max_series == number, "{number}"),
+                Err(error) => assert!(!is_allowed && error.to_string() == expected, "{error}"),
+            }
+        }
     }
 
     #[test]

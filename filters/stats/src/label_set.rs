@@ -1,12 +1,24 @@
 //! A stream's labels, the key of its series.
 
+use core::hash::{Hash, Hasher};
+
 use labels::{Label, Labels};
 
 use crate::measurement::Family;
+use crate::room::Owner;
 use crate::symbols::Symbol;
 
+/// A stream's standard labels, before a family selects its own.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamLabels {
+    /// The labels.
+    pub standard: Labels<Symbol>,
+    /// Whose room new ones take.
+    pub owner: Owner,
+}
+
 /// A stream's labels: the standard labels and the results of label expressions.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub struct LabelSet {
     /// Family.
     pub family: Family,
@@ -14,6 +26,22 @@ pub struct LabelSet {
     pub standard: Labels<Symbol>,
     /// The results of the family's label expressions.
     pub more: Vec<Symbol>,
+    /// Whose room it takes. It does not distinguish label sets.
+    pub owner: Owner,
+}
+
+impl PartialEq for LabelSet {
+    fn eq(&self, other: &Self) -> bool {
+        (self.family, &self.standard, &self.more) == (other.family, &other.standard, &other.more)
+    }
+}
+
+impl Eq for LabelSet {}
+
+impl Hash for LabelSet {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.family, &self.standard, &self.more).hash(state);
+    }
 }
 
 impl LabelSet {
@@ -29,14 +57,5 @@ impl LabelSet {
     /// Whether any label has this value.
     pub fn contains(&self, symbol: Symbol) -> bool {
         self.standard.values().contains(&symbol) || self.more.contains(&symbol)
-    }
-
-    /// The label set for all streams beyond the limit. It has few values.
-    pub fn fold(&self) -> Self {
-        let mut standard = Labels::all(Symbol::OVERFLOW);
-        for kept in [Label::Reporter, Label::RequestProtocol] {
-            standard.set(kept, self.standard.get(kept));
-        }
-        Self { family: self.family, standard, more: self.more.iter().map(|_| Symbol::OVERFLOW).collect() }
     }
 }

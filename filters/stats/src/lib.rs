@@ -7,11 +7,13 @@
 //! * [`labels`] turns label values into [`symbols`]: numbers, which are cheaper to compare than texts
 //! * [`evaluation`] evaluates configured expressions for labels and values
 //! * [`plan`] combines these when the plugin is configured
-//! * [`recorder`] turns each [`label_set`] into Envoy's metrics, once
+//! * [`recorder`] turns each [`label_set`] into Envoy's metrics, once, as long as there is [`room`]; what is beyond it is
+//!   [folded](folding)
 
 mod collisions;
 pub mod config;
 pub mod evaluation;
+pub mod folding;
 pub mod label_set;
 pub mod labels;
 pub mod measurement;
@@ -20,6 +22,7 @@ pub mod metrics;
 mod module;
 pub mod plan;
 pub mod recorder;
+pub mod room;
 pub mod states;
 pub mod stats;
 pub mod symbols;

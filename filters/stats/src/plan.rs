@@ -18,6 +18,9 @@ use crate::symbols::{Symbol, Symbols};
 /// Most conditions of HTTP metrics, and of TCP metrics. Each report evaluates all of them, into one bit each.
 pub const MAX_CONDITIONS: usize = 64;
 
+/// What expressions about the response's code have in them.
+const CODE: &[u8] = b"response.code";
+
 const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
 
 /// The plans of all families.
@@ -37,6 +40,8 @@ pub struct FamilyPlan {
     pub used: Labels<bool>,
     /// The label expressions.
     pub expressions: Vec<usize>,
+    /// Which of them are about the response's code.
+    pub codes: Vec<usize>,
     /// The conditions of metrics, at most [`MAX_CONDITIONS`].
     pub conditions: Vec<Expression>,
     /// True if a label expression needs a callback of the stream.
@@ -131,6 +136,8 @@ struct Places {
 #[derive(Default)]
 struct More {
     expressions: Vec<usize>,
+    /// The places of those that are about the response's code.
+    codes: Vec<usize>,
     /// Where each expression is among them; `usize::MAX` if it is not.
     places: Vec<usize>,
 }
@@ -299,6 +306,7 @@ impl FamilyPlan {
             used: metrics::used_labels(metrics, families),
             needs_stream: more.expressions.iter().any(|index| compiler.expressions.needs_stream(*index)),
             expressions: more.expressions,
+            codes: more.codes,
             conditions,
             needs,
         }
@@ -357,7 +365,11 @@ impl TagPart {
                 if let Some(symbol) = compiler.expressions.constant(index) {
                     return Self::Fixed(symbol);
                 }
-                Self::More(more.place(index))
+                let place = more.place(index);
+                if text.as_bytes().windows(CODE.len()).any(|part| part == CODE) {
+                    more.codes.push(place);
+                }
+                Self::More(place)
             }
         }
     }

@@ -2,24 +2,31 @@
 //!
 //! Envoy cannot remove a metric that a module defined, and defining one costs a thousand times as much as using it. So a
 //! metric is defined when it is first recorded with a label set; later records find it with one lookup. Each worker defines
-//! a limited number of metrics.
+//! a limited number of metrics. Label sets beyond it are folded, and have a tenth more for what they keep.
 
 use core::fmt::Write;
 use std::rc::Rc;
 
-use configuration::Problem;
+use configuration::{Problem, Quoted};
 use hashbrown::HashMap;
 use host::{Host, HostError, MetricId, MetricKind};
-use labels::Labels;
 
 use crate::config::{StatsConfig, NANOSECONDS_PER_SECOND};
 use crate::evaluation::Expressions;
-use crate::label_set::LabelSet;
+use crate::folding::{Folding, Kept};
+use crate::label_set::{LabelSet, StreamLabels};
 use crate::measurement::{Family, Measured, Measurement};
 use crate::metrics::OVERFLOW_METRIC;
 use crate::plan::{Counted, Number, Plans};
+use crate::room::{Owner, Room};
 use crate::states::{self, Keys, Marks};
 use crate::symbols::{Symbol, Symbols};
+
+/// Least series that folded label sets have room for; a tenth of `max_series`, if that is more.
+const LEAST_FOLDED: usize = 100;
+
+/// The owner of folded label sets that name no service.
+const NOBODY: Owner = Owner { service: Symbol::OVERFLOW, caller: Symbol::OVERFLOW };
 
 /// The metrics that this worker records, and the series that it has defined.
 pub struct Recorder {
@@ -27,18 +34,26 @@ pub struct Recorder {
     plans: Plans,
     /// The series of each label set.
     series: Vec<Series>,
-    by_labels: HashMap<Rc<LabelSet>, SeriesId>,
-    max_series: usize,
-    /// Number of metrics of all label sets, defined already or not.
-    reserved: usize,
+    /// The places of label sets in it.
+    by_labels: HashMap<Rc<LabelSet>, usize>,
+    /// For the metrics of label sets, defined already or not.
+    room: Room,
+    /// The same for folded label sets.
+    folded_room: Room,
+    folding: Folding,
     overflow: Option<MetricId>,
     /// Where Envoy counts.
     marks: Option<Marks>,
 }
 
-/// Index of a series in [`Recorder::series`].
+/// Where a label set is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SeriesId(usize);
+pub struct SeriesId {
+    /// Index in [`Recorder::series`].
+    place: usize,
+    /// There was no room for its own series.
+    is_folded: bool,
+}
 
 /// The metrics of a label set, in the order of its family's plan.
 #[derive(Debug)]
@@ -64,13 +79,15 @@ impl Recorder {
     #[inline(never)]
     pub fn new(config: &StatsConfig, host: &impl Host, symbols: &mut Symbols, problems: &mut Vec<Problem>) -> Self {
         let (plans, expressions) = Plans::new(config, host, symbols, problems);
+        let folded_series = config.max_series.checked_div(10).unwrap_or_default().max(LEAST_FOLDED);
         Self {
             expressions,
             plans,
             series: Vec::new(),
             by_labels: HashMap::new(),
-            max_series: config.max_series,
-            reserved: 0,
+            room: Room::new(config.max_series),
+            folded_room: Room::new(folded_series),
+            folding: Folding::new(symbols),
             overflow: None,
             marks: config.envoy_counts.as_deref().map(|name| Marks::new(host, &Keys::new(name))),
         }
@@ -104,19 +121,26 @@ impl Recorder {
         self.expressions.generate(host, symbols);
     }
 
+    /// Whether new label sets of `owner` have room.
+    pub fn has_room(&self, owner: Owner) -> bool {
+        self.room.is_open(owner)
+    }
+
     /// The label set of the current stream.
     pub fn label_set(
         &self,
         host: &impl Host,
         symbols: &mut Symbols,
         family: Family,
-        labels: &Labels<Symbol>,
+        labels: &StreamLabels,
     ) -> LabelSet {
         let plan = self.plans.of(family);
+        symbols.open(self.has_room(labels.owner));
         LabelSet {
             family,
-            standard: labels.select(&plan.used, Symbol::EMPTY),
+            standard: labels.standard.select(&plan.used, Symbol::EMPTY),
             more: plan.expressions.iter().map(|index| self.expressions.label(host, symbols, *index)).collect(),
+            owner: labels.owner,
         }
     }
 
@@ -132,7 +156,7 @@ impl Recorder {
 
     /// Records measured values and results of expressions in the metrics whose conditions hold now. Values that were not
     /// measured are not recorded. A metric without records is not defined, and a label set without records is not kept.
-    /// Returns the series of `set`, or `None` if nothing was recorded or there are too many label sets.
+    /// Returns where it is recorded from now on, or `None` if nothing was recorded.
     pub fn record(
         &mut self,
         host: &impl Host,
@@ -141,30 +165,42 @@ impl Recorder {
         measured: &Measured,
     ) -> Option<SeriesId> {
         let held = self.plans.of(set.family).held(host);
-        let mut series = self.by_labels.get(set).copied();
-        if series.is_none() {
-            if !self.records(host, set, held, measured) {
-                return None;
-            }
-            if self.has_room(set, measured) {
-                series = Some(self.add(set.clone(), measured));
-            }
-        }
-        let id = series.unwrap_or_else(|| {
-            self.count_overflow(host);
-            let fold = set.fold();
-            let known = self.by_labels.get(&fold).copied();
-            known.unwrap_or_else(|| self.add(fold, measured))
-        });
-        self.record_held(host, symbols, id, held, measured);
-        series
+        let id = match self.by_labels.get(set) {
+            Some(place) => SeriesId { place: *place, is_folded: false },
+            None if !self.records(host, set, held, measured) => return None,
+            None => self.admit(symbols, set, measured),
+        };
+        self.record_at(host, symbols, id, held, measured);
+        Some(id)
     }
 
-    /// Leaves the labels and numbers of the current stream to Envoy.
-    fn tell(&mut self, host: &impl Host, symbols: &Symbols, id: SeriesId, held: u64, measured: &Measured) {
-        let (Some(marks), Some(Series { set, .. })) = (&self.marks, self.series.get(id.0)) else { return };
+    /// Gives a new label set its series, or those of what is left of it.
+    #[inline(never)]
+    fn admit(&mut self, symbols: &Symbols, set: &LabelSet, measured: &Measured) -> SeriesId {
         let plan = self.plans.of(set.family);
-        let number = id.0 as u32;
+        let width = plan.width(measured);
+        if !set.contains(Symbol::OVERFLOW) && self.room.take(set.owner, width) {
+            return SeriesId { place: self.add(set.clone()), is_folded: false };
+        }
+        let fold = |kept| self.folding.fold(symbols, set, &plan.codes, kept);
+        let [with_service, with_flags, least] = [Kept::Service, Kept::Flags, Kept::Least].map(fold);
+        for (fold, owner) in [(with_service, set.owner), (with_flags, NOBODY)] {
+            if let Some(place) = self.by_labels.get(&fold) {
+                return SeriesId { place: *place, is_folded: true };
+            }
+            if self.folded_room.take(owner, width) {
+                return SeriesId { place: self.add(fold), is_folded: true };
+            }
+        }
+        let known = self.by_labels.get(&least).copied();
+        SeriesId { place: known.unwrap_or_else(|| self.add(least)), is_folded: true }
+    }
+
+    /// Leaves the labels and numbers of the current stream to Envoy. Returns whether Envoy counts any.
+    fn tell(&mut self, host: &impl Host, symbols: &Symbols, place: usize, held: u64, measured: &Measured) -> bool {
+        let (Some(marks), Some(Series { set, .. })) = (&self.marks, self.series.get(place)) else { return false };
+        let plan = self.plans.of(set.family);
+        let number = place as u32;
         let before = marks.read(host);
         if before != Some(number) {
             let before = before.and_then(|before| self.series.get(before as usize));
@@ -177,11 +213,12 @@ impl Recorder {
             }
             marks.write(host, number);
         }
-        let (counts_all, mut decimal) = (plan.counts_all, String::new());
-        let Some(Series { slots, .. }) = self.series.get_mut(id.0) else { return };
+        let (mut counts, mut decimal) = (plan.counts_all, String::new());
+        let Some(Series { slots, .. }) = self.series.get_mut(place) else { return false };
         for (slot, metric) in slots.iter_mut().zip(&plan.metrics) {
             let Counted::Told(key) = &metric.counted else { continue };
             let Some(mut value) = metric.value(host, &self.expressions, held, measured) else { continue };
+            counts = true;
             if matches!(metric.number, Number::Seconds) {
                 let mut rest = match slot {
                     SeriesSlot::Told(rest) => *rest,
@@ -194,30 +231,47 @@ impl Recorder {
             let _ = write!(decimal, "{value}");
             states::set(host, key, decimal.as_bytes());
         }
-        if counts_all {
+        if plan.counts_all {
             marks.count(host);
         }
+        counts
     }
 
     /// Records a request in a known series.
     pub fn record_request(&mut self, host: &impl Host, symbols: &Symbols, id: SeriesId, measured: &Measured) {
         let held = self.plans.of(Family::Request).held(host);
-        self.record_held(host, symbols, id, held, measured);
+        self.record_at(host, symbols, id, held, measured);
     }
 
-    /// Records in a series; `held` are the conditions that hold.
-    fn record_held(&mut self, host: &impl Host, symbols: &Symbols, id: SeriesId, held: u64, measured: &Measured) {
-        if self.marks.is_some() {
-            return self.tell(host, symbols, id, held, measured);
-        }
-        let Some(Series { set, slots }) = self.series.get_mut(id.0) else {
-            return;
+    fn record_at(&mut self, host: &impl Host, symbols: &Symbols, id: SeriesId, held: u64, measured: &Measured) {
+        let is_recorded = match self.marks {
+            Some(_) => self.tell(host, symbols, id.place, held, measured),
+            None => self.record_held(host, symbols, id.place, held, measured),
         };
+        if is_recorded && id.is_folded {
+            self.count_overflow(host, symbols, id.place);
+        }
+    }
+
+    /// Records in a series; `held` are the conditions that hold. Returns whether there was anything to record.
+    fn record_held(
+        &mut self,
+        host: &impl Host,
+        symbols: &Symbols,
+        place: usize,
+        held: u64,
+        measured: &Measured,
+    ) -> bool {
+        let Some(Series { set, slots }) = self.series.get_mut(place) else {
+            return false;
+        };
+        let mut is_recorded = false;
         let plan = self.plans.of(set.family);
         for (slot, metric) in slots.iter_mut().zip(&plan.metrics) {
             let Some(value) = metric.value(host, &self.expressions, held, measured) else {
                 continue;
             };
+            is_recorded = true;
             if let SeriesSlot::Undefined = slot {
                 *slot = match define(host, metric.kind, &metric.stat_name(symbols, set)) {
                     Some(id) => SeriesSlot::Defined(id, 0),
@@ -236,12 +290,7 @@ impl Recorder {
                 let _ = host.record_metric(*id, value);
             }
         }
-    }
-
-    /// Whether there is room for a new label set.
-    fn has_room(&self, set: &LabelSet, measured: &Measured) -> bool {
-        let series = self.reserved.saturating_add(self.plans.of(set.family).width(measured));
-        series <= self.max_series && !set.contains(Symbol::OVERFLOW)
+        is_recorded
     }
 
     /// Whether any metric records the values `measured` for `set`.
@@ -251,23 +300,27 @@ impl Recorder {
         plan.counts_all || metrics.any(|metric| metric.value(host, &self.expressions, held, measured).is_some())
     }
 
-    fn add(&mut self, set: LabelSet, measured: &Measured) -> SeriesId {
-        let id = SeriesId(self.series.len());
-        let plan = self.plans.of(set.family);
-        let count = plan.metrics.len();
-        self.reserved = self.reserved.saturating_add(plan.width(measured));
+    #[inline(never)]
+    fn add(&mut self, set: LabelSet) -> usize {
+        let place = self.series.len();
+        let count = self.plans.of(set.family).metrics.len();
         let set = Rc::new(set);
-        self.by_labels.insert(Rc::clone(&set), id);
+        self.by_labels.insert(Rc::clone(&set), place);
         self.series.push(Series { set, slots: vec![SeriesSlot::Undefined; count].into_boxed_slice() });
-        id
+        place
     }
 
-    fn count_overflow(&mut self, host: &impl Host) {
+    #[inline(never)]
+    fn count_overflow(&mut self, host: &impl Host, symbols: &Symbols, place: usize) {
         if self.overflow.is_none() {
             self.overflow = define(host, MetricKind::Counter, OVERFLOW_METRIC);
+            let owner = self.series.get(place).map_or(NOBODY, |series| series.set.owner);
             log::warn!(
-                "stats: this worker has {} series, further label sets are counted with labels \"overflow\" (max_series)",
-                self.reserved
+                "stats: no room for label sets of {} called by {}, with {} of {} series: new ones are \"overflow\" (max_series)",
+                Quoted(symbols.text(owner.service)),
+                Quoted(symbols.text(owner.caller)),
+                self.room.of(owner),
+                self.room.taken()
             );
         }
         if let Some(id) = self.overflow {

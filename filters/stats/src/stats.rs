@@ -12,15 +12,15 @@ use labels::peer::Peer;
 use labels::resolver::{Needs, Resolver};
 use labels::response_flags::{self, Mark};
 use labels::side::Side;
-use labels::{Labels, UNKNOWN};
+use labels::UNKNOWN;
 use series::metric_name;
 
 use crate::config::StatsConfig;
-use crate::label_set::LabelSet;
-use crate::labels::{of_flags, of_stream};
+use crate::label_set::{LabelSet, StreamLabels};
+use crate::labels::{of_flags, of_stream, owner};
 use crate::measurement::{Family, Measured, Measurement};
 use crate::recorder::{Recorder, SeriesId};
-use crate::symbols::{Symbol, Symbols};
+use crate::symbols::Symbols;
 
 /// Host calls of a warm request with the standard metrics and labels, a known peer and mutual TLS.
 pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 13, outbound: 13 };
@@ -45,7 +45,7 @@ pub struct Stats {
 /// The cached result for a request's facts.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
-    labels: Labels<Symbol>,
+    labels: StreamLabels,
     /// The series, if the facts alone determine it.
     series: Option<SeriesId>,
 }
@@ -180,12 +180,14 @@ impl Stats {
     }
 
     /// The labels of the current stream with these facts.
-    fn labels(&mut self, host: &impl Host, facts: &Facts) -> Labels<Symbol> {
+    fn labels(&mut self, host: &impl Host, facts: &Facts) -> StreamLabels {
         let stream = self.resolver.resolve(host, facts);
-        of_stream(&mut self.symbols, &stream)
+        let owner = owner(&mut self.symbols, &stream);
+        self.symbols.open(self.recorder.has_room(owner));
+        StreamLabels { standard: of_stream(&mut self.symbols, &stream), owner }
     }
 
-    fn record_request(&mut self, host: &impl Host, labels: &Labels<Symbol>, measured: &Measured) -> Option<SeriesId> {
+    fn record_request(&mut self, host: &impl Host, labels: &StreamLabels, measured: &Measured) -> Option<SeriesId> {
         let set = self.recorder.label_set(host, &mut self.symbols, Family::Request, labels);
         self.recorder.record(host, &self.symbols, &set, measured)
     }

@@ -6,11 +6,15 @@ use hashbrown::HashMap;
 use labels::UNKNOWN;
 use series::metric_name::{label_value, Separators};
 
-/// Values kept in addition to those that label sets may need.
+/// Most values that a label set has alone: those of a peer, its identity, a host, and some of expressions.
+const PER_SERIES: usize = 10;
+/// Values kept in addition, for streams of which nothing is recorded.
 const SPARE: usize = 4_096;
+/// Values kept for what strangers cannot choose.
+const OURS: usize = 4_096;
 
 /// A label value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Symbol(u32);
 
 impl Symbol {
@@ -28,16 +32,17 @@ pub struct Symbols {
     texts: Vec<Rc<str>>,
     separators: Separators,
     max: usize,
+    is_open: bool,
 }
 
 impl Symbols {
     /// Contains only the constants. Values beyond what `max_series` needs share one symbol, because peers and clients
     /// choose values.
     pub fn new(separators: Separators, max_series: usize) -> Self {
-        let max = max_series.saturating_mul(2).saturating_add(SPARE);
-        let mut symbols = Self { by_text: HashMap::new(), texts: Vec::new(), separators, max };
+        let max = max_series.saturating_mul(PER_SERIES).saturating_add(SPARE);
+        let mut symbols = Self { by_text: HashMap::new(), texts: Vec::new(), separators, max, is_open: true };
         for text in [UNKNOWN, "", "overflow"] {
-            symbols.add(text);
+            symbols.add(text, max);
         }
         // A workload may have the name `overflow`.
         symbols.by_text.remove("overflow");
@@ -49,8 +54,25 @@ impl Symbols {
         &self.separators
     }
 
+    /// Whether new values get symbols of their own from now on. Where no label set has room, they need none: what is in no
+    /// label set must not use up the symbols.
+    pub fn open(&mut self, is_open: bool) {
+        self.is_open = is_open;
+    }
+
     /// The symbol of a value, with characters that a stat name allows. An empty value is unknown.
     pub fn of(&mut self, text: &str) -> Symbol {
+        self.within(text, if self.is_open { self.max } else { 0 })
+    }
+
+    /// The symbol of a value that strangers cannot choose. It gets one in any case.
+    pub fn of_ours(&mut self, text: &str) -> Symbol {
+        self.within(text, self.max.saturating_add(OURS))
+    }
+
+    /// The symbol of a value. It gets a new one if there are fewer than `max`.
+    #[inline(never)]
+    fn within(&mut self, text: &str, max: usize) -> Symbol {
         if text.is_empty() {
             return Symbol::UNKNOWN;
         }
@@ -60,7 +82,7 @@ impl Symbols {
         let value = label_value(text, &self.separators);
         match self.by_text.get(value.as_str()) {
             Some(symbol) => *symbol,
-            None => self.add(&value),
+            None => self.add(&value, max),
         }
     }
 
@@ -77,8 +99,8 @@ impl Symbols {
         self.texts.get(symbol.0 as usize).map_or(UNKNOWN, AsRef::as_ref)
     }
 
-    fn add(&mut self, text: &str) -> Symbol {
-        let Some(symbol) = u32::try_from(self.texts.len()).ok().filter(|_| self.texts.len() < self.max) else {
+    fn add(&mut self, text: &str, max: usize) -> Symbol {
+        let Some(symbol) = u32::try_from(self.texts.len()).ok().filter(|_| self.texts.len() < max) else {
             return Symbol::OVERFLOW;
         };
         let text: Rc<str> = text.into();
@@ -116,12 +138,30 @@ mod tests {
 
     #[test]
     fn values_beyond_what_is_kept_overflow() {
-        let mut symbols = Symbols::new(Separators::default(), 1000);
-        for index in 0..10_000 {
+        let mut symbols = Symbols::new(Separators::default(), 100);
+        for index in 0..6_000 {
             symbols.of(&index.to_string());
         }
         assert_eq!(symbols.of("one more"), Symbol::OVERFLOW);
         assert_eq!(symbols.text(Symbol::OVERFLOW), "overflow");
-        assert_eq!(symbols.texts.len(), 2 * 1000 + SPARE);
+        assert_eq!(symbols.texts.len(), PER_SERIES * 100 + SPARE);
+        for index in 0..6_000 {
+            symbols.of_ours(&format!("ours-{index}"));
+        }
+        assert_eq!(symbols.texts.len(), PER_SERIES * 100 + SPARE + OURS);
+    }
+
+    #[test]
+    fn what_is_not_ours_gets_no_symbol_while_there_is_no_room() {
+        let mut symbols = Symbols::new(Separators::default(), 1000);
+        let known = symbols.of("known");
+        symbols.open(false);
+        assert_eq!([symbols.of("known"), symbols.of("new")], [known, Symbol::OVERFLOW]);
+        let ours = symbols.of_ours("ours");
+        assert_eq!(symbols.text(ours), "ours");
+        assert_eq!(symbols.of("ours"), ours);
+        symbols.open(true);
+        let new = symbols.of("new");
+        assert_eq!(symbols.text(new), "new");
     }
 }

@@ -1,6 +1,6 @@
 use host::fake::FakeHost;
 use host::property::Property;
-use labels::Label;
+use labels::{Label, Labels};
 use series::metric_name::Separators;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -33,12 +33,12 @@ fn one(measurement: Measurement) -> Measured {
     Measured::from([(measurement, Some(1))])
 }
 
-fn labels<const N: usize>(of: [(Label, Symbol); N]) -> Labels<Symbol> {
-    let mut labels = Labels::all(Symbol::default());
+fn labels<const N: usize>(of: [(Label, Symbol); N]) -> StreamLabels {
+    let mut standard = Labels::all(Symbol::default());
     for (label, symbol) in of {
-        labels.set(label, symbol);
+        standard.set(label, symbol);
     }
-    labels
+    StreamLabels { standard, owner: Owner::default() }
 }
 
 fn fixture(config: &str) -> Fixture {
@@ -61,10 +61,37 @@ fn refusal(host: &FakeHost, config: &str) -> String {
 impl Fixture {
     /// Records `measured` for `family` with this source app.
     fn record(&mut self, family: Family, source_app: &str, measured: &Measured) {
-        let app = self.symbols.of(source_app);
-        let labels = labels([(Label::Reporter, self.symbols.of("source")), (Label::SourceApp, app)]);
+        self.record_labels(family, &[(Label::SourceApp, source_app)], measured);
+    }
+
+    /// Records `measured` for `family` at the destination with these labels, on account of the service among them.
+    fn record_labels(&mut self, family: Family, of: &[(Label, &str)], measured: &Measured) {
+        let mut labels = labels([(Label::Reporter, self.symbols.of("destination"))]);
+        if let Some((_, service)) = of.iter().find(|(label, _)| *label == Label::DestinationService) {
+            labels.owner.service = self.symbols.of_ours(service);
+        }
+        self.symbols.open(self.recorder.has_room(labels.owner));
+        for (label, text) in of {
+            let symbol = if *label == Label::SourceApp { self.symbols.of(text) } else { self.symbols.of_ours(text) };
+            labels.standard.set(*label, symbol);
+        }
         let set = self.recorder.label_set(&self.host, &mut self.symbols, family, &labels);
         self.recorder.record(&self.host, &self.symbols, &set, measured);
+    }
+
+    /// The requests by the values of these labels, joined by spaces.
+    fn requests_by(&self, labels: &[Label]) -> Vec<(String, u64)> {
+        let value = |name: &str, label: &Label| {
+            let mut fields = name.split(";.;").filter_map(|field| field.split_once("=.="));
+            fields.find(|(field, _)| *field == label.name()).map_or(String::new(), |(_, value)| value.to_owned())
+        };
+        let mut counts = std::collections::BTreeMap::<String, u64>::new();
+        for (name, count) in self.host.values().into_iter().filter(|(name, _)| name.ends_with("istio_requests_total")) {
+            let values: Vec<String> = labels.iter().map(|label| value(&name, label)).collect();
+            let counted = counts.entry(values.join(" ")).or_default();
+            *counted = counted.saturating_add(count);
+        }
+        counts.into_iter().collect()
     }
 
     fn names(&self) -> Vec<String> {
@@ -130,10 +157,123 @@ fn label_sets_beyond_the_cap_are_counted_together_and_none_is_lost() {
         matching.map(|(_, value)| value).sum()
     };
     assert_eq!(requests(""), 1000);
-    assert_eq!(requests("source_app=.=overflow;"), 975);
-    assert_eq!(requests("reporter=.=source;"), 1000);
-    assert_eq!(values.get(OVERFLOW_METRIC), Some(&975));
-    assert_eq!(fixture.host.defined(), 100 + 4 + 1);
+    assert_eq!(requests("source_app=.=overflow;"), 977);
+    assert_eq!(requests("reporter=.=destination;"), 1000);
+    assert_eq!(values.get(OVERFLOW_METRIC), Some(&977));
+    assert_eq!(fixture.host.defined(), 92 + 4 + 1, "of one service, and without the last eight");
+}
+
+/// Services whose clients have made all the label sets that there is room for.
+fn full(config: &str) -> Fixture {
+    let mut fixture = fixture(config);
+    for service in ["a", "b", "c"] {
+        for index in 0..100 {
+            let app = format!("{service}-{index}");
+            let labels = [(Label::DestinationService, service), (Label::SourceApp, &app), (Label::ResponseCode, "200")];
+            fixture.record_labels(Family::Request, &labels, &request());
+        }
+    }
+    assert_eq!(fixture.recorder.room.taken(), 100);
+    fixture
+}
+
+#[test]
+fn an_outage_is_seen_though_there_is_no_room() {
+    let mut fixture = full(r#"{"max_series": 100}"#);
+    for (index, (code, flags)) in [("503", "UH"), ("500", "-"), ("502", "-"), ("200", "-")].into_iter().enumerate() {
+        let app = format!("new-{index}");
+        let labels = [
+            (Label::DestinationService, "down"),
+            (Label::DestinationWorkload, "down-v1"),
+            (Label::SourceApp, &app),
+            (Label::ResponseCode, code),
+            (Label::ResponseFlags, flags),
+        ];
+        for _ in 0..5 {
+            fixture.record_labels(Family::Request, &labels, &request());
+        }
+    }
+    let by = [
+        Label::Reporter,
+        Label::DestinationService,
+        Label::DestinationWorkload,
+        Label::SourceApp,
+        Label::ResponseCode,
+        Label::ResponseFlags,
+    ];
+    let seen: Vec<(String, u64)> =
+        fixture.requests_by(&by).into_iter().filter(|(labels, _)| labels.contains(" down ")).collect();
+    let expected = [
+        ("destination down down-v1 overflow 200 -", 5),
+        ("destination down down-v1 overflow 500 -", 10),
+        ("destination down down-v1 overflow 500 UH", 5),
+    ];
+    assert_eq!(seen, expected.map(|(labels, count)| (labels.to_owned(), count)));
+}
+
+#[test]
+fn clients_of_one_service_do_not_keep_the_label_sets_of_others_out() {
+    let mut fixture = fixture(r#"{"max_series": 1000}"#);
+    // More than there are symbols.
+    for index in 0..15_000 {
+        let app = format!("forged-{index}");
+        let labels = [(Label::DestinationService, "flooded"), (Label::SourceApp, &app)];
+        fixture.record_labels(Family::Request, &labels, &request());
+    }
+    for service in ["b", "c", "d"] {
+        let app = format!("of-{service}");
+        fixture.record_labels(
+            Family::Request,
+            &[(Label::DestinationService, service), (Label::SourceApp, &app)],
+            &request(),
+        );
+    }
+    let of_others: Vec<(String, u64)> = fixture
+        .requests_by(&[Label::DestinationService, Label::SourceApp])
+        .into_iter()
+        .filter(|(labels, _)| !labels.starts_with("flooded"))
+        .collect();
+    assert_eq!(of_others, ["b of-b", "c of-c", "d of-d"].map(|labels| (labels.to_owned(), 1)));
+}
+
+#[test]
+fn what_is_kept_beyond_the_limit_is_limited_too() {
+    let mut fixture = full(r#"{"max_series": 100}"#);
+    let before = fixture.host.defined();
+    for index in 0..2_000 {
+        let (service, code, flags) =
+            (format!("s-{}", index % 50), (100 + index % 500).to_string(), format!("F{index}"));
+        let labels = [
+            (Label::DestinationService, service.as_str()),
+            (Label::ResponseCode, &code),
+            (Label::ResponseFlags, &flags),
+        ];
+        fixture.record_labels(Family::Request, &labels, &request());
+    }
+    let all: u64 = fixture.requests_by(&[]).iter().map(|(_, count)| *count).sum();
+    assert_eq!(all, 2_300, "none is lost");
+    // Folded label sets have a hundred, and the least of them are those of five classes with flags.
+    assert!(fixture.host.defined() <= before + LEAST_FOLDED + 4 * 5, "{} {before}", fixture.host.defined());
+    let codes = fixture.requests_by(&[Label::ResponseCode, Label::ResponseFlags]);
+    for class in ["100", "200", "300", "400", "500"] {
+        assert!(codes.iter().any(|(labels, _)| *labels == format!("{class} overflow")), "{class} in {codes:?}");
+    }
+}
+
+#[test]
+fn a_response_code_of_an_expression_is_its_class_too() {
+    let mut host = FakeHost::new();
+    host.with_int(Property("response\0code"), 503).with_text(Property("request\0method"), "GET");
+    let config = r#"{"max_series": 100, "anchored_tags": true, "definitions": [
+        {"name": "calls", "value": "1", "dimensions": {"of": "source_app", "code": "response.code | '500'", "method": "request.method"}}
+    ]}"#;
+    let mut fixture = fixture_on(host, config);
+    for index in 0..200 {
+        fixture.record(Family::Request, &format!("app-{index}"), &request());
+    }
+    let values = fixture.host.values();
+    let folded: Vec<&String> = values.keys().filter(|name| name.contains("of=.=overflow;")).collect();
+    assert_eq!(folded, ["code=.=500;.;method=.=overflow;.;of=.=overflow;.;istio_calls"]);
 }
 
 #[test]
@@ -147,6 +287,7 @@ fn a_label_set_keeps_room_for_all_its_metrics() {
         }
     }
     assert!(fixture.host.defined() <= 100 + 4 + 1, "{}", fixture.host.defined());
+    assert!(fixture.host.defined() > 80);
 }
 
 #[test]
@@ -376,13 +517,13 @@ fn a_label_set_is_one_whatever_conditions_hold() {
     let values = fixture.host.values();
     assert_eq!(values.get("app_of_caller=.=a;.;istio_first"), Some(&2));
     assert_eq!(values.get("app_of_caller=.=a;.;istio_second"), Some(&3));
-    assert_eq!((fixture.recorder.series.len(), fixture.recorder.reserved), (1, 6));
+    assert_eq!((fixture.recorder.series.len(), fixture.recorder.room.taken()), (1, 6));
 
     for index in 0..1000 {
         hold(&mut fixture.host, [index % 2 == 0, index % 3 == 0]);
         fixture.record(Family::Request, &format!("app-{index}"), &request());
     }
-    assert_eq!(fixture.recorder.series.len(), 100 / 6 + 1, "one for all that are too many");
+    assert_eq!(fixture.recorder.series.len(), 15 + 1, "one for all that are too many");
 }
 
 #[test]
@@ -432,7 +573,7 @@ fn metrics_of_connections_are_defined_by_event() {
     fixture.record(Family::Connection, "a", &end);
     let values = fixture.host.values();
     for (name, expected) in
-        [("istio_opened", 2), ("side=.=source;.;istio_closed", 1), ("istio_continued", 1), ("istio_reports", 3)]
+        [("istio_opened", 2), ("side=.=destination;.;istio_closed", 1), ("istio_continued", 1), ("istio_reports", 3)]
     {
         assert_eq!(values.get(name).copied().unwrap_or_default(), expected, "{name}");
     }
@@ -469,17 +610,17 @@ fn durations_in_seconds_are_counters_with_what_is_left_carried_on() {
     }
     let values: Vec<(String, u64)> = fixture.host.values().into_iter().collect();
     let expected = [
-        ("side=.=source;.;istio_seconds_count", 3),
-        ("side=.=source;.;istio_seconds_sum", 4),
-        ("side=.=source;.;le=.=+Inf;.;istio_seconds_bucket", 3),
-        ("side=.=source;.;le=.=0.005;.;istio_seconds_bucket", 0),
-        ("side=.=source;.;le=.=1.5;.;istio_seconds_bucket", 2),
-        ("side=.=source;.;le=.=2;.;istio_seconds_bucket", 3),
+        ("side=.=destination;.;istio_seconds_count", 3),
+        ("side=.=destination;.;istio_seconds_sum", 4),
+        ("side=.=destination;.;le=.=+Inf;.;istio_seconds_bucket", 3),
+        ("side=.=destination;.;le=.=0.005;.;istio_seconds_bucket", 0),
+        ("side=.=destination;.;le=.=1.5;.;istio_seconds_bucket", 2),
+        ("side=.=destination;.;le=.=2;.;istio_seconds_bucket", 3),
     ];
     assert_eq!(values, expected.map(|(name, value)| (name.to_string(), value)));
     // A request without a duration is not measured.
     fixture.record(Family::Request, "a", &without_duration());
-    assert_eq!(fixture.host.values().get("side=.=source;.;istio_seconds_count"), Some(&3));
+    assert_eq!(fixture.host.values().get("side=.=destination;.;istio_seconds_count"), Some(&3));
 }
 
 #[test]
@@ -875,7 +1016,28 @@ mod told {
             fixture.record(Family::Request, &format!("app-{app}"), &request());
         }
         assert_eq!(state(&fixture, "remixer.source_app").as_deref(), Some("overflow"));
-        assert_eq!(fixture.values_of(OVERFLOW_METRIC), [1]);
+        assert_eq!(fixture.values_of(OVERFLOW_METRIC), [3]);
+    }
+
+    #[test]
+    fn an_outage_is_told_though_there_is_no_room() {
+        let mut fixture = full(r#"{"envoy_counts": true, "max_series": 100}"#);
+        let labels = [
+            (Label::DestinationService, "down"),
+            (Label::SourceApp, "new"),
+            (Label::ResponseCode, "503"),
+            (Label::ResponseFlags, "UH"),
+        ];
+        fixture.record_labels(Family::Request, &labels, &request());
+        for (key, expected) in [
+            ("remixer.reporter", "destination"),
+            ("remixer.destination_service", "down"),
+            ("remixer.source_app", "overflow"),
+            ("remixer.response_code", "500"),
+            ("remixer.response_flags", "UH"),
+        ] {
+            assert_eq!(state(&fixture, key).as_deref(), Some(expected), "{key}");
+        }
     }
 
     #[test]

@@ -113,6 +113,82 @@ fn injected_faults_are_asked_for_where_there_may_be_any() {
     assert_eq!(flags(b"{}").as_deref(), Some("DI,FI"));
 }
 
+/// The requests of all series whose names have these parts.
+fn requests(host: &FakeHost, parts: &[&str]) -> u64 {
+    let values = host.values().into_iter();
+    let matching = values.filter(|(name, _)| {
+        name.ends_with("istio_requests_total") && parts.iter().all(|part| name.contains(&format!(";.;{part};.;")))
+    });
+    matching.map(|(_, count)| count).sum()
+}
+
+fn end(stats: &mut Stats, host: &FakeHost) {
+    stats.on_request_end(host, &mut ReportedRequest::default(), AlreadyRead::default());
+}
+
+#[test]
+fn hosts_that_clients_name_leave_room_for_the_services_of_clusters() {
+    let mut host = mesh("stats_outbound");
+    let mut stats = Stats::new(br#"{"max_series": 200}"#, &host).expect("valid");
+    host.with_text(property::CLUSTER_NAME, "PassthroughCluster");
+    // More than there are symbols.
+    for index in 0..7_000 {
+        host.with_text(property::REQUEST_HOST, &format!("host-{index}.example"));
+        end(&mut stats, &host);
+    }
+    assert!(requests(&host, &["destination_service=.=overflow"]) > 6_900);
+    let service = "reviews.new.svc.cluster.local";
+    host.with_text(property::CLUSTER_NAME, &format!("outbound|9080||{service}"));
+    let of = format!("destination_service=.={service}");
+    end(&mut stats, &host);
+    assert_eq!(requests(&host, &[&of, "destination_workload=.=productpage-v1", "response_code=.=200"]), 1);
+    // With its own series; or, once there is no room, with what alerts need.
+    for code in 400..600 {
+        host.with_int(property::RESPONSE_CODE, code);
+        end(&mut stats, &host);
+    }
+    assert_eq!(requests(&host, &[&of]), 201);
+    assert!(requests(&host, &[&of, "destination_workload=.=overflow", "response_code=.=500"]) > 90);
+}
+
+#[test]
+fn forged_callers_leave_room_for_those_with_a_certificate() {
+    let mut host = mesh("stats_inbound");
+    let mut stats = Stats::new(br#"{"max_series": 200}"#, &host).expect("valid");
+    let certificate = host.text(property::CONNECTION_PEER_SAN).expect("a certificate");
+    host.without(property::CONNECTION_PEER_SAN).with_boolean(property::CONNECTION_MTLS, false);
+    let peer = |workload_name: String| Peer { workload_name, ..Peer::default() }.to_state();
+    // More than there are symbols.
+    for index in 0..7_000 {
+        host.with_state("downstream_peer", &peer(format!("forged-{index}")));
+        end(&mut stats, &host);
+    }
+    assert!(requests(&host, &["source_workload=.=overflow"]) > 6_900);
+    host.with_text(property::CONNECTION_PEER_SAN, &certificate).with_state("downstream_peer", &peer("true".into()));
+    end(&mut stats, &host);
+    assert_eq!(requests(&host, &["source_workload=.=true", "connection_security_policy=.=mutual_tls"]), 1);
+}
+
+#[test]
+fn a_request_beyond_the_limit_makes_one_call_more_than_one_within_it() {
+    let mut host = mesh("stats_inbound");
+    let mut stats = Stats::new(br#"{"max_series": 100}"#, &host).expect("valid");
+    for code in 200..500 {
+        host.with_int(property::RESPONSE_CODE, code);
+        end(&mut stats, &host);
+    }
+    let mut calls = |code| {
+        host.with_int(property::RESPONSE_CODE, code);
+        end(&mut stats, &host);
+        host.take_calls();
+        end(&mut stats, &host);
+        host.take_calls()
+    };
+    let [within, beyond] = [200, 499].map(&mut calls);
+    assert_eq!([within, beyond], [WARM_CALLS.inbound, WARM_CALLS.inbound + 1]);
+    assert_eq!(requests(&host, &["response_code=.=200", "source_workload=.=productpage-v1"]), 3);
+}
+
 fn counted(host: &FakeHost) -> Vec<(String, u64)> {
     let short = |name: String| name.rsplit(";.;istio_tcp_").next().map(String::from);
     let values = host.values().into_iter().filter(|(name, _)| name.contains("istio_tcp_"));
