@@ -177,7 +177,7 @@ fn configuration(site: &Site, files: &Files, of: &Set) -> Result<SidecarConfig> 
         config.listeners.push(listener);
     }
     for cluster in database.clusters {
-        if !config.clusters.iter().any(|known| known["name"] == cluster["name"]) {
+        if !config.clusters.iter().any(|known| known.get("name") == cluster.get("name")) {
             config.clusters.push(cluster);
         }
     }
