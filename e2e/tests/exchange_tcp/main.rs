@@ -95,6 +95,39 @@ fn the_modules_are_network_filters_by_whatever_name() {
     }
 }
 
+/// Istio's root ids are those of HTTP: the VM says that these filters are for connections.
+#[test]
+fn the_ids_of_istio_s_own_configuration_work_beside_our_filters_of_requests() {
+    let file = |name: &str| std::fs::read_to_string(local_mesh::tools::filters().join(name)).unwrap();
+    let stats = ["inbound", "outbound"].iter().fold(file("tcp-stats.yaml"), |yaml, direction| {
+        let (ours, istio_s) = (format!("root_id: tcp_stats_{direction}"), format!("root_id: stats_{direction}"));
+        // The VM comes after the root id in each of the patches.
+        let patches = yaml.split(&ours).map(str::to_owned).collect::<Vec<_>>();
+        assert!(patches.len() > 1);
+        let (first, rest) = patches.split_first().unwrap();
+        let vm = format!("vm_id: tcp_stats_{direction}");
+        rest.iter().fold(first.clone(), |yaml, patch| yaml + &istio_s + &patch.replacen("vm_id: remixer", &vm, 1))
+    });
+    let exchange =
+        file("tcp-metadata-exchange-outbound.yaml").replace("vm_id: remixer", "vm_id: tcp_metadata_exchange");
+    let filters = ["stats-bootstrap.yaml", "telemetry.yaml", "tcp-metadata-exchange-inbound.yaml"];
+    let options = Options {
+        filters: filters.map(|file| local_mesh::tools::filters().join(file)).to_vec(),
+        patches: vec![stats, exchange],
+        ..Options::default()
+    };
+    let mesh = Mesh::start(Topology::parse(TOPOLOGY).unwrap(), options).unwrap();
+    let _db = echo(&mesh);
+    let mut client = connect(&mesh, "client", 27017);
+    client.write_all(b"ask\n").unwrap();
+    assert_eq!(read(&mut client, 4), b"ask\n");
+    drop(client);
+    let both = [("source_workload", "client"), ("destination_workload", "db-v1"), ("destination_app", "db")];
+    for reporter in ["client", "db-v1"] {
+        expect_total(&mesh, reporter, "istio_tcp_connections_closed_total", &both, 1.0);
+    }
+}
+
 #[test]
 fn a_first_byte_that_only_looks_like_a_frame_is_passed_on_after_a_while() {
     let mesh = start(without_protocol());

@@ -1,7 +1,7 @@
 //! What was set as a goal, and what is reached.
 
 use crate::choice;
-use crate::idle::{Idle, ALL, NONE};
+use crate::idle::{Taken, ALL, NONE, SIDECAR};
 use crate::report::Report;
 use crate::scene::Scene;
 
@@ -76,13 +76,23 @@ pub fn of(report: &Report) -> Vec<Goal> {
         goals.push(Goal::new(format!("size of {file}"), module.budget as f64, reached, "bytes"));
     }
 
-    let idle = |set: &str, workers: u32| report.idle.iter().find(|idle| idle.set == set && idle.workers == workers);
-    let added = |workers: u32, of: fn(&Idle) -> f64| Some(of(idle(ALL, workers)?) - of(idle(NONE, workers)?));
-    let memory = |workers| added(workers, |idle| idle.resident / MEGABYTE);
+    let taken = |set: &str, workers: u32| {
+        report.idle.iter().find(|idle| idle.set == set && idle.workers == workers).map(|idle| idle.taken)
+    };
+    let added =
+        |set: &str, workers: u32, of: fn(Taken) -> f64| Some(of(taken(set, workers)?) - of(taken(NONE, workers)?));
+    let private = added(SIDECAR, 2, |taken| taken.private / MEBIBYTE);
+    goals.push(Goal::new(
+        "all filters of a sidecar: private memory of an idle proxy with two workers",
+        15.0,
+        private,
+        "MiB",
+    ));
+    let memory = |workers| added(ALL, workers, |taken| taken.resident / MEGABYTE);
     let per_worker = memory(2).zip(memory(1)).map(|(two, one)| two - one);
     goals.push(Goal::new("all five filters: memory of an idle proxy with one worker", 40.0, memory(1), "MB"));
     goals.push(Goal::new("all five filters: memory per further worker", 3.0, per_worker, "MB"));
-    goals.push(Goal::new("all five filters: time to start", 0.3, added(1, |idle| idle.ready), "s"));
+    goals.push(Goal::new("all five filters: time to start", 0.3, added(ALL, 1, |taken| taken.ready), "s"));
 
     let latency = |of: fn(crate::latency::Latency) -> f64| report.latency.map(|comparison| of(comparison.added));
     goals.push(Goal::new("latency through two sidecars at 1,000/s, p50", 0.1, latency(|l| l.p50), "ms"));
@@ -93,9 +103,13 @@ pub fn of(report: &Report) -> Vec<Goal> {
 /// Bytes in a megabyte.
 pub const MEGABYTE: f64 = 1e6;
 
+/// Bytes in a mebibyte.
+pub const MEBIBYTE: f64 = 1_048_576.0;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::idle::Idle;
 
     #[test]
     fn a_goal_is_met_up_to_its_limit() {
@@ -109,15 +123,20 @@ mod tests {
     #[test]
     fn what_modules_take_is_over_a_proxy_without_them() {
         let mut report = Report::default();
-        let idle = |set: &str, workers, megabytes: f64, ready| Idle {
-            set: set.to_owned(),
-            workers,
-            resident: megabytes * MEGABYTE,
-            ready,
+        let idle = |set: &str, workers, megabytes: f64, ready| {
+            let taken =
+                Taken { resident: megabytes * MEGABYTE, private: (megabytes - 40.0) * MEBIBYTE, ready, vms: 0.0 };
+            Idle { set: set.to_owned(), workers, taken }
         };
-        report.idle =
-            vec![idle(NONE, 1, 60.0, 0.1), idle(ALL, 1, 90.0, 0.35), idle(NONE, 2, 61.0, 0.1), idle(ALL, 2, 96.0, 0.4)];
+        report.idle = vec![
+            idle(NONE, 1, 60.0, 0.1),
+            idle(ALL, 1, 90.0, 0.35),
+            idle(NONE, 2, 61.0, 0.1),
+            idle(ALL, 2, 96.0, 0.4),
+            idle(SIDECAR, 2, 80.5, 0.4),
+        ];
         let reached = |what: &str| of(&report).into_iter().find(|goal| goal.what.contains(what)).unwrap().number();
+        assert_eq!(reached("private memory"), "19.5");
         assert_eq!(reached("with one worker"), "30.0");
         assert_eq!(reached("further worker"), "5.00");
         assert_eq!(reached("time to start"), "0.25");

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::{json, Value};
 
 use crate::goals;
+use crate::idle::Idle;
 use crate::latency::Latency;
 use crate::report::{Report, SceneReport};
 use crate::series::{NewLabels, SERIES_PER_SET};
@@ -31,7 +32,12 @@ pub fn of(report: &Report) -> Value {
     let idle: Vec<Value> = report
         .idle
         .iter()
-        .map(|idle| json!({"set": idle.set, "workers": idle.workers, "resident_bytes": idle.resident, "ready_s": idle.ready}))
+        .map(|Idle { set, workers, taken }| {
+            json!({
+                "set": set, "workers": workers, "vms": taken.vms,
+                "resident_bytes": taken.resident, "private_bytes": taken.private, "ready_s": taken.ready,
+            })
+        })
         .collect();
     let many: Vec<Value> = report
         .many

@@ -80,20 +80,21 @@ impl Thread {
     }
 }
 
-/// Resident memory of a process in bytes.
-pub fn resident(process: u32) -> Result<u64> {
-    let path = format!("/proc/{process}/status");
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    let kilobytes = text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
-    kilobytes.map(|kb: u64| kb * 1024).with_context(|| format!("{path} has no VmRSS"))
-}
-
-/// Memory of a process that no other process shares, in bytes.
-pub fn private(process: u32) -> Result<u64> {
+/// Resident memory of a process in bytes, and the part of it that the process has written and shares with no other. Clean pages of
+/// its program are not in that part: the proxies of a node share them, and whether they do at the moment must not matter.
+pub fn memory(process: u32) -> Result<(u64, u64)> {
     let path = format!("/proc/{process}/smaps_rollup");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    let lines = text.lines().filter_map(|line| line.strip_prefix("Private_")?.split_whitespace().nth(1));
-    Ok(lines.filter_map(|kilobytes| kilobytes.parse::<u64>().ok()).sum::<u64>() * 1024)
+    parse_memory(&text).with_context(|| format!("{path} has no Rss or no Private_Dirty: {text}"))
+}
+
+fn parse_memory(text: &str) -> Option<(u64, u64)> {
+    let bytes = |field: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(field))?;
+        let kilobytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+        kilobytes.checked_mul(1024)
+    };
+    Some((bytes("Rss:")?, bytes("Private_Dirty:")?))
 }
 
 /// Name of the processor, as the kernel tells it.
@@ -127,6 +128,15 @@ mod tests {
         assert_eq!(parse_list("0-2,5\n"), [0, 1, 2, 5]);
         assert_eq!(parse_list(" 3"), [3]);
         assert_eq!(parse_list(""), [0; 0]);
+    }
+
+    #[test]
+    fn private_memory_is_what_was_written() {
+        let text =
+            "5555-7fff ---p 00000000 00:00 0 [rollup]\nRss:  40 kB\nPrivate_Clean:  8 kB\nPrivate_Dirty:  16 kB\n";
+        assert_eq!(parse_memory(text), Some((40 * 1024, 16 * 1024)));
+        assert_eq!(parse_memory("Rss: 40 kB\n"), None);
+        assert!(memory(std::process::id()).is_ok_and(|(resident, private)| private > 0 && private <= resident));
     }
 
     #[test]

@@ -73,23 +73,24 @@ fn of(bench: &Bench, site: &Site, name: &'static str, parts: &'static [Part], ex
     config.listeners.iter_mut().try_for_each(allow_all)?;
     let proxy = Proxy::start(bench, site, &config)?;
     let pid = proxy.sidecar.pid();
+    let private = || machine::memory(pid).map(|(_, private)| private);
     let target = || Scene::Hop.target(site, 0);
 
     // What is there once, however many: the module's own start, Envoy's buffers.
     let mut load = Load::connect(&bench.runtime, target()?, 1)?;
     load.run_each(200)?;
     bench.settle();
-    let before = machine::private(pid)?;
+    let before = private()?;
     let held = Load::connect(&bench.runtime, target()?, CONNECTIONS).and_then(|mut held| {
         held.run_each(2)?;
         Ok(held)
     })?;
     bench.settle();
-    let connected = machine::private(pid)?;
+    let connected = private()?;
     drop(held);
     bench.settle();
 
-    let (lines, begin, allocated_before) = (scrape(&proxy)?.1, machine::private(pid)?, allocated(&proxy)?);
+    let (lines, begin, allocated_before) = (scrape(&proxy)?.1, private()?, allocated(&proxy)?);
     let requests: Vec<Arc<[u8]>> =
         (0..SETS).map(|number| request_of(site, &format!("{SET}-{number}"))).collect::<Result<_>>()?;
     for some in requests.chunks(100) {
@@ -107,7 +108,7 @@ fn of(bench: &Bench, site: &Site, name: &'static str, parts: &'static [Part], ex
         times.push(time);
         bytes = text;
     }
-    let scraped = machine::private(pid)?;
+    let scraped = private()?;
     let seen = proxy.sidecar.stats_text()?.matches("istio_requests_total{").count();
     ensure!(parts.is_empty() || seen > SETS, "{seen} series instead of {SETS}");
     let series = (SETS * SERIES_PER_SET) as f64;

@@ -83,9 +83,10 @@ fn measure(bench: &Bench, arguments: &Arguments, chosen: &[Variant], modules: Pa
         bench.say("10,000 series");
         report.many = many::measure(bench, &site)?;
     }
-    if arguments.wants(variants::IDLE) {
+    let quick = arguments.short && arguments.variants.is_empty();
+    if quick || arguments.wants(variants::IDLE) {
         bench.say("memory and time to start");
-        report.idle = idle::measure(bench, &site)?;
+        report.idle = idle::measure(bench, &site, arguments.short)?;
     }
     if arguments.wants(variants::LATENCY) {
         bench.say("latency");

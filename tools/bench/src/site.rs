@@ -16,6 +16,8 @@ pub const MEASURED: &str = "productpage-v1";
 pub const CALLER: &str = "frontend-v1";
 /// See [`MEASURED`].
 pub const CALLEE: &str = "reviews-v1";
+/// See [`MEASURED`].
+pub const DATABASE: &str = "ledger-v1";
 
 /// The port of every application.
 pub const APPLICATION_PORT: u16 = 9080;
@@ -26,7 +28,7 @@ const BODY: usize = 128;
 /// Who is there and where.
 #[derive(Debug)]
 pub struct Site {
-    /// The three workloads.
+    /// The workloads.
     pub topology: Topology,
     /// Directories for this run.
     pub files: Files,
@@ -51,7 +53,7 @@ impl Site {
         Ok(site)
     }
 
-    /// One of the three.
+    /// One of them.
     pub fn workload(&self, name: &str) -> Result<&Workload> {
         self.topology.workload(name).with_context(|| format!("the topology has no {name}"))
     }

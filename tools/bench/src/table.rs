@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::choice;
-use crate::goals::{self, Goal, MEGABYTE};
+use crate::goals::{self, Goal, MEBIBYTE, MEGABYTE};
 use crate::report::{Report, SceneReport};
 use crate::scene::Scene;
 use crate::series::{NewLabels, SERIES_PER_SET};
@@ -150,11 +150,13 @@ fn modules(report: &Report) -> String {
         line(
             &mut text,
             format_args!(
-                "idle proxy    {:<24}{:>3} {workers} {:>6.1} MB resident, ready after {:.3} s",
+                "idle proxy    {:<24}{:>3} {workers} {:>2} VMs, {:>6.1} MB resident, {:>6.1} MiB private, ready after {:.3} s",
                 idle.set,
                 idle.workers,
-                idle.resident / MEGABYTE,
-                idle.ready
+                idle.taken.vms,
+                idle.taken.resident / MEGABYTE,
+                idle.taken.private / MEBIBYTE,
+                idle.taken.ready
             ),
         );
     }
