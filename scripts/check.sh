@@ -8,7 +8,7 @@ set -euo pipefail
 # shellcheck source=scripts/istio.sh
 . scripts/istio.sh
 
-TEST_THREADS=${TEST_THREADS:-2} # end-to-end tests at a time: each has Envoys of its own
+TEST_THREADS=${TEST_THREADS:-4} # end-to-end tests at a time: each has Envoys of its own, and waits most of the time
 FOR=${FOR:-20s}                 # how long the mesh runs at the end
 
 # Names of the integration tests of the crates in the given directories.
