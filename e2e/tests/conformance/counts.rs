@@ -1,10 +1,11 @@
 //! Envoy counts what the module names.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use e2e::pair::{connect, DATABASE};
 use local_mesh::application::ask;
-use local_mesh::{envoy_filter, stats_logger, tools, Mesh, Options, Request, Sample, Topology};
+use local_mesh::{envoy_filter, stats_logger, tools, wait_until, Mesh, Options, Request, Sample, Topology, Update};
 
 use crate::scene::{Setting, ENVOY_COUNTS, PAIR, WAIT};
 
@@ -199,5 +200,35 @@ fn buckets_are_those_of_the_bootstrap() {
             (!bounds.is_empty()).then_some(bounds)
         };
         assert_eq!(sidecar.wait_for_stats(&name, WAIT, bounds).unwrap(), ["7", "77777", "+Inf"], "{metric}");
+    }
+}
+
+#[test]
+fn what_was_counted_goes_with_the_filters_and_begins_anew() {
+    for file in ["telemetry.yaml", "envoy-counts/telemetry.yaml"] {
+        let filters = ["stats-bootstrap.yaml", file].map(|name| tools::filters().join(name)).to_vec();
+        let options = Options { filters: filters.clone(), ..Options::default() };
+        let mesh = Mesh::start(Topology::parse(PAIR).unwrap(), options).unwrap();
+        let counted = || -> u64 {
+            let samples = mesh.sidecar("client-v1").unwrap().metric("istio_requests_total").unwrap();
+            samples.iter().map(|sample| sample.value as u64).sum()
+        };
+        let push = |filters: &[PathBuf]| {
+            let update = mesh.push("client-v1", |options| options.filters = filters.to_vec()).unwrap();
+            assert_eq!(update, Update::Accepted, "{file}");
+        };
+        (0..3).for_each(|_| send(&mesh, "/status/200"));
+        assert_eq!(counted(), 3, "{file}");
+        push(&filters[..1]);
+        // When the listeners from before have drained.
+        wait_until(WAIT, || counted() == 0).unwrap();
+        send(&mesh, "/status/200");
+        push(&filters);
+        wait_until(WAIT, || {
+            send(&mesh, "/status/200");
+            counted() > 0
+        })
+        .unwrap();
+        assert_eq!(counted(), 1, "{file}");
     }
 }

@@ -12,7 +12,7 @@ use series::metric_name::Separators;
 /// Prefix of all metric names, unless a definition has none.
 pub const PREFIX: &str = "istio_";
 
-/// Default for `max_series`: 2,000 label sets of four metrics, about 40 MB in Envoy.
+/// Default for `max_series`: 2,000 label sets of four metrics, 25 MB in Envoy, and 190 MB with what it keeps after a scrape.
 const DEFAULT_SERIES: u64 = 8_000;
 /// Most series. A VM has a gigabyte, which four plugins share. A label set with long values of its own takes 2.3 KB of it, so a
 /// hundred thousand of one metric each take a quarter; and Envoy needs more than the VM.
