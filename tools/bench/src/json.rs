@@ -94,7 +94,7 @@ fn new_labels(new: &NewLabels) -> Value {
     json!({
         "expressions": new.bootstrap.name,
         "stats_tags": new.expressions,
-        "envoy_counts": !new.bootstrap.is_for_stats(),
+        "counter": new.counter.name(),
         "stats_us": summary(Some(new.time)),
     })
 }

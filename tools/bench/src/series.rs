@@ -10,12 +10,12 @@ use crate::bootstrap::{self, Bootstrap};
 use crate::choice;
 use crate::load::Load;
 use crate::machine::Thread;
-use crate::native::SOURCE_HEADER;
+use crate::native::{self, SOURCE_HEADER};
 use crate::proxy::{self, Proxy};
 use crate::scene::Scene;
 use crate::site::{Site, CALLER};
 use crate::statistics::Summary;
-use crate::variants::{Variant, WITH_BOTH, WITH_ENVOY_COUNTS, WITH_EXCHANGE};
+use crate::variants::{Part, Proof, Variant, WITH_BOTH, WITH_ENVOY_COUNTS, WITH_EXCHANGE, WITH_NOTHING};
 
 /// New callers, each a set of labels.
 const CALLERS: usize = 30;
@@ -29,6 +29,8 @@ pub const SERIES_PER_SET: usize = 4;
 /// CPU time in microseconds that stats takes for the first request of a caller over its second.
 #[derive(Debug, Clone)]
 pub struct NewLabels {
+    /// Who makes the stats.
+    pub counter: Counter,
     /// Whose expressions the bootstrap has.
     pub bootstrap: Bootstrap,
     /// How many.
@@ -37,28 +39,76 @@ pub struct NewLabels {
     pub time: Summary,
 }
 
-/// Measures under each bootstrap, in turns.
+/// Who makes the stats of a new set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counter {
+    /// The module.
+    Module,
+    /// Envoy, with labels of the module's.
+    Envoy,
+    /// Envoy, with labels of its own.
+    Native,
+}
+
+impl Counter {
+    /// For readers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Module => "the module counts",
+            Self::Envoy => "Envoy counts",
+            Self::Native => "native-stats",
+        }
+    }
+}
+
+/// What is measured: the module needs its expressions, Envoy none.
+fn rows() -> Vec<(Counter, Bootstrap)> {
+    let mut rows = Vec::new();
+    for bootstrap in bootstrap::ALL {
+        let counters: &[Counter] =
+            if bootstrap.is_for_stats() { &[Counter::Module] } else { &[Counter::Envoy, Counter::Native] };
+        rows.extend(counters.iter().map(|counter| (*counter, *bootstrap)));
+    }
+    rows
+}
+
+/// Measures each row, in turns.
 pub fn measure(bench: &Bench, site: &Site) -> Result<Vec<NewLabels>> {
-    let mut all = vec![(0, Vec::new()); bootstrap::ALL.len()];
+    let rows = rows();
+    let mut all = vec![(0, Vec::new()); rows.len()];
     for _ in 0..TIMES {
-        for (bootstrap, (expressions, times)) in bootstrap::ALL.iter().zip(&mut all) {
-            let (number, time) = of_proxy(bench, site, *bootstrap)?;
+        for ((counter, bootstrap), (expressions, times)) in rows.iter().zip(&mut all) {
+            let (number, time) = of_proxy(bench, site, *counter, *bootstrap)?;
             *expressions = number;
             times.push(time);
         }
     }
-    let rows = bootstrap::ALL.iter().zip(all).map(|(bootstrap, (expressions, times))| {
+    let rows = rows.into_iter().zip(all).map(|((counter, bootstrap), (expressions, times))| {
         let time = Summary::of(&times).context("nothing was measured")?;
-        Ok(NewLabels { bootstrap: *bootstrap, expressions, time })
+        Ok(NewLabels { counter, bootstrap, expressions, time })
     });
     rows.collect()
 }
 
+/// The native logger, with a label that a header tells.
+const BY_HEADER: Variant = Variant {
+    name: "native-by-header",
+    scene: Scene::Hop,
+    about: "",
+    parts: &[Part::AccessLog(native::stats_logger_by_header)],
+    proof: Proof::Answers,
+    short: false,
+};
+
 /// The number of expressions, and the time.
-fn of_proxy(bench: &Bench, site: &Site, bootstrap: Bootstrap) -> Result<(usize, f64)> {
-    let counting = if bootstrap.is_for_stats() { WITH_BOTH } else { WITH_ENVOY_COUNTS };
+fn of_proxy(bench: &Bench, site: &Site, counter: Counter, bootstrap: Bootstrap) -> Result<(usize, f64)> {
     let variant = |id: &str| choice::all().iter().find(|variant| variant.id() == id).copied();
-    let variants = [variant(counting), variant(WITH_EXCHANGE)].into_iter().collect::<Option<Vec<Variant>>>();
+    let variants = match counter {
+        Counter::Module => [variant(WITH_BOTH), variant(WITH_EXCHANGE)],
+        Counter::Envoy => [variant(WITH_ENVOY_COUNTS), variant(WITH_EXCHANGE)],
+        Counter::Native => [Some(BY_HEADER), variant(WITH_NOTHING)],
+    };
+    let variants = variants.into_iter().collect::<Option<Vec<Variant>>>();
     let variants = variants.context("a variant is missing")?;
     let config = proxy::configuration(site, &variants, bootstrap)?;
     let proxy = Proxy::start(bench, site, &config)?;
@@ -73,8 +123,8 @@ fn of_proxy(bench: &Bench, site: &Site, bootstrap: Bootstrap) -> Result<(usize, 
         times.push(first - cpu_time(&mut load, &proxy.worker, &requests)?);
     }
     proxy.sidecar.check()?;
-    let [both, exchange] = times[..] else { anyhow::bail!("two variants were to be measured") };
-    Ok((bootstrap::expressions(&config), both - exchange))
+    let [with, without] = times[..] else { anyhow::bail!("two variants were to be measured") };
+    Ok((bootstrap::expressions(&config), with - without))
 }
 
 /// Microseconds per request.

@@ -174,8 +174,8 @@ fn new_labels(rows: &[NewLabels]) -> String {
             ),
         );
     }
-    for NewLabels { bootstrap, expressions, time } in rows {
-        let who = if bootstrap.is_for_stats() { "the module counts" } else { "Envoy counts" };
+    for NewLabels { counter, bootstrap, expressions, time } in rows {
+        let who = counter.name();
         let quartiles = format!("{:.0} to {:.0}", time.low, time.high);
         let (name, median) = (bootstrap.name, time.median);
         line(

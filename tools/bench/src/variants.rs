@@ -143,6 +143,8 @@ pub const WITH_BOTH: &str = "hop/telemetry";
 /// See [`WITH_BOTH`].
 pub const WITH_EXCHANGE: &str = "hop/metadata-exchange";
 /// See [`WITH_BOTH`].
+pub const WITH_NOTHING: &str = "hop/none";
+/// See [`WITH_BOTH`].
 pub const WITH_ENVOY_COUNTS: &str = "hop/telemetry-envoy-counts";
 /// The name of the variant that ours are compared with.
 pub const NATIVE_STATS: &str = "native-stats";
