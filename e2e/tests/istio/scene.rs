@@ -76,7 +76,8 @@ fn attach(cluster: &Cluster) -> anyhow::Result<()> {
     write_release()?;
     let gateways = parts::istio("gateway-api.yaml")?.display().to_string();
     cluster.kubectl(&["apply", "--server-side", "-f", &gateways])?;
-    cluster.install_istio(&[Path::new(&kubernetes("istio/values.yaml"))], &[&insecure_registry()])?;
+    let settings = settings();
+    cluster.install_istio(&[Path::new(&kubernetes("istio/values.yaml"))], &settings.each_ref().map(String::as_str))?;
     for (namespace, injection) in NAMESPACES {
         cluster.kubectl(&["create", "namespace", namespace])?;
         cluster.kubectl(&["label", "namespace", namespace, &format!("istio-injection={injection}")])?;
@@ -95,9 +96,11 @@ fn attach(cluster: &Cluster) -> anyhow::Result<()> {
     cluster.kubectl(&["apply", "-f", &kubernetes(TCP_OUTBOUND)]).map(drop)
 }
 
-/// The setting that the tests' registry needs, which has no certificate.
-pub fn insecure_registry() -> String {
-    format!("meshConfig.defaultConfig.proxyMetadata.WASM_INSECURE_REGISTRIES={REGISTRY}")
+/// The settings of Istio that are the tests' own: their registry has no certificate, and several of them wait until listeners that
+/// were replaced have drained, by default for 45 s.
+pub fn settings() -> [String; 2] {
+    let config = |setting: &str| format!("meshConfig.defaultConfig.{setting}");
+    [config(&format!("proxyMetadata.WASM_INSECURE_REGISTRIES={REGISTRY}")), config("drainDuration=5s")]
 }
 
 /// A path of the workloads.
