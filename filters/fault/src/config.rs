@@ -100,7 +100,8 @@ impl FaultConfig {
         let mut index = 0_usize;
         let mut rules = section.objects("http", |section| {
             let rule = FaultRule::read(section, index, &mut gathered);
-            if !names.add(&rule.name).1 {
+            // Envoy drops the dots at the end of a label.
+            if !names.add(rule.name.trim_end_matches('.')).1 {
                 section.refuse("name", format!("\"{}\" is the name of another rule", rule.name));
             }
             index = index.saturating_add(1);

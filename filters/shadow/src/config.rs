@@ -145,7 +145,8 @@ impl MirrorRule {
         let mut index = 0_usize;
         let list = section.objects("mirrors", |section| {
             let mirror = Mirror::read(section, &format!("{name}-{index}"), gathered);
-            if !names.add(&mirror.name).1 {
+            // Envoy drops the dots at the end of a label.
+            if !names.add(mirror.name.trim_end_matches('.')).1 {
                 section.refuse("name", format!("duplicate \"{}\"", mirror.name));
             }
             index = index.saturating_add(1);
