@@ -2,12 +2,22 @@
 //!
 //! Fields are written in the order of their names, so two proxies with equal metadata produce equal bytes.
 
+use crate::metadata;
+
 /// `google.protobuf.Struct`.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Struct {
     // On the wire, a map is a list of entries. prost's maps are trees, and need three times as much code.
     #[prost(message, repeated, tag = "1")]
     fields: Vec<StructField>,
+}
+
+/// `envoy.config.core.v3.Node`, of which only the metadata is read.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Node {
+    /// Its metadata.
+    #[prost(message, optional, tag = "3")]
+    pub metadata: Option<Struct>,
 }
 
 /// A field of a [`Struct`].
@@ -64,6 +74,16 @@ impl Struct {
         match self.get(name) {
             Some(ValueKind::Text(text)) => text,
             _ => "",
+        }
+    }
+
+    /// A field as text, also if it is a number or a boolean; empty if it is absent or of another kind.
+    pub fn written(&self, name: &str) -> String {
+        match self.get(name) {
+            Some(ValueKind::Text(text)) => text.clone(),
+            Some(ValueKind::Number(number)) => metadata::number_text(*number),
+            Some(ValueKind::Bool(is)) => metadata::boolean_text(*is).into(),
+            _ => String::new(),
         }
     }
 
