@@ -286,7 +286,11 @@ impl TcpExchange {
                     self.reject(host, side, Rejection::Forged);
                 } else {
                     store(host, side.peer, &introduction.peer.to_state());
-                    store(host, side.peer_id, introduction.id.as_bytes());
+                    // Who waits for the peer waits for an id.
+                    match introduction.id.as_str() {
+                        "" => store_unknown(host, side),
+                        id => store(host, side.peer_id, id.as_bytes()),
+                    }
                 }
             }
         }

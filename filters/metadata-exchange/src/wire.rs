@@ -120,6 +120,23 @@ mod tests {
     }
 
     #[test]
+    fn what_a_peer_does_not_say_is_no_mistake() {
+        let labels = structure(&[("app", &text("productpage"))]);
+        let [name, namespace, workload] = ["productpage-v1-1", "default", "productpage-v1"].map(text);
+        let fields: [(&str, &[u8]); 4] =
+            [("LABELS", &labels), ("NAME", &name), ("NAMESPACE", &namespace), ("WORKLOAD_NAME", &workload)];
+        let whole = Peer { name: "productpage-v1-1".into(), ..productpage() };
+        for (left_out, expected) in [
+            ("", whole.clone()),
+            ("NAME", Peer { name: String::new(), ..whole.clone() }),
+            ("LABELS", Peer { labels: Default::default(), ..whole.clone() }),
+        ] {
+            let said: Vec<_> = fields.into_iter().filter(|(name, _)| *name != left_out).collect();
+            assert_eq!(decode(BASE64.encode(struct_bytes(&said)).as_bytes()), Ok(expected), "without {left_out}");
+        }
+    }
+
+    #[test]
     fn what_is_not_metadata_is_malformed() {
         for header in ["!!!", "x", "AAAA,AAAA", "Cg==", "/////w==", "ütf"] {
             assert_eq!(decode(header.as_bytes()), Err(Rejection::Malformed), "{header}");

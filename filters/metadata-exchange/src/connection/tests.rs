@@ -263,3 +263,13 @@ fn a_frame_that_is_cut_off_by_the_end_never_reaches_the_application() {
     assert_eq!(exchange.on_downstream_data(&host, &mut connection, 30, true), BytesFlow::Pass);
     assert_eq!(host.take_buffer(Buffer::Downstream), b"");
 }
+
+#[test]
+fn a_peer_without_an_id_is_known_all_the_same() {
+    let mut host = mongodb(INBOUND);
+    let (mut exchange, mut connection) = (exchange(&host), ExchangeConnection::default());
+    let bytes = frame::encode(None, &ratings()).expect("fits");
+    assert_eq!(downstream(&mut exchange, &mut host, &mut connection, &bytes), b"");
+    assert_eq!(stored(&host, peer::DOWNSTREAM_PEER), Some(ratings()));
+    assert_eq!(host.state_of(peer::DOWNSTREAM_PEER_ID), Some(peer::PEER_NOT_FOUND_ID.into()));
+}
