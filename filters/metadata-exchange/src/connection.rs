@@ -33,7 +33,7 @@ const TICKS_TO_WAIT: u32 = 2;
 
 /// Metadata exchange over TCP on one worker.
 pub struct TcpExchange {
-    /// Our frame; `None` if the node has no metadata.
+    /// Our frame; `None` if the node has too much metadata.
     own_frame: Option<Vec<u8>>,
     /// Whether to send our frame first on outbound connections.
     introduce: bool,
@@ -107,7 +107,7 @@ impl TcpExchange {
             log::warn!("metadata_exchange: this node's metadata is too large for TCP and is not sent");
         }
         Self {
-            own_frame: own_frame.ok().filter(|_| *local != Peer::default()),
+            own_frame: own_frame.ok(),
             introduce,
             clusters: MeshClusters::default(),
             counters: ExchangeCounters::default(),

@@ -30,7 +30,7 @@ pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 8, outbound: 9 };
 
 /// Metadata exchange on one worker.
 pub struct Exchange {
-    /// Our own headers; `None` if the node has no id or no metadata.
+    /// Our own headers; `None` if the node has no id, or too much metadata.
     own_id: Option<String>,
     own_metadata: Option<String>,
     /// From the root id, else read from each stream's listener.
@@ -94,7 +94,8 @@ impl Exchange {
     #[inline(never)]
     pub fn new(local: &Peer, max_peer_cache_size: usize, host: &impl Host) -> Self {
         let own_metadata = match wire::encode(local) {
-            Ok(header) => Some(header).filter(|_| *local != Peer::default()),
+            // Also of a node without metadata: who says nothing gets no answer.
+            Ok(header) => Some(header),
             Err(_) => {
                 log::warn!(
                     "metadata_exchange: this node's metadata exceeds {} bytes and is not sent",

@@ -273,3 +273,14 @@ fn a_peer_without_an_id_is_known_all_the_same() {
     assert_eq!(stored(&host, peer::DOWNSTREAM_PEER), Some(ratings()));
     assert_eq!(host.state_of(peer::DOWNSTREAM_PEER_ID), Some(peer::PEER_NOT_FOUND_ID.into()));
 }
+
+#[test]
+fn a_node_without_metadata_says_so_and_learns_its_peer() {
+    let mut host = mongodb(OUTBOUND);
+    host.without(Property(&node_metadata("WORKLOAD_NAME"))).without(Property(&node_metadata("NAMESPACE")));
+    let (mut exchange, mut connection) = (exchange(&host), ExchangeConnection::default());
+    assert!(is_frame_before(&downstream(&mut exchange, &mut host, &mut connection, b"find"), b"find"));
+    let bytes = [ratings_frame().as_slice(), b"rows"].concat();
+    assert_eq!(upstream(&mut exchange, &mut host, &mut connection, &bytes), b"rows");
+    assert_eq!(stored(&host, peer::UPSTREAM_PEER), Some(ratings()));
+}

@@ -218,11 +218,20 @@ fn a_thousand_peers_stay_within_the_cache() {
 }
 
 #[test]
-fn a_node_without_metadata_sends_none() {
+fn a_node_without_metadata_says_so_and_learns_its_peer() {
     let mut host = FakeHost::new();
     host.with_int(property::LISTENER_DIRECTION, OUTBOUND).with_text(property::CLUSTER_NAME, "outbound|80||a.b");
     exchange(&host).on_request_headers(&host);
-    assert!(host.headers(HeaderMap::Request).is_empty());
+    let sent = host.headers(HeaderMap::Request);
+    assert_eq!(wire::decode(sent.get(METADATA_HEADER).expect("sent").as_bytes()), Ok(Peer::default()));
+    // What was sent is answered.
+    let mut callee = productpage(INBOUND);
+    callee.with_header(HeaderMap::Request, METADATA_HEADER, &sent[METADATA_HEADER]);
+    let mut exchange = exchange(&callee);
+    let mut stream = exchange.on_request_headers(&callee);
+    exchange.on_response_headers(&callee, &mut stream);
+    assert!(callee.headers(HeaderMap::Response).contains_key(METADATA_HEADER));
+    assert_eq!(counted(&callee), []);
 }
 
 #[test]
