@@ -287,6 +287,23 @@ fn a_caller_without_metadata_is_answered() {
 }
 
 #[test]
+fn on_a_listener_without_direction_the_caller_is_answered() {
+    let undirected = "
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: { name: undirected, namespace: istio-system }
+spec:
+  configPatches:
+  - { applyTo: LISTENER, match: { context: SIDECAR_INBOUND }, patch: { operation: MERGE, value: { traffic_direction: UNSPECIFIED } } }
+";
+    let exchange = local_mesh::tools::filters().join("separate/metadata-exchange.yaml");
+    let exchange = std::fs::read_to_string(exchange).unwrap().replace("metadata_exchange_inbound", "metadata_exchange");
+    let mesh = start(SERVER_ALONE, &[], vec![exchange, undirected.to_owned()]);
+    let answer = mesh.client().send(&inbound(&mesh, "/headers").header(METADATA, CLIENT)).unwrap();
+    assert_eq!((answer.status, peer_headers(&answer), answer.header(METADATA)), (200, vec![], Some(SERVER)));
+}
+
+#[test]
 fn a_caller_that_cannot_be_understood_costs_its_label_and_is_counted() {
     let mesh = start(
         SERVER_ALONE,

@@ -31,6 +31,11 @@ pub fn is_outside(cluster: &[u8]) -> bool {
     [BLACK_HOLE, PASSTHROUGH].iter().any(|name| name.as_bytes() == cluster)
 }
 
+/// Whether Istio's name of the cluster means that it is the proxy's own application.
+pub fn is_inbound(cluster: &[u8]) -> bool {
+    cluster.starts_with(b"inbound|") || INBOUND_PASSTHROUGH.iter().any(|name| name.as_bytes() == cluster)
+}
+
 /// The service of a cluster. `None` if the cluster does not name it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClusterService {

@@ -284,3 +284,19 @@ fn a_node_without_metadata_says_so_and_learns_its_peer() {
     assert_eq!(upstream(&mut exchange, &mut host, &mut connection, &bytes), b"rows");
     assert_eq!(stored(&host, peer::UPSTREAM_PEER), Some(ratings()));
 }
+
+#[test]
+fn on_a_listener_without_direction_a_client_is_answered_unless_we_are_to_speak_first() {
+    for introduce in [false, true] {
+        let mut host = mongodb(0);
+        let mut exchange = TcpExchange::new(&Peer::local(&host, &[]), introduce, &host);
+        let mut connection = ExchangeConnection::default();
+        let bytes = [ratings_frame().as_slice(), b"find"].concat();
+        let passed = downstream(&mut exchange, &mut host, &mut connection, &bytes);
+        assert_eq!(is_frame_before(&passed, &bytes), introduce);
+        assert_eq!(passed == b"find", !introduce);
+        let answered = upstream(&mut exchange, &mut host, &mut connection, b"rows");
+        assert_eq!(is_frame_before(&answered, b"rows"), !introduce);
+        assert!(host.state_of(peer::UPSTREAM_PEER_ID).is_some(), "who waits for a peer of the upstream waits no more");
+    }
+}
