@@ -154,7 +154,7 @@ impl Peer {
 
     /// A peer from filter state.
     pub fn from_state(bytes: &[u8]) -> Option<Self> {
-        let state = Struct::decode(bytes).ok()?;
+        let state = Struct::of_bytes(bytes)?;
         Some(Self::read(&state, |field| field.state, LABELS_STATE))
     }
 

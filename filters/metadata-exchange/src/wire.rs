@@ -42,7 +42,7 @@ pub fn decode(header: &[u8]) -> Result<Peer, Rejection> {
         return Err(Rejection::TooLarge);
     }
     let bytes = BASE64.decode(header).map_err(|_| Rejection::Malformed)?;
-    let metadata = Struct::decode(bytes.as_slice()).map_err(|_| Rejection::Malformed)?;
+    let metadata = Struct::of_bytes(&bytes).ok_or(Rejection::Malformed)?;
     Ok(Peer::from_metadata(&metadata))
 }
 

@@ -12,6 +12,7 @@ use rules::fields::{self, Expiry};
 use rules::matches::{self, is_header_name};
 use rules::matching::{self, Condition, HeaderNames};
 use rules::percentage::Percentage;
+use series::metric_name::without_final_dots;
 
 use gathered::MirrorNotes;
 pub use headers::HeaderChanges;
@@ -146,7 +147,7 @@ impl MirrorRule {
         let list = section.objects("mirrors", |section| {
             let mirror = Mirror::read(section, &format!("{name}-{index}"), gathered);
             // Envoy drops the dots at the end of a label.
-            if !names.add(mirror.name.trim_end_matches('.')).1 {
+            if !names.add(without_final_dots(&mirror.name)).1 {
                 section.refuse("name", format!("duplicate \"{}\"", mirror.name));
             }
             index = index.saturating_add(1);
