@@ -55,6 +55,7 @@ pub(crate) fn boolean_text(is: bool) -> &'static str {
 
 /// `number` with at most six decimals; empty if that is not exact enough. The standard library's conversion takes 15 KB of
 /// code.
+#[inline(never)]
 pub(crate) fn number_text(number: f64) -> String {
     const EXACT: f64 = 9e15; // all whole numbers up to here are floats
     if !(-EXACT..EXACT).contains(&number) {

@@ -97,12 +97,17 @@ impl ClusterService {
 
 /// The name of a host in the form in which it is compared: in lower case, without dots at its end, also before a port. For DNS, all
 /// forms are the same host.
+#[inline(never)]
 pub(crate) fn compared(mut host: Vec<u8>) -> Vec<u8> {
     host.make_ascii_lowercase();
     let colon = host.iter().rposition(|byte| !byte.is_ascii_digit());
     let end = colon.filter(|colon| host.get(*colon) == Some(&b':')).unwrap_or(host.len());
     let dots = host.iter().take(end).rev().take_while(|byte| **byte == b'.').count();
-    host.drain(end.saturating_sub(dots)..end);
+    if dots > 0 {
+        let port = host.split_off(end);
+        host.truncate(end.saturating_sub(dots));
+        host.extend_from_slice(&port);
+    }
     host
 }
 
