@@ -20,5 +20,6 @@ pub mod response_flags;
 pub mod service;
 pub mod side;
 pub mod stream;
+mod written;
 
 pub use label::{names, Label, Labels, COUNT, PEER_COUNT, TCP_COUNT, UNKNOWN};

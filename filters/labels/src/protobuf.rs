@@ -4,7 +4,7 @@
 
 use prost::Message;
 
-use crate::metadata;
+use crate::written::{boolean_text, number_text};
 
 /// `google.protobuf.Struct`.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -102,8 +102,8 @@ impl Struct {
     pub fn written(&self, name: &str) -> String {
         match self.get(name) {
             Some(ValueKind::Text(text)) => text.clone(),
-            Some(ValueKind::Number(number)) => metadata::number_text(*number),
-            Some(ValueKind::Bool(is)) => metadata::boolean_text(*is).into(),
+            Some(ValueKind::Number(number)) => number_text(*number),
+            Some(ValueKind::Bool(is)) => boolean_text(*is).into(),
             _ => String::new(),
         }
     }
