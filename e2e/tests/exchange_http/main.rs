@@ -13,12 +13,15 @@ use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
 use hyper::Method;
 use local_mesh::config::node_id;
-use local_mesh::Request;
+use local_mesh::{Mesh, Options, Request, Topology};
 use serde_json::Value;
 
 use e2e::wait::WAIT;
 use golden::{CLIENT, ISTIO_1_5, ISTIO_NATIVE, OF_KUBE_SYSTEM, SERVER};
 use support::*;
+
+/// A Struct in which nothing is, but the labels that are none.
+const NOTHING: &str = "CgwKBkxBQkVMUxICKgA=";
 
 const UNKNOWN_CALLER: [(&str, &str); 4] = [
     ("source_workload", "unknown"),
@@ -252,6 +255,52 @@ fn a_gateway_understands_an_answer_and_passes_none_of_it_on() {
         ("destination_cluster", "cluster-2"),
     ];
     requests(&mesh, "gateway", &native, 1.0);
+}
+
+/// Of a gateway whose bootstrap has no metadata.
+const NO_METADATA: &str = r#"{"node": {"metadata": {"NAME": null, "NAMESPACE": null, "WORKLOAD_NAME": null, "OWNER": null,
+    "MESH_ID": null, "CLUSTER_ID": null, "ISTIO_VERSION": null, "LABELS": {}}}}"#;
+
+#[test]
+fn a_proxy_without_metadata_says_so_and_learns_who_answers() {
+    let filters = ["separate/metadata-exchange.yaml", "separate/stats.yaml", "stats-bootstrap.yaml"];
+    let options = Options {
+        filters: filters.map(|file| local_mesh::tools::filters().join(file)).to_vec(),
+        bootstrap_override: Some(NO_METADATA.to_owned()),
+        ..Options::default()
+    };
+    let mesh = Mesh::start(Topology::parse(GATEWAY).unwrap(), options).unwrap();
+    let (_server, received) = raw_application(&mesh, "legacy-v1", with_metadata(ISTIO_NATIVE));
+    let request = Request::get(mesh.gateway("gateway").unwrap(), "/checkout");
+    assert_eq!(mesh.client().send(&request).unwrap().status, 200);
+    let asked = received.recv_timeout(WAIT).unwrap();
+    assert!(asked.contains(&format!("{METADATA}: {NOTHING}\r\n")), "{asked}");
+    requests(&mesh, "gateway", &[("source_workload", "unknown"), ("destination_workload", "checkout-v3")], 1.0);
+}
+
+#[test]
+fn a_caller_without_metadata_is_answered() {
+    let mesh = start(SERVER_ALONE, &["separate/metadata-exchange.yaml"], vec![]);
+    let answer = mesh.client().send(&inbound(&mesh, "/headers").header(METADATA, NOTHING)).unwrap();
+    assert_eq!((answer.status, peer_headers(&answer), answer.header(METADATA)), (200, vec![], Some(SERVER)));
+    assert_eq!(rejections(&mesh, "server-v1"), [0.0; 3]);
+}
+
+#[test]
+fn on_a_listener_without_direction_the_caller_is_answered() {
+    let undirected = "
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: { name: undirected, namespace: istio-system }
+spec:
+  configPatches:
+  - { applyTo: LISTENER, match: { context: SIDECAR_INBOUND }, patch: { operation: MERGE, value: { traffic_direction: UNSPECIFIED } } }
+";
+    let exchange = local_mesh::tools::filters().join("separate/metadata-exchange.yaml");
+    let exchange = std::fs::read_to_string(exchange).unwrap().replace("metadata_exchange_inbound", "metadata_exchange");
+    let mesh = start(SERVER_ALONE, &[], vec![exchange, undirected.to_owned()]);
+    let answer = mesh.client().send(&inbound(&mesh, "/headers").header(METADATA, CLIENT)).unwrap();
+    assert_eq!((answer.status, peer_headers(&answer), answer.header(METADATA)), (200, vec![], Some(SERVER)));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The sources of `destination_service`, and where the Host header is not used.
 
+use std::collections::BTreeSet;
+
 use local_mesh::{envoy_filter, Request};
 
 use crate::{expect_requests, get, outside, patched, start, stats_outbound, status, SERVER};
@@ -115,4 +117,34 @@ fn without_the_fallback_no_host_makes_a_label_on_the_way_out() {
         ("server.back.svc.cluster.local server back 200", 1),
     ];
     expect_requests(&mesh, "client-v1", &SERVICE, &expected);
+}
+
+#[test]
+fn a_host_is_one_series_whichever_way_it_is_written() {
+    let mesh = start(&outside("server-v2"), |options| {
+        options.plugins = vec![stats_outbound(r#"{"disable_host_header_fallback": false}"#)];
+    });
+    let hosts = [
+        "api.partner.example",
+        "API.Partner.example",
+        "api.partner.example.",
+        "a.example",
+        "a.example..",
+        "a.example;",
+    ];
+    for host in hosts {
+        assert_eq!(status(&mesh, get(&mesh, "/").host(host)), 503, "{host}");
+    }
+    let expected = [
+        ("api.partner.example PassthroughCluster unknown 503", 3),
+        ("a.example PassthroughCluster unknown 503", 2),
+        ("a.example; PassthroughCluster unknown 503", 1),
+    ];
+    expect_requests(&mesh, "client-v1", &SERVICE, &expected);
+    // Of two samples with the same labels, Prometheus drops one.
+    let samples = mesh.sidecar("client-v1").unwrap().stats().unwrap();
+    let mut seen = BTreeSet::new();
+    for sample in samples.iter().filter(|sample| sample.name.starts_with("istio_")) {
+        assert!(seen.insert((&sample.name, &sample.labels)), "twice: {sample:?}");
+    }
 }

@@ -168,3 +168,20 @@ fn every_status_is_counted_exactly_on_both_sides() {
         }
     }
 }
+
+/// A bootstrap of an operator's own, in which values without quotes are numbers and booleans. Envoy itself makes texts of fractions in
+/// YAML.
+const NUMBERS: &str = r#"{"node": {"metadata": {"WORKLOAD_NAME": 7, "CLUSTER_ID": 9, "LABELS": {"app": true, "version": 2,
+    "service.istio.io/canonical-revision": 1.10}}}}"#;
+
+#[test]
+fn numbers_and_booleans_in_the_metadata_of_a_node_are_text_on_both_sides() {
+    let mesh = start(PAIR, |options| options.bootstrap_override = Some(NUMBERS.to_owned()));
+    assert_eq!(status(&mesh, get(&mesh, "/status/200")), 200);
+    let labels = ["workload", "canonical_service", "cluster", "app", "version", "canonical_revision"];
+    let labels = ["source", "destination"].map(|end| labels.map(|label| format!("{end}_{label}"))).concat();
+    let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+    for workload in ["client-v1", "server-v2"] {
+        expect_requests(&mesh, workload, &labels, &[("7 7 9 true 2 1.10 7 7 9 true 2 1.10", 1)]);
+    }
+}

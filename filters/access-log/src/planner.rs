@@ -1,10 +1,11 @@
 //! Makes the plan of a line when the plugin is configured.
 
 use configuration::{Cut, Problem, Quoted};
-use expression::evaluation::{node_value, Engine, Value};
+use expression::evaluation::{Engine, Value};
 use expression::{self, Kind, Parsed};
 use host::property::{self, Property};
 use host::Host;
+use labels::metadata::node_text;
 use labels::resolver::Needs;
 use labels::Label;
 
@@ -277,7 +278,7 @@ impl<H: Host> Planner<'_, H> {
             Parsed::Text(text) => ValuePlace::Constant(Value::Text(text.into_bytes())),
             Parsed::Number(number) => ValuePlace::Constant(Value::Integer(number.try_into().unwrap_or(i64::MAX))),
             Parsed::Node(path) => {
-                ValuePlace::Constant(Value::Text(node_value(self.host, &expression::property(&path)).into_bytes()))
+                ValuePlace::Constant(Value::Text(node_text(self.host, &expression::property(&path)).into_bytes()))
             }
             Parsed::Attribute(path, kind) | Parsed::Time(path, kind, _) => {
                 ValuePlace::Slot(self.reads.slot(&expression::property(&path)), kind, Form::Whole)

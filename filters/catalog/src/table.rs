@@ -18,9 +18,9 @@ const fn metric(name: &'static str, labels: &'static [&'static str]) -> Metric {
 
 /// All modules.
 pub const MODULES: &[Module] = &[
-    module("remixer", 503_000, ConfigMap::Default),
-    module("metadata-exchange", 122_000, ConfigMap::Single),
-    module("stats", 228_000, ConfigMap::Single),
+    module("remixer", 507_000, ConfigMap::Default),
+    module("metadata-exchange", 124_000, ConfigMap::Single),
+    module("stats", 232_000, ConfigMap::Single),
     module("access-log", 217_000, ConfigMap::Single),
     module("fault", 197_000, ConfigMap::Single),
     module("shadow", 241_000, ConfigMap::Default),

@@ -3,7 +3,8 @@
 use crate::{parse, property, Kind, Parsed};
 use configuration::{Problem, Quoted};
 use host::property::Property;
-use host::{text_of, Expression, Host};
+use host::{Expression, Host};
+use labels::metadata::node_text;
 
 /// The value of an expression or attribute.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,7 +67,7 @@ impl Compiled {
         Some(match parse(text) {
             Parsed::Text(text) => Self::Constant(Value::Text(text.into_bytes())),
             Parsed::Number(number) => Self::Constant(Value::Integer(number.try_into().unwrap_or(i64::MAX))),
-            Parsed::Node(path) => Self::Constant(Value::Text(node_value(host, &property(&path)).into_bytes())),
+            Parsed::Node(path) => Self::Constant(Value::Text(node_text(host, &property(&path)).into_bytes())),
             Parsed::Attribute(path, kind) => Self::Attribute(property(&path), kind),
             Parsed::Time(parts, kind, rewritten) => {
                 Self::Time(property(&parts), kind, Engine::new(host, &rewritten, text, path, problems)?)
@@ -162,37 +163,6 @@ pub fn create(
     created.ok()
 }
 
-/// A property of this node as text. Node metadata can also contain numbers, of 8 bytes, and booleans, of one byte.
-pub fn node_value(host: &impl Host, path: &str) -> String {
-    let Some(bytes) = host.property(Property(path)) else {
-        return String::new();
-    };
-    match bytes.as_slice() {
-        [boolean @ (0 | 1)] => (*boolean == 1).to_string(),
-        number if number.len() == 8 && number.iter().any(u8::is_ascii_control) => {
-            number.try_into().map(|bytes| number_text(f64::from_le_bytes(bytes))).unwrap_or_default()
-        }
-        _ => text_of(bytes),
-    }
-}
-
-/// `number` with at most six decimals; empty if that is not exact enough. The standard library's conversion takes 15 KB of
-/// code.
-fn number_text(number: f64) -> String {
-    const EXACT: f64 = 9e15; // all whole numbers up to here are floats
-    if !(-EXACT..EXACT).contains(&number) {
-        return String::new();
-    }
-    let sign = if number < 0.0 { "-" } else { "" };
-    let whole = number.abs().trunc();
-    let millionths = ((number.abs() - whole) * 1e6).round();
-    match (whole as u64, millionths as u64) {
-        (whole, 0) => format!("{sign}{whole}"),
-        (whole, 1_000_000) => format!("{sign}{}", whole.saturating_add(1)),
-        (whole, millionths) => format!("{sign}{whole}.{millionths:06}").trim_end_matches('0').into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #[cfg(target_arch = "wasm32")]
@@ -215,25 +185,6 @@ mod tests {
             (&[], Kind::Boolean, None),
         ] {
             assert_eq!(Value::of_bytes(bytes.to_vec(), kind), expected, "{bytes:?}");
-        }
-    }
-
-    #[test]
-    fn numbers_of_metadata_are_written_as_an_operator_would() {
-        for (number, expected) in [
-            (0.0, "0"),
-            (3.0, "3"),
-            (-2.0, "-2"),
-            (0.5, "0.5"),
-            (-1.25, "-1.25"),
-            (0.000_001, "0.000001"),
-            (2.999_999_9, "3"),
-            (1.1, "1.1"),
-            (123_456_789_012.0, "123456789012"),
-            (1e300, ""),
-            (f64::NAN, ""),
-        ] {
-            assert_eq!(number_text(number), expected);
         }
     }
 }

@@ -11,6 +11,7 @@ use rules::matches;
 use rules::matching::{self, Condition, HeaderNames};
 use rules::percentage::Percentage;
 use rules::sampling::Sampling;
+use series::metric_name::without_final_dots;
 
 use crate::abort::AbortKind;
 use gathered::FaultNotes;
@@ -100,7 +101,8 @@ impl FaultConfig {
         let mut index = 0_usize;
         let mut rules = section.objects("http", |section| {
             let rule = FaultRule::read(section, index, &mut gathered);
-            if !names.add(&rule.name).1 {
+            // Envoy drops the dots at the end of a label.
+            if !names.add(without_final_dots(&rule.name)).1 {
                 section.refuse("name", format!("\"{}\" is the name of another rule", rule.name));
             }
             index = index.saturating_add(1);

@@ -14,8 +14,10 @@ macro_rules! path {
 }
 
 /// Where the keys of the node's metadata are.
-const NODE_METADATA: &str = "xds\0node\0metadata";
+pub const NODE_METADATA: &str = "xds\0node\0metadata";
 
+/// All of the node, as `envoy.config.core.v3.Node`. It takes 60 KB.
+pub const NODE: Property = path!("xds", "node");
 /// `node.id`.
 pub const NODE_ID: Property = path!("xds", "node", "id");
 /// The direction of the plugin's listener, also where there is no stream.

@@ -34,9 +34,15 @@ impl Direction {
     /// The direction of the current stream's listener. A listener without a direction belongs to a gateway or a client:
     /// outbound.
     pub fn of_listener(host: &impl Host) -> Self {
+        Self::told_by_listener(host).unwrap_or(Self::Outbound)
+    }
+
+    /// The direction of the current stream's listener, if it has one.
+    pub fn told_by_listener(host: &impl Host) -> Option<Self> {
         match host.int(LISTENER_DIRECTION) {
-            Some(1) => Self::Inbound,
-            _ => Self::Outbound,
+            Some(1) => Some(Self::Inbound),
+            Some(2) => Some(Self::Outbound),
+            _ => None,
         }
     }
 }

@@ -156,7 +156,8 @@ impl Facts {
             // Inside the mesh, the server name is Istio's name of the cluster, not the client's.
             (Protocol::Tcp, Direction::Inbound) => return,
         };
-        self.named = read(host, name);
+        let name = host.property(name).map(service::compared);
+        self.named = name.filter(|name| !name.is_empty()).map(Bytes::Read);
     }
 
     /// Adds which of the cluster's further services the client called. Other names are left out: clients choose them.

@@ -6,9 +6,10 @@
 
 use prost::Message;
 
+use crate::metadata::node_text;
 use crate::protobuf::{Struct, ValueKind};
 use collections::text_map::TextMap;
-use host::property::{self, Property};
+use host::property;
 use host::Host;
 
 /// Filter state key of the downstream peer; Envoy adds the prefix `wasm.`.
@@ -130,11 +131,11 @@ impl Peer {
     pub fn local(host: &impl Host, more_labels: &[String]) -> Self {
         let mut peer = Self::default();
         for field in &FIELDS {
-            *(field.get_mut)(&mut peer) =
-                host.text(Property(&property::node_metadata(field.metadata))).unwrap_or_default();
+            *(field.get_mut)(&mut peer) = node_text(host, &property::node_metadata(field.metadata));
         }
         for label in METRIC_LABELS.into_iter().chain(more_labels.iter().map(String::as_str)) {
-            if let Some(value) = host.text(Property(&property::node_label(label))) {
+            let value = node_text(host, &property::node_label(label));
+            if !value.is_empty() {
                 peer.labels.insert(label.into(), value);
             }
         }
@@ -153,7 +154,7 @@ impl Peer {
 
     /// A peer from filter state.
     pub fn from_state(bytes: &[u8]) -> Option<Self> {
-        let state = Struct::decode(bytes).ok()?;
+        let state = Struct::of_bytes(bytes)?;
         Some(Self::read(&state, |field| field.state, LABELS_STATE))
     }
 
@@ -203,14 +204,14 @@ impl Peer {
     fn read(from: &Struct, name: fn(&PeerField) -> &'static str, labels: &str) -> Self {
         let mut peer = Self::default();
         for field in &FIELDS {
-            *(field.get_mut)(&mut peer) = from.text(name(field)).into();
+            *(field.get_mut)(&mut peer) = from.written(name(field));
         }
         if let Some(labels) = from.structure(labels) {
             let is_for_metrics = |label: &&str| METRIC_LABELS.contains(label);
             let others = labels.names().filter(|label| !is_for_metrics(label));
             for label in labels.names().filter(is_for_metrics).chain(others) {
                 if peer.labels.len() < MAX_LABELS {
-                    peer.labels.insert(label.into(), labels.text(label).into());
+                    peer.labels.insert(label.into(), labels.written(label));
                 }
             }
         }
@@ -268,12 +269,24 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_no_text_count_as_absent() {
+    fn numbers_and_booleans_are_text_and_other_values_absent() {
+        let mut labels = Struct::default();
+        for (label, value) in [
+            (VERSION, ValueKind::Number(2.0)),
+            (CANONICAL_REVISION, ValueKind::Number(1.1)),
+            (APP, ValueKind::Bool(true)),
+        ] {
+            labels.set(label, value);
+        }
         let mut metadata = reviews().to_metadata();
-        metadata.set("WORKLOAD_NAME", ValueKind::Number(1.0));
+        metadata.set("WORKLOAD_NAME", ValueKind::Number(7.0));
+        metadata.set("OWNER", ValueKind::Struct(labels.clone()));
+        metadata.set("LABELS", ValueKind::Struct(labels));
+        let peer = Peer::from_metadata(&metadata);
+        assert_eq!([&*peer.workload_name, &*peer.owner], ["7", ""]);
+        assert_eq!([VERSION, CANONICAL_REVISION, APP].map(|label| peer.label(label)), ["2", "1.1", "true"]);
         metadata.set("LABELS", ValueKind::Text("app=reviews".into()));
         let peer = Peer::from_metadata(&metadata);
-        assert_eq!(peer.workload_name, "");
         assert!(peer.labels.is_empty());
         assert_eq!(peer.namespace, "default");
     }

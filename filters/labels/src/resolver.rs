@@ -336,6 +336,24 @@ mod tests {
     }
 
     #[test]
+    fn all_forms_of_a_host_are_one_service() {
+        let (mut host, mut resolver) = (host(), resolver(Needs::ALL));
+        let mut of = |name: &str| {
+            host.with_text(property::REQUEST_HOST, name);
+            (
+                resolver.facts_of_request(&host, AlreadyRead::default()),
+                text(&mut resolver, &host, Label::DestinationService),
+            )
+        };
+        let first = of("api.partner.example");
+        for name in ["API.Partner.example", "api.partner.example.", "api.partner.example.."] {
+            assert_eq!(of(name), first, "{name}");
+        }
+        assert_eq!(first.1, "api.partner.example");
+        assert_eq!(of(".").1, "", "no host at all");
+    }
+
+    #[test]
     fn the_host_header_is_needed_where_the_cluster_does_not_tell_and_clients_are_believed() {
         for (cluster, believed, expected) in [
             ("inbound|9080||", true, true),

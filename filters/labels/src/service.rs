@@ -31,6 +31,11 @@ pub fn is_outside(cluster: &[u8]) -> bool {
     [BLACK_HOLE, PASSTHROUGH].iter().any(|name| name.as_bytes() == cluster)
 }
 
+/// Whether Istio's name of the cluster means that it is the proxy's own application.
+pub fn is_inbound(cluster: &[u8]) -> bool {
+    cluster.starts_with(b"inbound|") || INBOUND_PASSTHROUGH.iter().any(|name| name.as_bytes() == cluster)
+}
+
 /// The service of a cluster. `None` if the cluster does not name it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClusterService {
@@ -90,6 +95,22 @@ impl ClusterService {
     }
 }
 
+/// The name of a host in the form in which it is compared: in lower case, without dots at its end, also before a port. For DNS, all
+/// forms are the same host.
+#[inline(never)]
+pub(crate) fn compared(mut host: Vec<u8>) -> Vec<u8> {
+    host.make_ascii_lowercase();
+    let colon = host.iter().rposition(|byte| !byte.is_ascii_digit());
+    let end = colon.filter(|colon| host.get(*colon) == Some(&b':')).unwrap_or(host.len());
+    let dots = host.iter().take(end).rev().take_while(|byte| **byte == b'.').count();
+    if dots > 0 {
+        let port = host.split_off(end);
+        host.truncate(end.saturating_sub(dots));
+        host.extend_from_slice(&port);
+    }
+    host
+}
+
 /// The host of the service in the server name that Istio's clients send with mutual TLS, `outbound_.port_.subset_.host`.
 pub fn called(server_name: &[u8]) -> Option<&str> {
     let name = core::str::from_utf8(server_name).ok()?.strip_prefix("outbound_.")?;
@@ -131,6 +152,28 @@ mod tests {
             assert_eq!(called(name.as_bytes()), expected, "{name}");
         }
         assert_eq!(called(b"outbound_.80_._.\xff"), None);
+    }
+
+    #[test]
+    fn all_forms_of_a_host_are_one() {
+        for (host, expected) in [
+            ("api.partner.example", "api.partner.example"),
+            ("API.Partner.Example", "api.partner.example"),
+            ("api.partner.example.", "api.partner.example"),
+            ("a.example..", "a.example"),
+            ("a.example.:8080", "a.example:8080"),
+            ("a.example:8080", "a.example:8080"),
+            ("10.0.0.1:80", "10.0.0.1:80"),
+            ("10.0.0.1", "10.0.0.1"),
+            ("[FE80::1]:80", "[fe80::1]:80"),
+            ("[fe80::1]", "[fe80::1]"),
+            ("80", "80"),
+            (":80", ":80"),
+            (".", ""),
+            ("", ""),
+        ] {
+            assert_eq!(compared(host.into()), expected.as_bytes(), "{host}");
+        }
     }
 
     #[test]

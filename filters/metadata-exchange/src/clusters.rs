@@ -30,7 +30,9 @@ impl MeshClusters {
         if let Some(Learned::IsInside(inside)) = self.known.get(&Key(&cluster)) {
             return inside;
         }
+        // Behind an inbound cluster is the application.
         let inside = !service::is_outside(&cluster)
+            && !service::is_inbound(&cluster)
             && !is_set(host, property::CLUSTER_EXTERNAL)
             && !is_set(host, property::CLUSTER_DISABLE_MX);
         self.known.insert(Bytes::Read(cluster), Learned::IsInside(inside));

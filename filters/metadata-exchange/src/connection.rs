@@ -6,6 +6,7 @@
 //! * **Inbound** it reads first. It looks for a frame only under mutual TLS, and recognises it by its first bytes. It
 //!   answers only
 //!   after a frame, and only if no other byte has been sent. A client without the exchange notices nothing.
+//! * On a listener **without direction**, it does the same, unless its configuration names the protocol.
 //! * **Outbound** it must write first. It does so only if its configuration names the protocol, and only to a peer with a
 //!   SPIFFE
 //!   identity in its certificate.
@@ -33,7 +34,7 @@ const TICKS_TO_WAIT: u32 = 2;
 
 /// Metadata exchange over TCP on one worker.
 pub struct TcpExchange {
-    /// Our frame; `None` if the node has no metadata.
+    /// Our frame; `None` if the node has too much metadata.
     own_frame: Option<Vec<u8>>,
     /// Whether to send our frame first on outbound connections.
     introduce: bool,
@@ -91,12 +92,6 @@ impl Default for ExchangeConnection {
     }
 }
 
-impl ExchangeConnection {
-    fn direction(&mut self, host: &impl Host) -> Direction {
-        *self.direction.get_or_insert_with(|| Direction::of_listener(host))
-    }
-}
-
 impl TcpExchange {
     /// `local` is the metadata of this proxy.
     #[inline(never)]
@@ -107,7 +102,7 @@ impl TcpExchange {
             log::warn!("metadata_exchange: this node's metadata is too large for TCP and is not sent");
         }
         Self {
-            own_frame: own_frame.ok().filter(|_| *local != Peer::default()),
+            own_frame: own_frame.ok(),
             introduce,
             clusters: MeshClusters::default(),
             counters: ExchangeCounters::default(),
@@ -122,7 +117,7 @@ impl TcpExchange {
         size: usize,
         end: bool,
     ) -> BytesFlow {
-        let direction = connection.direction(host);
+        let direction = self.direction(host, connection);
         self.decide(host, connection, direction);
         match direction {
             Direction::Inbound => self.receive(host, connection, &DOWNSTREAM, Buffer::Downstream, size, end),
@@ -138,7 +133,7 @@ impl TcpExchange {
         size: usize,
         end: bool,
     ) -> BytesFlow {
-        match connection.direction(host) {
+        match self.direction(host, connection) {
             // Do not decide yet: the application may send first, before the TLS handshake has identified the client.
             Direction::Inbound => self.send(host, connection, Buffer::Upstream),
             Direction::Outbound => {
@@ -197,6 +192,23 @@ impl TcpExchange {
         connection.peer = PeerFrame::Settled;
         // A peer that sends no frame does not understand ours.
         connection.own = OwnFrame::Settled;
+    }
+
+    /// The direction of a connection. Where its listener has none, it answers, unless it is to speak first.
+    fn direction(&self, host: &impl Host, connection: &mut ExchangeConnection) -> Direction {
+        if let Some(direction) = connection.direction {
+            return direction;
+        }
+        let direction = Direction::told_by_listener(host).unwrap_or_else(|| match self.introduce {
+            true => Direction::Outbound,
+            false => {
+                // For labels, it is outbound.
+                store_unknown(host, &UPSTREAM);
+                Direction::Inbound
+            }
+        });
+        connection.direction = Some(direction);
+        direction
     }
 
     /// Decides, once, whether there is any exchange on the connection.
@@ -286,7 +298,11 @@ impl TcpExchange {
                     self.reject(host, side, Rejection::Forged);
                 } else {
                     store(host, side.peer, &introduction.peer.to_state());
-                    store(host, side.peer_id, introduction.id.as_bytes());
+                    // Who waits for the peer waits for an id.
+                    match introduction.id.as_str() {
+                        "" => store_unknown(host, side),
+                        id => store(host, side.peer_id, id.as_bytes()),
+                    }
                 }
             }
         }

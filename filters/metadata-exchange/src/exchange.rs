@@ -7,6 +7,8 @@
 //! | request | remove and store the caller's | replace the application's by our own |
 //! | response | add our own, if the caller sent any | remove and store the callee's |
 //!
+//! A listener without a direction may have callers and callees in the mesh: there, both are done.
+//!
 //! A request that leaves the mesh carries no metadata.
 
 use std::rc::Rc;
@@ -30,7 +32,7 @@ pub const WARM_CALLS: WarmCalls = WarmCalls { inbound: 8, outbound: 9 };
 
 /// Metadata exchange on one worker.
 pub struct Exchange {
-    /// Our own headers; `None` if the node has no id or no metadata.
+    /// Our own headers; `None` if the node has no id, or too much metadata.
     own_id: Option<String>,
     own_metadata: Option<String>,
     /// From the root id, else read from each stream's listener.
@@ -56,7 +58,8 @@ pub enum Shares {
 /// State of one HTTP stream.
 #[derive(Debug)]
 pub struct ExchangeStream {
-    direction: Direction,
+    /// `None`: both.
+    direction: Option<Direction>,
     caller_sent_id: bool,
     caller_sent_metadata: bool,
     /// Whether the request stays inside the mesh.
@@ -94,7 +97,8 @@ impl Exchange {
     #[inline(never)]
     pub fn new(local: &Peer, max_peer_cache_size: usize, host: &impl Host) -> Self {
         let own_metadata = match wire::encode(local) {
-            Ok(header) => Some(header).filter(|_| *local != Peer::default()),
+            // Also of a node without metadata: who says nothing gets no answer.
+            Ok(header) => Some(header),
             Err(_) => {
                 log::warn!(
                     "metadata_exchange: this node's metadata exceeds {} bytes and is not sent",
@@ -134,40 +138,38 @@ impl Exchange {
     /// The request passes on its way to the application or upstream.
     pub fn on_request_headers(&mut self, host: &impl Host) -> ExchangeStream {
         let mut stream = ExchangeStream {
-            direction: self.direction.unwrap_or_else(|| Direction::of_listener(host)),
+            direction: self.direction.or_else(|| Direction::told_by_listener(host)),
             caller_sent_id: false,
             caller_sent_metadata: false,
             inside: true,
             found: Found::default(),
         };
-        match stream.direction {
-            Direction::Inbound => {
-                let taken = self.take(host, &DOWNSTREAM, true, &mut stream.found);
-                stream.caller_sent_id = taken.id;
-                stream.caller_sent_metadata = taken.metadata;
-            }
-            Direction::Outbound => {
-                let inside = self.clusters.contain_current(host);
-                stream.inside = inside;
-                put(host, HeaderMap::Request, METADATA_HEADER, self.own_metadata.as_deref().filter(|_| inside));
-                put(host, HeaderMap::Request, ID_HEADER, self.own_id.as_deref().filter(|_| inside));
-            }
+        if stream.direction != Some(Direction::Outbound) {
+            let taken = self.take(host, &DOWNSTREAM, true, &mut stream.found);
+            stream.caller_sent_id = taken.id;
+            stream.caller_sent_metadata = taken.metadata;
+        }
+        if stream.direction != Some(Direction::Inbound) {
+            let inside = self.clusters.contain_current(host);
+            stream.inside = inside;
+            put(host, HeaderMap::Request, METADATA_HEADER, self.own_metadata.as_deref().filter(|_| inside));
+            put(host, HeaderMap::Request, ID_HEADER, self.own_id.as_deref().filter(|_| inside));
+            // The peer of such a stream is the callee.
+            stream.found = Found { came_as_grpc: stream.found.came_as_grpc, ..Found::default() };
         }
         stream
     }
 
     /// The response passes on its way back; for a local reply, this may be all that passes.
     pub fn on_response_headers(&mut self, host: &impl Host, stream: &mut ExchangeStream) {
-        match stream.direction {
-            Direction::Inbound => {
-                let metadata = self.own_metadata.as_deref().filter(|_| stream.caller_sent_metadata);
-                let id = self.own_id.as_deref().filter(|_| stream.caller_sent_id);
-                put(host, HeaderMap::Response, METADATA_HEADER, metadata);
-                put(host, HeaderMap::Response, ID_HEADER, id);
-            }
-            Direction::Outbound => {
-                self.take(host, &UPSTREAM, stream.inside, &mut stream.found);
-            }
+        if stream.direction != Some(Direction::Inbound) {
+            self.take(host, &UPSTREAM, stream.inside, &mut stream.found);
+        }
+        if stream.direction != Some(Direction::Outbound) {
+            let metadata = self.own_metadata.as_deref().filter(|_| stream.caller_sent_metadata);
+            let id = self.own_id.as_deref().filter(|_| stream.caller_sent_id);
+            put(host, HeaderMap::Response, METADATA_HEADER, metadata);
+            put(host, HeaderMap::Response, ID_HEADER, id);
         }
     }
 

@@ -89,10 +89,9 @@ pub fn decode(bytes: &[u8]) -> Beginning {
 fn introduction(body: &[u8]) -> Option<Introduction> {
     let any = Any::decode(body).ok().filter(|any| any.type_url == STRUCT_TYPE_URL)?;
     let fields = any.value.unwrap_or_default();
-    Some(Introduction {
-        id: fields.text(ID_HEADER).into(),
-        peer: Peer::from_metadata(fields.structure(METADATA_HEADER)?),
-    })
+    // Istio's proxies send what they have, which may be the id alone, or nothing.
+    let peer = fields.structure(METADATA_HEADER).map(Peer::from_metadata).unwrap_or_default();
+    Some(Introduction { id: fields.text(ID_HEADER).into(), peer })
 }
 
 #[cfg(test)]
@@ -136,6 +135,34 @@ mod tests {
         for bytes in [b"G".as_slice(), b"=#", b"=", b"\x3d\x23\x04\x68", b"GET / HTTP/1.1\r\n"] {
             let expected = if MAGIC.starts_with(bytes) { Beginning::Incomplete } else { Beginning::Application };
             assert_eq!(decode(bytes), expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_peer_does_not_say_is_no_mistake() {
+        let frame_of = |fields: Option<Struct>| {
+            let body = Any { type_url: STRUCT_TYPE_URL.into(), value: fields }.encode_to_vec();
+            [MAGIC.as_slice(), &(body.len() as u32).to_be_bytes(), &body].concat()
+        };
+        let with = |name: &str, kind: ValueKind| {
+            let mut fields = Struct::default();
+            fields.set(name, kind);
+            fields
+        };
+        // Istio's frames have neither a name nor labels if the node has none.
+        let mut metadata = Struct::default();
+        metadata.set_text("WORKLOAD_NAME", "ratings-v1");
+        metadata.set_text("NAMESPACE", "default");
+        for (fields, id, peer) in [
+            (Some(with(METADATA_HEADER, ValueKind::Struct(metadata))), "", ratings()),
+            (Some(with(METADATA_HEADER, ValueKind::Struct(Struct::default()))), "", Peer::default()),
+            (Some(with(ID_HEADER, ValueKind::Text("sidecar~ratings".into()))), "sidecar~ratings", Peer::default()),
+            (Some(Struct::default()), "", Peer::default()),
+            (None, "", Peer::default()),
+        ] {
+            let frame = frame_of(fields);
+            let introduction = Introduction { id: id.into(), peer };
+            assert_eq!(decode(&frame), Beginning::Frame(frame.len(), Box::new(introduction)));
         }
     }
 

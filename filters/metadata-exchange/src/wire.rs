@@ -42,7 +42,7 @@ pub fn decode(header: &[u8]) -> Result<Peer, Rejection> {
         return Err(Rejection::TooLarge);
     }
     let bytes = BASE64.decode(header).map_err(|_| Rejection::Malformed)?;
-    let metadata = Struct::decode(bytes.as_slice()).map_err(|_| Rejection::Malformed)?;
+    let metadata = Struct::of_bytes(&bytes).ok_or(Rejection::Malformed)?;
     Ok(Peer::from_metadata(&metadata))
 }
 
@@ -117,6 +117,23 @@ mod tests {
             ("LABELS", &structure(&[("app", &text("productpage"))])),
         ]);
         assert_eq!(decode(BASE64.encode(bytes).as_bytes()), Ok(productpage()));
+    }
+
+    #[test]
+    fn what_a_peer_does_not_say_is_no_mistake() {
+        let labels = structure(&[("app", &text("productpage"))]);
+        let [name, namespace, workload] = ["productpage-v1-1", "default", "productpage-v1"].map(text);
+        let fields: [(&str, &[u8]); 4] =
+            [("LABELS", &labels), ("NAME", &name), ("NAMESPACE", &namespace), ("WORKLOAD_NAME", &workload)];
+        let whole = Peer { name: "productpage-v1-1".into(), ..productpage() };
+        for (left_out, expected) in [
+            ("", whole.clone()),
+            ("NAME", Peer { name: String::new(), ..whole.clone() }),
+            ("LABELS", Peer { labels: Default::default(), ..whole.clone() }),
+        ] {
+            let said: Vec<_> = fields.into_iter().filter(|(name, _)| *name != left_out).collect();
+            assert_eq!(decode(BASE64.encode(struct_bytes(&said)).as_bytes()), Ok(expected), "without {left_out}");
+        }
     }
 
     #[test]

@@ -24,7 +24,8 @@ const ENVOY_PREFIX: &str = "wasmcustom\\.";
 /// Longer label values are cut here. Names of hosts and workloads have at most 253 bytes.
 pub const MAX_VALUE_BYTES: usize = 256;
 
-/// The stat name of `metric` with `labels`. Their values must come from [`label_value`].
+/// The stat name of `metric` with `labels`. Their values must come from [`label_value`], or need no change but at their ends: Envoy
+/// drops the dots there, so that two stats would have the same labels.
 pub fn encode<'a>(
     separators: &Separators,
     labels: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -34,7 +35,7 @@ pub fn encode<'a>(
     for (label, value) in labels {
         name.push_str(label);
         name.push_str(&separators.value);
-        name.push_str(value);
+        name.push_str(without_final_dots(value));
         name.push_str(&separators.field);
     }
     name.push_str(metric);
@@ -90,36 +91,55 @@ pub fn build_tag_regexes() -> [(&'static str, String); 2] {
 /// Makes `value` safe for a stat name.
 ///
 /// Peers and clients choose values. A value must not end early and forge the labels after it, and must not contain a
-/// newline, where the expressions stop. Separators and control characters are replaced by `_`; long values are cut.
+/// newline, where the expressions stop. Separators and control characters are replaced by `_`; long values are cut. Dots at the
+/// end are left out, because Envoy drops them: two different results are two different labels. A result does not change again.
 pub fn label_value(value: &str, separators: &Separators) -> String {
+    let dangerous = [&separators.field, &separators.value].map(|separator| beginning(separator));
     let mut clean = String::with_capacity(value.len().min(MAX_VALUE_BYTES));
     for character in value.chars() {
         if clean.len().saturating_add(character.len_utf8()) > MAX_VALUE_BYTES {
             break;
         }
         clean.push(if character.is_control() { '_' } else { character });
-        for separator in [&separators.field, &separators.value] {
-            break_separator(&mut clean, separator);
+        for beginning in dangerous {
+            if clean.ends_with(beginning) && clean.pop().is_some() {
+                clean.push('_');
+            }
         }
     }
+    clean.truncate(without_final_dots(&clean).len());
     clean
 }
 
-/// Replaces the last character of `text` if it could be part of a separator. If `text` ends with a separator without its
-/// last character, the next character might complete it.
-fn break_separator(text: &mut String, separator: &str) {
-    let mut characters = separator.chars();
-    characters.next_back();
-    let beginning = characters.as_str();
-    let dangerous = if beginning.is_empty() { separator } else { beginning };
-    if text.ends_with(dangerous) && text.pop().is_some() {
-        text.push('_');
+/// What Envoy leaves of a value. The library's `trim_end_matches` is 1 KB larger.
+#[inline(never)]
+pub fn without_final_dots(mut value: &str) -> &str {
+    while let Some(shorter) = value.strip_suffix('.') {
+        value = shorter;
     }
+    value
+}
+
+/// The beginning of a separator that no value may contain. After it, the rest of the separator might follow in the value, or
+/// with the separator behind the value.
+fn beginning(separator: &str) -> &str {
+    let mut beginning = separator;
+    for (end, _) in separator.char_indices().skip(1) {
+        let Some((before, rest)) = separator.split_at_checked(end) else { break };
+        beginning = before;
+        if separator.starts_with(rest) {
+            break;
+        }
+    }
+    beginning
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
+    use regex_lite::Regex;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -140,6 +160,8 @@ mod tests {
             ("reviews.default.svc.cluster.local:9080", "reviews.default.svc.cluster.local:9080"),
             ("x;.;reporter=.=source", "x;_;reporter=_=source"),
             ("ends;.", "ends;_"),
+            ("a.example..", "a.example"),
+            ("...", ""),
             ("two\nlines\u{7f}", "two_lines_"),
             ("{}$%\"\\/ü", "{}$%\"\\/ü"),
         ] {
@@ -152,6 +174,61 @@ mod tests {
         let separators = Separators { value: "==".into(), field: "|".into() };
         assert_eq!(label_value("a|reporter==source|=", &separators), "a_reporter__source__");
         assert_eq!(tag_regex("app", &separators), r"^wasmcustom\.(?:.*?\|)?(app==(.*?)\|)");
+    }
+
+    /// The label's value that Envoy shows for a stat, by the expression of the bootstrap.
+    fn shown(stat: &str, regex: &Regex) -> Option<String> {
+        let name = format!("wasmcustom.{stat}");
+        Some(regex.captures(&name)?.get(2)?.as_str().trim_end_matches('.').to_owned())
+    }
+
+    /// All texts of up to `length` of these characters.
+    fn texts(characters: &str, length: usize) -> Vec<String> {
+        let mut all = vec![String::new()];
+        let mut begin = 0;
+        for _ in 0..length {
+            let end = all.len();
+            for index in begin..end {
+                all.extend(
+                    characters.chars().map(|character| format!("{}{character}", all[index])).collect::<Vec<_>>(),
+                );
+            }
+            begin = end;
+        }
+        all
+    }
+
+    #[test]
+    fn no_two_stats_have_the_same_labels() {
+        let long = ["", ".", "..", "a", ".a", ";.", "€", "\n"].map(|end| "x".repeat(MAX_VALUE_BYTES - 2) + end);
+        for (value, field) in [("=.=", ";.;"), ("==", "|"), ("::", ";;;"), ("!", "-+-+"), (".=", ".;")] {
+            let separators = Separators { value: value.into(), field: field.into() };
+            let [first, second] =
+                ["app", "source_app"].map(|label| Regex::new(&tag_regex(label, &separators)).expect("valid"));
+            let characters = format!("aA._\"\\\n{value}{field}").chars().collect::<BTreeSet<_>>();
+            let mut values = texts(&characters.into_iter().collect::<String>(), 3);
+            values.extend(long.clone());
+            values.extend([format!("a{field}app{value}b"), format!("app{value}b{field}"), format!("{field}{field}")]);
+            let mut stats = BTreeMap::new();
+            for raw in &values {
+                let clean = label_value(raw, &separators);
+                assert_eq!(label_value(&clean, &separators), clean, "{raw:?} is cleaned twice");
+                for other in ["a", clean.as_str()] {
+                    let labels = [("source_app", clean.as_str()), ("app", other)];
+                    let stat = encode(&separators, labels, "istio_requests_total");
+                    let seen = [shown(&stat, &second), shown(&stat, &first)];
+                    assert_eq!(seen, [Some(clean.clone()), Some(other.to_owned())], "{raw:?} with {separators:?}");
+                    let known = stats.entry(seen).or_insert_with(|| stat.clone());
+                    assert_eq!(*known, stat, "{raw:?} with {separators:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_dot_at_the_end_makes_no_stat_of_its_own() {
+        let of = |rule| encode(&Separators::default(), [("rule", rule)], "fault_delays_injected_total");
+        assert_eq!(of("v1.2."), of("v1.2"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use rules::fields::{self, Expiry};
 use rules::matches::{self, is_header_name};
 use rules::matching::{self, Condition, HeaderNames};
 use rules::percentage::Percentage;
+use series::metric_name::without_final_dots;
 
 use gathered::MirrorNotes;
 pub use headers::HeaderChanges;
@@ -145,7 +146,8 @@ impl MirrorRule {
         let mut index = 0_usize;
         let list = section.objects("mirrors", |section| {
             let mirror = Mirror::read(section, &format!("{name}-{index}"), gathered);
-            if !names.add(&mirror.name).1 {
+            // Envoy drops the dots at the end of a label.
+            if !names.add(without_final_dots(&mirror.name)).1 {
                 section.refuse("name", format!("duplicate \"{}\"", mirror.name));
             }
             index = index.saturating_add(1);

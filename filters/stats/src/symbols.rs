@@ -44,8 +44,9 @@ impl Symbols {
         for text in [UNKNOWN, "", "overflow"] {
             symbols.add(text, max);
         }
-        // A workload may have the name `overflow`.
+        // A workload may have the name `overflow`. A value of which nothing is left is unknown.
         symbols.by_text.remove("overflow");
+        symbols.by_text.insert("".into(), Symbol::UNKNOWN);
         symbols
     }
 
@@ -73,9 +74,6 @@ impl Symbols {
     /// The symbol of a value. It gets a new one if there are fewer than `max`.
     #[inline(never)]
     fn within(&mut self, text: &str, max: usize) -> Symbol {
-        if text.is_empty() {
-            return Symbol::UNKNOWN;
-        }
         if let Some(symbol) = self.by_text.get(text) {
             return *symbol;
         }
@@ -124,6 +122,7 @@ mod tests {
         assert_eq!(symbols.text(reviews), "reviews");
         assert_ne!(symbols.of("ratings"), reviews);
         assert_eq!(symbols.of("two\nlines"), symbols.of("two_lines"));
+        assert_eq!(["reviews.", "reviews.."].map(|text| symbols.of(text)), [reviews; 2]);
     }
 
     #[test]
@@ -131,6 +130,7 @@ mod tests {
         let mut symbols = Symbols::new(Separators::default(), 1000);
         assert_eq!(symbols.of(""), Symbol::UNKNOWN);
         assert_eq!(symbols.of_bytes(b""), Symbol::UNKNOWN);
+        assert_eq!(symbols.of("."), Symbol::UNKNOWN);
         assert_eq!(symbols.text(Symbol::UNKNOWN), "unknown");
         assert_eq!(symbols.of("unknown"), Symbol::UNKNOWN);
         assert_eq!(symbols.text(Symbol::EMPTY), "");

@@ -263,3 +263,40 @@ fn a_frame_that_is_cut_off_by_the_end_never_reaches_the_application() {
     assert_eq!(exchange.on_downstream_data(&host, &mut connection, 30, true), BytesFlow::Pass);
     assert_eq!(host.take_buffer(Buffer::Downstream), b"");
 }
+
+#[test]
+fn a_peer_without_an_id_is_known_all_the_same() {
+    let mut host = mongodb(INBOUND);
+    let (mut exchange, mut connection) = (exchange(&host), ExchangeConnection::default());
+    let bytes = frame::encode(None, &ratings()).expect("fits");
+    assert_eq!(downstream(&mut exchange, &mut host, &mut connection, &bytes), b"");
+    assert_eq!(stored(&host, peer::DOWNSTREAM_PEER), Some(ratings()));
+    assert_eq!(host.state_of(peer::DOWNSTREAM_PEER_ID), Some(peer::PEER_NOT_FOUND_ID.into()));
+}
+
+#[test]
+fn a_node_without_metadata_says_so_and_learns_its_peer() {
+    let mut host = mongodb(OUTBOUND);
+    host.without(Property(&node_metadata("WORKLOAD_NAME"))).without(Property(&node_metadata("NAMESPACE")));
+    let (mut exchange, mut connection) = (exchange(&host), ExchangeConnection::default());
+    assert!(is_frame_before(&downstream(&mut exchange, &mut host, &mut connection, b"find"), b"find"));
+    let bytes = [ratings_frame().as_slice(), b"rows"].concat();
+    assert_eq!(upstream(&mut exchange, &mut host, &mut connection, &bytes), b"rows");
+    assert_eq!(stored(&host, peer::UPSTREAM_PEER), Some(ratings()));
+}
+
+#[test]
+fn on_a_listener_without_direction_a_client_is_answered_unless_we_are_to_speak_first() {
+    for introduce in [false, true] {
+        let mut host = mongodb(0);
+        let mut exchange = TcpExchange::new(&Peer::local(&host, &[]), introduce, &host);
+        let mut connection = ExchangeConnection::default();
+        let bytes = [ratings_frame().as_slice(), b"find"].concat();
+        let passed = downstream(&mut exchange, &mut host, &mut connection, &bytes);
+        assert_eq!(is_frame_before(&passed, &bytes), introduce);
+        assert_eq!(passed == b"find", !introduce);
+        let answered = upstream(&mut exchange, &mut host, &mut connection, b"rows");
+        assert_eq!(is_frame_before(&answered, b"rows"), !introduce);
+        assert!(host.state_of(peer::UPSTREAM_PEER_ID).is_some(), "who waits for a peer of the upstream waits no more");
+    }
+}

@@ -116,6 +116,27 @@ fn the_caller_is_stored_and_answered() {
 }
 
 #[test]
+fn on_a_listener_without_direction_the_caller_is_answered_and_the_callee_told() {
+    let mut host = productpage(0);
+    with_reviews(&mut host, HeaderMap::Request);
+    let mut exchange = exchange(&host);
+    let mut stream = exchange.on_request_headers(&host);
+    let sent = |host: &FakeHost, map| {
+        let headers = host.headers(map);
+        wire::decode(headers.get(METADATA_HEADER).expect("sent").as_bytes()).expect("understood").workload_name
+    };
+    assert_eq!(stored(&host, peer::DOWNSTREAM_PEER), Some(reviews()));
+    assert_eq!(sent(&host, HeaderMap::Request), "productpage-v1");
+    let details = Peer { workload_name: "details-v1".into(), ..reviews() };
+    host.with_header(HeaderMap::Response, METADATA_HEADER, &wire::encode(&details).expect("fits"));
+    exchange.on_response_headers(&host, &mut stream);
+    assert_eq!(stored(&host, peer::UPSTREAM_PEER), Some(details.clone()));
+    assert_eq!(sent(&host, HeaderMap::Response), "productpage-v1");
+    // Labels are those of an outbound stream.
+    assert_eq!(stream.found.peer.as_deref().and_then(Peer::from_state), Some(details));
+}
+
+#[test]
 fn a_plain_client_gets_no_answer_even_if_the_application_gives_one() {
     let mut host = productpage(INBOUND);
     let mut exchange = exchange(&host);
@@ -218,11 +239,20 @@ fn a_thousand_peers_stay_within_the_cache() {
 }
 
 #[test]
-fn a_node_without_metadata_sends_none() {
+fn a_node_without_metadata_says_so_and_learns_its_peer() {
     let mut host = FakeHost::new();
     host.with_int(property::LISTENER_DIRECTION, OUTBOUND).with_text(property::CLUSTER_NAME, "outbound|80||a.b");
     exchange(&host).on_request_headers(&host);
-    assert!(host.headers(HeaderMap::Request).is_empty());
+    let sent = host.headers(HeaderMap::Request);
+    assert_eq!(wire::decode(sent.get(METADATA_HEADER).expect("sent").as_bytes()), Ok(Peer::default()));
+    // What was sent is answered.
+    let mut callee = productpage(INBOUND);
+    callee.with_header(HeaderMap::Request, METADATA_HEADER, &sent[METADATA_HEADER]);
+    let mut exchange = exchange(&callee);
+    let mut stream = exchange.on_request_headers(&callee);
+    exchange.on_response_headers(&callee, &mut stream);
+    assert!(callee.headers(HeaderMap::Response).contains_key(METADATA_HEADER));
+    assert_eq!(counted(&callee), []);
 }
 
 #[test]
