@@ -18,12 +18,12 @@ const fn metric(name: &'static str, labels: &'static [&'static str]) -> Metric {
 
 /// All modules.
 pub const MODULES: &[Module] = &[
-    module("remixer", 503_000, ConfigMap::Default),
+    module("remixer", 506_000, ConfigMap::Default),
     module("metadata-exchange", 122_000, ConfigMap::Single),
-    module("stats", 228_000, ConfigMap::Single),
+    module("stats", 229_000, ConfigMap::Single),
     module("access-log", 217_000, ConfigMap::Single),
-    module("fault", 197_000, ConfigMap::Single),
-    module("shadow", 241_000, ConfigMap::Default),
+    module("fault", 202_000, ConfigMap::Single),
+    module("shadow", 245_000, ConfigMap::Default),
 ];
 
 /// All filters.
