@@ -206,6 +206,28 @@ fn examples_of_rules_are_accepted() {
 }
 
 #[test]
+fn the_table_of_regular_expressions_is_true() {
+    let told = |regex: &str| {
+        let uri = format!(r#"{{"uri": {{"regex": "{}"}}}}"#, regex.replace('\\', r"\\"));
+        let json =
+            format!(r#"{{"match": [{uri}], "fault": {{"abort": {{"reset": true, "percentage": {{"value": 1}}}}}}}}"#);
+        FaultConfig::parse(json.as_bytes()).err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    let (_, table) = FAULT.split_once("| in RE2 | write |\n|---|---|\n").unwrap();
+    let rows: Vec<&str> = table.lines().take_while(|line| line.starts_with('|')).collect();
+    assert!(rows.len() > 5);
+    for row in rows {
+        let cells: Vec<&str> = row.split('|').collect();
+        for foreign in cells[1].split('`').skip(1).step_by(2) {
+            assert!(told(foreign).contains("` is valid in RE2, and not here: write "), "{foreign}: {}", told(foreign));
+        }
+        for instead in cells[2].split('`').skip(1).step_by(2) {
+            assert_eq!(told(instead), "", "{instead}");
+        }
+    }
+}
+
+#[test]
 fn the_access_log_s_tables_have_every_field() {
     let names = |fields: &'static [log_fields::LineField]| fields.iter().map(|field| field.name).collect::<Vec<_>>();
     assert_eq!(first_column(LOG, "## Fields"), names(&log_fields::DEFAULT));

@@ -39,7 +39,7 @@ fn refused() -> Vec<(String, String)> {
         ("{\n \"http\": [}".to_owned(), "not valid JSON: expected value at line 2 column 11".to_owned()),
         (
             fault(r#"{"delay": {"fixdDelay": "7s", "headerControlled": true, ALL}}"#),
-            format!("{delay}.fixdDelay: unknown field (value \"7s\"), known are fixedDelay, headerControlled, jitter, max, percentage"),
+            format!("{delay}.fixdDelay: unknown field (value \"7s\"), known are fixedDelay, headerControlled, jitter, max, percentage; did you mean `fixedDelay`?"),
         ),
         (r#"{"http": [{"match": [], "match": [], "fault": {"abort": {"httpStatus": 500, "percentage": {"value": 1}}}}]}"#.to_owned(), "http[0].match: duplicate field".to_owned()),
         (matching(r#"{"port": "http"}"#), format!("{one}.port: expected integer, got string \"http\", must be in range 1-65535")),
@@ -67,6 +67,9 @@ fn refused() -> Vec<(String, String)> {
         (fault(r#"{"abort": {"httpStatus": 500, "percent": 50}}"#), format!("{abort}.percent: deprecated, use percentage.value")),
         (matching(r#"{"uri": {"exact": "/", "prefix": "/"}}"#), format!("{one}.uri: exactly one of exact, prefix, regex is required")),
         (matching(&format!(r#"{{"uri": {{"regex": "{}"}}}}"#, "a".repeat(1025))), format!("{one}.uri.regex: longer than 1024 bytes")),
+        (matching(r#"{"uri": {"regex": "/\\p{Greek}+"}}"#), format!("{one}.uri.regex: `\\p{{Greek}}` is valid in RE2, and not here: write the letters themselves, as in [a-zA-Z]")),
+        (matching(r#"{"uri": {"regex": "*"}}"#), format!("{one}.uri.regex: \"*\" is no expression, and every request has a path: leave uri out")),
+        (r#"{"tcp": [{"fault": {}}]}"#.to_owned(), "tcp: rules are for HTTP requests, which stand in http; connections have none".to_owned()),
         (matching(r#"{"headers": {"a b": {}}}"#), format!("{one}.headers[\"a b\"]: not a header name")),
         (matching(r#"{"port": 0}"#), format!("{one}.port: 0 {port}")),
         (matching(r#"{"port": 70000}"#), format!("{one}.port: 70000 {port}")),

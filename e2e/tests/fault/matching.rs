@@ -1,9 +1,9 @@
 //! F12, F13, F15, F16: the requests that a rule matches.
 
-use local_mesh::{tools, Request, Update};
+use local_mesh::{envoy_filter, tools, Request, Update};
 
 use crate::load;
-use crate::scene::{configured, ms, named, outbound, quiet, rule, rules, Setting, PAIR, SERVER};
+use crate::scene::{configured, ms, named, outbound, quiet, rule, rules, Scene, Setting, ACCESS_LOG, PAIR, SERVER};
 
 /// F12
 #[test]
@@ -44,7 +44,7 @@ const fn with(headers: &'static [(&'static str, &'static str)]) -> Sent {
 }
 
 /// Matches, with requests that match and requests that do not.
-const CASES: [(&str, &[Sent], &[Sent]); 26] = [
+const CASES: [(&str, &[Sent], &[Sent]); 31] = [
     (r#"{"uri": {"exact": "/a"}}"#, &[get("/a"), get("/a?x=1")], &[get("/ab"), get("/A"), get("/a/")]),
     (r#"{"uri": {"prefix": "/a"}}"#, &[get("/a"), get("/abc?x")], &[get("/b"), get("/A")]),
     (r#"{"uri": {"regex": "/a"}}"#, &[get("/a"), get("/a?x=1")], &[get("/ab"), get("/b/a")]),
@@ -89,6 +89,12 @@ const CASES: [(&str, &[Sent], &[Sent]); 26] = [
         &[get("/?user=jason"), get("/a?b&user=jason")],
         &[get("/"), get("/?user=bob&user=jason"), get("/?auser=jason")],
     ),
+    // Istio's way to say that there is something.
+    (r#"{"headers": {"x": {"regex": "*"}}}"#, &[with(&[("x", "1")]), with(&[("x", "")])], &[get("/")]),
+    (r#"{"withoutHeaders": {"x": {"regex": "*"}}}"#, &[get("/")], &[with(&[("x", "1")]), with(&[("x", "")])]),
+    (r#"{"queryParams": {"q": {"regex": "*"}}}"#, &[get("/?q"), get("/?q=1")], &[get("/?r"), get("/")]),
+    (r#"{"method": {"regex": "*"}, "authority": {"regex": "*"}, "scheme": {"regex": "*"}}"#, &[get("/")], &[]),
+    (r#"{"withoutHeaders": {"x": {"exact": ""}}}"#, &[with(&[("x", "1")])], &[get("/"), with(&[("x", "")])]),
     (r#"{"queryParams": {"debug": {}}}"#, &[get("/?debug"), get("/?debug=1")], &[get("/?debugger")]),
     // On loopback nothing redirects connections, so applications connect to the proxy's own port.
     (r#"{"port": 15001}"#, &[get("/")], &[]),
@@ -125,6 +131,130 @@ fn every_condition_hits_and_misses() {
                 assert_eq!(scene.status(&request), expected, "{matches}: {method} {path} {headers:?}");
             }
         }
+    }
+}
+
+/// A rule without a fault ends the search, as a route without one does in a `VirtualService`.
+#[test]
+fn a_rule_without_a_fault_exempts_those_that_it_is_for() {
+    let exempt = r#"{"name": "exempt", "match": [{"headers": {"x-exempt": {"regex": "*"}}}]}"#.to_owned();
+    let scene = outbound(&rules(&[exempt, named("all", r#""abort": {"httpStatus": 500, ALL}"#, "")]));
+    assert_eq!(scene.status(&scene.get("/").header("x-exempt", "1")), 200);
+    assert_eq!(scene.status(&scene.get("/").header("x-exempt", "")), 200);
+    assert_eq!(scene.status(&scene.get("/")), 500);
+    scene.expect(&[("fault_aborts_injected_total", "all 500", 1)]);
+}
+
+/// Patterns, with the `string_match` that istiod makes of them; it makes `present_match` of those without.
+const PATTERNS: [(&str, Option<&str>); 8] = [
+    ("{}", None),
+    (r#"{"regex": "*"}"#, None),
+    (r#"{"exact": ""}"#, Some("exact: ''")),
+    (r#"{"exact": "v"}"#, Some("exact: v")),
+    (r#"{"prefix": "v"}"#, Some("prefix: v")),
+    (r#"{"regex": ".*"}"#, Some("safe_regex: { regex: '.*' }")),
+    (r#"{"regex": "v?"}"#, Some("safe_regex: { regex: 'v?' }")),
+    (r#"{"regex": "v"}"#, Some("safe_regex: { regex: v }")),
+];
+
+/// Envoy's own filter aborts, with 418, what a matcher of istiod's is for: `TranslateRouteMatch` and `translateHeaderMatch` in
+/// Istio's `pilot/pkg/networking/core/route`.
+fn by_istiod(field: &str, string_match: Option<&str>) -> String {
+    let pattern = string_match.map_or("present_match: true".to_owned(), |text| format!("string_match: {{ {text} }}"));
+    let inverted = match (field, string_match) {
+        ("headers", _) => "",
+        (_, None) => ", invert_match: true",
+        (_, Some(_)) => ", invert_match: true, treat_missing_header_as_empty: true",
+    };
+    format!(
+        "{{ applyTo: HTTP_FILTER, match: {{ context: SIDECAR_OUTBOUND, listener: {{ filterChain: {{ filter: {{
+              name: envoy.filters.network.http_connection_manager,
+              subFilter: {{ name: envoy.filters.http.fault }} }} }} }} }},
+            patch: {{ operation: MERGE, value: {{ typed_config: {{
+              '@type': type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault,
+              abort: {{ http_status: 418, percentage: {{ numerator: 100 }} }},
+              headers: [ {{ name: x-a, {pattern}{inverted} }} ] }} }} }} }}"
+    )
+}
+
+#[test]
+fn headers_match_as_in_an_envoy_that_istiod_has_configured() {
+    for envoy in [tools::ENVOY_VERSION, tools::OLDEST_ENVOY] {
+        let scene = Setting { envoy: Some(envoy), ..Setting::default() }.start();
+        for (pattern, string_match) in PATTERNS {
+            for field in ["headers", "withoutHeaders"] {
+                headers_match_as_in(&scene, envoy, field, pattern, string_match);
+            }
+        }
+    }
+}
+
+fn headers_match_as_in(scene: &Scene, envoy: &str, field: &str, pattern: &str, string_match: Option<&str>) {
+    // Requests with this header are left to Envoy's filter.
+    let by_envoy = r#"{"match": [{"headers": {"x-by-envoy": {}}}]}"#.to_owned();
+    let matches = format!(r#", "match": [{{"{field}": {{"x-a": {pattern}}}}}]"#);
+    let config = rules(&[by_envoy, named("r", r#""abort": {"httpStatus": 419, ALL}"#, &matches)]);
+    let update = scene.mesh.push("client", |options| {
+        options.plugins =
+            vec![configured("remixer-fault-outbound", &config), configured("remixer-fault-inbound", "{}")];
+        options.patches = vec![envoy_filter(ACCESS_LOG), envoy_filter(&by_istiod(field, string_match))];
+    });
+    assert_eq!(update.unwrap(), Update::Accepted, "{field} {pattern}");
+    for values in [&[][..], &[""], &["v"], &["w"], &["vw"], &["v", "w"], &["w", "v"]] {
+        // The oldest Envoy compares several lines as one text, newer ones each of them.
+        if values.len() > 1 && envoy == tools::OLDEST_ENVOY {
+            continue;
+        }
+        let request = || {
+            let request = scene.get("/").header("connection", "close");
+            values.iter().fold(request, |request, value| request.header("x-a", value))
+        };
+        let ours = scene.status(&request()) == 419;
+        let envoy_s = scene.status(&request().header("x-by-envoy", "1")) == 418;
+        assert_eq!(ours, envoy_s, "{envoy}: {field} {pattern} {values:?}");
+    }
+}
+
+/// What RE2 takes and is refused here, a value that it matches there, and what to write instead.
+const OF_RE2: [(&str, &str, &str); 11] = [
+    (r"\pL", "a", "[a-zA-Z]"),
+    (r"\p{Latin}", "a", "[a-zA-Z]"),
+    (r"\Qa.b\E", "a.b", r"a\.b"),
+    ("a{,3}", "a{,3}", r"a\{,3}"),
+    ("/{id}", "/{id}", r"/\{id}"),
+    ("[a[]", "[", r"[a\[]"),
+    ("[a&&b]", "&", "[a&b]"),
+    ("[a~~b]", "~", "[a~b]"),
+    (r"\101", "A", r"\x41"),
+    (r"\C", "a", "."),
+    (r"\<", "<", "<"),
+];
+
+#[test]
+fn what_is_told_to_be_valid_in_re2_is_so_in_envoy() {
+    let mut scene = outbound("{}");
+    scene.may_complain = true;
+    for (regex, value, instead) in OF_RE2 {
+        let ours = |regex: &str| {
+            let escaped = regex.replace('\\', r"\\");
+            rule(
+                r#""abort": {"httpStatus": 419, ALL}"#,
+                &format!(r#", "match": [{{"headers": {{"x-a": {{"regex": "{escaped}"}}}}}}]"#),
+            )
+        };
+        let request = || scene.get("/").header("connection", "close").header("x-a", value);
+        let Update::Refused(log) = scene.push(&ours(regex)) else { panic!("accepted: {regex}") };
+        assert!(log.contains("` is valid in RE2, and not here: write "), "{log}");
+        assert_eq!(scene.push(&ours(instead)), Update::Accepted, "{instead}");
+        assert_eq!(scene.status(&request()), 419, "{instead} {value}");
+        let by_envoy = by_istiod("headers", Some(&format!("safe_regex: {{ regex: '{regex}' }}")));
+        let update = scene.mesh.push("client", |options| {
+            options.plugins =
+                vec![configured("remixer-fault-outbound", "{}"), configured("remixer-fault-inbound", "{}")];
+            options.patches = vec![envoy_filter(ACCESS_LOG), envoy_filter(&by_envoy)];
+        });
+        assert_eq!(update.unwrap(), Update::Accepted, "{regex}");
+        assert_eq!(scene.status(&request()), 418, "{regex} {value}");
     }
 }
 

@@ -132,7 +132,7 @@ fn a_rule_file_comes_changes_and_goes_while_the_mesh_runs() {
     fs::write(&path, example("ratings-abort-jason-500")).unwrap();
     assert_eq!(file.poll(&mesh).unwrap(), Some(format!("faults of {}: ratings-jason", path.display())));
     assert_eq!((asked("jason"), asked("bob"), file.poll(&mesh).unwrap()), (500, 200, None));
-    fs::write(&path, r#"{"http": [{}]}"#).unwrap();
+    fs::write(&path, r#"{"http": [{"fault": {}}]}"#).unwrap();
     let said = file.poll(&mesh).unwrap().unwrap();
     assert!(said.ends_with("http[0].fault: must have delay and/or abort; what was before stays"), "{said}");
     assert_eq!(asked("jason"), 500);

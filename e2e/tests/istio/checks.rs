@@ -6,7 +6,7 @@ use std::fs;
 use local_cluster::json::{list, text};
 use serde_json::Value;
 
-use crate::scene::{kubernetes, mesh, settings};
+use crate::scene::{insecure_registry, kubernetes, mesh};
 
 #[test]
 fn istioctl_finds_nothing_wrong_with_any_filter() {
@@ -41,9 +41,8 @@ fn istioctl_finds_nothing_wrong_with_any_filter() {
 fn istioctl_makes_of_the_operator_what_helm_has_made_of_the_values() {
     let cluster = mesh();
     let operator = kubernetes("istio/operator.yaml");
-    let [registry, drain] = settings();
     let arguments =
-        ["manifest", "generate", "--set", "profile=minimal", "--set", &registry, "--set", &drain, "-f", &operator];
+        ["manifest", "generate", "--set", "profile=minimal", "--set", &insecure_registry(), "-f", &operator];
     let manifest = cluster.istioctl(&arguments).unwrap();
     let resource = |kind: &str, name: &str| -> Value {
         let all = manifest.split("\n---\n").map(|text| serde_saphyr::from_str::<Value>(text).unwrap_or_default());
@@ -54,9 +53,9 @@ fn istioctl_makes_of_the_operator_what_helm_has_made_of_the_values() {
         let said = cluster.kubectl(&["-n", "istio-system", "get", kind, name, "-o", "json"]).unwrap();
         serde_json::from_str(&said).unwrap()
     };
-    let mesh_config = |map: Value| -> Value { serde_saphyr::from_str(text(&map, "/data/mesh")).unwrap() };
-    let mesh = mesh_config(installed("ConfigMap", "istio"));
-    assert_eq!(mesh_config(resource("ConfigMap", "istio")), mesh);
+    let settings = |map: Value| -> Value { serde_saphyr::from_str(text(&map, "/data/mesh")).unwrap() };
+    let mesh = settings(installed("ConfigMap", "istio"));
+    assert_eq!(settings(resource("ConfigMap", "istio")), mesh);
     assert_eq!(mesh["defaultProviders"]["metrics"], Value::Array(Vec::new()));
     assert_eq!(mesh["defaultConfig"]["extraStatTags"][0], "reporter");
 

@@ -16,7 +16,6 @@ fn lets_envoy_count(pod: &Pod) -> bool {
 #[test]
 fn where_envoy_counts_every_label_is_the_same() {
     mesh().kubectl(&["delete", "--ignore-not-found", "-k", &kubernetes("remote/server")]).unwrap();
-    mesh().wait_ready("istio-system", "app.kubernetes.io/name=remixer", 0).unwrap();
     let _attached = Instead::attach("labelled");
     // These pods have the module mounted, so metadata exchange over TCP can be added, in this order.
     let exchange = |side| Applied::file(&kubernetes(&format!("filters/tcp-metadata-exchange-{side}.yaml")));

@@ -76,8 +76,7 @@ fn attach(cluster: &Cluster) -> anyhow::Result<()> {
     write_release()?;
     let gateways = parts::istio("gateway-api.yaml")?.display().to_string();
     cluster.kubectl(&["apply", "--server-side", "-f", &gateways])?;
-    let settings = settings();
-    cluster.install_istio(&[Path::new(&kubernetes("istio/values.yaml"))], &settings.each_ref().map(String::as_str))?;
+    cluster.install_istio(&[Path::new(&kubernetes("istio/values.yaml"))], &[&insecure_registry()])?;
     for (namespace, injection) in NAMESPACES {
         cluster.kubectl(&["create", "namespace", namespace])?;
         cluster.kubectl(&["label", "namespace", namespace, &format!("istio-injection={injection}")])?;
@@ -96,11 +95,9 @@ fn attach(cluster: &Cluster) -> anyhow::Result<()> {
     cluster.kubectl(&["apply", "-f", &kubernetes(TCP_OUTBOUND)]).map(drop)
 }
 
-/// The settings of Istio that are the tests' own: their registry has no certificate, and several of them wait until listeners that
-/// were replaced have drained, by default for 45 s.
-pub fn settings() -> [String; 2] {
-    let config = |setting: &str| format!("meshConfig.defaultConfig.{setting}");
-    [config(&format!("proxyMetadata.WASM_INSECURE_REGISTRIES={REGISTRY}")), config("drainDuration=5s")]
+/// The setting that the tests' registry needs, which has no certificate.
+pub fn insecure_registry() -> String {
+    format!("meshConfig.defaultConfig.proxyMetadata.WASM_INSECURE_REGISTRIES={REGISTRY}")
 }
 
 /// A path of the workloads.

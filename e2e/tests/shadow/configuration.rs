@@ -37,7 +37,10 @@ fn refused() -> Vec<(String, String)> {
     let list = [
         ("\u{1}{}".to_owned(), "configuration is not JSON text: use google.protobuf.StringValue".to_owned()),
         (rule(&format!(r#"{short}, "mirrors": [{{"cluster": "c"}}]"#)), "http[0]: cannot contain both mirror and mirrors".to_owned()),
-        (rule(r#""name": "r""#), "http[0]: one of mirror, mirrors is required".to_owned()),
+        (rule(r#""mirrorPercentage": {"value": 1}"#), "http[0].mirrorPercentage: only with mirror; mirrors have percentage".to_owned()),
+        (rule(&format!(r#"{short}, "mirror_percent": 50"#)), "http[0].mirror_percent: deprecated, use mirrorPercentage.value".to_owned()),
+        (rule(&format!(r#"{short}, "mirorr": 50"#)), "http[0].mirorr: unknown field (value 50), known are match, mirror, mirrorPercentage, mirrors, name; did you mean `mirror`?".to_owned()),
+        (r#"{"tcp": [{"mirror": {}}]}"#.to_owned(), "tcp: rules are for HTTP requests, which stand in http; connections have none".to_owned()),
         (mirror(&format!(r#""cluster": "c", "destination": {{{host}, "port": {{"number": 80}}}}"#)), format!("{one}: exactly one of cluster, destination is required")),
         (mirror(""), format!("{one}: exactly one of cluster, destination is required")),
         (to(host), format!("{one}.destination.port.number: required (the Envoy cluster name contains it)")),
@@ -78,7 +81,7 @@ fn refused() -> Vec<(String, String)> {
             r#"{"markerHeader": "x-request-mirror"}"#.to_owned(),
             "markerHeader: \"x-request-mirror\" begins with x-request, as headers of other requests do, must be another, such as x-shadow-mirror".to_owned(),
         ),
-        (with_field(r#""timeuot": "1s""#), format!("{one}.timeuot: unknown field (value \"1s\"), known are appendXForwardedFor, authority, cluster, compare, destination, disableShadowHostSuffixAppend, headers, maxRequestBytes, maxRequestsPerSecond, name, percentage, rewrite, role, sampling, sendOn, timeout, traceContext")),
+        (with_field(r#""timeuot": "1s""#), format!("{one}.timeuot: unknown field (value \"1s\"), known are appendXForwardedFor, authority, cluster, compare, destination, disableShadowHostSuffixAppend, headers, maxRequestBytes, maxRequestsPerSecond, name, percentage, rewrite, role, sampling, sendOn, timeout, traceContext; did you mean `timeout`?")),
     ];
     list.into()
 }

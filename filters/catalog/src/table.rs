@@ -18,12 +18,12 @@ const fn metric(name: &'static str, labels: &'static [&'static str]) -> Metric {
 
 /// All modules.
 pub const MODULES: &[Module] = &[
-    module("remixer", 507_000, ConfigMap::Default),
-    module("metadata-exchange", 124_000, ConfigMap::Single),
-    module("stats", 232_000, ConfigMap::Single),
-    module("access-log", 217_000, ConfigMap::Single),
-    module("fault", 197_000, ConfigMap::Single),
-    module("shadow", 241_000, ConfigMap::Default),
+    module("remixer", 514_000, ConfigMap::Default),
+    module("metadata-exchange", 126_000, ConfigMap::Single),
+    module("stats", 234_000, ConfigMap::Single),
+    module("access-log", 220_000, ConfigMap::Single),
+    module("fault", 203_000, ConfigMap::Single),
+    module("shadow", 246_000, ConfigMap::Default),
 ];
 
 /// All filters.

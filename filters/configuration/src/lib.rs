@@ -6,6 +6,7 @@
 
 mod document;
 mod json;
+mod near;
 mod nested;
 mod problem;
 mod quote;
@@ -183,14 +184,14 @@ impl<'a> Section<'a> {
         self.refuse(name, joined(&[&value.quote(), " is not allowed, must be ", allowed], ""));
     }
 
-    /// Remembers that a field was asked for, and returns its other spelling. Names are few, and kept in order: sorting them would
-    /// be more code.
+    /// Remembers that a field was asked for, and returns its other spelling. Names are few, and kept in order, each once: sorting
+    /// them would be more code.
     fn know(&mut self, name: &'static str) -> String {
-        let place = self.known.partition_point(|known| *known < name);
-        self.known.insert(place, name);
         let camel = camel_case(name);
-        for spelling in [name, &camel] {
-            self.spellings.add(spelling);
+        if self.spellings.add(name).1 {
+            let place = self.known.partition_point(|known| *known < name);
+            self.known.insert(place, name);
+            self.spellings.add(&camel);
         }
         camel
     }
@@ -221,8 +222,10 @@ impl<'a> Section<'a> {
         let known = joined(&self.known, ", ");
         for (name, value) in self.object.fields() {
             if self.spellings.get(name).is_none() {
-                let message = joined(&["unknown field (value ", &value.quote(), "), known are ", &known], "");
-                self.refuse(&Cut(name).to_string(), message);
+                let hint = near::nearest(name, &self.known).map_or([""; 3], |meant| ["; did you mean `", meant, "`?"]);
+                let [before, meant, after] = hint;
+                let told = ["unknown field (value ", &value.quote(), "), known are ", &known, before, meant, after];
+                self.refuse(&Cut(name).to_string(), joined(&told, ""));
             }
         }
     }

@@ -26,6 +26,20 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Reports a field that Istio has, or had, and that is none here, and whether it is there. `message` says what to use instead. It is
+    /// not told as known.
+    #[inline(never)]
+    pub fn refuse_if_given(&mut self, name: &str, message: &str) -> bool {
+        let mut is_given = false;
+        for spelling in [name, &camel_case(name)] {
+            if self.object.get(spelling).is_some() && self.spellings.add(spelling).1 {
+                self.refuse(spelling, message.into());
+                is_given = true;
+            }
+        }
+        is_given
+    }
+
     /// A whole number within `range`, which has no default; `None` if it is refused, too.
     pub fn optional_integer(&mut self, name: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
         let value = self.find(name)?;

@@ -51,7 +51,8 @@ fn every_wrong_field_is_named_with_value_and_what_is_allowed() {
              max_series: 0 is not allowed, must be a whole number from 1 to 100; \
              period: \"soon\" is not allowed, must be a duration such as \"15s\" or \"500ms\", from 100ms to 3600s; \
              names: [1] is not allowed, must be a list of at most 2 texts, none empty; \
-             max_serie: unknown field (value 3), known are debug, disable_host_header_fallback, max_series, names, period"
+             max_serie: unknown field (value 3), known are debug, disable_host_header_fallback, max_series, names, period; \
+             did you mean `max_series`?"
             .into())
     );
 }
@@ -75,6 +76,33 @@ fn a_field_in_both_spellings_is_refused() {
         read(r#"{"max_series": 1, "maxSeries": 2}"#),
         Err("configuration refused, 1 problem: max_series: given twice, also as maxSeries".into())
     );
+}
+
+#[test]
+fn each_known_field_is_named_once_however_often_it_was_asked_for() {
+    let error = parse(br#"{"a": 1, "c": 2}"#, |section| {
+        section.ignore(&["b_c", "a", "b_c"]);
+        section.any_text_such_as("b_c", "");
+        section.ignore(&["a"]);
+    });
+    let told = error.expect_err("refused").to_string();
+    assert_eq!(told, "configuration refused, 1 problem: c: unknown field (value 2), known are a, b_c");
+}
+
+#[test]
+fn a_field_that_is_none_any_more_is_refused_by_either_spelling_and_not_known() {
+    for name in ["old_name", "oldName"] {
+        let mut is_given = (false, false);
+        let error = parse(format!("{{\"{name}\": 1, \"zz\": 2}}").as_bytes(), |section| {
+            section.ignore(&["new"]);
+            is_given =
+                (section.refuse_if_given("old_name", "deprecated, use new"), section.refuse_if_given("older", ""));
+        });
+        let told = error.expect_err("refused").to_string();
+        let unknown = "zz: unknown field (value 2), known are new";
+        assert_eq!(told, format!("configuration refused, 2 problems: {name}: deprecated, use new; {unknown}"));
+        assert_eq!(is_given, (true, false));
+    }
 }
 
 #[test]

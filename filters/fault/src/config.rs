@@ -63,7 +63,7 @@ pub struct FaultRule {
     pub name: String,
     /// `match`: one of these must match, with all its conditions. If empty, every request matches.
     pub matches: Vec<Vec<Condition>>,
-    /// `fault.delay`.
+    /// `fault.delay`. Without it and an abort, the requests pass.
     pub delay: Option<Delay>,
     /// `fault.abort`.
     pub abort: Option<Abort>,
@@ -115,7 +115,10 @@ impl FaultConfig {
         if has_shorthand && section.has("http") {
             section.refuse("http", "cannot be combined with top-level match/fault".into());
         }
+        fields::refuse_connections(section);
+        gathered.warnings.extend(matches::unreached(&mut rules.iter().map(|rule| rule.matches.as_slice())));
         if has_shorthand {
+            section.require("fault");
             rules.push(FaultRule::shorthand(section, &mut gathered));
         } else {
             section.ignore(&["match", "fault"]);
@@ -148,6 +151,8 @@ impl FaultConfig {
 impl FaultRule {
     fn read(section: &mut Section, index: usize, gathered: &mut FaultNotes) -> Self {
         let name = fields::name(section);
+        let of_faults = ["maxActiveFaults", "startAfter", "maxInjections", "sampling"];
+        section.refuse_unless(section.has("fault"), "with fault", &of_faults);
         let sampling = section.object("sampling", |section| Sampling::read(section, &mut gathered.headers)).flatten();
         Self {
             name: name.unwrap_or_else(|| format!("rule-{index}")),

@@ -27,6 +27,13 @@ impl Expiry {
     }
 }
 
+/// Refuses what a `VirtualService` has for connections.
+pub fn refuse_connections(section: &mut Section) {
+    for name in ["tcp", "tls"] {
+        section.refuse_if_given(name, "rules are for HTTP requests, which stand in http; connections have none");
+    }
+}
+
 /// Reads `name`: a text that needs no change as a label value.
 pub fn name(section: &mut Section) -> Option<String> {
     section.scalar("name", |name| match is_name(name) {

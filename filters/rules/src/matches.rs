@@ -35,7 +35,7 @@ fn one(section: &mut Section, headers: &mut HeaderNames) -> Vec<Condition> {
     section.ignore(&["name"]);
     let mut conditions = Vec::new();
     let any_case = section.boolean("ignoreUriCase", false);
-    let uri = section.object("uri", Pattern::required).flatten();
+    let uri = section.object("uri", path).flatten();
     conditions.extend(uri.map(|uri| Condition::Path(if any_case { uri.any_case() } else { uri })));
     for (field, header) in
         [("scheme", HeaderNames::SCHEME), ("method", HeaderNames::METHOD), ("authority", HeaderNames::AUTHORITY)]
@@ -44,7 +44,7 @@ fn one(section: &mut Section, headers: &mut HeaderNames) -> Vec<Condition> {
         conditions.extend(pattern.map(|pattern| Condition::Header(header, pattern)));
     }
     for (field, condition) in
-        [("headers", Condition::Header as fn(_, _) -> _), ("withoutHeaders", Condition::NotHeader as fn(_, _) -> _)]
+        [("headers", Condition::Header as fn(_, _) -> _), ("withoutHeaders", Condition::without as fn(_, _) -> _)]
     {
         conditions
             .extend(header_patterns(section, field, headers).into_iter().map(|(id, pattern)| condition(id, pattern)));
@@ -72,6 +72,14 @@ fn one(section: &mut Section, headers: &mut HeaderNames) -> Vec<Condition> {
     conditions
 }
 
+fn path(section: &mut Section) -> Option<Pattern> {
+    let pattern = Pattern::required(section);
+    if matches!(pattern, Some(Pattern::Present)) {
+        section.refuse("regex", "\"*\" is no expression, and every request has a path: leave uri out".into());
+    }
+    pattern
+}
+
 fn header_patterns(section: &mut Section, field: &'static str, headers: &mut HeaderNames) -> Vec<(HeaderId, Pattern)> {
     let patterns = section.object_map(field, |name, section| {
         if !is_header_name(name) {
@@ -80,6 +88,14 @@ fn header_patterns(section: &mut Section, field: &'static str, headers: &mut Hea
         Some((headers.id(&name.to_ascii_lowercase()), Pattern::or_present(section)?))
     });
     patterns.into_iter().flatten().collect()
+}
+
+/// What an operator is told of rules that no request gets to, because every request matches one before them.
+pub fn unreached(rules: &mut dyn Iterator<Item = &[Vec<Condition>]>) -> Option<String> {
+    let mut rules = rules.enumerate();
+    let (index, _) = rules.find(|(_, matches)| matches.is_empty() || matches.iter().any(Vec::is_empty))?;
+    rules.next()?;
+    Some(format!("http[{index}] is for every request: no request gets to the rules after it"))
 }
 
 /// Whether this is a valid header name: RFC 9110's `token`, or a pseudo-header of HTTP/2, which begins with a colon.

@@ -20,7 +20,14 @@ pub enum Condition {
     /// A line of the header matches.
     Header(HeaderId, Pattern),
     /// No line of the header matches.
-    NotHeader(HeaderId, Pattern),
+    NotHeader {
+        /// The header.
+        id: HeaderId,
+        /// What no line may match.
+        pattern: Pattern,
+        /// Whether the condition holds for a request without the header.
+        holds_without: bool,
+    },
     /// The path without its query matches.
     Path(Pattern),
     /// The first value of a query parameter, not decoded, matches.
@@ -90,13 +97,20 @@ pub fn look_at_node(matches: &mut [Vec<Condition>], host: &impl Host) {
 }
 
 impl Condition {
+    /// No line of the header matches. As istiod has it of Envoy (`invert_match`, `treat_missing_header_as_empty`), a header that is
+    /// not there is an empty one, unless the pattern is that it is there.
+    pub fn without(id: HeaderId, pattern: Pattern) -> Self {
+        let holds_without = matches!(pattern, Pattern::Present) || !pattern.matches(b"");
+        Self::NotHeader { id, pattern, holds_without }
+    }
+
     /// The cost of finding out that the condition does not hold. The conditions of a match are sorted by it.
     pub fn cost(&self) -> u8 {
         match self {
             // Finding a header absent costs a tenth of reading one.
             Self::Header(id, _) if !id.is_always_there() => 0,
             Self::Header(..) | Self::Path(_) | Self::Query(..) => 1,
-            Self::NotHeader(..) => 2,
+            Self::NotHeader { .. } => 2,
             Self::Port(_) | Self::Principal(_) | Self::Cluster(_) | Self::Route(_) => 3,
             Self::Source(_) => MAX_COST,
         }
@@ -106,7 +120,14 @@ impl Condition {
         let host = request.host;
         match self {
             Self::Header(id, pattern) => request.any_line(*id, |line| pattern.matches(line)),
-            Self::NotHeader(id, pattern) => !request.any_line(*id, |line| pattern.matches(line)),
+            Self::NotHeader { id, pattern, holds_without } => {
+                let mut is_there = false;
+                let is_matched = request.any_line(*id, |line| {
+                    is_there = true;
+                    pattern.matches(line)
+                });
+                !is_matched && (is_there || *holds_without)
+            }
             Self::Path(pattern) => request.any_line(HeaderNames::PATH, |path| pattern.matches(split(path).0)),
             Self::Query(name, pattern) => request.any_line(HeaderNames::PATH, |path| {
                 parameter(split(path).1, name.as_bytes()).is_some_and(|value| pattern.matches(value))

@@ -2,7 +2,9 @@
 
 use regex_lite::{Regex, RegexBuilder};
 
-use configuration::Section;
+use configuration::{joined, Section};
+
+use crate::re2;
 
 /// Most bytes of a regular expression.
 pub const MAX_REGEX: usize = 1024;
@@ -62,6 +64,8 @@ impl Pattern {
         let exact = section.any_text("exact").map(Self::Exact);
         let prefix = section.any_text("prefix").map(Self::Prefix);
         let regex = section.any_text("regex").and_then(|pattern| match compile(&pattern) {
+            // No regular expression, but Istio's way to say that there must be something.
+            _ if pattern == "*" => Some(Self::Present),
             Ok(regex) => Some(Self::Regex(regex)),
             Err(message) => {
                 section.refuse("regex", message);
@@ -107,6 +111,9 @@ fn compile(pattern: &str) -> Result<Regex, String> {
     if pattern.len() > MAX_REGEX {
         return Err(format!("longer than {MAX_REGEX} bytes"));
     }
+    if let Some((construct, instead)) = re2::foreign(pattern) {
+        return Err(joined(&["`", construct, "` is valid in RE2, and not here: write ", instead], ""));
+    }
     // First without parentheses: `a)(b` would be valid within them.
     let build = |pattern: &str| RegexBuilder::new(pattern).size_limit(MAX_COMPILED).build();
     let whole = build(pattern).and_then(|_| build(&["^(?:", pattern, ")$"].concat()));
@@ -148,6 +155,34 @@ mod tests {
     }
 
     #[test]
+    fn an_asterisk_alone_is_any_value_as_for_istio() {
+        for text in ["", "a", "\n"] {
+            assert!(pattern(r#"{"regex": "*"}"#).expect("a pattern").matches(text.as_bytes()), "{text:?}");
+        }
+        assert!(pattern(r#"{"regex": "*"}"#).expect("a pattern").matches(b"\xfc"));
+    }
+
+    #[test]
+    fn what_is_valid_in_re2_alone_is_told_with_what_to_write() {
+        for (regex, told) in [
+            (r"/a/\\pL+", r"`\pL` is valid in RE2, and not here: write the letters themselves, as in [a-zA-Z]"),
+            (
+                r"\\p{Greek}+",
+                r"`\p{Greek}` is valid in RE2, and not here: write the letters themselves, as in [a-zA-Z]",
+            ),
+            (r"\\Q/a.b\\E", r"`\Q` is valid in RE2, and not here: write a backslash before each sign that is text"),
+            (
+                "/a{,3}",
+                "`{,3}` is valid in RE2, and not here: write \\{ for a brace, as RE2 reads it, or {0,…} to repeat",
+            ),
+            ("/a/{id}", "`{` is valid in RE2, and not here: write \\{"),
+        ] {
+            let expected = Err(format!("configuration refused, 1 problem: regex: {told}"));
+            assert_eq!(pattern(&format!(r#"{{"regex": "{regex}"}}"#)).map(drop), expected, "{regex}");
+        }
+    }
+
+    #[test]
     fn case_is_ignored_where_istio_does() {
         for (json, hit, miss) in [
             (r#"{"exact": "/Ab"}"#, "/aB", "/aBc"),
@@ -177,7 +212,7 @@ mod tests {
         }
         let long = format!(r#"{{"regex": "{}"}}"#, "a".repeat(1025));
         assert_eq!(pattern(&long).map(drop), expected("regex: longer than 1024 bytes"));
-        for regex in ["(", "a)(b", "[z-a]", "(?<n", "*", "a{100000}{100000}", "((a{99}){99}){99}"] {
+        for regex in ["(", "a)(b", "[z-a]", "(?<n", "**", "+", "a{100000}{100000}", "((a{99}){99}){99}"] {
             let told = pattern(&format!(r#"{{"regex": "{regex}"}}"#)).map(drop).expect_err(regex);
             assert!(told.starts_with("configuration refused, 1 problem: regex: "), "{told}");
         }

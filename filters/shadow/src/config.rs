@@ -77,7 +77,7 @@ pub struct MirrorRule {
     pub name: String,
     /// `match`: one of these must match, with all its conditions. If empty, every request matches.
     pub matches: Vec<Vec<Condition>>,
-    /// `mirrors`, or `mirror` for a single one.
+    /// `mirrors`, or `mirror` for a single one. Without any, the requests are not mirrored.
     pub mirrors: Vec<Mirror>,
 }
 
@@ -111,6 +111,8 @@ impl ShadowConfig {
         if rules.len() > MAX_RULES {
             section.refuse("http", format!("{} rules, at most {MAX_RULES}", rules.len()));
         }
+        fields::refuse_connections(section);
+        gathered.remarks.extend(matches::unreached(&mut rules.iter().map(|rule| rule.matches.as_slice())));
         Self {
             rules,
             limits,
@@ -129,16 +131,14 @@ impl MirrorRule {
         let name = fields::name(section).unwrap_or_else(|| format!("rule-{index}"));
         let matches = matches::read(section, &mut gathered.headers);
         let (has_one, has_list) = (section.has("mirror"), section.has("mirrors"));
-        match (has_one, has_list) {
-            (true, true) => section.refuse_all("cannot contain both mirror and mirrors".into()),
-            (false, false) => section.refuse_all("one of mirror, mirrors is required".into()),
-            _ => {}
+        if has_one && has_list {
+            section.refuse_all("cannot contain both mirror and mirrors".into());
         }
+        section.refuse_if_given("mirror_percent", "deprecated, use mirrorPercentage.value");
         let mut mirrors = Vec::new();
         if has_one {
             mirrors.extend(Mirror::short(section, &name, gathered));
         } else if section.has("mirrorPercentage") {
-            section.ignore(&["mirrorPercentage"]);
             section.refuse("mirrorPercentage", "only with mirror; mirrors have percentage".into());
         }
         section.ignore(&["mirror", "mirrorPercentage"]);

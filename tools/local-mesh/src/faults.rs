@@ -13,7 +13,8 @@ pub const RULES: Kind = Kind { what: "faults", plugins: &["remixer-fault-outboun
 
 fn names(rules: &[u8]) -> Result<Vec<String>, ConfigError> {
     let config = FaultConfig::parse(rules)?;
-    let names = config.rules.iter().map(|rule| rule.name.clone());
+    let rules = config.rules.iter().filter(|rule| rule.delay.is_some() || rule.abort.is_some());
+    let names = rules.map(|rule| rule.name.clone());
     Ok(if config.is_idle() { Vec::new() } else { names.collect() })
 }
 

@@ -106,7 +106,7 @@ impl Configured<'_> {
                 Some((position, message)) => (position, message.to_owned()),
                 None => (located.place(&problem.path), problem.message),
             };
-            let message = with_near_miss(&problem.path, message);
+            let message = with_near_miss(message);
             Found { field: problem.path, position, message }
         });
         let rest = (more > 0).then(|| Found {

@@ -2,27 +2,18 @@
 
 use envoy_filter::names::nearest;
 
-/// What readers say of an unknown field, after its value.
-const KNOWN: &str = "), known are ";
-
 /// What readers say of a value that is not one of several texts.
 const ALLOWED: &str = " is not allowed, must be \"";
 
-/// The message, and the known name that is most similar, if one is close. `path` ends with the field's name.
-pub(crate) fn with_near_miss(path: &str, message: String) -> String {
-    match near(path, &message) {
+/// The message, and the allowed text that is most similar, if one is close. Of fields, readers say it themselves.
+pub(crate) fn with_near_miss(message: String) -> String {
+    match near(&message) {
         Some(name) => format!("{message}; did you mean `{name}`?"),
         None => message,
     }
 }
 
-fn near<'m>(path: &str, message: &'m str) -> Option<&'m str> {
-    if message.starts_with("unknown field ") {
-        // The value may be anything, also this text: the list is what follows its last occurrence.
-        let (_, known) = message.rsplit_once(KNOWN)?;
-        let name = path.rsplit('.').next()?;
-        return nearest(name, &known.split(", ").collect::<Vec<_>>());
-    }
+fn near(message: &str) -> Option<&str> {
     let (value, allowed) = message.rsplit_once(ALLOWED)?;
     let value = value.strip_prefix('"')?.strip_suffix('"')?;
     nearest(value, &allowed.strip_suffix('"')?.split("\" or \"").collect::<Vec<_>>())
@@ -33,8 +24,7 @@ mod tests {
     use crate::readers::Reader;
 
     fn told(reader: Reader, json: &str) -> String {
-        let problem = reader.problems("", "", json.as_bytes()).remove(0);
-        super::with_near_miss(&problem.path, problem.message)
+        super::with_near_miss(reader.problems("", "", json.as_bytes()).remove(0).message)
     }
 
     #[test]

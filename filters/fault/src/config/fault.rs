@@ -69,9 +69,9 @@ pub enum Aborts {
     AsAsked(ControlHeaders),
 }
 
-/// Reads `fault`.
+/// Reads `fault`. Without it, a rule does nothing to those that it is for.
 pub(super) fn read(section: &mut Section, gathered: &mut FaultNotes) -> (Option<Delay>, Option<Abort>) {
-    let (mut delay, mut abort, mut is_any) = (None, None, false);
+    let (mut delay, mut abort, mut is_any) = (None, None, true);
     section.object("fault", |section| {
         is_any = section.has("delay") || section.has("abort");
         delay = section.object("delay", |section| read_delay(section, gathered)).flatten();
@@ -141,9 +141,8 @@ fn read_abort(section: &mut Section, gathered: &mut FaultNotes) -> Option<Abort>
 }
 
 fn percentage(section: &mut Section, gathered: &mut FaultNotes) -> Percentage {
-    if section.has("percent") {
-        section.ignore(&["percent"]);
-        section.refuse("percent", "deprecated, use percentage.value".into());
+    if section.refuse_if_given("percent", "deprecated, use percentage.value") {
+        section.ignore(&["percentage"]);
         return Percentage::NEVER;
     }
     let percentage =

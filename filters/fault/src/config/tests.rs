@@ -33,6 +33,21 @@ fn nothing_is_no_rule() {
 }
 
 #[test]
+fn a_rule_without_a_fault_is_one_that_lets_pass() {
+    let abort = r#""fault": {"abort": {"httpStatus": 500, "percentage": {"value": 100}}}"#;
+    let config =
+        parse(&format!(r#"{{"http": [{{"match": [{{"headers": {{"x-exempt": {{"regex": "*"}}}}}}]}}, {{{abort}}}]}}"#))
+            .expect("valid");
+    let [first, second] = &config.rules[..] else { panic!("two rules") };
+    assert!(first.delay.is_none() && first.abort.is_none() && first.is_idle() && !second.is_idle());
+    assert!(!config.is_idle() && config.warnings.is_empty());
+    // It may have no match, either, and is then for all.
+    let config = parse(&format!(r#"{{"http": [{{}}, {{{abort}}}]}}"#)).expect("valid");
+    assert_eq!(config.warnings, ["http[0] is for every request: no request gets to the rules after it"]);
+    assert!(parse(r#"{"http": [{}]}"#).is_ok_and(|config| config.is_idle() && config.warnings.is_empty()));
+}
+
+#[test]
 fn the_tutorials_of_istio_are_read() {
     let delayed = rule(
         r#"{"http": [{"match": [{"headers": {"end-user": {"exact": "jason"}}}],
@@ -154,7 +169,14 @@ fn what_is_refused_is_named_with_its_value_and_what_is_allowed() {
             r#"{"delay": {"fixdDelay": "7s", "headerControlled": true, "percentage": {"value": 1}}}"#.into(),
             format!(
                 "{delay}.fixdDelay: unknown field (value \"7s\"), known are \
-                 fixedDelay, headerControlled, jitter, max, percentage"
+                 fixedDelay, headerControlled, jitter, max, percentage; did you mean `fixedDelay`?"
+            ),
+        ),
+        (
+            r#"{"abort": {"http_status": 500, "reset": true, "percent": 1}}"#.into(),
+            format!(
+                "{abort}.percent: deprecated, use percentage.value; {abort}.http_status: unknown field (value 500), known are \
+                 body, grpcStatus, headerControlled, headers, httpStatus, percentage, reset; did you mean `httpStatus`?"
             ),
         ),
         (
@@ -254,7 +276,21 @@ fn the_whole_is_refused_where_it_contradicts_itself() {
     let envoy = "not available with engine envoy";
     for (json, message) in [
         (format!(r#"{{"http": [{rule}], {inner}}}"#), "http: cannot be combined with top-level match/fault".to_string()),
-        (r#"{"match": []}"#.into(), "fault: must have delay and/or abort".into()),
+        (r#"{"match": []}"#.into(), "fault: missing".into()),
+        (r#"{"http": [{"match": [], "falt": {}}]}"#.into(), "http[0].falt: unknown field (value {}), known are fault, \
+             match, maxActiveFaults, maxInjections, name, sampling, startAfter; did you mean `fault`?".into()),
+        (
+            r#"{"http": [{"startAfter": 1, "maxInjections": 2, "sampling": {"key": "random"}, "maxActiveFaults": 3}]}"#.into(),
+            [("maxActiveFaults", "3"), ("startAfter", "1"), ("maxInjections", "2"), ("sampling", r#"{"key":"random"}"#)]
+                .map(|(field, value)| format!("http[0].{field}: {value} has no effect, must be left out or with fault"))
+                .join("; "),
+        ),
+        (
+            r#"{"http": [], "tcp": [{"fault": {}}], "tls": []}"#.into(),
+            ["tcp", "tls"]
+                .map(|field| format!("{field}: rules are for HTTP requests, which stand in http; connections have none"))
+                .join("; "),
+        ),
         (format!(r#"{{"http": [{}]}}"#, many(65, rule)), "http: 65 rules, at most 64".into()),
         (format!(r#"{{"match": [{}], {inner}}}"#, many(17, "{}")), "match: 17 matches, at most 16".into()),
         (

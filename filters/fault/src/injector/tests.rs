@@ -362,6 +362,20 @@ fn the_first_rule_that_matches_is_the_only_one() {
 }
 
 #[test]
+fn a_rule_without_a_fault_ends_the_search() {
+    let rules = r#"{"http": [
+        {"match": [{"headers": {"x-exempt": {"regex": "*"}}}]},
+        {"name": "r", "fault": {"abort": {"httpStatus": 503, "percentage": {"value": 100}}}}]}"#;
+    for engine in ["wasm", "envoy"] {
+        let mut worker = Worker::new(&rules.replacen('{', &format!(r#"{{"engine": "{engine}", "#), 1));
+        assert_eq!(worker.with(&[("x-exempt", "1")]), RequestFlow::Pass);
+        assert_eq!((worker.value(ABORTED), worker.host.take_ends()), (0, vec![]));
+        worker.with(&[("x-other", "1")]);
+        assert_eq!(worker.value(ABORTED), 1, "{engine}");
+    }
+}
+
+#[test]
 fn a_request_that_no_rule_is_for_costs_what_is_documented() {
     let rule = |matches: &str| always(ABORT, &format!(r#", "match": [{matches}]"#), "");
     for (matches, calls) in [

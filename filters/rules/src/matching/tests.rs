@@ -80,6 +80,87 @@ fn every_condition_hits_and_misses() {
     }
 }
 
+/// Istio's own table: `translateHeaderMatch` makes a `HeaderMatcher` of each, with `present_match` for `{}` and `*`, and else with
+/// `string_match`, which no absent header matches. For `withoutHeaders`, it adds `invert_match`, and beside `string_match`
+/// `treat_missing_header_as_empty`. `fault::matching` asks Envoy itself.
+#[test]
+fn headers_that_are_absent_or_empty_are_as_istiod_configures_them() {
+    for (pattern, [absent, empty, v, w], [without_absent, without_empty, without_v, without_w]) in [
+        ("{}", [false, true, true, true], [true, false, false, false]),
+        (r#"{"regex": "*"}"#, [false, true, true, true], [true, false, false, false]),
+        (r#"{"exact": ""}"#, [false, true, false, false], [false, false, true, true]),
+        (r#"{"exact": "v"}"#, [false, false, true, false], [true, true, false, true]),
+        (r#"{"prefix": ""}"#, [false, true, true, true], [false, false, false, false]),
+        (r#"{"prefix": "v"}"#, [false, false, true, false], [true, true, false, true]),
+        (r#"{"regex": ".*"}"#, [false, true, true, true], [false, false, false, false]),
+        (r#"{"regex": "v?"}"#, [false, true, true, false], [false, false, false, true]),
+        (r#"{"regex": "v"}"#, [false, false, true, false], [true, true, false, true]),
+        (r#"{"regex": ".+"}"#, [false, false, true, true], [true, true, false, false]),
+    ] {
+        for (lines, expected, without) in [
+            (&[][..], absent, without_absent),
+            (&[("x-a", "")], empty, without_empty),
+            (&[("x-a", "v")], v, without_v),
+            (&[("x-a", "w")], w, without_w),
+        ] {
+            // Alone, and after so many others that all headers are read at once.
+            for (others, conditions) in [(&[][..], ""), (&[("a", ""), ("b", "")], r#""a": {}, "b": {}"#)] {
+                let host = &request("/", &[others, lines].concat());
+                let comma = if conditions.is_empty() { "" } else { ", " };
+                let with = format!(r#"{{"headers": {{{conditions}{comma}"x-a": {pattern}}}}}"#);
+                assert_eq!(is_for(&with, host), expected, "{with} {lines:?}");
+                let with = format!(r#"{{"headers": {{{conditions}}}, "withoutHeaders": {{"x-a": {pattern}}}}}"#);
+                assert_eq!(is_for(&with, host), without, "{with} {lines:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_asterisk_says_that_there_is_something() {
+    let host = &request("/?user=jason&flag", &[("end-user", "jason")]);
+    for (matches, expected) in [
+        (r#"{"headers": {"end-user": {"regex": "*"}, ":path": {"regex": "*"}}}"#, true),
+        (r#"{"headers": {"other": {"regex": "*"}}}"#, false),
+        (r#"{"withoutHeaders": {"end-user": {"regex": "*"}}}"#, false),
+        (r#"{"withoutHeaders": {"other": {"regex": "*"}}}"#, true),
+        (r#"{"queryParams": {"user": {"regex": "*"}, "flag": {"regex": "*"}}}"#, true),
+        (r#"{"queryParams": {"other": {"regex": "*"}}}"#, false),
+        (r#"{"method": {"regex": "*"}, "authority": {"regex": "*"}, "scheme": {"regex": "*"}}"#, true),
+        (r#"{"sourcePrincipals": [{"regex": "*"}]}"#, false),
+    ] {
+        assert_eq!(is_for(matches, host), expected, "{matches}");
+    }
+    let error = configuration::parse(br#"{"match": [{"uri": {"regex": "*"}}]}"#, |section| {
+        matches::read(section, &mut HeaderNames::new());
+    });
+    let told = "match[0].uri.regex: \"*\" is no expression, and every request has a path: leave uri out";
+    assert_eq!(error.map_err(|error| error.to_string()), Err(format!("configuration refused, 1 problem: {told}")));
+}
+
+#[test]
+fn rules_that_no_request_gets_to_are_told() {
+    let unreached = |rules: &[&str]| {
+        let read = |json: &&str| {
+            let json = format!(r#"{{"match": [{json}]}}"#);
+            configuration::parse(json.as_bytes(), |section| matches::read(section, &mut HeaderNames::new()))
+                .expect("valid")
+        };
+        let rules: Vec<_> = rules.iter().map(read).collect();
+        matches::unreached(&mut rules.iter().map(Vec::as_slice))
+    };
+    let one = r#"{"headers": {"a": {}}}"#;
+    for rules in [&[][..], &[""], &[one], &[one, one], &[one, ""], &[one, "{}"]] {
+        assert_eq!(unreached(rules), None, "{rules:?}");
+    }
+    for (rules, index) in
+        [(&["", one][..], 0), (&["{}", ""], 0), (&[one, r#"{"headers": {"a": {}}}, {"name": "b"}"#, one], 1)]
+    {
+        let told = format!("http[{index}] is for every request: no request gets to the rules after it");
+        assert_eq!(unreached(rules), Some(told), "{rules:?}");
+    }
+}
+
 #[test]
 fn any_line_of_a_header_will_do() {
     let host = &request("/", &[("x", "1"), ("x", "2")]);
@@ -200,6 +281,8 @@ fn little_is_asked_of_envoy() {
         (r#"{"headers": {"x": {}}}, {"headers": {"x": {"exact": "1"}}, "uri": {"exact": "/"}}"#, 1),
         (r#"{"headers": {"a": {"exact": "1"}}}"#, 1),
         (r#"{"headers": {"a": {"exact": "2"}}}"#, 2),
+        (r#"{"withoutHeaders": {"x": {"exact": ""}}}"#, 1),
+        (r#"{"withoutHeaders": {"a": {"exact": "1"}}}"#, 1),
         (r#"{"uri": {"exact": "/"}}"#, 1),
         (r#"{"uri": {"exact": "/"}}, {"uri": {"exact": "/b"}}, {"queryParams": {"a": {}}}"#, 1),
         (r#"{"uri": {"exact": "/a"}, "method": {"exact": "PUT"}, "authority": {"exact": "x"}}"#, 2),

@@ -88,7 +88,7 @@ fn every_mistake_is_named_at_once() {
     )
     .expect_err("refused");
     for told in [
-        "10 problems: ",
+        "9 problems: ",
         "http[0].mirrors[0].timeout: \"0s\" must be >= 1ms",
         "http[0].mirrors[0].percentage.value: 101 must have a max value of 100",
         "http[0].mirrors[0].role: \"x\" is not allowed, must be \"candidate\" or \"control\"",
@@ -96,11 +96,53 @@ fn every_mistake_is_named_at_once() {
         "http[0].mirrors[0].headers.set[\"Content-Length\"]: is set by Envoy",
         "http[0].mirrors[0].headers.remove[0]: pseudo-headers",
         "http[0].mirrors[0].rewrite.authority: cannot be combined with authority",
-        "http[1]: one of mirror, mirrors is required",
+        "http[1].mirrorPercentage: only with mirror; mirrors have percentage",
         "limits.maxInFlight: 0 is not in range 1-10000",
     ] {
         assert!(error.contains(told), "{told}\n{error}");
     }
+}
+
+#[test]
+fn a_rule_without_a_mirror_is_one_that_lets_pass() {
+    let mirrors = r#""mirrors": [{"cluster": "c"}]"#;
+    let config = parse(&format!(
+        r#"{{"http": [{{"match": [{{"headers": {{"x-exempt": {{"regex": "*"}}}}}}]}}, {{{mirrors}}}]}}"#
+    ))
+    .expect("valid");
+    assert!(config.rules[0].is_idle() && !config.rules[1].is_idle() && config.remarks.is_empty());
+    let config = parse(&format!(r#"{{"http": [{{}}, {{{mirrors}}}]}}"#)).expect("valid");
+    assert_eq!(config.remarks, ["http[0] is for every request: no request gets to the rules after it"]);
+    assert!(parse(r#"{"http": [{}]}"#).is_ok_and(|config| config.is_idle() && config.remarks.is_empty()));
+}
+
+#[test]
+fn what_is_istio_s_but_not_here_is_told_with_what_to_use() {
+    let told = |json: &str| {
+        let error = parse(json).expect_err(json);
+        error.split_once(": ").expect("problems").1.to_owned()
+    };
+    let mirror = r#""mirror": {"host": "b.ns", "port": {"number": 80}}"#;
+    for name in ["mirror_percent", "mirrorPercent"] {
+        assert_eq!(
+            told(&format!(r#"{{"http": [{{{mirror}, "{name}": 50}}]}}"#)),
+            format!("http[0].{name}: deprecated, use mirrorPercentage.value")
+        );
+    }
+    let known = "known are match, mirror, mirrorPercentage, mirrors, name";
+    for (field, meant) in
+        [("mirror_percentage", "mirrorPercentage"), ("percentage", "mirrorPercentage"), ("mirorrs", "mirrors")]
+    {
+        assert_eq!(
+            told(&format!(r#"{{"http": [{{{mirror}, "{field}": 50}}]}}"#)),
+            format!("http[0].{field}: unknown field (value 50), {known}; did you mean `{meant}`?")
+        );
+    }
+    assert!(
+        told(r#"{"http": [{"mirrors": [{"cluster": "c", "percent": 50}]}]}"#).ends_with("did you mean `percentage`?")
+    );
+    let connections = "rules are for HTTP requests, which stand in http; connections have none";
+    assert_eq!(told(r#"{"http": [], "tcp": [], "tls": []}"#), format!("tcp: {connections}; tls: {connections}"));
 }
 
 #[test]

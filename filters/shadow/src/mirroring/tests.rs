@@ -443,6 +443,22 @@ fn a_request_that_no_rule_is_for_takes_few_calls() {
 }
 
 #[test]
+fn a_rule_without_a_mirror_ends_the_search() {
+    for (rule, is_mirrored) in [
+        (r#"{"match": [{"headers": {"x-request-id": {"regex": "*"}}}]}"#, false),
+        (r#"{"match": [{"headers": {"x-other": {"regex": "*"}}}]}"#, true),
+        ("{}", false),
+    ] {
+        let mut worker = Worker::new(&ALL.replace(r#"[{"mirrors""#, &format!(r#"[{rule}, {{"mirrors""#)));
+        let mut request = worker.begin(true);
+        assert_eq!(request.is_mirrored(), is_mirrored, "{rule}");
+        worker.end(&mut request, &OK);
+        worker.expect(metrics::REQUESTS, &[]);
+        assert_eq!(worker.tick().len(), usize::from(is_mirrored), "{rule}");
+    }
+}
+
+#[test]
 fn a_mirrored_request_takes_so_many_calls() {
     let mut worker = Worker::new(ALL);
     for _ in 0..3 {
