@@ -135,6 +135,7 @@ mod tests {
         let rules = br#"{"http": [{"name": "r", "mirrors": [{"cluster": "a"}, {"cluster": "b"}]}]}"#;
         assert_eq!(names(rules).unwrap(), ["r-0 to a", "r-1 to b"]);
         assert!(names(b"{}").unwrap().is_empty());
-        assert!(names(br#"{"http": [{}]}"#).is_err());
+        assert!(names(br#"{"http": [{}]}"#).unwrap().is_empty());
+        assert!(names(br#"{"http": [{"mirorrs": []}]}"#).is_err());
     }
 }
