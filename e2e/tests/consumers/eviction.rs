@@ -7,8 +7,8 @@ use local_mesh::{envoy_filter, tools, wait_until, Mesh, Options, Topology};
 
 use crate::WAIT;
 
-/// Longer than Prometheus needs to see a request.
-const EVICTION: &str = "{applyTo: BOOTSTRAP, patch: {operation: MERGE, value: {stats_eviction_interval: 4s}}}";
+/// Much longer than Prometheus needs to see a request, also on a busy machine.
+const EVICTION: &str = "{applyTo: BOOTSTRAP, patch: {operation: MERGE, value: {stats_eviction_interval: 10s}}}";
 
 const REQUESTS: &str = r#"istio_requests_total{reporter="source"}"#;
 
@@ -29,7 +29,7 @@ fn an_increase_over_evictions_counts_every_request_after_the_first_scrape() {
             assert_eq!(status(&mesh, get(&mesh, "/status/200")), 200);
         }
     };
-    for _ in 0..3 {
+    for _ in 0..2 {
         send(5);
         wait_until(WAIT, || value(REQUESTS) == Some(5.0)).unwrap();
         send(15);
@@ -37,9 +37,9 @@ fn an_increase_over_evictions_counts_every_request_after_the_first_scrape() {
         wait_until(WAIT, || value(REQUESTS).is_none()).unwrap();
     }
     let window = (begin.elapsed() + Duration::from_secs(5)).as_secs();
-    assert_eq!(value(&format!("resets({REQUESTS}[{window}s])")), Some(2.0));
+    assert_eq!(value(&format!("resets({REQUESTS}[{window}s])")), Some(1.0));
     // Nobody knows what a series had when it was seen first. Beside that, Prometheus adds up to one interval between two samples at
     // each end, of which there are more than ten.
     let increase = value(&format!("increase({REQUESTS}[{window}s])")).unwrap();
-    assert!((55.0..=60.0).contains(&increase), "{increase}");
+    assert!((35.0..=40.0).contains(&increase), "{increase}");
 }
