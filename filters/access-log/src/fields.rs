@@ -4,7 +4,7 @@
 //! variables of Mixer's access log.
 
 use expression::Kind;
-use labels::stream::End;
+use labels::End;
 use labels::Label;
 
 use crate::who::Who;

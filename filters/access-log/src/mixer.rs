@@ -5,7 +5,7 @@
 //! if it is named.
 
 use expression::Kind;
-use labels::stream::End;
+use labels::End;
 use labels::Label;
 
 use crate::fields::{Absent, FieldSource, Form, LineField, Made, Style};

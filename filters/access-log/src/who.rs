@@ -3,7 +3,8 @@
 //! Labels have the same values as in metrics. The others exist only in lines.
 
 use labels::resolver::Needs;
-use labels::stream::{End, LabelValue, Stream};
+use labels::stream::{LabelValue, Stream};
+use labels::End;
 use labels::Label;
 
 /// A value about the two workloads, or about the protocol between them.

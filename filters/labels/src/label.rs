@@ -64,10 +64,51 @@ pub const TCP_COUNT: usize = Label::ResponseCode as usize;
 /// Number of labels about source and destination. They come first in the list.
 pub const PEER_COUNT: usize = Label::RequestProtocol as usize;
 
+/// One of the two workloads of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The workload that calls.
+    Source,
+    /// The workload that is called.
+    Destination,
+}
+
 impl Label {
     /// The label with this name.
     pub fn of_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|label| label.name() == name)
+    }
+
+    /// The end whose workload the label describes, by that workload's metadata.
+    #[inline(never)]
+    pub fn workload_end(self) -> Option<End> {
+        match self {
+            Self::SourceWorkload
+            | Self::SourceWorkloadNamespace
+            | Self::SourceApp
+            | Self::SourceVersion
+            | Self::SourceCanonicalService
+            | Self::SourceCanonicalRevision
+            | Self::SourceCluster => Some(End::Source),
+            Self::DestinationWorkload
+            | Self::DestinationWorkloadNamespace
+            | Self::DestinationApp
+            | Self::DestinationVersion
+            | Self::DestinationCanonicalService
+            | Self::DestinationCanonicalRevision
+            | Self::DestinationCluster => Some(End::Destination),
+            Self::Reporter
+            | Self::SourcePrincipal
+            | Self::DestinationPrincipal
+            | Self::DestinationService
+            | Self::DestinationServiceName
+            | Self::DestinationServiceNamespace
+            | Self::RequestProtocol
+            | Self::ResponseFlags
+            | Self::ConnectionSecurityPolicy
+            | Self::ResponseCode
+            | Self::GrpcResponseStatus => None,
+        }
     }
 }
 

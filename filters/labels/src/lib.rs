@@ -22,4 +22,4 @@ pub mod side;
 pub mod stream;
 mod written;
 
-pub use label::{names, Label, Labels, COUNT, PEER_COUNT, TCP_COUNT, UNKNOWN};
+pub use label::{names, End, Label, Labels, COUNT, PEER_COUNT, TCP_COUNT, UNKNOWN};

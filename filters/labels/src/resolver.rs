@@ -43,26 +43,7 @@ impl Needs {
             Label::DestinationService | Label::DestinationServiceName | Label::DestinationServiceNamespace => {
                 (self.service, self.workloads) = (true, true);
             }
-            Label::SourceWorkload
-            | Label::SourceWorkloadNamespace
-            | Label::SourceApp
-            | Label::SourceVersion
-            | Label::SourceCanonicalService
-            | Label::SourceCanonicalRevision
-            | Label::SourceCluster
-            | Label::DestinationWorkload
-            | Label::DestinationWorkloadNamespace
-            | Label::DestinationApp
-            | Label::DestinationVersion
-            | Label::DestinationCanonicalService
-            | Label::DestinationCanonicalRevision
-            | Label::DestinationCluster => self.workloads = true,
-            Label::Reporter
-            | Label::RequestProtocol
-            | Label::ResponseFlags
-            | Label::ConnectionSecurityPolicy
-            | Label::ResponseCode
-            | Label::GrpcResponseStatus => {}
+            label => self.workloads |= label.workload_end().is_some(),
         }
     }
 
@@ -219,7 +200,8 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
-    use crate::stream::{End, LabelValue};
+    use crate::label::End;
+    use crate::stream::LabelValue;
     use host::fake::FakeHost;
     use host::property;
 

@@ -17,18 +17,9 @@ use collections::bytes::Bytes;
 
 use crate::direction::Direction;
 use crate::facts::{Facts, Protocol};
-use crate::label::Label;
+use crate::label::{End, Label};
 use crate::peer::{Peer, APP, VERSION};
 use crate::service::ClusterService;
-
-/// One of the two workloads of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// The workload that calls.
-    Source,
-    /// The workload that is called.
-    Destination,
-}
 
 /// A stream with all data for its labels.
 #[derive(Debug)]
@@ -107,33 +98,15 @@ impl<'a> Stream<'a> {
     /// Whether others choose the label's value at will: the peer in what it says of itself, or a client that names the service.
     #[inline(never)]
     pub fn is_chosen_outside(&self, label: Label) -> bool {
+        if let Some(end) = label.workload_end() {
+            return self.is_peer(end);
+        }
         match label {
-            Label::SourceWorkload
-            | Label::SourceWorkloadNamespace
-            | Label::SourceApp
-            | Label::SourceVersion
-            | Label::SourceCanonicalService
-            | Label::SourceCanonicalRevision
-            | Label::SourceCluster => self.is_peer(End::Source),
-            Label::DestinationWorkload
-            | Label::DestinationWorkloadNamespace
-            | Label::DestinationApp
-            | Label::DestinationVersion
-            | Label::DestinationCanonicalService
-            | Label::DestinationCanonicalRevision
-            | Label::DestinationCluster => self.is_peer(End::Destination),
             Label::DestinationService | Label::DestinationServiceName => {
                 self.called().host.is_none() && self.facts.named.is_some()
             }
             Label::DestinationServiceNamespace => self.is_peer(End::Destination) && !self.peer.namespace.is_empty(),
-            Label::Reporter
-            | Label::SourcePrincipal
-            | Label::DestinationPrincipal
-            | Label::RequestProtocol
-            | Label::ResponseFlags
-            | Label::ConnectionSecurityPolicy
-            | Label::ResponseCode
-            | Label::GrpcResponseStatus => false,
+            _ => false,
         }
     }
 

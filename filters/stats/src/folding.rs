@@ -1,6 +1,6 @@
 //! What is left of label sets beyond the limit: what alerts need, as long as there is room for it.
 
-use labels::{Label, Labels};
+use labels::{End, Label, Labels};
 
 use crate::label_set::LabelSet;
 use crate::symbols::{Symbol, Symbols};
@@ -44,21 +44,6 @@ impl Folding {
         let has_failed = !matches!(code, Symbol::EMPTY) && code != success;
         let is_kept = |label| match label {
             Label::Reporter | Label::RequestProtocol => true,
-            // Where the proxy is one end, that end is the same for all.
-            Label::SourceWorkload
-            | Label::SourceWorkloadNamespace
-            | Label::SourceApp
-            | Label::SourceVersion
-            | Label::SourceCanonicalService
-            | Label::SourceCanonicalRevision
-            | Label::SourceCluster => of(Label::Reporter) == self.source,
-            Label::DestinationWorkload
-            | Label::DestinationWorkloadNamespace
-            | Label::DestinationApp
-            | Label::DestinationVersion
-            | Label::DestinationCanonicalService
-            | Label::DestinationCanonicalRevision
-            | Label::DestinationCluster => of(Label::Reporter) == self.destination,
             Label::DestinationService | Label::DestinationServiceName | Label::DestinationServiceNamespace => {
                 kept == Kept::Service
             }
@@ -67,7 +52,12 @@ impl Folding {
             Label::GrpcResponseStatus => {
                 !(has_failed && kept == Kept::Least) && is_grpc_status(symbols.text(of(label)))
             }
-            Label::ResponseCode | Label::SourcePrincipal | Label::DestinationPrincipal => false,
+            label => match label.workload_end() {
+                // Where the proxy is one end, that end is the same for all.
+                Some(End::Source) => of(Label::Reporter) == self.source,
+                Some(End::Destination) => of(Label::Reporter) == self.destination,
+                None => false,
+            },
         };
         let standard = Labels::each(|label| match of(label) {
             Symbol::EMPTY => Symbol::EMPTY,
