@@ -64,6 +64,17 @@ spec:
                 text_format_source: { inline_string: \"peer: %FILTER_STATE(wasm.upstream_peer_id:PLAIN)%\\n\" }
 ";
 
+/// A mesh in which the client has asked the database once, and was answered.
+fn asked_once(options: Options) -> Mesh {
+    let mesh = Mesh::start(Topology::parse(TOPOLOGY).unwrap(), options).unwrap();
+    let _db = echo(&mesh);
+    let mut client = connect(&mesh, "client", 27017);
+    client.write_all(b"ask\n").unwrap();
+    assert_eq!(read(&mut client, 4), b"ask\n");
+    drop(client);
+    mesh
+}
+
 /// Istio's convention that such names begin with `tcp_` is not required.
 #[test]
 fn the_modules_are_network_filters_by_whatever_name() {
@@ -83,12 +94,7 @@ fn the_modules_are_network_filters_by_whatever_name() {
         ],
         ..Options::default()
     };
-    let mesh = Mesh::start(Topology::parse(TOPOLOGY).unwrap(), options).unwrap();
-    let _db = echo(&mesh);
-    let mut client = connect(&mesh, "client", 27017);
-    client.write_all(b"ask\n").unwrap();
-    assert_eq!(read(&mut client, 4), b"ask\n");
-    drop(client);
+    let mesh = asked_once(options);
     let both = [("source_workload", "client"), ("destination_workload", "db-v1")];
     for reporter in ["client", "db-v1"] {
         expect_total(&mesh, reporter, "istio_tcp_sent_bytes_total", &both, 4.0);
@@ -116,12 +122,7 @@ fn the_ids_of_istio_s_own_configuration_work_beside_our_filters_of_requests() {
         patches: vec![stats, exchange],
         ..Options::default()
     };
-    let mesh = Mesh::start(Topology::parse(TOPOLOGY).unwrap(), options).unwrap();
-    let _db = echo(&mesh);
-    let mut client = connect(&mesh, "client", 27017);
-    client.write_all(b"ask\n").unwrap();
-    assert_eq!(read(&mut client, 4), b"ask\n");
-    drop(client);
+    let mesh = asked_once(options);
     let both = [("source_workload", "client"), ("destination_workload", "db-v1"), ("destination_app", "db")];
     for reporter in ["client", "db-v1"] {
         expect_total(&mesh, reporter, "istio_tcp_connections_closed_total", &both, 1.0);

@@ -23,9 +23,6 @@ use crate::statistics::median;
 /// How often each set is started.
 const TIMES: usize = 3;
 
-/// When memory is looked at, after the proxy became ready.
-const SETTLED: Duration = Duration::from_millis(1500);
-
 /// Between two looks at whether it is ready.
 const POLL: Duration = Duration::from_millis(1);
 
@@ -161,7 +158,7 @@ fn start(bench: &Bench, site: &Site, set: &Set) -> Result<Taken> {
         std::thread::sleep(POLL);
     }
     let ready = begin.elapsed().as_secs_f64();
-    bench.interrupt.sleep(SETTLED);
+    bench.settle();
     sidecar.check_accepted()?;
     let (resident, private) = machine::memory(sidecar.pid())?;
     let vms = sidecar.counter("wasm.envoy.wasm.runtime.v8.active")? as f64;
